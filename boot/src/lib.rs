@@ -1,0 +1,2 @@
+//! From power-on to the entry of a `bootloader_api` kernel.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The reference kernel of relay.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Lockless per-CPU channels that carry records out of a kernel.
+#![no_std]

@@ -1,0 +1,1 @@
+//! End to end tests of relay: the kernel in QEMU against relayctl on the host.
