@@ -1,0 +1,30 @@
+//! What relay asks of the machine it runs on.
+
+/// The seam between relay and a kernel (or a host program whose "CPUs" are threads).
+///
+/// All methods may be called from task, IRQ, NMI and panic context, and must neither lock, wait
+/// nor allocate.
+///
+/// # Implementation safety
+///
+/// relay's words for one CPU are changed by non-LOCKed instructions and plain stores, so:
+///
+/// - between [`pin`](Self::pin) and the matching [`unpin`](Self::unpin) the calling code stays on
+///   the CPU whose number `pin` returned;
+/// - no two CPUs have the same number at the same time, and contexts of one CPU *nest*: a context
+///   that interrupts another runs to its end before the interrupted one goes on (interrupts and
+///   NMIs do; threads that share a number do not);
+/// - when a number passes from one CPU (or thread) to another, everything the former did
+///   happens-before everything the latter does.
+pub unsafe trait Platform: Sync {
+    /// Prevents migration to another CPU until [`unpin`](Self::unpin), and returns the number of
+    /// this CPU: a small index that starts at 0. Calls nest.
+    fn pin(&self) -> usize;
+
+    /// Undoes one [`pin`](Self::pin).
+    fn unpin(&self);
+
+    /// The time in ticks. Must not decrease on one CPU, over all its contexts; clocks of different
+    /// CPUs should agree, since records are merged by time.
+    fn now(&self) -> u64;
+}

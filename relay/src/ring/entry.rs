@@ -1,0 +1,108 @@
+//! The entry word: which packet a sub-buffer holds, in what state, in which block of memory.
+
+use core::fmt;
+
+/// What may be done with a sub-buffer, and by whom.
+///
+/// ```text
+///            owner claims                owner delivers
+///   EMPTY ----------------> WRITING ----------------------> READABLE
+///     ^                        ^                             |  |  |
+///     |                        +--- owner overwrites --------+  |  |
+///     |                             (continuous mode)           |  |
+///     +---------------- reader exchanges for a spare -----------+  |
+///     +---- reader gives back ---- TAKEN <---- reader takes -------+
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Free: the owner may claim it.
+    Empty,
+    /// The owner writes packet `packet` into it.
+    Writing,
+    /// Packet `packet` is complete: a reader may take it, in continuous mode the owner may
+    /// overwrite it.
+    Readable,
+    /// A reader reads it in place: nobody else may touch it.
+    Taken,
+}
+
+/// `packet << 18 | block << 2 | state`. Packet numbers are kept modulo 2^46: two laps that far
+/// apart are never alive together.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry(pub(super) u64);
+
+impl Entry {
+    const PACKET_SHIFT: u32 = 18;
+    const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
+
+    /// The word for `packet` in `state` in block `block`.
+    pub(super) const fn new(packet: u64, state: State, block: usize) -> Self {
+        Self(packet << Self::PACKET_SHIFT | ((block & 0xFFFF) as u64) << 2 | state as u64)
+    }
+
+    /// Whether this entry is about packet `packet`.
+    pub(super) const fn is_packet(self, packet: u64) -> bool {
+        self.0 >> Self::PACKET_SHIFT == packet & Self::PACKET_MASK
+    }
+
+    /// The state.
+    pub(super) const fn state(self) -> State {
+        match self.0 & 3 {
+            0 => State::Empty,
+            1 => State::Writing,
+            2 => State::Readable,
+            _ => State::Taken,
+        }
+    }
+
+    /// The number of the block.
+    pub(super) const fn block(self) -> usize {
+        (self.0 >> 2) as usize & 0xFFFF
+    }
+
+    /// The same packet and block in another state.
+    pub(super) const fn with_state(self, state: State) -> Self {
+        Self(self.0 & !3 | state as u64)
+    }
+
+    /// The same packet, free, with `block` in its place.
+    pub(super) const fn emptied_into(self, block: usize) -> Self {
+        Self(self.0 & !0x3_FFFF | ((block & 0xFFFF) as u64) << 2 | State::Empty as u64)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let packet = self.0 >> Self::PACKET_SHIFT;
+        write!(f, "packet {packet} {:?} block {}", self.state(), self.block())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_parts_do_not_touch_each_other() {
+        for packet in [0, 1, (1 << 46) - 1] {
+            for block in [0, 1, 0xFFFF] {
+                for state in [State::Empty, State::Writing, State::Readable, State::Taken] {
+                    let entry = Entry::new(packet, state, block);
+                    assert!(entry.is_packet(packet));
+                    assert!(entry.is_packet(packet.wrapping_add(1 << 46)));
+                    assert!(!entry.is_packet(packet ^ 1));
+                    assert_eq!(entry.state(), state);
+                    assert_eq!(entry.block(), block);
+                    assert_eq!(
+                        entry.with_state(State::Taken),
+                        Entry::new(packet, State::Taken, block)
+                    );
+                    assert_eq!(
+                        entry.emptied_into(7),
+                        Entry::new(packet, State::Empty, 7)
+                    );
+                }
+            }
+        }
+    }
+}

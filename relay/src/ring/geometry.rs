@@ -1,0 +1,331 @@
+//! The shape of a buffer: sizes, counts, reserves, mode; and the arithmetic of positions.
+
+use core::fmt;
+
+/// What happens to a record for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The new record is refused and counted as lost (`full`); what is in the buffer stays.
+    NoOverwrite,
+    /// The oldest sub-buffer is overwritten, its records counted as overwritten (flight recorder).
+    Continuous,
+}
+
+/// The validated shape of one buffer. Having a `Geometry` tells you:
+///
+/// - the sub-buffer size is a power of two of 8 bytes to 2 GiB, the number of sub-buffers a power
+///   of two of 2 to 32768, there are at most 64 spare blocks, and the whole fits an address space;
+/// - after `start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer are left for records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    size_log2: u32,
+    count: u32,
+    spares: u32,
+    start_reserve: u32,
+    end_reserve: u32,
+    mode: Mode,
+}
+
+/// Why a [`Geometry`] was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeometryError {
+    /// The sub-buffer size in bytes is not a power of two from 8 to 2^31.
+    SubbufSize(usize),
+    /// The number of sub-buffers is not a power of two from 2 to 32768.
+    SubbufCount(usize),
+    /// More than 64 spare blocks.
+    Spares(usize),
+    /// The reserves leave less than 8 bytes of a sub-buffer for records.
+    Reserves {
+        /// The sub-buffer size in bytes.
+        subbuf_size: usize,
+        /// What both reserves take together, in bytes.
+        reserved: usize,
+    },
+    /// The whole buffer would not fit into the address space.
+    TooLarge,
+}
+
+impl fmt::Display for GeometryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::SubbufSize(size) => write!(
+                f,
+                "the sub-buffer size is {size} bytes; it must be a power of two from 8 to 2147483648"
+            ),
+            Self::SubbufCount(count) => write!(
+                f,
+                "there are {count} sub-buffers; it must be a power of two from 2 to 32768"
+            ),
+            Self::Spares(spares) => {
+                write!(f, "there are {spares} spare blocks; at most 64 can be kept")
+            }
+            Self::Reserves { subbuf_size, reserved } => write!(
+                f,
+                "the reserves take {reserved} of {subbuf_size} bytes; at least 8 must be left for records"
+            ),
+            Self::TooLarge => f.write_str("the buffer would not fit into the address space"),
+        }
+    }
+}
+
+impl core::error::Error for GeometryError {}
+
+impl Geometry {
+    /// A no-overwrite buffer of `count` sub-buffers of `subbuf_size` bytes, without reserves and
+    /// without spare blocks.
+    ///
+    /// # Errors
+    /// Says which number is out of range, see [`GeometryError`].
+    ///
+    /// ```
+    /// use relay::{Geometry, GeometryError};
+    /// assert!(Geometry::new(4096, 8).is_ok());
+    /// assert_eq!(Geometry::new(1000, 8), Err(GeometryError::SubbufSize(1000)));
+    /// ```
+    pub const fn new(subbuf_size: usize, count: usize) -> Result<Self, GeometryError> {
+        if !subbuf_size.is_power_of_two() || subbuf_size < 8 || subbuf_size > 1 << 31 {
+            return Err(GeometryError::SubbufSize(subbuf_size));
+        }
+        if !count.is_power_of_two() || count < 2 || count > 1 << 15 {
+            return Err(GeometryError::SubbufCount(count));
+        }
+        let geometry = Self {
+            size_log2: subbuf_size.trailing_zeros(),
+            count: count as u32,
+            spares: 0,
+            start_reserve: 0,
+            end_reserve: 0,
+            mode: Mode::NoOverwrite,
+        };
+        geometry.check_total()
+    }
+
+    /// The same with `start` bytes at the start and `end` bytes at the end of every sub-buffer
+    /// kept free for the client's packet header and trailer.
+    ///
+    /// # Errors
+    /// [`GeometryError::Reserves`] if less than 8 bytes are left for records.
+    pub const fn with_reserves(mut self, start: usize, end: usize) -> Result<Self, GeometryError> {
+        let reserved = start.saturating_add(end);
+        if reserved > self.subbuf_size() - 8 {
+            return Err(GeometryError::Reserves {
+                subbuf_size: self.subbuf_size(),
+                reserved,
+            });
+        }
+        self.start_reserve = start as u32;
+        self.end_reserve = end as u32;
+        Ok(self)
+    }
+
+    /// The same in `mode`.
+    #[must_use]
+    pub const fn with_mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// The same with `spares` blocks beside the buffer, for readers to exchange against readable
+    /// sub-buffers: what a reader has taken then never stands in a writer's way.
+    ///
+    /// # Errors
+    /// [`GeometryError::Spares`] if there are more than 64.
+    pub const fn with_spares(mut self, spares: usize) -> Result<Self, GeometryError> {
+        if spares > 64 {
+            return Err(GeometryError::Spares(spares));
+        }
+        self.spares = spares as u32;
+        self.check_total()
+    }
+
+    const fn check_total(self) -> Result<Self, GeometryError> {
+        // 2^31 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
+        let total = (self.blocks() as u64) << self.size_log2;
+        if total > (isize::MAX as u64) / 2 {
+            return Err(GeometryError::TooLarge);
+        }
+        Ok(self)
+    }
+
+    /// Bytes in a sub-buffer.
+    #[must_use]
+    pub const fn subbuf_size(&self) -> usize {
+        1 << self.size_log2
+    }
+
+    /// Number of sub-buffers.
+    #[must_use]
+    pub const fn subbuf_count(&self) -> usize {
+        self.count as usize
+    }
+
+    /// Blocks of memory: one for each sub-buffer, and the spares.
+    #[must_use]
+    pub const fn blocks(&self) -> usize {
+        self.count as usize + self.spares as usize
+    }
+
+    /// Number of spare blocks.
+    #[must_use]
+    pub const fn spares(&self) -> usize {
+        self.spares as usize
+    }
+
+    /// Bytes kept free at the start of every sub-buffer.
+    #[must_use]
+    pub const fn start_reserve(&self) -> usize {
+        self.start_reserve as usize
+    }
+
+    /// Bytes kept free at the end of every sub-buffer.
+    #[must_use]
+    pub const fn end_reserve(&self) -> usize {
+        self.end_reserve as usize
+    }
+
+    /// What happens when the buffer is full.
+    #[must_use]
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The longest record that fits, in bytes.
+    #[must_use]
+    pub const fn max_record(&self) -> usize {
+        self.subbuf_size() - self.start_reserve() - self.end_reserve()
+    }
+
+    /// Where records must end at the latest, in bytes from the start of the sub-buffer.
+    pub(super) const fn limit(&self) -> u64 {
+        (1u64 << self.size_log2) - self.end_reserve as u64
+    }
+
+    /// The index of packet `packet`'s entry and commit word.
+    pub(super) const fn index(&self, packet: u64) -> usize {
+        (packet & (self.count as u64 - 1)) as usize
+    }
+
+    /// The number of the packet that `position` lies in.
+    pub(super) const fn packet(&self, position: Position) -> u64 {
+        position.0 >> (self.size_log2 + 1)
+    }
+
+    /// Bytes from the start of its sub-buffer to `position`.
+    pub(super) const fn offset(&self, position: Position) -> u64 {
+        (position.0 >> 1) & ((1u64 << self.size_log2) - 1)
+    }
+
+    /// The position `offset` bytes into packet `packet`, not sealed. An offset of a whole
+    /// sub-buffer is the start of the next packet.
+    pub(super) const fn position(&self, packet: u64, offset: u64) -> Position {
+        Position((packet << (self.size_log2 + 1)).wrapping_add(offset << 1))
+    }
+
+    /// The packet after `packet`, modulo the number of packets a position can tell apart.
+    pub(super) const fn after(&self, packet: u64) -> u64 {
+        packet.wrapping_add(1) & self.packet_mask()
+    }
+
+    /// How far packet `from` lies before packet `to`, modulo.
+    pub(super) const fn distance(&self, from: u64, to: u64) -> u64 {
+        to.wrapping_sub(from) & self.packet_mask()
+    }
+
+    /// `packet` minus `back`, modulo.
+    pub(super) const fn before(&self, packet: u64, back: u64) -> u64 {
+        packet.wrapping_sub(back) & self.packet_mask()
+    }
+
+    const fn packet_mask(&self) -> u64 {
+        u64::MAX >> (self.size_log2 + 1)
+    }
+}
+
+/// A place in the endless sequence of bytes that passes through a ring: `byte << 1 | SEALED`.
+///
+/// Positions only grow, and are compared modulo 2^64: nothing happens where they wrap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position(pub(super) u64);
+
+impl Position {
+    const SEALED: u64 = 1;
+
+    /// Whether no reservation may succeed any more.
+    pub(super) const fn is_sealed(self) -> bool {
+        self.0 & Self::SEALED != 0
+    }
+
+    /// The same place, sealed.
+    pub(super) const fn sealed(self) -> Self {
+        Self(self.0 | Self::SEALED)
+    }
+
+    /// The same place, not sealed.
+    pub(super) const fn unsealed(self) -> Self {
+        Self(self.0 & !Self::SEALED)
+    }
+
+    /// `bytes` further.
+    pub(super) const fn plus(self, bytes: u64) -> Self {
+        Self(self.0.wrapping_add(bytes << 1))
+    }
+
+    /// How many bytes this lies after `start`, modulo.
+    pub(super) const fn since(self, start: Self) -> u64 {
+        (self.unsealed().0.wrapping_sub(start.unsealed().0)) >> 1
+    }
+}
+
+impl fmt::Debug for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = if self.is_sealed() { " sealed" } else { "" };
+        write!(f, "{:#x}{mark}", self.0 >> 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_numbers_are_refused_with_their_names() {
+        for size in [0, 1, 4, 7, 12, 4095, 1 << 32, usize::MAX] {
+            assert_eq!(Geometry::new(size, 4), Err(GeometryError::SubbufSize(size)));
+        }
+        for count in [0, 1, 3, 1 << 16, usize::MAX] {
+            assert_eq!(
+                Geometry::new(4096, count),
+                Err(GeometryError::SubbufCount(count))
+            );
+        }
+        let geometry = Geometry::new(64, 2).unwrap();
+        assert_eq!(geometry.with_spares(65), Err(GeometryError::Spares(65)));
+        assert!(geometry.with_reserves(40, 16).is_ok());
+        for (start, end) in [(57, 0), (0, 57), (40, 17), (usize::MAX, usize::MAX)] {
+            assert!(matches!(
+                geometry.with_reserves(start, end),
+                Err(GeometryError::Reserves { subbuf_size: 64, .. })
+            ));
+        }
+        assert!(Geometry::new(1 << 31, 1 << 15).is_ok());
+    }
+
+    #[test]
+    fn positions_wrap_without_a_seam() {
+        let geometry = Geometry::new(64, 4).unwrap();
+        let last = u64::MAX >> 7;
+        let end = geometry.position(last, 60);
+        assert_eq!(geometry.packet(end), last);
+        assert_eq!(geometry.offset(end), 60);
+        let next = end.plus(4);
+        assert_eq!(geometry.packet(next), 0);
+        assert_eq!(geometry.offset(next), 0);
+        assert_eq!(next, geometry.position(last, 64));
+        assert_eq!(next, geometry.position(geometry.after(last), 0));
+        assert_eq!(next.sealed().since(end), 4);
+        assert_eq!(geometry.distance(last, 1), 2);
+        assert_eq!(geometry.before(1, 2), last);
+        assert_eq!(geometry.index(last), 3);
+    }
+}

@@ -1,0 +1,228 @@
+//! The consuming reader: whole sub-buffers, in place, each exactly once.
+
+use super::entry::{Entry, State};
+use super::geometry::Position;
+use super::{Packet, Ring, Stream};
+use crate::sync::Ordering;
+use core::fmt;
+
+/// The one consuming reader of a stream. It may run on any CPU, in task or IRQ context, one
+/// call at a time. Dropping it lets another be opened, which goes on where this one stopped.
+///
+/// See [`Channel::reader`](crate::Channel::reader) for an example.
+pub struct Reader<'a> {
+    stream: &'a Stream,
+    cpu: usize,
+    ring: &'a Ring,
+    cursor: u64,
+}
+
+impl<'a> Reader<'a> {
+    /// Opens the consuming reader; `None` if one is open or the stream has not started.
+    pub(crate) fn open(stream: &'a Stream, cpu: usize) -> Option<Self> {
+        let ring = stream.oldest()?;
+        if !stream.claim_reader() {
+            return None;
+        }
+        Some(Self { stream, cpu, ring, cursor: ring.first })
+    }
+
+    /// The CPU whose records it reads.
+    #[must_use]
+    pub fn cpu(&self) -> usize {
+        self.cpu
+    }
+
+    /// The next readable sub-buffer, if there is one. It is this reader's until the
+    /// [`SubBuffer`] is dropped; several may be held, and given back in any order.
+    ///
+    /// In continuous mode, sub-buffers that were overwritten unread are passed over; the
+    /// [ordinals](Packet::ordinal) show how many records they held.
+    pub fn next_subbuf(&mut self) -> Option<SubBuffer<'a>> {
+        loop {
+            // Acquire: pairs with the Release in delivery.
+            let visible = Position(self.ring.visible.load(Ordering::Acquire));
+            let geometry = &self.ring.geometry;
+            let limit = geometry.packet(visible);
+            let ready = geometry.distance(self.cursor, limit);
+            if ready == 0 {
+                if !visible.is_sealed() {
+                    return None;
+                }
+                self.ring = self.ring.successor()?;
+                self.cursor = self.ring.first;
+                continue;
+            }
+            // A whole lap behind: what lies further back is certainly gone.
+            let count = geometry.subbuf_count() as u64;
+            if ready > count {
+                self.cursor = geometry.before(limit, count);
+            }
+            let entry = self.ring.entry(self.cursor);
+            if !entry.is_packet(self.cursor) || entry.state() != State::Readable {
+                self.cursor = geometry.after(self.cursor);
+                continue;
+            }
+            if let Some(taken) = self.take(entry) {
+                self.cursor = geometry.after(self.cursor);
+                return Some(taken);
+            }
+        }
+    }
+
+    /// Takes the readable sub-buffer at the cursor: against a spare block if there is one, in
+    /// place otherwise. `None` if the owner was faster (it overwrites).
+    fn take(&self, entry: Entry) -> Option<SubBuffer<'a>> {
+        let sub = self.ring.sub(self.cursor);
+        let spare = self.ring.take_spare();
+        let wanted = match spare {
+            Some(block) => entry.emptied_into(block),
+            None => entry.with_state(State::Taken),
+        };
+        // Acquire: pairs with the Release that made it readable. Release: the owner that claims
+        // the entry next sees that the spare was given back.
+        let won = sub.ent.compare_exchange(
+            entry.0,
+            wanted.0,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if won.is_err() {
+            if let Some(block) = spare {
+                self.ring.put_spare(block);
+            }
+            return None;
+        }
+        let block = entry.block();
+        Some(SubBuffer {
+            ring: self.ring,
+            cursor: self.cursor,
+            block,
+            in_place: spare.is_none(),
+            packet: self.ring.info(block).load(self.cpu),
+        })
+    }
+
+    /// Whether everything was read and nothing more will come: the stream was closed.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        let visible = Position(self.ring.visible.load(Ordering::Acquire));
+        visible.is_sealed()
+            && self.ring.geometry.packet(visible) == self.cursor
+            && self.ring.successor().is_none()
+    }
+
+    /// Asks the owner to hand over its open packet at its next [tick](crate::Channel::tick), if
+    /// it holds anything. To be called when [`next_subbuf`](Self::next_subbuf) has nothing more.
+    pub fn request_flush(&self) {
+        self.stream.want_flush();
+    }
+
+    /// A time, in ticks: every record of this stream that is not readable yet is younger. It
+    /// moves with the owner's [ticks](crate::Channel::tick), so readers of several streams can
+    /// merge by time without waiting for a stream that is quiet.
+    ///
+    /// Read it before the last [`next_subbuf`](Self::next_subbuf) that it is to be used with.
+    #[must_use]
+    pub fn quiet_since(&self) -> u64 {
+        // Acquire: pairs with the Release in `tick`: with the time come the packets before it.
+        self.stream.quiet_since.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        self.stream.release_reader();
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("cpu", &self.cpu)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A sub-buffer that a reader has taken. Having one tells you: it is complete, nobody writes to
+/// it, and it is taken exactly once. Dropping it gives the space back to the writers.
+pub struct SubBuffer<'a> {
+    ring: &'a Ring,
+    cursor: u64,
+    block: usize,
+    in_place: bool,
+    packet: Packet,
+}
+
+impl SubBuffer<'_> {
+    /// What is known of the packet.
+    #[must_use]
+    pub fn packet(&self) -> &Packet {
+        &self.packet
+    }
+
+    /// The whole sub-buffer: start reserve, records, padding, end reserve. Padding is whatever
+    /// was there before.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        self.slice(0, self.ring.geometry.subbuf_size())
+    }
+
+    /// The records, back to back.
+    #[must_use]
+    pub fn records(&self) -> &[u8] {
+        let start = self.ring.geometry.start_reserve();
+        self.slice(start, self.packet.content.saturating_sub(start))
+    }
+
+    fn slice(&self, offset: usize, len: usize) -> &[u8] {
+        self.ring.track_read(self.block, offset, len);
+        let first = self.ring.at(self.block, offset, len);
+        // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the packet was
+        // complete when it became readable, and the entry word gave the block to us alone.
+        unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
+    }
+}
+
+impl Drop for SubBuffer<'_> {
+    fn drop(&mut self) {
+        if self.in_place {
+            let taken = Entry(self.ring.sub(self.cursor).ent.load(Ordering::Relaxed));
+            // Release: the owner that claims it sees that reading is over. A plain store will do:
+            // nobody else changes an entry that is TAKEN.
+            let empty = taken.with_state(State::Empty);
+            self.ring.sub(self.cursor).ent.store(empty.0, Ordering::Release);
+        } else {
+            self.ring.put_spare(self.block);
+        }
+    }
+}
+
+impl fmt::Debug for SubBuffer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SubBuffer").field("packet", &self.packet).finish_non_exhaustive()
+    }
+}
+
+impl Ring {
+    /// Takes a spare block, if one is there.
+    fn take_spare(&self) -> Option<usize> {
+        (0..self.geometry.spares()).find_map(|i| {
+            let block = self.spare(i).swap(0, Ordering::AcqRel);
+            (block != 0).then(|| block as usize - 1)
+        })
+    }
+
+    /// Puts a block back among the spares. There is always a free slot: no more blocks are out
+    /// than were taken from here.
+    fn put_spare(&self, block: usize) {
+        let word = block as u64 + 1;
+        let found = (0..self.geometry.spares()).any(|i| {
+            self.spare(i)
+                .compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        });
+        debug_assert!(found, "more spare blocks came back than were taken");
+    }
+}

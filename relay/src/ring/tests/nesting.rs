@@ -1,0 +1,233 @@
+//! Nesting, exhaustively: at every step of an operation of the CPU, another one runs to its end, and
+//! at every step of that a third: task, IRQ and NMI. On the shipped code, with bursts that fill a
+//! sub-buffer exactly and bursts of a whole lap; in both modes; with a reader that comes at any
+//! step; from positions near the end of their range.
+
+extern crate std;
+
+use super::world::{Config, Op, World};
+use crate::ring::{Geometry, Mode};
+use crate::step::{Mistake, with_hook, with_mistake};
+use std::cell::Cell;
+use std::format;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::string::String;
+use std::vec::Vec;
+
+/// The stage: two sub-buffers of 16 bytes make every switch, lap and collision frequent.
+fn configs() -> Vec<Config> {
+    let mut configs = Vec::new();
+    for mode in [Mode::NoOverwrite, Mode::Continuous] {
+        for (start, end) in [(0, 0), (2, 3)] {
+            for spares in [0, 1] {
+                let geometry = Geometry::new(16, 2)
+                    .and_then(|g| g.with_reserves(start, end))
+                    .and_then(|g| g.with_mode(mode).with_spares(spares))
+                    .unwrap();
+                configs.push(Config { geometry, first: u64::MAX - 1 });
+            }
+        }
+    }
+    configs
+}
+
+/// What the ring has seen before: nothing; a started packet; an almost full one; a full ring; a
+/// full ring of which a reader holds the older half.
+fn prefixes() -> [&'static [Op]; 5] {
+    [
+        &[],
+        &[Op::Write(4)],
+        &[Op::Write(8)],
+        &[Op::Burst(2, 9), Op::Flush],
+        &[Op::Burst(2, 9), Op::Flush, Op::Hold],
+    ]
+}
+
+/// Runs `outer`; at its step `at` runs `nested`. False if `outer` has no such step.
+fn interrupt(
+    world: &Rc<World>,
+    outer: Op,
+    at: usize,
+    nested: impl Fn(&Rc<World>) + 'static,
+) -> bool {
+    let count = Rc::new(Cell::new(0));
+    let hook = {
+        let (world, count) = (Rc::clone(world), Rc::clone(&count));
+        move || {
+            count.set(count.get() + 1);
+            if count.get() == at {
+                nested(&world);
+            }
+        }
+    };
+    with_hook(hook, || world.perform(outer));
+    count.get() >= at
+}
+
+/// One program: what, interrupted where, by what, interrupted where, by what.
+type Program<'a> = (Config, &'a [Op], Op, usize, Op, usize, Op);
+
+/// Runs a program and checks it; says whether both interruptions took place.
+fn run((config, prefix, outer, i, nested, j, innermost): Program<'_>) -> (bool, bool) {
+    let world = Rc::new(World::new(config));
+    for op in prefix {
+        world.perform(*op);
+    }
+    let deep = Rc::new(Cell::new(false));
+    let inner = {
+        let deep = Rc::clone(&deep);
+        move |world: &Rc<World>| {
+            if j == 0 {
+                world.perform(nested);
+            } else {
+                deep.set(interrupt(world, nested, j, move |world| world.perform(innermost)));
+            }
+        }
+    };
+    let happened = interrupt(&world, outer, i, inner);
+    if happened {
+        world.check();
+    }
+    (happened, deep.get())
+}
+
+/// Every program of depth 2 (`innermost` empty) or 3. Returns how many ran.
+fn every(outers: &[Op], nesteds: &[Op], innermosts: &[Op]) -> Result<usize, String> {
+    let mut programs = 0;
+    let thin = if cfg!(miri) { 7 } else { 1 };
+    for config in configs().into_iter().step_by(thin) {
+        for prefix in prefixes().into_iter().step_by(thin) {
+            for &outer in outers {
+                for &nested in nesteds {
+                    programs += every_step(config, prefix, outer, nested, innermosts)?;
+                }
+            }
+        }
+    }
+    Ok(programs)
+}
+
+fn every_step(
+    config: Config,
+    prefix: &[Op],
+    outer: Op,
+    nested: Op,
+    innermosts: &[Op],
+) -> Result<usize, String> {
+    let mut programs = 0;
+    for i in 1.. {
+        let mut happened = false;
+        let mut attempt = |j, innermost| {
+            let program = (config, prefix, outer, i, nested, j, innermost);
+            programs += 1;
+            catch_unwind(AssertUnwindSafe(|| run(program))).map_err(|cause| {
+                let cause = cause
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .or_else(|| cause.downcast_ref::<&str>().map(|text| String::from(*text)));
+                format!("{program:?}: {}", cause.unwrap_or_default())
+            })
+        };
+        if innermosts.is_empty() {
+            happened = attempt(0, Op::Flush)?.0;
+        }
+        for &innermost in innermosts {
+            for j in 1.. {
+                let (outer_hit, inner_hit) = attempt(j, innermost)?;
+                happened |= outer_hit;
+                if !inner_hit {
+                    break;
+                }
+            }
+        }
+        if !happened {
+            break;
+        }
+    }
+    Ok(programs)
+}
+
+const LAP: Op = Op::Burst(5, 8);
+
+const ALL: [Op; 11] = [
+    Op::Write(3),
+    Op::Write(8),
+    Op::InPlace(11),
+    Op::Discard(5),
+    Op::Burst(2, 8),
+    LAP,
+    Op::Flush,
+    Op::Tick,
+    Op::Drain,
+    Op::Hold,
+    Op::Release,
+];
+
+#[test]
+fn every_nesting_of_two() {
+    let mut outers = ALL.to_vec();
+    outers.extend([Op::Replace(16, 2), Op::Replace(32, 4), Op::Close]);
+    let programs = every(&outers, &outers, &[]).unwrap();
+    assert!(cfg!(miri) || programs > 50_000, "only {programs} programs");
+}
+
+#[test]
+fn every_nesting_of_three() {
+    let outers = [Op::Write(3), Op::InPlace(11), Op::Discard(5), Op::Flush];
+    let nesteds = [Op::Write(8), Op::Discard(5), Op::Burst(2, 8), Op::Flush];
+    let innermosts = [Op::Write(8), LAP, Op::Drain];
+    let (outers, nesteds, innermosts) = if cfg!(miri) {
+        (&outers[..1], &nesteds[..1], &innermosts[..1])
+    } else {
+        (&outers[..], &nesteds[..], &innermosts[..])
+    };
+    let programs = every(outers, nesteds, innermosts).unwrap();
+    assert!(cfg!(miri) || programs > 200_000, "only {programs} programs");
+}
+
+#[test]
+fn every_nesting_of_three_around_replacement_and_close() {
+    let outers = [Op::Replace(16, 4), Op::Close, Op::Write(8)];
+    let nesteds = [Op::Replace(32, 2), Op::Close, Op::Write(8)];
+    let innermosts = [Op::Replace(16, 2), Op::Write(3)];
+    let take = if cfg!(miri) { 1 } else { 3 };
+    every(&outers[..take], &nesteds[..take], &innermosts[..take.min(2)]).unwrap();
+}
+
+/// The tests above would notice `mistake`.
+fn is_noticed(mistake: Mistake, outers: &[Op], nesteds: &[Op], innermosts: &[Op]) {
+    let result = with_mistake(mistake, || every(outers, nesteds, innermosts));
+    let found = result.expect_err("the mistake went unnoticed");
+    std::eprintln!("{mistake:?} is noticed by {found}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn a_removed_recheck_in_delivery_is_noticed() {
+    is_noticed(Mistake::NoRecheck, &ALL, &ALL, &[]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn a_swapped_order_of_count_and_claim_is_noticed() {
+    is_noticed(Mistake::ClaimBeforeCount, &ALL, &ALL, &[]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn a_commit_before_the_bytes_is_noticed() {
+    is_noticed(Mistake::CommitBeforeBytes, &ALL, &ALL, &[Op::Flush, Op::Drain]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn a_false_full_or_wrapped_is_noticed() {
+    is_noticed(Mistake::NoMovedCheck, &ALL, &ALL, &[]);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn a_clock_outside_the_loop_is_noticed() {
+    is_noticed(Mistake::ClockOutsideLoop, &ALL, &ALL, &[]);
+}

@@ -1,0 +1,439 @@
+//! A stream with everything that happened to it written down, and the checks of the promise.
+
+extern crate std;
+
+use crate::platform::Platform;
+use crate::ring::writer::Pin;
+use crate::ring::{
+    CloseError, Flushed, Geometry, Hooks, Loss, Losses, Mode, Packet, PacketStart, Reader, Ring,
+    Storage, Stream, SubBuffer, WriteError, Writer,
+};
+use crate::sync::Ordering;
+use std::boxed::Box;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::vec::Vec;
+
+/// One CPU whose clock advances with every look at it.
+pub(super) struct OneCpu {
+    clock: Cell<u64>,
+    pins: Cell<usize>,
+}
+
+// SAFETY: used by one thread; contexts nest as function calls.
+unsafe impl Sync for OneCpu {}
+
+// SAFETY: one CPU, number 0, one thread, nested calls.
+unsafe impl Platform for OneCpu {
+    fn pin(&self) -> usize {
+        self.pins.set(self.pins.get() + 1);
+        0
+    }
+
+    fn unpin(&self) {
+        self.pins.set(self.pins.get() - 1);
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.set(self.clock.get() + 1);
+        self.clock.get()
+    }
+}
+
+/// Marks headers, trailers and fillings.
+struct TestHooks;
+
+const FILLER: u8 = 0xFF;
+
+impl Hooks for TestHooks {
+    fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
+        assert!(start.begin_ticks != 0);
+        header.fill(0xA5);
+    }
+
+    fn buffer_end(&self, header: &mut [u8], trailer: &mut [u8], _packet: &Packet) {
+        assert!(header.iter().all(|byte| *byte == 0xA5), "header lost: {header:x?}");
+        header.fill(0xA6);
+        trailer.fill(0xA7);
+    }
+
+    fn fill(&self, bytes: &mut [u8], _timestamp: u64) {
+        bytes.fill(0xEE);
+        bytes[0] = bytes.len() as u8;
+        if let Some(id) = bytes.get_mut(1) {
+            *id = FILLER;
+        }
+    }
+}
+
+/// One thing that a context of the CPU, or the reader, does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Writes a record of this many bytes.
+    Write(usize),
+    /// Reserves, fills and commits in place.
+    InPlace(usize),
+    /// Reserves and discards.
+    Discard(usize),
+    /// Writes that many records of that length.
+    Burst(usize, usize),
+    /// Hands over the open packet.
+    Flush,
+    /// The timer's duty, with the reader asking for a flush.
+    Tick,
+    /// The reader takes, checks and gives back all there is.
+    Drain,
+    /// The reader takes one sub-buffer and keeps it.
+    Hold,
+    /// The reader gives back what it keeps, the newest first.
+    Release,
+    /// A new ring: sub-buffer size, count.
+    Replace(usize, usize),
+    /// Ends the stream.
+    Close,
+}
+
+/// What a world is made of.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Config {
+    pub(super) geometry: Geometry,
+    pub(super) first: u64,
+}
+
+/// What became of an attempt to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Written { ticks: u64 },
+    Lost(Loss),
+}
+
+/// A stream under test. It is leaked into raw memory so that readers and slots of it can be kept,
+/// and freed at the end.
+pub(super) struct World {
+    stream: *mut Stream,
+    cpu: *mut OneCpu,
+    config: Config,
+    reader: RefCell<Option<Reader<'static>>>,
+    held: RefCell<Vec<SubBuffer<'static>>>,
+    fates: RefCell<BTreeMap<u8, Fate>>,
+    next_id: Cell<u8>,
+    seen: RefCell<Vec<(Packet, Vec<(u8, u64)>)>>,
+    replaced: Cell<u64>,
+    closed: Cell<bool>,
+    level: Cell<usize>,
+}
+
+impl World {
+    pub(super) fn new(config: Config) -> Self {
+        let stream = Box::new(Stream::new());
+        let storage = Storage::allocate(&config.geometry).unwrap();
+        assert_eq!(stream.start(storage, config.geometry, config.first), Ok(true));
+        let cpu = Box::new(OneCpu { clock: Cell::new(0), pins: Cell::new(0) });
+        Self {
+            stream: Box::into_raw(stream),
+            cpu: Box::into_raw(cpu),
+            config,
+            reader: RefCell::new(None),
+            held: RefCell::new(Vec::new()),
+            fates: RefCell::new(BTreeMap::new()),
+            next_id: Cell::new(0),
+            seen: RefCell::new(Vec::new()),
+            replaced: Cell::new(0),
+            closed: Cell::new(false),
+            level: Cell::new(0),
+        }
+    }
+
+    pub(super) fn stream(&self) -> &'static Stream {
+        // SAFETY: alive until `drop`, which first drops everything that borrows it.
+        unsafe { &*self.stream }
+    }
+
+    fn cpu(&self) -> &'static OneCpu {
+        // SAFETY: as for `stream`.
+        unsafe { &*self.cpu }
+    }
+
+    pub(super) fn writer(&self) -> Writer<'static, OneCpu> {
+        Writer::new(self.stream(), &TestHooks, Pin::new(self.cpu()))
+    }
+
+    /// Does `op` as one context of the CPU, or as the reader.
+    pub(super) fn perform(&self, op: Op) {
+        self.level.set(self.level.get() + 1);
+        self.act(op);
+        self.level.set(self.level.get() - 1);
+    }
+
+    fn act(&self, op: Op) {
+        match op {
+            Op::Write(len) => self.write(len),
+            Op::InPlace(len) => self.in_place(len, true),
+            Op::Discard(len) => self.in_place(len, false),
+            Op::Burst(count, len) => (0..count).for_each(|_| self.write(len)),
+            Op::Flush => {
+                let _ = self.writer().flush();
+            }
+            Op::Tick => {
+                if let Some(reader) = &*self.reader.borrow() {
+                    reader.request_flush();
+                }
+                self.writer().tick();
+            }
+            Op::Drain => self.drain(),
+            Op::Hold => {
+                if let Some(taken) = self.take() {
+                    self.held.borrow_mut().push(taken);
+                }
+            }
+            Op::Release => self.release(),
+            Op::Replace(size, count) => self.replace(size, count),
+            Op::Close => match self.writer().close() {
+                Ok(()) => self.closed.set(true),
+                Err(CloseError::NoRoom | CloseError::Closed) => {}
+                Err(error) => panic!("{error}"),
+            },
+        }
+    }
+
+    fn new_id(&self) -> u8 {
+        let id = self.next_id.get();
+        assert!(id < FILLER, "too many records for one-byte ids");
+        self.next_id.set(id + 1);
+        id
+    }
+
+    fn record(id: u8, len: usize) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..len).map(|i| id.wrapping_mul(31).wrapping_add(i as u8)).collect();
+        bytes[0] = len as u8;
+        if len > 1 {
+            bytes[1] = id;
+        }
+        bytes
+    }
+
+    fn write(&self, len: usize) {
+        let id = self.new_id();
+        let before = self.cpu().clock.get();
+        let fate = match self.writer().write(&Self::record(id, len)) {
+            Ok(()) => Fate::Written { ticks: before },
+            Err(WriteError::Lost(loss)) => self.lost(loss),
+            Err(error) => panic!("{error}"),
+        };
+        self.fates.borrow_mut().insert(id, fate);
+    }
+
+    /// A loss that a writer heard of. The context that interrupts nobody cannot collide with a
+    /// record that is under way.
+    fn lost(&self, loss: Loss) -> Fate {
+        assert!(
+            loss != Loss::Wrapped || self.level.get() > 1,
+            "wrapped, but no record is under way"
+        );
+        Fate::Lost(loss)
+    }
+
+    fn in_place(&self, len: usize, commit: bool) {
+        let id = self.new_id();
+        let fate = match self.writer().reserve(len) {
+            Ok(mut slot) => {
+                let ticks = slot.timestamp();
+                assert_eq!(slot.len(), len);
+                slot.bytes_mut().copy_from_slice(&Self::record(id, len));
+                crate::step::step();
+                if commit {
+                    slot.commit();
+                    Fate::Written { ticks }
+                } else {
+                    slot.discard();
+                    Fate::Lost(Loss::Discarded)
+                }
+            }
+            Err(WriteError::Lost(loss)) => self.lost(loss),
+            Err(error) => panic!("{error}"),
+        };
+        self.fates.borrow_mut().insert(id, fate);
+    }
+
+    fn replace(&self, size: usize, count: usize) {
+        let old = self.config.geometry;
+        let geometry = Geometry::new(size, count)
+            .and_then(|g| g.with_reserves(old.start_reserve(), old.end_reserve()))
+            .and_then(|g| g.with_mode(old.mode()).with_spares(old.spares()))
+            .unwrap();
+        let storage = Storage::allocate(&geometry).unwrap();
+        let first = self.config.first.wrapping_mul(3).wrapping_add(self.replaced.get());
+        match self.writer().succeed(storage, geometry, first) {
+            Ok(()) => self.replaced.set(self.replaced.get() + 1),
+            Err(CloseError::Closed) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn take(&self) -> Option<SubBuffer<'static>> {
+        let mut reader = self.reader.borrow_mut();
+        let reader = reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
+        let taken = reader.next_subbuf()?;
+        self.inspect(&taken);
+        Some(taken)
+    }
+
+    fn release(&self) {
+        while let Some(taken) = self.held.borrow_mut().pop() {
+            drop(taken);
+        }
+    }
+
+    pub(super) fn drain(&self) {
+        while let Some(taken) = self.take() {
+            drop(taken);
+        }
+    }
+
+    /// Parses a sub-buffer byte by byte.
+    fn inspect(&self, taken: &SubBuffer<'_>) {
+        let packet = *taken.packet();
+        let mut rest = taken.records();
+        let mut records = Vec::new();
+        while let [len, ..] = *rest {
+            let len = usize::from(len);
+            assert!(len > 0 && len <= rest.len(), "torn record in {packet:?}: {rest:x?}");
+            let (record, after) = rest.split_at(len);
+            rest = after;
+            match record.get(1) {
+                Some(&FILLER) => {}
+                Some(&id) => {
+                    assert_eq!(record, Self::record(id, len), "foreign bytes in record {id}");
+                    records.push((id, 0));
+                }
+                None => records.push((0, 0)),
+            }
+        }
+        assert_eq!(records.len() as u64, packet.records, "records of {packet:?}");
+        let bytes = taken.bytes();
+        let start = self.config.geometry.start_reserve();
+        assert!(bytes[..start].iter().all(|byte| *byte == 0xA6));
+        assert!(bytes[bytes.len() - self.config.geometry.end_reserve()..].iter().all(|byte| *byte == 0xA7));
+        self.seen.borrow_mut().push((packet, records));
+    }
+
+    /// Brings the stream to rest and checks that every attempt is accounted for.
+    pub(super) fn check(&self) {
+        self.check_delivered();
+        self.release();
+        self.drain();
+        if !self.closed.get() {
+            assert_ne!(self.writer().flush(), Flushed::NoRoom);
+            self.drain();
+        }
+        self.check_rest();
+        self.check_packets();
+        self.check_sum();
+    }
+
+    /// When no context is at work, no complete packet is left behind.
+    fn check_delivered(&self) {
+        let stream = self.stream();
+        let next = stream.next.load(Ordering::Relaxed);
+        assert!(
+            !stream.delivering().unwrap().is_complete(next),
+            "packet {next} is complete and nobody delivers it"
+        );
+    }
+
+    fn check_rest(&self) {
+        let stream = self.stream();
+        assert_eq!(stream.depth.load(Ordering::Relaxed), 0, "a level is still taken");
+        assert_eq!(stream.busy.load(Ordering::Relaxed), 0, "delivery is still busy");
+        assert_eq!(self.cpu().pins.get(), 0, "a pin is left");
+        assert!(stream.intents.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        let last = std::iter::successors(stream.oldest(), |ring| ring.successor()).last();
+        assert!(
+            std::ptr::eq::<Ring>(stream.current().unwrap(), last.unwrap()),
+            "writers are left at an old ring"
+        );
+    }
+
+    fn check_packets(&self) {
+        let seen = self.seen.borrow();
+        let fates = self.fates.borrow();
+        let continuous = self.config.geometry.mode() == Mode::Continuous;
+        let (mut sequence, mut ordinal, mut time, mut missed) = (0, 0, 0, 0);
+        let mut lost = Losses::default();
+        for (packet, records) in seen.iter() {
+            assert!(packet.sequence >= sequence, "{packet:?} after {sequence}");
+            if !continuous || packet.sequence == sequence {
+                assert_eq!(packet.sequence, sequence, "a packet is missing");
+                assert_eq!(packet.ordinal, ordinal, "records are missing before {packet:?}");
+            }
+            missed += packet.ordinal - ordinal;
+            sequence = packet.sequence + 1;
+            ordinal = packet.ordinal + packet.records;
+            assert!(time <= packet.begin_ticks && packet.begin_ticks <= packet.end_ticks);
+            for (id, _) in records {
+                let Some(Fate::Written { ticks }) = fates.get(id) else {
+                    panic!("record {id} was delivered, but its writer heard {:?}", fates.get(id));
+                };
+                assert!(*ticks <= packet.end_ticks, "record {id} is younger than {packet:?}");
+            }
+            time = packet.end_ticks;
+            for loss in Loss::ALL {
+                assert!(packet.lost.get(loss) >= lost.get(loss), "{loss:?} fell");
+            }
+            lost = packet.lost;
+        }
+        assert_eq!(self.stream().stats().overwritten, missed, "overwritten against ordinals");
+        assert!(continuous || missed == 0);
+        if let (true, Some((last, _))) = (self.closed.get(), seen.last()) {
+            assert!(last.is_final, "the last packet of a closed stream is final");
+        }
+        let finals = seen.iter().filter(|(packet, _)| packet.is_final).count();
+        assert_eq!(finals, usize::from(self.closed.get()));
+        let stats = self.stream().stats();
+        assert_eq!(stats.records, ordinal);
+        if !self.closed.get() {
+            assert_eq!(stats.lost, lost, "the last packet tells of all losses");
+        }
+    }
+
+    fn check_sum(&self) {
+        let fates = self.fates.borrow();
+        let seen = self.seen.borrow();
+        let mut delivered = BTreeMap::new();
+        let mut order = Vec::new();
+        for (id, _) in seen.iter().flat_map(|(_, records)| records) {
+            *delivered.entry(*id).or_insert(0) += 1;
+            if let Some(Fate::Written { ticks }) = fates.get(id) {
+                order.push(*ticks);
+            }
+        }
+        assert!(delivered.values().all(|times| *times == 1), "delivered twice: {delivered:?}");
+        let stats = self.stream().stats();
+        let written = fates.values().filter(|fate| matches!(fate, Fate::Written { .. })).count() as u64;
+        assert_eq!(
+            written,
+            delivered.len() as u64 + stats.overwritten,
+            "written = delivered + overwritten"
+        );
+        for loss in Loss::ALL {
+            let told = fates.values().filter(|fate| **fate == Fate::Lost(loss)).count() as u64;
+            assert_eq!(stats.lost.get(loss), told, "{loss:?}: what writers heard");
+        }
+        assert_eq!(
+            fates.len() as u64,
+            delivered.len() as u64 + stats.overwritten + stats.lost.total(),
+            "attempted = delivered + overwritten + lost"
+        );
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.held.borrow_mut().clear();
+        *self.reader.borrow_mut() = None;
+        // SAFETY: made by Box::into_raw in `new`; nothing borrows it any more.
+        drop(unsafe { Box::from_raw(self.stream) });
+        // SAFETY: likewise.
+        drop(unsafe { Box::from_raw(self.cpu) });
+    }
+}

@@ -1,0 +1,94 @@
+//! Where tests get in between the steps of the ring.
+//!
+//! Every point at which an interrupt could make a difference calls [`step`]. Outside unit tests
+//! both functions are empty and vanish; in unit tests a thread-local hook runs there, which is how
+//! the nesting tests run whole writes at every step of another write, on the shipped code.
+//! [`broken`] switches a known mistake on, so that a test can show that it would be noticed.
+
+/// A mistake that tests can switch on to see themselves fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(test), expect(dead_code, reason = "constructed, but never compared, outside tests"))]
+pub(crate) enum Mistake {
+    /// Delivery does not look again after it has cleared `busy`.
+    NoRecheck,
+    /// `prepare` claims an entry before it reads the count of the records it overwrites.
+    ClaimBeforeCount,
+    /// A record is committed before its bytes are stored.
+    CommitBeforeBytes,
+    /// `prepare` calls a sub-buffer full or wrapped without checking that `pos` has not moved.
+    NoMovedCheck,
+    /// The clock is read before the position, outside the loop that validates it.
+    ClockOutsideLoop,
+}
+
+#[cfg(not(all(test, not(loom))))]
+mod imp {
+    use super::Mistake;
+
+    /// A point between two steps.
+    #[inline(always)]
+    pub(crate) fn step() {}
+
+    /// Whether `mistake` is switched on.
+    #[inline(always)]
+    pub(crate) fn broken(_mistake: Mistake) -> bool {
+        false
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod imp {
+    extern crate std;
+    use super::Mistake;
+    use std::boxed::Box;
+    use std::cell::{Cell, RefCell};
+
+    std::thread_local! {
+        static HOOK: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+        static MISTAKE: Cell<Option<Mistake>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn step() {
+        // The hook is taken out while it runs: what it calls may set another hook for its own steps.
+        let taken = HOOK.with(|hook| hook.borrow_mut().take());
+        if let Some(mut hook) = taken {
+            hook();
+            HOOK.with(|slot| {
+                slot.borrow_mut().get_or_insert(hook);
+            });
+        }
+    }
+
+    pub(crate) fn broken(mistake: Mistake) -> bool {
+        MISTAKE.get() == Some(mistake)
+    }
+
+    /// Runs `body` with `hook` called at every step of it (not at the steps of the hook itself).
+    pub(crate) fn with_hook<R>(hook: impl FnMut() + 'static, body: impl FnOnce() -> R) -> R {
+        struct Restore(Option<Box<dyn FnMut()>>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                HOOK.with(|slot| *slot.borrow_mut() = self.0.take());
+            }
+        }
+        let _restore = Restore(HOOK.with(|slot| slot.borrow_mut().replace(Box::new(hook))));
+        body()
+    }
+
+    /// Runs `body` with `mistake` switched on.
+    pub(crate) fn with_mistake<R>(mistake: Mistake, body: impl FnOnce() -> R) -> R {
+        struct Off;
+        impl Drop for Off {
+            fn drop(&mut self) {
+                MISTAKE.set(None);
+            }
+        }
+        MISTAKE.set(Some(mistake));
+        let _off = Off;
+        body()
+    }
+}
+
+pub(crate) use imp::{broken, step};
+#[cfg(all(test, not(loom)))]
+pub(crate) use imp::{with_hook, with_mistake};
