@@ -1,0 +1,568 @@
+//! What one line of console text says.
+
+use std::ops::{Add, AddAssign};
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// How grave a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something failed.
+    Error,
+    /// Something looks wrong.
+    Warn,
+    /// What a reader wants to know.
+    Info,
+    /// What a developer wants to know.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl Severity {
+    /// All severities, the gravest first; a severity's place is `severity as usize`.
+    pub const ALL: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// The word that the console prints, in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ["error", "warn", "info", "debug", "trace"][self as usize]
+    }
+
+    /// Reads the word that the console prints.
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|s| s.name().eq_ignore_ascii_case(word))
+    }
+}
+
+/// The level at which the code that logged was running on its CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Context {
+    /// Ordinary code.
+    Task,
+    /// An interrupt handler.
+    Irq,
+    /// The non-maskable interrupt's handler.
+    Nmi,
+}
+
+impl Context {
+    /// All contexts, outermost first; a context's place is `context as usize`.
+    pub const ALL: [Self; 3] = [Self::Task, Self::Irq, Self::Nmi];
+
+    /// The word that the console prints.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        ["task", "irq", "nmi"][self as usize]
+    }
+
+    /// Reads the word that the console prints.
+    fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.name() == word)
+    }
+}
+
+/// One log record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// Time since power-on in microseconds, by the CPU's time stamp counter.
+    pub time_us: u64,
+    /// The CPU that logged it.
+    pub cpu: u32,
+    /// The record's number in its CPU's stream: 0, 1, 2, ...
+    pub number: u64,
+    /// The level at which the CPU was running.
+    pub context: Context,
+    /// How grave it is.
+    pub severity: Severity,
+    /// The Rust module that logged it.
+    pub module: &'a str,
+    /// The source file's name, without folders.
+    pub file: &'a str,
+    /// The line in the source file.
+    pub line: u32,
+    /// The message's first line.
+    pub message: &'a str,
+}
+
+/// Lost records by reason, in the ledger's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    /// The ring was full.
+    pub full: u64,
+    /// The record was larger than a sub-buffer.
+    pub too_big: u64,
+    /// The next sub-buffer still held an uncommitted record of the previous lap.
+    pub wrapped: u64,
+    /// Nested too deep.
+    pub nested: u64,
+    /// The channel was closed.
+    pub closed: u64,
+    /// The writer gave its slot up.
+    pub discarded: u64,
+    /// There was no ring for the CPU.
+    pub no_ring: u64,
+    /// Known from the numbering, but not received.
+    pub missing: u64,
+}
+
+impl Losses {
+    /// All reasons together.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.named()
+            .into_iter()
+            .fold(0, |sum, (_, count)| sum.saturating_add(count))
+    }
+
+    /// The reasons by name, in the order in which they are shown.
+    #[must_use]
+    pub fn named(&self) -> [(&'static str, u64); 8] {
+        [
+            ("full", self.full),
+            ("too_big", self.too_big),
+            ("wrapped", self.wrapped),
+            ("nested", self.nested),
+            ("closed", self.closed),
+            ("discarded", self.discarded),
+            ("no_ring", self.no_ring),
+            ("missing", self.missing),
+        ]
+    }
+
+    /// Reads `full 3, closed 1`. A reason that is not known makes the whole list
+    /// unreadable: a count that is silently dropped would spoil the ledger.
+    fn parse(list: &str) -> Option<Self> {
+        let mut losses = Self::default();
+        for item in list.split(", ") {
+            let (reason, count) = item.split_once(' ')?;
+            let place = match reason {
+                "full" => &mut losses.full,
+                "too_big" => &mut losses.too_big,
+                "wrapped" => &mut losses.wrapped,
+                "nested" => &mut losses.nested,
+                "closed" => &mut losses.closed,
+                "discarded" => &mut losses.discarded,
+                "no_ring" => &mut losses.no_ring,
+                _ => return None,
+            };
+            *place = place.checked_add(number(count)?)?;
+        }
+        Some(losses)
+    }
+}
+
+impl AddAssign for Losses {
+    fn add_assign(&mut self, other: Self) {
+        self.full = self.full.saturating_add(other.full);
+        self.too_big = self.too_big.saturating_add(other.too_big);
+        self.wrapped = self.wrapped.saturating_add(other.wrapped);
+        self.nested = self.nested.saturating_add(other.nested);
+        self.closed = self.closed.saturating_add(other.closed);
+        self.discarded = self.discarded.saturating_add(other.discarded);
+        self.no_ring = self.no_ring.saturating_add(other.no_ring);
+        self.missing = self.missing.saturating_add(other.missing);
+    }
+}
+
+impl Add for Losses {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self += other;
+        self
+    }
+}
+
+/// `-- cpu 3: 12 records lost before 3:567 (full 12)`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostNotice {
+    /// The stream.
+    pub cpu: u32,
+    /// How many records were lost.
+    pub lost: u64,
+    /// The number of the record that came after the loss.
+    pub before: u64,
+    /// Why they were lost.
+    pub reasons: Losses,
+}
+
+/// `-- cpu 3: end of stream: attempted 78, delivered 66, lost 12 (full 12, ...)`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndNotice {
+    /// The stream.
+    pub cpu: u32,
+    /// Writes that the guest counted.
+    pub attempted: u64,
+    /// Records that the guest printed, by its own count.
+    pub delivered: u64,
+    /// Records that were lost.
+    pub lost: u64,
+    /// Why they were lost.
+    pub reasons: Losses,
+}
+
+/// One line of console text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// A log record (its first line).
+    Record(Record<'a>),
+    /// A further line of the message of the record above.
+    Continuation(&'a str),
+    /// Records of a stream were lost.
+    Lost(LostNotice),
+    /// A stream was closed and printed to its end.
+    End(EndNotice),
+    /// Panic only: records that were reserved but not committed.
+    Uncommitted {
+        /// The stream.
+        cpu: u32,
+        /// How many.
+        count: u64,
+    },
+    /// Panic only: how many records of a stream were printed that has no end.
+    NotClosed {
+        /// The stream.
+        cpu: u32,
+        /// How many, by the guest's count.
+        printed: u64,
+    },
+    /// Another notice of the console (`-- ` and the text).
+    Notice(&'a str),
+    /// The kernel's last resort: a panic inside relay itself (`!! ` and the text).
+    Fallback(&'a str),
+    /// Anything else: firmware, QEMU, a line cut by the end of the stream.
+    Text(&'a str),
+}
+
+impl<'a> Line<'a> {
+    /// Reads one line; `text` is without line end and [`printable`](super::printable).
+    ///
+    /// Never fails: what is not understood is [`Line::Text`], or
+    /// [`Line::Notice`] when it has a notice's mark.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Self {
+        if let Some(record) = text.strip_prefix('[').and_then(parse_record) {
+            return Self::Record(record);
+        }
+        if let Some(more) = text.strip_prefix("            | ") {
+            return Self::Continuation(more);
+        }
+        if text == "            |" {
+            return Self::Continuation("");
+        }
+        if let Some(notice) = text.strip_prefix("-- ") {
+            return parse_notice(notice).unwrap_or(Self::Notice(notice));
+        }
+        if let Some(cry) = text.strip_prefix("!! ") {
+            return Self::Fallback(cry);
+        }
+        Self::Text(text)
+    }
+}
+
+/// Reads a record after its `[`.
+fn parse_record(rest: &str) -> Option<Record<'_>> {
+    let (stamp, rest) = rest.split_once("] ")?;
+    let (seconds, micros) = stamp.trim_start_matches(' ').split_once('.')?;
+    if micros.len() != 6 {
+        return None;
+    }
+    let time_us = number::<u64>(seconds)?
+        .checked_mul(1_000_000)?
+        .checked_add(number(micros)?)?;
+    let (id, rest) = rest.split_once(' ')?;
+    let (cpu, record) = id.split_once(':')?;
+    let (context, rest) = rest.split_once(' ')?;
+    let (severity, rest) = rest.trim_start_matches(' ').split_once(' ')?;
+    let (module, rest) = rest.trim_start_matches(' ').split_once(' ')?;
+    let (place, message) = rest
+        .split_once(": ")
+        .or_else(|| Some((rest.strip_suffix(':')?, "")))?;
+    let (file, line) = place.rsplit_once(':')?;
+    if module.is_empty() || file.is_empty() || file.contains(' ') {
+        return None;
+    }
+    Some(Record {
+        time_us,
+        cpu: number(cpu)?,
+        number: number(record)?,
+        context: Context::parse(context)?,
+        severity: Severity::parse(severity)?,
+        module,
+        file,
+        line: number(line)?,
+        message,
+    })
+}
+
+/// Reads a notice about one CPU's stream, after its `-- `.
+fn parse_notice(notice: &str) -> Option<Line<'_>> {
+    let (cpu, rest) = notice.strip_prefix("cpu ")?.split_once(": ")?;
+    let cpu = number(cpu)?;
+    if let Some(claims) = rest.strip_prefix("end of stream: ") {
+        let (claims, reasons) = claims.strip_suffix(')')?.split_once(" (")?;
+        let mut claims = claims.split(", ");
+        let mut claim = |name: &str| number(claims.next()?.strip_prefix(name)?.strip_prefix(' ')?);
+        let (attempted, delivered, lost) =
+            (claim("attempted")?, claim("delivered")?, claim("lost")?);
+        let reasons = Losses::parse(reasons)?;
+        return Some(Line::End(EndNotice {
+            cpu,
+            attempted,
+            delivered,
+            lost,
+            reasons,
+        }));
+    }
+    if let Some(rest) = rest.strip_prefix("stream is not closed, ") {
+        let printed = number(rest.split_once(" record")?.0)?;
+        return Some(Line::NotClosed { cpu, printed });
+    }
+    let (count, rest) = rest.split_once(' ')?;
+    let count = number(count)?;
+    let rest = rest
+        .strip_prefix("records ")
+        .or_else(|| rest.strip_prefix("record "))?;
+    if rest == "uncommitted at panic" {
+        return Some(Line::Uncommitted { cpu, count });
+    }
+    let (place, reasons) = rest
+        .strip_prefix("lost before ")?
+        .strip_suffix(')')?
+        .split_once(" (")?;
+    let (stream, before) = place.split_once(':')?;
+    if number::<u32>(stream)? != cpu {
+        return None;
+    }
+    let (before, reasons) = (number(before)?, Losses::parse(reasons)?);
+    Some(Line::Lost(LostNotice {
+        cpu,
+        lost: count,
+        before,
+        reasons,
+    }))
+}
+
+/// Reads a number that is digits only (`FromStr` alone would take a `+`).
+fn number<T: FromStr>(digits: &str) -> Option<T> {
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| digits.parse().ok())?
+}
+
+/// The address in a line of a backtrace (`  #0 0xffffffff80201234`), if the
+/// message is one.
+#[must_use]
+pub fn backtrace_address(message: &str) -> Option<u64> {
+    let (frame, address) = message.trim().strip_prefix('#')?.split_once(' ')?;
+    number::<u32>(frame)?;
+    let digits = address.trim_start().strip_prefix("0x")?;
+    digits
+        .bytes()
+        .all(|b| b.is_ascii_hexdigit())
+        .then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::console::printable;
+
+    #[test]
+    fn reads_a_record() {
+        let text = "[    0.013514] 3:17 irq  INFO  kernel::scenario smoke.rs:41: timer says: hello";
+        let expected = Record {
+            time_us: 13_514,
+            cpu: 3,
+            number: 17,
+            context: Context::Irq,
+            severity: Severity::Info,
+            module: "kernel::scenario",
+            file: "smoke.rs",
+            line: 41,
+            message: "timer says: hello",
+        };
+        assert_eq!(Line::parse(text), Line::Record(expected));
+    }
+
+    #[test]
+    fn a_message_may_be_empty() {
+        for text in [
+            "[1.000000] 0:0 task WARN  m f.rs:1: ",
+            "[1.000000] 0:0 task WARN  m f.rs:1:",
+        ] {
+            assert!(
+                matches!(Line::parse(text), Line::Record(r) if r.message.is_empty()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_almost_a_record_is_text() {
+        for text in [
+            "[    0.01351] 3:17 irq  INFO  m smoke.rs:41: five decimals",
+            "[    0.013514] 3-17 irq  INFO  m smoke.rs:41: no colon",
+            "[    0.013514] 3:17 soft INFO  m smoke.rs:41: no such context",
+            "[    0.013514] 3:17 irq  LOUD  m smoke.rs:41: no such severity",
+            "[    0.013514] 3:17 irq  INFO  m smoke.rs: no line",
+            "[    0.013514] +3:17 irq  INFO  m smoke.rs:41: sign",
+            "[    0.013514] 3:99999999999999999999 irq  INFO  m smoke.rs:41: overflow",
+            "[99999999999999999999.000000] 3:1 irq  INFO  m smoke.rs:41: overflow",
+            "[    0.013514] 3:17 irq  INFO",
+            "[",
+        ] {
+            assert_eq!(Line::parse(text), Line::Text(text));
+        }
+    }
+
+    #[test]
+    fn reads_the_notices() {
+        let lost = LostNotice {
+            cpu: 3,
+            lost: 1234,
+            before: 567,
+            reasons: Losses {
+                full: 1234,
+                ..Losses::default()
+            },
+        };
+        assert_eq!(
+            Line::parse("-- cpu 3: 1234 records lost before 3:567 (full 1234)"),
+            Line::Lost(lost)
+        );
+        let end = "-- cpu 3: end of stream: attempted 1300, delivered 66, lost 1234 \
+                   (full 1230, too_big 4, wrapped 0, nested 0, closed 0, discarded 0)";
+        let reasons = Losses {
+            full: 1230,
+            too_big: 4,
+            ..Losses::default()
+        };
+        assert_eq!(
+            Line::parse(end),
+            Line::End(EndNotice {
+                cpu: 3,
+                attempted: 1300,
+                delivered: 66,
+                lost: 1234,
+                reasons
+            })
+        );
+        assert_eq!(
+            Line::parse("-- cpu 3: 2 records uncommitted at panic"),
+            Line::Uncommitted { cpu: 3, count: 2 }
+        );
+        assert_eq!(
+            Line::parse("-- cpu 3: stream is not closed, 66 records printed"),
+            Line::NotClosed {
+                cpu: 3,
+                printed: 66
+            }
+        );
+    }
+
+    #[test]
+    fn an_unknown_notice_is_still_a_notice() {
+        for text in [
+            "cpu 1: gone fishing",
+            "cpu 1: 5 records lost before 2:7 (full 5)",
+            "cpu 1: 5 records lost before 1:7 (bored 5)",
+            "drain: something else",
+        ] {
+            assert_eq!(Line::parse(&format!("-- {text}")), Line::Notice(text));
+        }
+    }
+
+    #[test]
+    fn reads_the_other_lines() {
+        assert_eq!(
+            Line::parse("            | second line"),
+            Line::Continuation("second line")
+        );
+        assert_eq!(
+            Line::parse("!! relay: broken"),
+            Line::Fallback("relay: broken")
+        );
+        assert_eq!(
+            Line::parse("SeaBIOS (version 1)"),
+            Line::Text("SeaBIOS (version 1)")
+        );
+    }
+
+    #[test]
+    fn finds_backtrace_addresses() {
+        assert_eq!(
+            backtrace_address("  #0 0xffffffff80201234"),
+            Some(0xffff_ffff_8020_1234)
+        );
+        assert_eq!(backtrace_address("#12 0x10"), Some(0x10));
+        for text in [
+            "#0",
+            "#x 0x10",
+            "#1 10",
+            "#1 0x10 more",
+            "#1 0x",
+            "#1 0x1ffffffffffffffff",
+        ] {
+            assert_eq!(backtrace_address(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        /// No bytes make the reader panic, and a record it finds was really there.
+        #[test]
+        fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Line::parse(&printable(&bytes));
+        }
+
+        /// Damaged versions of real lines: never a panic.
+        #[test]
+        fn damaged_lines_are_read(
+            which in 0usize..4, at in 0usize..120, cut in any::<bool>(), with in any::<char>()
+        ) {
+            let lines = [
+                "[    0.013514] 3:17 irq  INFO  kernel::scenario smoke.rs:41: timer says hello",
+                "-- cpu 3: 1234 records lost before 3:567 (full 1234)",
+                "-- cpu 3: end of stream: attempted 1300, delivered 66, lost 1234 (full 1234)",
+                "-- cpu 3: stream is not closed, 66 records printed",
+            ];
+            let mut text = lines[which].to_owned();
+            let at = at.min(text.len());
+            if cut { text.truncate(at); } else { text.insert(at, with); }
+            let _ = Line::parse(&text);
+            let _ = backtrace_address(&text);
+        }
+
+        /// What the kernel prints is read back field by field.
+        #[test]
+        fn records_round_trip(
+            time in 0u64..1 << 50, cpu in 0u32..4096, n in any::<u64>(), line in any::<u32>(),
+            context in 0usize..3, severity in 0usize..5, message in "[ -~]{0,60}"
+        ) {
+            let (context, severity) = (Context::ALL[context], Severity::ALL[severity]);
+            let stamp = format!("{}.{:06}", time / 1_000_000, time % 1_000_000);
+            let text = format!(
+                "[{stamp:>12}] {cpu}:{n} {:<4} {:<5} a::b c.rs:{line}: {message}",
+                context.name(), severity.name().to_uppercase()
+            );
+            let expected = Record {
+                time_us: time, cpu, number: n, context, severity,
+                module: "a::b", file: "c.rs", line, message: &message,
+            };
+            prop_assert_eq!(Line::parse(&text), Line::Record(expected));
+        }
+    }
+}

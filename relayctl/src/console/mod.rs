@@ -1,0 +1,14 @@
+//! The text that the kernel's console prints on COM1, read on the host.
+//!
+//! The bytes come from a guest and are not trusted: a line may be endless, may
+//! hold any byte, and may claim anything. [`LineSplitter`] bounds the memory,
+//! [`printable`] takes away what could steer a terminal, and [`Line::parse`]
+//! finds records and notices; what it does not know stays [`Line::Text`].
+
+mod escape;
+mod line;
+mod splitter;
+
+pub use escape::printable;
+pub use line::{Context, EndNotice, Line, Losses, LostNotice, Record, Severity, backtrace_address};
+pub use splitter::{LineSplitter, MAX_LINE, RawLine};

@@ -1,0 +1,26 @@
+//! The host side of relay: boots the kernel, shows what it logs while it runs,
+//! and checks that every record is accounted for.
+//!
+//! [`cli`] reads the command line and [`run`] does what it says. Below them:
+//! [`install`] finds what the machine lacks, [`workspace`] builds the kernel,
+//! [`guest`] runs QEMU, [`console`] reads its text, [`render`] and [`symbols`]
+//! show it, [`ledger`] counts it, and [`summary`] tells the result.
+//!
+//! Nothing that comes from a guest, a file or the command line is trusted: it
+//! gives a clear error or is shown escaped, and never makes relayctl panic,
+//! hang, or use memory without bound.
+
+#![deny(unsafe_code)]
+
+pub mod cli;
+pub mod console;
+pub mod exit;
+pub mod guest;
+pub mod install;
+pub mod ledger;
+pub mod render;
+pub mod run;
+pub mod summary;
+pub mod symbols;
+pub mod term;
+pub mod workspace;

@@ -1,0 +1,495 @@
+//! `relayctl run`: boots the kernel, shows its log live, checks it, sums up.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+use crate::cli::RunArgs;
+use crate::console::{Line, LineSplitter, RawLine, printable};
+use crate::exit::Exit;
+use crate::guest::{Accel, Event, Guest, GuestConfig, GuestEnd};
+use crate::install::{self, InstallError, Need, RealSystem};
+use crate::ledger::{Ledger, Verdict};
+use crate::render::Renderer;
+use crate::summary::{self, RunFacts};
+use crate::symbols::LazySymbols;
+use crate::term::{Output, say};
+use crate::workspace::{BuildError, RUNNER, Workspace};
+
+/// How long a guest that is expected to end may be silent.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long the rest of the console's text is waited for after QEMU was asked to end.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// How often QEMU is looked at when nothing happens.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Chunks of console text that may wait to be shown. When they do, QEMU waits,
+/// then the guest's console, and then the guest counts what it loses.
+const QUEUE: usize = 64;
+
+/// The scenario that goes on until it is stopped.
+const ENDLESS: &str = "idle";
+
+/// Why a run did not get as far as a guest's verdict.
+#[derive(Debug)]
+pub enum RunError {
+    /// The command line asks for something impossible.
+    Usage(String),
+    /// Something is missing on this machine.
+    Install(InstallError),
+    /// The workspace or the kernel's executable could not be had.
+    Build(BuildError),
+    /// The kernel's ELF file cannot be read.
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: io::Error,
+    },
+    /// KVM was asked for and is not to be had.
+    Kvm(io::Error),
+    /// QEMU's runner did not start or could not be waited for.
+    Guest(io::Error),
+    /// The signal handlers could not be installed.
+    Signals(io::Error),
+    /// The console's text could not be written.
+    Output(io::Error),
+}
+
+impl RunError {
+    /// The exit code for it.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::Usage,
+            _ => Exit::Infrastructure,
+        }
+    }
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(what) => f.write_str(what),
+            Self::Install(error) => error.fmt(f),
+            Self::Build(error) => error.fmt(f),
+            Self::Kernel { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Kvm(error) => write!(
+                f,
+                "--accel kvm needs /dev/kvm, readable and writable: {error}. \
+                 --accel tcg works everywhere"
+            ),
+            Self::Guest(error) => write!(f, "QEMU could not be started: {RUNNER}: {error}"),
+            Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
+            Self::Output(error) => write!(f, "cannot write the console's text: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+/// Why the guest is not running any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// QEMU ended by itself.
+    Guest(GuestEnd),
+    /// A signal, or the reader of an endless log has gone.
+    Interrupted,
+    /// The time that `--timeout` gave is over.
+    Timeout,
+    /// No output for [`PATIENCE`].
+    NoProgress,
+}
+
+impl End {
+    /// The result in one word.
+    fn result(self, endless: bool) -> &'static str {
+        match self {
+            Self::Guest(GuestEnd::Pass) => "pass",
+            Self::Guest(GuestEnd::Fail) => "fail",
+            Self::Guest(_) => "error",
+            Self::Interrupted if endless => "pass",
+            Self::Interrupted => "interrupted",
+            Self::Timeout => "timeout",
+            Self::NoProgress => "no-progress",
+        }
+    }
+
+    /// The exit code, given whether the records add up.
+    fn exit(self, endless: bool, sound: bool) -> Exit {
+        match self {
+            Self::Interrupted if !endless => Exit::Infrastructure,
+            Self::Guest(GuestEnd::Pass) | Self::Interrupted if sound => Exit::Good,
+            Self::Guest(GuestEnd::Pass | GuestEnd::Fail) | Self::Interrupted => Exit::Failed,
+            Self::Guest(_) | Self::Timeout | Self::NoProgress => Exit::Infrastructure,
+        }
+    }
+}
+
+/// Does `relayctl run`.
+pub fn run(args: &RunArgs) -> Exit {
+    match try_run(args) {
+        Ok(exit) => exit,
+        Err(error) => {
+            say(error.to_string());
+            error.exit()
+        }
+    }
+}
+
+/// Prepares the machine, the kernel and the guest, and runs it.
+fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
+    let words = args.kernel_words().map_err(RunError::Usage)?;
+    if args.accel == Accel::Kvm {
+        check_kvm()?;
+    }
+    let workspace = Workspace::find().map_err(RunError::Build)?;
+    let mut system = RealSystem {
+        folder: workspace.root.clone(),
+    };
+    let kernel = match &args.kernel {
+        Some(path) => {
+            let error = |error| RunError::Kernel {
+                path: path.clone(),
+                error,
+            };
+            let path = fs::canonicalize(path).map_err(error)?;
+            fs::File::open(&path).map_err(error)?;
+            install::ensure(&mut system, &[Need::Qemu]).map_err(RunError::Install)?;
+            path
+        }
+        None => {
+            let needs = [Need::RustTarget, Need::Qemu];
+            install::ensure(&mut system, &needs).map_err(RunError::Install)?;
+            // The kernel is built like relayctl was.
+            let release = !cfg!(debug_assertions);
+            workspace
+                .build_kernel(release, args.quiet)
+                .map_err(RunError::Build)?
+        }
+    };
+    if args.gdb {
+        say(format!(
+            "QEMU waits for a debugger; start it with:\n    gdb -ex 'target remote :1234' {}",
+            kernel.display()
+        ));
+    }
+    let config = GuestConfig {
+        runner: workspace.root.join(RUNNER),
+        kernel: kernel.clone(),
+        words,
+        smp: args.smp,
+        memory: args.memory,
+        accel: args.accel,
+        gdb: args.gdb,
+        qemu_args: args.qemu_args.clone(),
+    };
+    let (sender, events) = mpsc::sync_channel(QUEUE);
+    listen_for_signals(sender.clone())?;
+    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
+    let symbols = LazySymbols::new(kernel, workspace.root);
+    let mut watch = Watch::new(args, symbols);
+    let end = watch.until_end(&mut guest, &events)?;
+    let wall = guest.started().elapsed();
+    explain(args, end, &guest);
+    Ok(watch.sum_up(args, end, wall))
+}
+
+/// Refuses KVM where it is not to be had, and warns where it is.
+fn check_kvm() -> Result<(), RunError> {
+    fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map_err(RunError::Kvm)?;
+    say("--accel kvm is experimental");
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
+    if !flags.any(|line| {
+        line.split_ascii_whitespace()
+            .any(|flag| matches!(flag, "vmx" | "svm"))
+    }) {
+        say("/proc/cpuinfo shows neither vmx nor svm: this KVM may be slow or incomplete");
+    }
+    Ok(())
+}
+
+/// Reports the first signal that asks relayctl to end as an event. The second
+/// one ends relayctl at once, and QEMU with it (see [`Guest`]).
+fn listen_for_signals(events: SyncSender<Event>) -> Result<(), RunError> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(RunError::Signals)?;
+    let listen = move || {
+        let mut signals = signals.forever();
+        if let Some(signal) = signals.next() {
+            // The queue may be full while the output is stuck; a second signal must
+            // still be heard.
+            thread::spawn(move || events.send(Event::Signal(signal)));
+        }
+        if signals.next().is_some() {
+            std::process::exit(Exit::Infrastructure.code().into());
+        }
+    };
+    thread::spawn(listen);
+    Ok(())
+}
+
+/// Says why the guest ended, unless it is what everybody hopes for.
+fn explain(args: &RunArgs, end: End, guest: &Guest) {
+    match end {
+        End::Guest(GuestEnd::Pass) => return,
+        End::Guest(GuestEnd::Fail) => {
+            return say(format!(
+                "{}: scenario {} failed",
+                GuestEnd::Fail,
+                args.scenario
+            ));
+        }
+        End::Guest(end) => say(end.to_string()),
+        End::Interrupted => return say("interrupted: the guest was ended"),
+        End::Timeout => {
+            let limit = args.timeout.unwrap_or_default();
+            say(format!(
+                "timeout: the guest did not end within {limit} s, and was ended"
+            ));
+        }
+        End::NoProgress => say(format!(
+            "no progress: no output for {} s, the guest was ended",
+            PATIENCE.as_secs()
+        )),
+    }
+    let messages = guest.messages();
+    let mut splitter = LineSplitter::new();
+    let show = |line: RawLine<'_>| say(format!("qemu: {}", printable(line.bytes)));
+    splitter.push(&messages, show);
+    splitter.finish(show);
+}
+
+/// Watches one guest: shows its console and counts its records.
+struct Watch {
+    /// Where the console's text goes; nowhere if quiet.
+    output: Option<Output<Box<dyn Write>>>,
+    /// How it is shown.
+    renderer: Renderer,
+    /// Cuts it into lines.
+    splitter: LineSplitter,
+    /// Counts the records.
+    ledger: Ledger,
+    /// When the first record came.
+    first_line: Option<Duration>,
+    /// Whether the scenario goes on until it is stopped.
+    endless: bool,
+    /// When the guest is given up although it makes progress.
+    limit: Option<Duration>,
+    /// How long the guest may be silent.
+    patience: Option<Duration>,
+}
+
+impl Watch {
+    /// Prepares to watch.
+    fn new(args: &RunArgs, symbols: LazySymbols) -> Self {
+        let (output, colour): (Box<dyn Write>, bool) = match args.json {
+            true => (Box::new(io::stderr()), args.color.for_stream(&io::stderr())),
+            false => (Box::new(io::stdout()), args.color.for_stream(&io::stdout())),
+        };
+        let endless = args.scenario == ENDLESS;
+        let limit = args
+            .timeout
+            .map(|seconds| Duration::from_secs(seconds.into()));
+        let patient = endless || args.gdb || limit.is_some();
+        Self {
+            output: (!args.quiet).then(|| Output::new(output)),
+            renderer: Renderer::new(colour, Some(symbols)),
+            splitter: LineSplitter::new(),
+            ledger: Ledger::new(),
+            first_line: None,
+            endless,
+            limit,
+            patience: (!patient).then_some(PATIENCE),
+        }
+    }
+
+    /// Shows the console until the guest ends or has to be ended, and waits for QEMU.
+    fn until_end(&mut self, guest: &mut Guest, events: &Receiver<Event>) -> Result<End, RunError> {
+        let end = self.until_reason(guest, events)?;
+        let status = match end {
+            Some(_) => {
+                guest.terminate();
+                self.drain(guest, events)?;
+                guest.wait().map_err(RunError::Guest)?
+            }
+            None => {
+                let status = guest.wait().map_err(RunError::Guest)?;
+                self.drain(guest, events)?;
+                status
+            }
+        };
+        let rest = &mut self.splitter;
+        let mut shown = String::new();
+        rest.finish(|line| {
+            // Cut by the end: whatever it looks like, it is not whole.
+            let text = printable(line.bytes);
+            shown += &self.renderer.show(&text, &Line::Text(&text));
+        });
+        self.show(&shown)?;
+        Ok(end.unwrap_or(End::Guest(status)))
+    }
+
+    /// Shows the console until there is a reason to stop; `None` is that QEMU
+    /// has ended or has closed the console.
+    fn until_reason(
+        &mut self,
+        guest: &mut Guest,
+        events: &Receiver<Event>,
+    ) -> Result<Option<End>, RunError> {
+        let started = guest.started();
+        let mut progress = started;
+        loop {
+            let now = Instant::now();
+            if self.limit.is_some_and(|limit| now >= started + limit) {
+                return Ok(Some(End::Timeout));
+            }
+            if self
+                .patience
+                .is_some_and(|patience| now >= progress + patience)
+            {
+                return Ok(Some(End::NoProgress));
+            }
+            let wait = self
+                .limit
+                .map_or(TICK, |limit| TICK.min(started + limit - now));
+            match events.recv_timeout(wait) {
+                Ok(Event::Console(came, bytes)) => {
+                    self.take(&bytes, came - started)?;
+                    if self.endless && self.output.as_ref().is_some_and(Output::is_closed) {
+                        return Ok(Some(End::Interrupted));
+                    }
+                    // After the writing: a reader that pauses is not a guest that hangs.
+                    progress = Instant::now();
+                }
+                Ok(Event::Signal(_)) => return Ok(Some(End::Interrupted)),
+                Ok(Event::ConsoleEnd) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Err(RecvTimeoutError::Timeout) => {
+                    if guest.has_ended().map_err(RunError::Guest)? {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes what is left of the console's text.
+    fn drain(&mut self, guest: &Guest, events: &Receiver<Event>) -> Result<(), RunError> {
+        let deadline = Instant::now() + DRAIN;
+        loop {
+            let wait = deadline.saturating_duration_since(Instant::now());
+            match events.recv_timeout(wait) {
+                Ok(Event::Console(came, bytes)) => self.take(&bytes, came - guest.started())?,
+                Ok(Event::Signal(_)) => {}
+                Ok(Event::ConsoleEnd) | Err(_) => return Ok(()),
+            }
+            if wait.is_zero() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes console text that came at a time after QEMU's start.
+    fn take(&mut self, bytes: &[u8], came: Duration) -> Result<(), RunError> {
+        let mut shown = String::new();
+        let Self {
+            splitter,
+            ledger,
+            renderer,
+            first_line,
+            output,
+            ..
+        } = self;
+        splitter.push(bytes, |raw| {
+            let text = printable(raw.bytes);
+            let line = Line::parse(&text);
+            ledger.take(&line);
+            if matches!(line, Line::Record(_)) {
+                first_line.get_or_insert(came);
+            }
+            if output.is_some() {
+                shown += renderer.show(&text, &line).trim_end_matches('\n');
+                if raw.dropped > 0 {
+                    shown += &format!(" [cut: {} more bytes]", raw.dropped);
+                }
+                shown.push('\n');
+            }
+        });
+        self.show(&shown)
+    }
+
+    /// Writes to where the console's text goes.
+    fn show(&mut self, text: &str) -> Result<(), RunError> {
+        match &mut self.output {
+            Some(output) => output.put(text).map_err(RunError::Output),
+            None => Ok(()),
+        }
+    }
+
+    /// Prints the summary and decides the exit code.
+    fn sum_up(&self, args: &RunArgs, end: End, wall: Duration) -> Exit {
+        let mut problems = match self.ledger.verdict() {
+            Verdict::Broken(reasons) => reasons,
+            Verdict::Complete | Verdict::Open => Vec::new(),
+        };
+        if end == End::Guest(GuestEnd::Pass) && self.first_line.is_none() {
+            problems.push("the guest reported success without one log record".to_owned());
+        }
+        let exit = end.exit(self.endless, problems.is_empty());
+        let facts = RunFacts {
+            scenario: args.scenario.clone(),
+            result: end.result(self.endless),
+            exit: exit.code(),
+            first_line_ms: self.first_line.map(summary::milliseconds),
+            wall_ms: summary::milliseconds(wall),
+            smp: args.smp,
+            problems,
+        };
+        // There is nobody to tell about a summary that cannot be written.
+        let _ = match args.json {
+            true => Output::new(io::stdout()).put(&(summary::json(&self.ledger, &facts) + "\n")),
+            false => Output::new(io::stderr()).put(&summary::table(&self.ledger, &facts)),
+        };
+        exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_follow_the_end_and_the_records() {
+        let exit = |end: End, endless, sound| end.exit(endless, sound).code();
+        let guest = End::Guest;
+        assert_eq!(exit(guest(GuestEnd::Pass), false, true), 0);
+        assert_eq!(exit(guest(GuestEnd::Pass), false, false), 1);
+        assert_eq!(exit(guest(GuestEnd::Fail), false, true), 1);
+        for end in [
+            GuestEnd::Status(0),
+            GuestEnd::Status(1),
+            GuestEnd::Killed(9),
+        ] {
+            assert_eq!(exit(guest(end), false, true), 3);
+        }
+        for endless in [false, true] {
+            assert_eq!(exit(End::Timeout, endless, true), 3);
+            assert_eq!(exit(End::NoProgress, endless, true), 3);
+        }
+        assert_eq!(exit(End::Interrupted, true, true), 0);
+        assert_eq!(exit(End::Interrupted, true, false), 1);
+        assert_eq!(exit(End::Interrupted, false, true), 3);
+    }
+}

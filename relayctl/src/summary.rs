@@ -1,0 +1,361 @@
+//! What a run ends with: a table for people, a JSON object for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::console::{Context, Losses, Severity};
+use crate::ledger::{Balance, Ledger, Verdict};
+
+/// How a run ended, apart from its records.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunFacts {
+    /// The scenario's name.
+    pub scenario: String,
+    /// The result in one word: `pass`, `fail`, `interrupted`, `timeout`, `no-progress`, `error`.
+    pub result: &'static str,
+    /// The exit code of relayctl.
+    pub exit: u8,
+    /// Milliseconds from QEMU's start to the first log line on the host.
+    pub first_line_ms: Option<f64>,
+    /// Milliseconds from QEMU's start to its end.
+    pub wall_ms: f64,
+    /// CPUs of the machine.
+    pub smp: u32,
+    /// What is wrong with the records.
+    pub problems: Vec<String>,
+}
+
+/// Milliseconds, to the microsecond.
+#[must_use]
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The sums over streams, as JSON shows them.
+#[derive(Debug, Serialize)]
+struct Total {
+    attempted: u64,
+    delivered: u64,
+    lost: u64,
+    overwritten: u64,
+    uncommitted: u64,
+    unaccounted: u64,
+    verdict: &'static str,
+}
+
+/// One CPU's stream, as JSON shows it. `packets` and `bytes` are not known from
+/// console text; a console channel overwrites nothing.
+#[derive(Debug, Serialize)]
+struct Cpu {
+    cpu: u32,
+    packets: Option<u64>,
+    records: u64,
+    bytes: Option<u64>,
+    attempted: u64,
+    delivered: u64,
+    lost: Losses,
+    overwritten: u64,
+    uncommitted: u64,
+    unaccounted: u64,
+    verdict: &'static str,
+    duplicates: u64,
+    out_of_order: u64,
+    severities: serde_json::Map<String, serde_json::Value>,
+    contexts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One channel, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Channel {
+    name: &'static str,
+    cpus: Vec<Cpu>,
+}
+
+/// The whole summary, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    run: &'a RunFacts,
+    total: Total,
+    channels: [Channel; 1],
+}
+
+/// Shows counts under their names.
+fn named(
+    names: impl IntoIterator<Item = &'static str>,
+    counts: &[u64],
+) -> serde_json::Map<String, serde_json::Value> {
+    names
+        .into_iter()
+        .zip(counts)
+        .map(|(name, count)| (name.to_owned(), (*count).into()))
+        .collect()
+}
+
+/// The summary as one line of JSON.
+#[must_use]
+pub fn json(ledger: &Ledger, run: &RunFacts) -> String {
+    let cpus = ledger.streams().map(|(cpu, stream)| {
+        let Balance {
+            attempted,
+            delivered,
+            lost,
+            uncommitted,
+            unaccounted,
+        } = stream.balance();
+        Cpu {
+            cpu,
+            packets: None,
+            records: delivered,
+            bytes: None,
+            attempted,
+            delivered,
+            lost,
+            overwritten: 0,
+            uncommitted,
+            unaccounted,
+            verdict: stream.verdict().name(),
+            duplicates: stream.duplicates,
+            out_of_order: stream.out_of_order,
+            severities: named(Severity::ALL.map(Severity::name), &stream.severities),
+            contexts: named(Context::ALL.map(Context::name), &stream.contexts),
+        }
+    });
+    let Balance {
+        attempted,
+        delivered,
+        lost,
+        uncommitted,
+        unaccounted,
+    } = ledger.balance();
+    let lost = lost.total();
+    let verdict = ledger.verdict().name();
+    let summary = Summary {
+        run,
+        total: Total {
+            attempted,
+            delivered,
+            lost,
+            overwritten: 0,
+            uncommitted,
+            unaccounted,
+            verdict,
+        },
+        channels: [Channel {
+            name: "klog",
+            cpus: cpus.collect(),
+        }],
+    };
+    // Maps with string keys and plain numbers: nothing here can fail to serialise.
+    serde_json::to_string(&summary).unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}"))
+}
+
+/// The summary as a table, with a line for every CPU and one for all.
+#[must_use]
+pub fn table(ledger: &Ledger, run: &RunFacts) -> String {
+    let heads = [
+        "cpu",
+        "records",
+        "task",
+        "irq",
+        "nmi",
+        "error",
+        "warn",
+        "info",
+        "debug",
+        "trace",
+        "attempted",
+        "lost",
+        "uncommitted",
+        "unaccounted",
+        "stream",
+    ];
+    let mut rows = vec![heads.map(str::to_owned)];
+    let mut sums = ([0u64; 3], [0u64; 5]);
+    for (cpu, stream) in ledger.streams() {
+        for (sum, count) in sums.0.iter_mut().zip(stream.contexts) {
+            *sum += count;
+        }
+        for (sum, count) in sums.1.iter_mut().zip(stream.severities) {
+            *sum += count;
+        }
+        let verdict = stream.verdict();
+        let state = match (&verdict, stream.next) {
+            (Verdict::Open, 0) => "open".to_owned(),
+            (Verdict::Open, next) => format!("open, proven up to {cpu}:{}", next - 1),
+            (verdict, _) => verdict.name().to_owned(),
+        };
+        rows.push(row(
+            cpu.to_string(),
+            &stream.balance(),
+            stream.contexts,
+            stream.severities,
+            state,
+        ));
+    }
+    let verdict = ledger.verdict();
+    rows.push(row(
+        "all".to_owned(),
+        &ledger.balance(),
+        sums.0,
+        sums.1,
+        verdict.name().to_owned(),
+    ));
+    let mut text = align(&rows);
+    let lost = ledger.balance().lost;
+    if lost.total() > 0 {
+        let reasons = lost.named().into_iter().filter(|(_, count)| *count > 0);
+        let reasons: Vec<_> = reasons
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "lost: {}", reasons.join(", "));
+    }
+    for problem in &run.problems {
+        let _ = writeln!(text, "problem: {problem}");
+    }
+    let first = match run.first_line_ms {
+        Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
+        None => "no log line".to_owned(),
+    };
+    let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
+    let _ = writeln!(
+        text,
+        "scenario {} on {} CPUs: {}",
+        run.scenario, run.smp, run.result
+    );
+    text
+}
+
+/// One line of the table.
+fn row(
+    cpu: String,
+    balance: &Balance,
+    contexts: [u64; 3],
+    severities: [u64; 5],
+    state: String,
+) -> [String; 15] {
+    let [task, irq, nmi] = contexts.map(|n| n.to_string());
+    let [error, warn, info, debug, trace] = severities.map(|n| n.to_string());
+    let Balance {
+        attempted,
+        delivered,
+        lost,
+        uncommitted,
+        unaccounted,
+    } = balance;
+    let [records, attempted, lost, uncommitted, unaccounted] = [
+        *delivered,
+        *attempted,
+        lost.total(),
+        *uncommitted,
+        *unaccounted,
+    ]
+    .map(|n| n.to_string());
+    [
+        cpu,
+        records,
+        task,
+        irq,
+        nmi,
+        error,
+        warn,
+        info,
+        debug,
+        trace,
+        attempted,
+        lost,
+        uncommitted,
+        unaccounted,
+        state,
+    ]
+}
+
+/// Aligns columns to the right, the last one to the left.
+fn align<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            // Writing to a `String` cannot fail.
+            let _ = match column + 1 == N {
+                true => writeln!(text, "{cell}"),
+                false => write!(text, "{cell:>width$}  ", width = width(column)),
+            };
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::console::Line;
+
+    fn sample() -> (Ledger, RunFacts) {
+        let mut ledger = Ledger::new();
+        for line in [
+            "[    0.000010] 0:0 task INFO  k main.rs:1: first",
+            "[    0.000020] 1:0 nmi  WARN  k main.rs:2: other",
+            "-- cpu 0: end of stream: attempted 3, delivered 1, lost 2 (full 2)",
+        ] {
+            ledger.take(&Line::parse(line));
+        }
+        let run = RunFacts {
+            scenario: "smoke".into(),
+            result: "pass",
+            exit: 0,
+            first_line_ms: Some(83.25),
+            wall_ms: 1200.0,
+            smp: 2,
+            problems: Vec::new(),
+        };
+        (ledger, run)
+    }
+
+    #[test]
+    fn json_has_the_agreed_shape() {
+        let (ledger, run) = sample();
+        let value: serde_json::Value =
+            serde_json::from_str(&json(&ledger, &run)).expect("it is JSON");
+        assert_eq!(value["run"]["scenario"], "smoke");
+        assert_eq!(value["run"]["first_line_ms"], 83.25);
+        let total = &value["total"];
+        for (key, count) in [
+            ("attempted", 4),
+            ("delivered", 2),
+            ("lost", 2),
+            ("overwritten", 0),
+            ("uncommitted", 0),
+            ("unaccounted", 0),
+        ] {
+            assert_eq!(total[key], count, "{key}");
+        }
+        assert_eq!(total["verdict"], "open");
+        let channel = &value["channels"][0];
+        assert_eq!(channel["name"], "klog");
+        let cpu = &channel["cpus"][1];
+        assert_eq!(cpu["cpu"], 1);
+        assert_eq!(cpu["severities"]["warn"], 1);
+        assert_eq!(cpu["contexts"]["nmi"], 1);
+        assert_eq!(channel["cpus"][0]["lost"]["full"], 2);
+    }
+
+    #[test]
+    fn the_table_names_everything() {
+        let (ledger, run) = sample();
+        let text = table(&ledger, &run);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("unaccounted  stream"));
+        assert!(lines[1].trim_start().starts_with("0 ") && lines[1].ends_with("complete"));
+        assert!(lines[2].ends_with("open, proven up to 1:0"));
+        assert!(lines[3].starts_with("all"));
+        assert_eq!(lines[4], "lost: full 2");
+        assert_eq!(
+            lines[5],
+            "first log line 0.083 s after QEMU's start, 1.200 s in all"
+        );
+        assert_eq!(lines[6], "scenario smoke on 2 CPUs: pass");
+    }
+}
