@@ -12,7 +12,7 @@
 .set START_INFO_MAGIC, 0x336ec578
 .set COM1, 0x3f8
 .set DEBUG_EXIT, 0xf4
-.set SCAFFOLD_STACK_PAGES, 16
+.set SCAFFOLD_STACK_PAGES, 32
 .set SCAFFOLD_STACK_VIRT, 0xffffffffc0000000
 
 # ELF note "Xen" 18 = XEN_ELFNOTE_PHYS32_ENTRY; QEMU reads an 8-byte descriptor from an ELF64.
