@@ -172,7 +172,10 @@ impl Symbols {
         {
             match found.last_mut() {
                 Some(outermost) => outermost.function = function,
-                None => found.push(Frame { function, place: None }),
+                None => found.push(Frame {
+                    function,
+                    place: None,
+                }),
             }
         }
         found
