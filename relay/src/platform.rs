@@ -27,4 +27,35 @@ pub unsafe trait Platform: Sync {
     /// The time in ticks. Must not decrease on one CPU, over all its contexts; clocks of different
     /// CPUs should agree, since records are merged by time.
     fn now(&self) -> u64;
+
+    /// The level at which the caller runs. A platform without interrupts is always in a task.
+    fn context(&self) -> Context {
+        Context::Task
+    }
+}
+
+/// The level at which code runs on a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// A task, or bring-up: what everything else may interrupt.
+    Task,
+    /// An interrupt handler.
+    Irq,
+    /// A non-maskable interrupt's handler.
+    Nmi,
+}
+
+impl Context {
+    /// All levels, in the order of their numbers on the wire.
+    pub const ALL: [Self; 3] = [Self::Task, Self::Irq, Self::Nmi];
+
+    /// The level as one lower-case word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Task => "task",
+            Self::Irq => "irq",
+            Self::Nmi => "nmi",
+        }
+    }
 }

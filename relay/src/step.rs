@@ -7,7 +7,6 @@
 
 /// A mistake that tests can switch on to see themselves fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "constructed, but never compared, outside tests"))]
 pub(crate) enum Mistake {
     /// Delivery does not look again after it has cleared `busy`.
     NoRecheck,

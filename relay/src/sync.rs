@@ -11,9 +11,9 @@
 //!   *non-LOCKed* instructions: a third of the price, and no cache line is locked.
 
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 
 /// Declares `fn new`, `const` except under loom, whose atomics cannot be made in a constant.
 macro_rules! const_unless_loom {
@@ -144,7 +144,9 @@ impl OwnerWord {
     /// Adds `value` and returns the sum, both modulo 2^64. Owner only.
     #[inline]
     pub(crate) fn add(&self, value: u64) -> u64 {
-        self.0.fetch_add(value, Ordering::AcqRel).wrapping_add(value)
+        self.0
+            .fetch_add(value, Ordering::AcqRel)
+            .wrapping_add(value)
     }
 
     /// Sets the bits of `bits`. Owner only.

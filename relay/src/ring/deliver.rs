@@ -16,7 +16,10 @@ impl<P: Platform> Writer<'_, P> {
         let records = if record { HOT_RECORD } else { 0 };
         let hot = ring.sub(packet).hot.add(records | bytes);
         let size = ring.geometry.subbuf_size() as u64;
-        debug_assert!(hot_bytes(hot) <= size, "packet {packet}: more committed than there is");
+        debug_assert!(
+            hot_bytes(hot) <= size,
+            "packet {packet}: more committed than there is"
+        );
         step();
         if hot_bytes(hot) == size {
             self.deliver();
@@ -70,7 +73,10 @@ impl<P: Platform> Writer<'_, P> {
             "packet {next} is complete, but its entry says {entry:?}"
         );
         let closed = Closed(sub.closed.load(Ordering::Relaxed));
-        debug_assert!(closed.is_packet(next), "packet {next} is complete, but nobody closed it");
+        debug_assert!(
+            closed.is_packet(next),
+            "packet {next} is complete, but nobody closed it"
+        );
         step();
         let packet = Packet {
             cpu: self.pin.cpu(),
@@ -96,9 +102,14 @@ impl<P: Platform> Writer<'_, P> {
         step();
         ring.info(block).store(&packet, closed);
         step();
-        stream.sequence.store(packet.sequence.wrapping_add(1), Ordering::Relaxed);
+        stream
+            .sequence
+            .store(packet.sequence.wrapping_add(1), Ordering::Relaxed);
         step();
-        stream.ordinal.store(packet.ordinal.wrapping_add(packet.records), Ordering::Relaxed);
+        stream.ordinal.store(
+            packet.ordinal.wrapping_add(packet.records),
+            Ordering::Relaxed,
+        );
         step();
         // Before the entry is given away: who claims it next starts from zero.
         sub.hot.store(0, Ordering::Relaxed);
@@ -107,9 +118,11 @@ impl<P: Platform> Writer<'_, P> {
         stream.next.store(after, Ordering::Relaxed);
         step();
         // Release: who takes the entry sees the bytes and what is known of them.
-        sub.ent.store(entry.with_state(State::Readable).0, Ordering::Release);
+        sub.ent
+            .store(entry.with_state(State::Readable).0, Ordering::Release);
         step();
-        ring.visible.store(geometry.position(after, 0).0, Ordering::Release);
+        ring.visible
+            .store(geometry.position(after, 0).0, Ordering::Release);
         step();
         self.hooks.deliver(self.pin.cpu());
     }
@@ -127,7 +140,9 @@ impl<P: Platform> Writer<'_, P> {
             return false;
         };
         self.stream.next.store(succ.first, Ordering::Relaxed);
-        self.stream.dring.store(ptr::from_ref(succ).cast_mut(), Ordering::Release);
+        self.stream
+            .dring
+            .store(ptr::from_ref(succ).cast_mut(), Ordering::Release);
         true
     }
 }

@@ -74,7 +74,12 @@ impl Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let packet = self.0 >> Self::PACKET_SHIFT;
-        write!(f, "packet {packet} {:?} block {}", self.state(), self.block())
+        write!(
+            f,
+            "packet {packet} {:?} block {}",
+            self.state(),
+            self.block()
+        )
     }
 }
 
@@ -97,10 +102,7 @@ mod tests {
                         entry.with_state(State::Taken),
                         Entry::new(packet, State::Taken, block)
                     );
-                    assert_eq!(
-                        entry.emptied_into(7),
-                        Entry::new(packet, State::Empty, 7)
-                    );
+                    assert_eq!(entry.emptied_into(7), Entry::new(packet, State::Empty, 7));
                 }
             }
         }

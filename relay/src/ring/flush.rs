@@ -217,7 +217,14 @@ impl<P: Platform> Writer<'_, P> {
             self.open_packet(ring, packet, block, ticks);
             geometry.start_reserve() as u64
         };
-        self.close_packet(ring, packet, used, ticks, &losses, closing == Closing::Final);
+        self.close_packet(
+            ring,
+            packet,
+            used,
+            ticks,
+            &losses,
+            closing == Closing::Final,
+        );
         self.add(ring, packet, size - used, false);
         Ok(Flushed::Packet)
     }
@@ -262,12 +269,10 @@ impl Stream {
         let mut from = self.cur.load(Ordering::Acquire);
         // `cur` may lag behind `old` if this succession interrupted another one.
         while !ptr::eq(from, new.as_ptr()) && self.is_before(from, old) {
-            match self.cur.compare_exchange(
-                from,
-                new.as_ptr(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
+            match self
+                .cur
+                .compare_exchange(from, new.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
+            {
                 Ok(_) => return,
                 Err(now) => from = now,
             }

@@ -60,7 +60,10 @@ impl fmt::Display for GeometryError {
             Self::Spares(spares) => {
                 write!(f, "there are {spares} spare blocks; at most 64 can be kept")
             }
-            Self::Reserves { subbuf_size, reserved } => write!(
+            Self::Reserves {
+                subbuf_size,
+                reserved,
+            } => write!(
                 f,
                 "the reserves take {reserved} of {subbuf_size} bytes; at least 8 must be left for records"
             ),
@@ -266,11 +269,6 @@ impl Position {
         Self(self.0 & !Self::SEALED)
     }
 
-    /// `bytes` further.
-    pub(super) const fn plus(self, bytes: u64) -> Self {
-        Self(self.0.wrapping_add(bytes << 1))
-    }
-
     /// How many bytes this lies after `start`, modulo.
     pub(super) const fn since(self, start: Self) -> u64 {
         (self.unsealed().0.wrapping_sub(start.unsealed().0)) >> 1
@@ -305,7 +303,10 @@ mod tests {
         for (start, end) in [(57, 0), (0, 57), (40, 17), (usize::MAX, usize::MAX)] {
             assert!(matches!(
                 geometry.with_reserves(start, end),
-                Err(GeometryError::Reserves { subbuf_size: 64, .. })
+                Err(GeometryError::Reserves {
+                    subbuf_size: 64,
+                    ..
+                })
             ));
         }
         assert!(Geometry::new(1 << 31, 1 << 15).is_ok());
@@ -318,7 +319,7 @@ mod tests {
         let end = geometry.position(last, 60);
         assert_eq!(geometry.packet(end), last);
         assert_eq!(geometry.offset(end), 60);
-        let next = end.plus(4);
+        let next = Position(end.0.wrapping_add(4 << 1));
         assert_eq!(geometry.packet(next), 0);
         assert_eq!(geometry.offset(next), 0);
         assert_eq!(next, geometry.position(last, 64));

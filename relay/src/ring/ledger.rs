@@ -67,7 +67,9 @@ impl Losses {
     /// What was lost since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
-        Self(core::array::from_fn(|i| self.0[i].wrapping_sub(earlier.0[i])))
+        Self(core::array::from_fn(|i| {
+            self.0[i].wrapping_sub(earlier.0[i])
+        }))
     }
 }
 

@@ -36,14 +36,14 @@ pub use flush::{CloseError, Flushed};
 pub use geometry::{Geometry, GeometryError, Mode};
 pub use ledger::{Loss, Losses};
 pub use reader::{Reader, SubBuffer};
-pub use salvage::{Salvage, SalvagedPacket};
+pub use salvage::{Salvage, SalvagedPacket, Stopped};
 pub use slot::Slot;
 pub use storage::{STORAGE_ALIGN, StaticMemory, Storage, StorageError};
 pub use stream::StreamStats;
 pub use writer::WriteError;
 
 pub(crate) use stream::Stream;
-pub(crate) use writer::Writer;
+pub(crate) use writer::{Pin, Writer};
 
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
 use core::ptr::NonNull;
@@ -200,9 +200,11 @@ impl BlockInfo {
         self.sequence.store(packet.sequence, Ordering::Relaxed);
         self.ordinal.store(packet.ordinal, Ordering::Relaxed);
         self.records.store(packet.records, Ordering::Relaxed);
-        self.begin_ticks.store(packet.begin_ticks, Ordering::Relaxed);
+        self.begin_ticks
+            .store(packet.begin_ticks, Ordering::Relaxed);
         self.end_ticks.store(packet.end_ticks, Ordering::Relaxed);
-        self.overwritten.store(packet.overwritten, Ordering::Relaxed);
+        self.overwritten
+            .store(packet.overwritten, Ordering::Relaxed);
         self.lost.store(&packet.lost);
         // Release: a post-mortem reader that sees the mark sees the rest.
         self.closed.store(closed.0, Ordering::Release);
@@ -264,7 +266,11 @@ impl Ring {
     /// tested with numbers near the end of the range).
     ///
     /// The result is alive until [`Ring::destroy`].
-    fn build(storage: Storage, geometry: Geometry, first: u64) -> Result<NonNull<Self>, StorageError> {
+    fn build(
+        storage: Storage,
+        geometry: Geometry,
+        first: u64,
+    ) -> Result<NonNull<Self>, StorageError> {
         storage.check(&geometry)?;
         let layout = Layout::of(&geometry);
         let base = storage.base();

@@ -24,7 +24,12 @@ impl<'a> Reader<'a> {
         if !stream.claim_reader() {
             return None;
         }
-        Some(Self { stream, cpu, ring, cursor: ring.first })
+        Some(Self {
+            stream,
+            cpu,
+            ring,
+            cursor: ring.first,
+        })
     }
 
     /// The CPU whose records it reads.
@@ -81,12 +86,9 @@ impl<'a> Reader<'a> {
         };
         // Acquire: pairs with the Release that made it readable. Release: the owner that claims
         // the entry next sees that the spare was given back.
-        let won = sub.ent.compare_exchange(
-            entry.0,
-            wanted.0,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
+        let won = sub
+            .ent
+            .compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
             if let Some(block) = spare {
                 self.ring.put_spare(block);
@@ -192,7 +194,10 @@ impl Drop for SubBuffer<'_> {
             // Release: the owner that claims it sees that reading is over. A plain store will do:
             // nobody else changes an entry that is TAKEN.
             let empty = taken.with_state(State::Empty);
-            self.ring.sub(self.cursor).ent.store(empty.0, Ordering::Release);
+            self.ring
+                .sub(self.cursor)
+                .ent
+                .store(empty.0, Ordering::Release);
         } else {
             self.ring.put_spare(self.block);
         }
@@ -201,7 +206,9 @@ impl Drop for SubBuffer<'_> {
 
 impl fmt::Debug for SubBuffer<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SubBuffer").field("packet", &self.packet).finish_non_exhaustive()
+        f.debug_struct("SubBuffer")
+            .field("packet", &self.packet)
+            .finish_non_exhaustive()
     }
 }
 

@@ -42,16 +42,38 @@ struct Holes {
     count: usize,
 }
 
-impl<'a> Salvage<'a> {
-    /// The packets left in `stream`.
+/// The proof that a CPU has stopped. Having one tells you: that CPU writes no record any more, for
+/// as long as the proof exists; or it is the calling CPU, which is not writing one now.
+#[derive(Debug)]
+pub struct Stopped {
+    cpu: usize,
+}
+
+impl Stopped {
+    /// Takes the caller's word for it.
     ///
     /// # Safety
-    /// The owner of `stream` has stopped for good, or is the caller: nothing is written to the
-    /// stream's rings as long as the result, or a packet it gave, is alive.
-    pub(crate) unsafe fn new(stream: &'a Stream, cpu: usize) -> Self {
+    /// CPU `cpu` has stopped (it acknowledged, and executes nothing of the kernel any more), and
+    /// that happens-before this call; or it is the calling CPU, and no record is written on it
+    /// while the result exists. Contexts that the caller interrupted do not go on before that.
+    #[must_use]
+    pub const unsafe fn new(cpu: usize) -> Self {
+        Self { cpu }
+    }
+
+    /// The CPU that has stopped.
+    #[must_use]
+    pub const fn cpu(&self) -> usize {
+        self.cpu
+    }
+}
+
+impl<'a> Salvage<'a> {
+    /// The packets left in `stream`, which is that of the CPU that has stopped.
+    pub(crate) fn new(stream: &'a Stream, stopped: &'a Stopped) -> Self {
         let mut this = Self {
             stream,
-            cpu,
+            cpu: stopped.cpu(),
             ring: None,
             packet: 0,
             remaining: 0,
@@ -68,7 +90,11 @@ impl<'a> Salvage<'a> {
         let geometry = &ring.geometry;
         let pos = ring.position();
         let is_open = geometry.offset(pos) != 0;
-        let end = if is_open { geometry.after(geometry.packet(pos)) } else { geometry.packet(pos) };
+        let end = if is_open {
+            geometry.after(geometry.packet(pos))
+        } else {
+            geometry.packet(pos)
+        };
         let written = geometry.distance(ring.first, end);
         self.remaining = written.min(geometry.subbuf_count() as u64);
         self.packet = geometry.before(end, self.remaining);
@@ -150,7 +176,11 @@ impl<'a> Salvage<'a> {
             let len = intent.len() as usize;
             let fits = offset < geometry.subbuf_size() && len <= geometry.subbuf_size() - offset;
             if len != 0 && fits {
-                candidates.push(Candidate { offset, len, is_won: intent.is_won() });
+                candidates.push(Candidate {
+                    offset,
+                    len,
+                    is_won: intent.is_won(),
+                });
             }
         }
         candidates.sort();
@@ -230,7 +260,11 @@ impl SalvagedPacket<'_> {
                 }
                 None => start,
             };
-            let to = if i < self.holes.count { self.holes.ranges[i].0 } else { self.end };
+            let to = if i < self.holes.count {
+                self.holes.ranges[i].0
+            } else {
+                self.end
+            };
             (from < to).then(|| self.slice(from, to - from))
         })
     }
@@ -238,8 +272,8 @@ impl SalvagedPacket<'_> {
     fn slice(&self, offset: usize, len: usize) -> &[u8] {
         self.ring.track_read(self.block, offset, len);
         let first = self.ring.at(self.block, offset, len);
-        // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the contract of
-        // `Salvage::new`.
+        // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the owner has
+        // stopped (`Stopped`).
         unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
     }
 }
@@ -310,7 +344,9 @@ impl Puzzle {
         let obvious = candidates
             .iter()
             .enumerate()
-            .fold(0u32, |set, (i, candidate)| set | u32::from(candidate.is_won) << i);
+            .fold(0u32, |set, (i, candidate)| {
+                set | u32::from(candidate.is_won) << i
+            });
         let holes_of = |set: u32| {
             let mut holes = Holes::default();
             for (i, candidate) in candidates.iter().enumerate() {
@@ -338,7 +374,11 @@ impl Puzzle {
             _ => {
                 // In doubt: what lies before the first record under way is certain.
                 let certain = candidates.first().map_or(self.header, |c| c.offset as u64);
-                (certain.min(self.end.unwrap_or(certain)), Holes::default(), true)
+                (
+                    certain.min(self.end.unwrap_or(certain)),
+                    Holes::default(),
+                    true,
+                )
             }
         }
     }
@@ -347,10 +387,14 @@ impl Puzzle {
     fn explain(&self, holes: &Holes) -> Option<u64> {
         let ranges = &holes.ranges[..holes.count];
         let missing = ranges.iter().map(|(_, len)| *len as u64).sum::<u64>();
-        let reaches = ranges.last().map_or(0, |(offset, len)| (offset + len) as u64);
+        let reaches = ranges
+            .last()
+            .map_or(0, |(offset, len)| (offset + len) as u64);
         // The opener commits the header right before it writes its record: if that is under way,
         // the header may be uncommitted, too.
-        let header_open = ranges.first().is_some_and(|(offset, _)| *offset as u64 == self.header);
+        let header_open = ranges
+            .first()
+            .is_some_and(|(offset, _)| *offset as u64 == self.header);
         let headers: &[u64] = if header_open { &[0, self.header] } else { &[0] };
         for header in headers {
             match self.end {
@@ -375,7 +419,6 @@ impl Puzzle {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,20 +426,33 @@ mod tests {
     fn candidates(items: &[(usize, usize, bool)]) -> Candidates {
         let mut all = Candidates::default();
         for &(offset, len, is_won) in items {
-            all.push(Candidate { offset, len, is_won });
+            all.push(Candidate {
+                offset,
+                len,
+                is_won,
+            });
         }
         all.sort();
         all
     }
 
     fn puzzle(committed: u64, end: Option<u64>) -> Puzzle {
-        Puzzle { size: 64, header: 8, trailer: 0, committed, end }
+        Puzzle {
+            size: 64,
+            header: 8,
+            trailer: 0,
+            committed,
+            end,
+        }
     }
 
     #[test]
     fn a_won_intent_is_a_hole() {
         let (end, holes, cut) = puzzle(24, Some(32)).solve(&candidates(&[(16, 8, true)]));
-        assert_eq!((end, holes.count, holes.ranges[0], cut), (32, 1, (16, 8), false));
+        assert_eq!(
+            (end, holes.count, holes.ranges[0], cut),
+            (32, 1, (16, 8), false)
+        );
     }
 
     #[test]

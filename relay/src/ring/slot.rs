@@ -17,7 +17,7 @@ use core::ptr::NonNull;
 /// Dropping it uncommitted discards the record, visibly: it is counted as lost
 /// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
 /// fn never<P: relay::Platform>(slot: relay::Slot<'_, P>) {
 ///     send(slot); // a slot belongs to its CPU
@@ -41,7 +41,10 @@ pub struct Slot<'a, P: Platform> {
 
 impl<'a, P: Platform> Slot<'a, P> {
     /// The slot for `len` bytes at `offset` of `block`, from `begin` to `end`.
-    #[expect(clippy::too_many_arguments, reason = "the fields, each of its own meaning")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the fields, each of its own meaning"
+    )]
     #[inline(always)]
     pub(super) fn new(
         writer: Writer<'a, P>,
@@ -122,7 +125,9 @@ impl<'a, P: Platform> Slot<'a, P> {
     pub(super) fn publish(&mut self, record: bool) {
         let geometry = &self.ring.geometry;
         // A record that ends exactly at the limit also owns the end reserve.
-        let bytes = self.end.since(geometry.position(self.packet, self.offset as u64));
+        let bytes = self
+            .end
+            .since(geometry.position(self.packet, self.offset as u64));
         self.published = true;
         self.writer.add(self.ring, self.packet, bytes, record);
         step();

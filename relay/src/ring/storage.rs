@@ -42,7 +42,10 @@ impl fmt::Display for StorageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::TooSmall { given, needed } => {
-                write!(f, "the ring needs {needed} bytes of memory and was given {given}")
+                write!(
+                    f,
+                    "the ring needs {needed} bytes of memory and was given {given}"
+                )
             }
             Self::Misaligned => write!(
                 f,
@@ -84,7 +87,11 @@ impl Storage {
         // SAFETY: the layout's size is not zero: it includes the ring's header.
         let base = unsafe { alloc::alloc::alloc_zeroed(layout) };
         let base = NonNull::new(base).ok_or(StorageError::OutOfMemory(len))?;
-        Ok(Self { base, len, on_heap: true })
+        Ok(Self {
+            base,
+            len,
+            on_heap: true,
+        })
     }
 
     #[cfg(feature = "alloc")]
@@ -105,7 +112,11 @@ impl Storage {
         if !base.addr().get().is_multiple_of(STORAGE_ALIGN) {
             return Err(StorageError::Misaligned);
         }
-        Ok(Self { base, len, on_heap: false })
+        Ok(Self {
+            base,
+            len,
+            on_heap: false,
+        })
     }
 
     /// The first byte.
@@ -117,7 +128,10 @@ impl Storage {
     pub(super) fn check(&self, geometry: &Geometry) -> Result<(), StorageError> {
         let needed = Self::bytes_for(geometry);
         if self.len < needed {
-            return Err(StorageError::TooSmall { given: self.len, needed });
+            return Err(StorageError::TooSmall {
+                given: self.len,
+                needed,
+            });
         }
         Ok(())
     }
@@ -159,7 +173,9 @@ unsafe impl<const N: usize> Sync for StaticMemory<N> {}
 
 impl<const N: usize> fmt::Debug for StaticMemory<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StaticMemory").field("bytes", &N).finish_non_exhaustive()
+        f.debug_struct("StaticMemory")
+            .field("bytes", &N)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +198,11 @@ impl<const N: usize> StaticMemory<N> {
             return None;
         }
         let base = NonNull::new(self.bytes.get().cast::<u8>())?;
-        Some(Storage { base, len: N, on_heap: false })
+        Some(Storage {
+            base,
+            len: N,
+            on_heap: false,
+        })
     }
 }
 
@@ -208,9 +228,16 @@ impl Layout {
             subs + geometry.subbuf_count() * size_of::<Sub>(),
             align_of::<BlockInfo>(),
         );
-        let spares = up(infos + blocks * size_of::<BlockInfo>(), align_of::<AtomicU64>());
+        let spares = up(
+            infos + blocks * size_of::<BlockInfo>(),
+            align_of::<AtomicU64>(),
+        );
         let control = spares + geometry.spares() * size_of::<AtomicU64>();
-        let align = if geometry.subbuf_size() < STORAGE_ALIGN { 64 } else { STORAGE_ALIGN };
+        let align = if geometry.subbuf_size() < STORAGE_ALIGN {
+            64
+        } else {
+            STORAGE_ALIGN
+        };
         let bytes = up(control, align);
         Self {
             subs,
@@ -231,7 +258,10 @@ mod tests {
     #[test]
     fn the_parts_follow_each_other() {
         for (size, count, spares) in [(8, 2, 0), (64, 4, 3), (4096, 8, 1), (1 << 20, 64, 64)] {
-            let geometry = Geometry::new(size, count).unwrap().with_spares(spares).unwrap();
+            let geometry = Geometry::new(size, count)
+                .unwrap()
+                .with_spares(spares)
+                .unwrap();
             let layout = Layout::of(&geometry);
             assert!(layout.subs >= size_of::<Ring>());
             assert!(layout.infos >= layout.subs + count * size_of::<Sub>());
@@ -250,7 +280,10 @@ mod tests {
         let needed = Storage::bytes_for(&geometry);
         assert_eq!(
             storage.check(&geometry),
-            Err(StorageError::TooSmall { given: 8192, needed })
+            Err(StorageError::TooSmall {
+                given: 8192,
+                needed
+            })
         );
         // SAFETY: the memory is not used through this pointer: it is refused.
         let result = unsafe { Storage::from_raw(NonNull::<u8>::dangling(), 64) };

@@ -52,7 +52,10 @@ impl<'a, P: Platform> Pin<'a, P> {
     /// Pins the running code.
     #[inline(always)]
     pub(crate) fn new(platform: &'a P) -> Self {
-        Self { platform, cpu: platform.pin() }
+        Self {
+            platform,
+            cpu: platform.pin(),
+        }
     }
 
     /// The CPU it is pinned to.
@@ -112,6 +115,11 @@ impl<'a, P: Platform> Writer<'a, P> {
         self.pin.platform.now()
     }
 
+    /// The longest record that fits, in bytes.
+    pub(crate) fn max_record(&self) -> Option<usize> {
+        Some(self.stream.current()?.geometry.max_record())
+    }
+
     /// Writes `bytes` as one record.
     #[inline]
     pub(crate) fn write(self, bytes: &[u8]) -> Result<(), WriteError> {
@@ -148,7 +156,11 @@ impl<'a, P: Platform> Writer<'a, P> {
             step();
             // Inside the loop: a timestamp counts only if the swap below proves that nobody
             // reserved since `pos` was read (order of records = order of time).
-            let ticks = if broken(Mistake::ClockOutsideLoop) { early } else { self.now() };
+            let ticks = if broken(Mistake::ClockOutsideLoop) {
+                early
+            } else {
+                self.now()
+            };
             step();
             let plan = if pos.is_sealed() {
                 match ring.successor() {
@@ -217,7 +229,18 @@ impl<'a, P: Platform> Writer<'a, P> {
             self.close_packet(ring, plan.packet, geometry.limit(), ticks, losses, false);
         }
         let offset = geometry.offset(plan.begin) as usize;
-        Slot::new(self, ring, plan.packet, block, offset, len, plan.begin, plan.end, level, ticks)
+        Slot::new(
+            self,
+            ring,
+            plan.packet,
+            block,
+            offset,
+            len,
+            plan.begin,
+            plan.end,
+            level,
+            ticks,
+        )
     }
 
     /// Looks where `len` bytes can go if the position stays at `pos`, and makes sure that the
@@ -235,7 +258,14 @@ impl<'a, P: Platform> Writer<'a, P> {
             let exact = end == geometry.limit();
             return Ok(Plan {
                 begin: pos,
-                end: geometry.position(packet, if exact { geometry.subbuf_size() as u64 } else { end }),
+                end: geometry.position(
+                    packet,
+                    if exact {
+                        geometry.subbuf_size() as u64
+                    } else {
+                        end
+                    },
+                ),
                 packet,
                 opens: false,
                 closes: None,
@@ -253,7 +283,14 @@ impl<'a, P: Platform> Writer<'a, P> {
         let exact = end == geometry.limit();
         Ok(Plan {
             begin: geometry.position(next, start),
-            end: geometry.position(next, if exact { geometry.subbuf_size() as u64 } else { end }),
+            end: geometry.position(
+                next,
+                if exact {
+                    geometry.subbuf_size() as u64
+                } else {
+                    end
+                },
+            ),
             packet: next,
             opens: true,
             closes,
@@ -279,7 +316,11 @@ impl<'a, P: Platform> Writer<'a, P> {
                 // What the entry says counts only if the position is where it was: otherwise the
                 // packet may have been written, delivered and read in between.
                 let moved = ring.position() != pos && !broken(Mistake::NoMovedCheck);
-                return Err(if moved { Obstacle::Moved } else { Obstacle::Lost(loss) });
+                return Err(if moved {
+                    Obstacle::Moved
+                } else {
+                    Obstacle::Lost(loss)
+                });
             }
             // In continuous mode the victim's count is read BEFORE the claim: after it, nested
             // writers may fill, deliver and lose the block to the next lap.
@@ -295,12 +336,9 @@ impl<'a, P: Platform> Writer<'a, P> {
             step();
             let claimed = Entry::new(packet, State::Writing, entry.block());
             // LOCKed: a reader on another CPU may be taking the same entry.
-            let won = sub.ent.compare_exchange(
-                entry.0,
-                claimed.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
+            let won =
+                sub.ent
+                    .compare_exchange(entry.0, claimed.0, Ordering::AcqRel, Ordering::Acquire);
             step();
             if won.is_err() {
                 continue;
@@ -322,7 +360,10 @@ impl<'a, P: Platform> Writer<'a, P> {
         step();
         let reserve = ring.geometry.start_reserve();
         if reserve != 0 {
-            let start = PacketStart { cpu: self.pin.cpu(), begin_ticks: ticks };
+            let start = PacketStart {
+                cpu: self.pin.cpu(),
+                begin_ticks: ticks,
+            };
             // SAFETY: the header belongs to the opener of the packet until it is committed below.
             let header = unsafe { ring.bytes_mut(block, 0, reserve) };
             self.hooks.buffer_start(header, &start);
@@ -346,7 +387,8 @@ impl<'a, P: Platform> Writer<'a, P> {
         sub.lost.store(losses);
         step();
         // Release, for the post-mortem reader: with the mark comes the rest.
-        sub.closed.store(Closed::new(packet, content, is_final).0, Ordering::Release);
+        sub.closed
+            .store(Closed::new(packet, content, is_final).0, Ordering::Release);
         self.stream.told.store(losses.total(), Ordering::Relaxed);
         step();
     }
@@ -358,7 +400,10 @@ impl Ring {
     /// # Safety
     /// The caller has reserved these bytes and not committed them, or delivers the packet; no
     /// other reference to them exists.
-    #[expect(clippy::mut_from_ref, reason = "the bytes are not behind the reference: they are handed out by reservation")]
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the bytes are not behind the reference: they are handed out by reservation"
+    )]
     pub(super) unsafe fn bytes_mut(&self, block: usize, offset: usize, len: usize) -> &mut [u8] {
         self.track_write(block, offset, len);
         let first = self.at(block, offset, len);
@@ -391,6 +436,8 @@ impl Stream {
 
 impl<P: Platform> fmt::Debug for Writer<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("cpu", &self.pin.cpu()).finish_non_exhaustive()
+        f.debug_struct("Writer")
+            .field("cpu", &self.pin.cpu())
+            .finish_non_exhaustive()
     }
 }

@@ -5,7 +5,10 @@ use crate::ring::{Geometry, Mode};
 
 #[test]
 fn a_record_comes_out_as_it_went_in() {
-    let world = World::new(Config { geometry: Geometry::new(16, 2).unwrap(), first: 0 });
+    let world = World::new(Config {
+        geometry: Geometry::new(16, 2).unwrap(),
+        first: 0,
+    });
     world.perform(Op::Write(5));
     world.perform(Op::Flush);
     world.perform(Op::Drain);
@@ -16,7 +19,11 @@ fn a_record_comes_out_as_it_went_in() {
 fn many_of_everything() {
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
         for first in [0, u64::MAX - 1] {
-            let geometry = Geometry::new(32, 4).unwrap().with_reserves(4, 2).unwrap().with_mode(mode);
+            let geometry = Geometry::new(32, 4)
+                .unwrap()
+                .with_reserves(4, 2)
+                .unwrap()
+                .with_mode(mode);
             let world = World::new(Config { geometry, first });
             for op in [
                 Op::Burst(9, 7),

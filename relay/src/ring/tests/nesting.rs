@@ -25,7 +25,10 @@ fn configs() -> Vec<Config> {
                     .and_then(|g| g.with_reserves(start, end))
                     .and_then(|g| g.with_mode(mode).with_spares(spares))
                     .unwrap();
-                configs.push(Config { geometry, first: u64::MAX - 1 });
+                configs.push(Config {
+                    geometry,
+                    first: u64::MAX - 1,
+                });
             }
         }
     }
@@ -81,7 +84,9 @@ fn run((config, prefix, outer, i, nested, j, innermost): Program<'_>) -> (bool, 
             if j == 0 {
                 world.perform(nested);
             } else {
-                deep.set(interrupt(world, nested, j, move |world| world.perform(innermost)));
+                deep.set(interrupt(world, nested, j, move |world| {
+                    world.perform(innermost)
+                }));
             }
         }
     };
@@ -192,7 +197,12 @@ fn every_nesting_of_three_around_replacement_and_close() {
     let nesteds = [Op::Replace(32, 2), Op::Close, Op::Write(8)];
     let innermosts = [Op::Replace(16, 2), Op::Write(3)];
     let take = if cfg!(miri) { 1 } else { 3 };
-    every(&outers[..take], &nesteds[..take], &innermosts[..take.min(2)]).unwrap();
+    every(
+        &outers[..take],
+        &nesteds[..take],
+        &innermosts[..take.min(2)],
+    )
+    .unwrap();
 }
 
 /// The tests above would notice `mistake`.
@@ -217,7 +227,12 @@ fn a_swapped_order_of_count_and_claim_is_noticed() {
 #[test]
 #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
 fn a_commit_before_the_bytes_is_noticed() {
-    is_noticed(Mistake::CommitBeforeBytes, &ALL, &ALL, &[Op::Flush, Op::Drain]);
+    is_noticed(
+        Mistake::CommitBeforeBytes,
+        &ALL,
+        &ALL,
+        &[Op::Flush, Op::Drain],
+    );
 }
 
 #[test]

@@ -52,7 +52,10 @@ impl Hooks for TestHooks {
     }
 
     fn buffer_end(&self, header: &mut [u8], trailer: &mut [u8], _packet: &Packet) {
-        assert!(header.iter().all(|byte| *byte == 0xA5), "header lost: {header:x?}");
+        assert!(
+            header.iter().all(|byte| *byte == 0xA5),
+            "header lost: {header:x?}"
+        );
         header.fill(0xA6);
         trailer.fill(0xA7);
     }
@@ -127,8 +130,14 @@ impl World {
     pub(super) fn new(config: Config) -> Self {
         let stream = Box::new(Stream::new());
         let storage = Storage::allocate(&config.geometry).unwrap();
-        assert_eq!(stream.start(storage, config.geometry, config.first), Ok(true));
-        let cpu = Box::new(OneCpu { clock: Cell::new(0), pins: Cell::new(0) });
+        assert_eq!(
+            stream.start(storage, config.geometry, config.first),
+            Ok(true)
+        );
+        let cpu = Box::new(OneCpu {
+            clock: Cell::new(0),
+            pins: Cell::new(0),
+        });
         Self {
             stream: Box::into_raw(stream),
             cpu: Box::into_raw(cpu),
@@ -204,7 +213,9 @@ impl World {
     }
 
     fn record(id: u8, len: usize) -> Vec<u8> {
-        let mut bytes: Vec<u8> = (0..len).map(|i| id.wrapping_mul(31).wrapping_add(i as u8)).collect();
+        let mut bytes: Vec<u8> = (0..len)
+            .map(|i| id.wrapping_mul(31).wrapping_add(i as u8))
+            .collect();
         bytes[0] = len as u8;
         if len > 1 {
             bytes[1] = id;
@@ -262,7 +273,11 @@ impl World {
             .and_then(|g| g.with_mode(old.mode()).with_spares(old.spares()))
             .unwrap();
         let storage = Storage::allocate(&geometry).unwrap();
-        let first = self.config.first.wrapping_mul(3).wrapping_add(self.replaced.get());
+        let first = self
+            .config
+            .first
+            .wrapping_mul(3)
+            .wrapping_add(self.replaced.get());
         match self.writer().succeed(storage, geometry, first) {
             Ok(()) => self.replaced.set(self.replaced.get() + 1),
             Err(CloseError::Closed) => {}
@@ -272,7 +287,8 @@ impl World {
 
     fn take(&self) -> Option<SubBuffer<'static>> {
         let mut reader = self.reader.borrow_mut();
-        let reader = reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
+        let reader =
+            reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
         let taken = reader.next_subbuf()?;
         self.inspect(&taken);
         Some(taken)
@@ -297,23 +313,38 @@ impl World {
         let mut records = Vec::new();
         while let [len, ..] = *rest {
             let len = usize::from(len);
-            assert!(len > 0 && len <= rest.len(), "torn record in {packet:?}: {rest:x?}");
+            assert!(
+                len > 0 && len <= rest.len(),
+                "torn record in {packet:?}: {rest:x?}"
+            );
             let (record, after) = rest.split_at(len);
             rest = after;
             match record.get(1) {
                 Some(&FILLER) => {}
                 Some(&id) => {
-                    assert_eq!(record, Self::record(id, len), "foreign bytes in record {id}");
+                    assert_eq!(
+                        record,
+                        Self::record(id, len),
+                        "foreign bytes in record {id}"
+                    );
                     records.push((id, 0));
                 }
                 None => records.push((0, 0)),
             }
         }
-        assert_eq!(records.len() as u64, packet.records, "records of {packet:?}");
+        assert_eq!(
+            records.len() as u64,
+            packet.records,
+            "records of {packet:?}"
+        );
         let bytes = taken.bytes();
         let start = self.config.geometry.start_reserve();
         assert!(bytes[..start].iter().all(|byte| *byte == 0xA6));
-        assert!(bytes[bytes.len() - self.config.geometry.end_reserve()..].iter().all(|byte| *byte == 0xA7));
+        assert!(
+            bytes[bytes.len() - self.config.geometry.end_reserve()..]
+                .iter()
+                .all(|byte| *byte == 0xA7)
+        );
         self.seen.borrow_mut().push((packet, records));
     }
 
@@ -343,10 +374,23 @@ impl World {
 
     fn check_rest(&self) {
         let stream = self.stream();
-        assert_eq!(stream.depth.load(Ordering::Relaxed), 0, "a level is still taken");
-        assert_eq!(stream.busy.load(Ordering::Relaxed), 0, "delivery is still busy");
+        assert_eq!(
+            stream.depth.load(Ordering::Relaxed),
+            0,
+            "a level is still taken"
+        );
+        assert_eq!(
+            stream.busy.load(Ordering::Relaxed),
+            0,
+            "delivery is still busy"
+        );
         assert_eq!(self.cpu().pins.get(), 0, "a pin is left");
-        assert!(stream.intents.iter().all(|word| word.load(Ordering::Relaxed) == 0));
+        assert!(
+            stream
+                .intents
+                .iter()
+                .all(|word| word.load(Ordering::Relaxed) == 0)
+        );
         let last = std::iter::successors(stream.oldest(), |ring| ring.successor()).last();
         assert!(
             std::ptr::eq::<Ring>(stream.current().unwrap(), last.unwrap()),
@@ -364,7 +408,10 @@ impl World {
             assert!(packet.sequence >= sequence, "{packet:?} after {sequence}");
             if !continuous || packet.sequence == sequence {
                 assert_eq!(packet.sequence, sequence, "a packet is missing");
-                assert_eq!(packet.ordinal, ordinal, "records are missing before {packet:?}");
+                assert_eq!(
+                    packet.ordinal, ordinal,
+                    "records are missing before {packet:?}"
+                );
             }
             missed += packet.ordinal - ordinal;
             sequence = packet.sequence + 1;
@@ -372,9 +419,15 @@ impl World {
             assert!(time <= packet.begin_ticks && packet.begin_ticks <= packet.end_ticks);
             for (id, _) in records {
                 let Some(Fate::Written { ticks }) = fates.get(id) else {
-                    panic!("record {id} was delivered, but its writer heard {:?}", fates.get(id));
+                    panic!(
+                        "record {id} was delivered, but its writer heard {:?}",
+                        fates.get(id)
+                    );
                 };
-                assert!(*ticks <= packet.end_ticks, "record {id} is younger than {packet:?}");
+                assert!(
+                    *ticks <= packet.end_ticks,
+                    "record {id} is younger than {packet:?}"
+                );
             }
             time = packet.end_ticks;
             for loss in Loss::ALL {
@@ -382,7 +435,11 @@ impl World {
             }
             lost = packet.lost;
         }
-        assert_eq!(self.stream().stats().overwritten, missed, "overwritten against ordinals");
+        assert_eq!(
+            self.stream().stats().overwritten,
+            missed,
+            "overwritten against ordinals"
+        );
         assert!(continuous || missed == 0);
         if let (true, Some((last, _))) = (self.closed.get(), seen.last()) {
             assert!(last.is_final, "the last packet of a closed stream is final");
@@ -407,16 +464,25 @@ impl World {
                 order.push(*ticks);
             }
         }
-        assert!(delivered.values().all(|times| *times == 1), "delivered twice: {delivered:?}");
+        assert!(
+            delivered.values().all(|times| *times == 1),
+            "delivered twice: {delivered:?}"
+        );
         let stats = self.stream().stats();
-        let written = fates.values().filter(|fate| matches!(fate, Fate::Written { .. })).count() as u64;
+        let written = fates
+            .values()
+            .filter(|fate| matches!(fate, Fate::Written { .. }))
+            .count() as u64;
         assert_eq!(
             written,
             delivered.len() as u64 + stats.overwritten,
             "written = delivered + overwritten"
         );
         for loss in Loss::ALL {
-            let told = fates.values().filter(|fate| **fate == Fate::Lost(loss)).count() as u64;
+            let told = fates
+                .values()
+                .filter(|fate| **fate == Fate::Lost(loss))
+                .count() as u64;
             assert_eq!(stats.lost.get(loss), told, "{loss:?}: what writers heard");
         }
         assert_eq!(

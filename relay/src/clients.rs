@@ -1,0 +1,3 @@
+//! Who logs through relay: what they log, not how it travels.
+
+pub mod klog;

@@ -1,0 +1,354 @@
+//! klog: what a kernel says to people.
+//!
+//! A klog record is a line of text with where and when it was said: time, CPU, context, severity,
+//! module, file and line. With the feature `log`, a [`Klog`] is a backend of the
+//! [`log`](https://docs.rs/log) facade, and `log::info!` works anywhere in the kernel: task, IRQ,
+//! NMI and panic context, from the first instruction after [`Channel::start`].
+//!
+//! A message is formatted once, into a buffer on the stack: without a heap, without a lock, and
+//! whatever its arguments print. One that is longer than [`MAX_MESSAGE`] bytes, or than a
+//! sub-buffer, is cut, and says how much is missing.
+//!
+//! | bytes | field |
+//! |---|---|
+//! | 8 | [header](crate::record) with event id 1 |
+//! | 1 | context: 0 task, 1 IRQ, 2 NMI |
+//! | 1 | severity: 1 error, 2 warning, 3 info, 4 debug, 5 trace |
+//! | 4 | line, little-endian like all numbers |
+//! | 2, 2, 2 | lengths of module, file and message |
+//! | .. | module path, file name and message, UTF-8 |
+
+use crate::channel::Channel;
+use crate::platform::{Context, Platform};
+use crate::record::{Fields, HEADER, Malformed, extend_ticks, header};
+use crate::ring::WriteError;
+use core::fmt::{self, Write as _};
+
+/// The event id of a klog record.
+pub const EVENT_ID: u16 = 1;
+
+/// The longest message, in bytes, the note of a cut included.
+pub const MAX_MESSAGE: usize = 1024;
+
+/// Room that is kept for the note of a cut.
+const CUT_NOTE: usize = 32;
+
+/// Bytes of a record before its texts.
+const FIXED: usize = HEADER + 1 + 1 + 4 + 2 + 2 + 2;
+
+/// How important a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something failed.
+    Error = 1,
+    /// Something is not as it should be.
+    Warn,
+    /// What the kernel does.
+    Info,
+    /// For whoever works on the kernel.
+    Debug,
+    /// Every step.
+    Trace,
+}
+
+impl Severity {
+    /// All severities, the most important first.
+    pub const ALL: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// The severity as one upper-case word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "ERROR",
+            Self::Warn => "WARN",
+            Self::Info => "INFO",
+            Self::Debug => "DEBUG",
+            Self::Trace => "TRACE",
+        }
+    }
+}
+
+/// Where in the source a record comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The module path, like `kernel::mem`.
+    pub module: &'a str,
+    /// The file.
+    pub file: &'a str,
+    /// The line in it, from 1.
+    pub line: u32,
+}
+
+/// The last component of a path: what is kept of a file name.
+fn base_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or(path)
+}
+
+/// `text`, shortened to at most `max` bytes at a character's boundary.
+fn shortened(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// Writes a record: `message` was said at `place`.
+///
+/// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates; about 1.3 KiB
+/// of stack. `message` is formatted once.
+///
+/// # Errors
+/// The record was not written, for the reason given; the loss is counted.
+pub fn write<P: Platform, const CPUS: usize>(
+    channel: &Channel<P, CPUS>,
+    severity: Severity,
+    place: Place<'_>,
+    message: fmt::Arguments<'_>,
+) -> Result<(), WriteError> {
+    let context = channel.platform().context();
+    let room = channel
+        .max_record()
+        .unwrap_or(usize::MAX)
+        .saturating_sub(FIXED);
+    let module = shortened(place.module, (room / 4).min(255));
+    let file = shortened(base_name(place.file), (room / 4).min(255));
+    let mut text = Text::new(room - module.len() - file.len());
+    // An argument that fails to print leaves what it printed; there is nobody to tell.
+    let _ = text.write_fmt(message);
+    let text = text.finish();
+
+    let texts = [module.as_bytes(), file.as_bytes(), text.as_bytes()];
+    let len = FIXED + texts.iter().map(|text| text.len()).sum::<usize>();
+    let mut slot = channel.reserve(len)?;
+    let ticks = slot.timestamp();
+    let mut rest = slot.bytes_mut();
+    let mut put = |bytes: &[u8]| {
+        let (to, after) = core::mem::take(&mut rest).split_at_mut(bytes.len());
+        to.copy_from_slice(bytes);
+        rest = after;
+    };
+    put(&header(EVENT_ID, ticks));
+    put(&[context as u8, severity as u8]);
+    put(&place.line.to_le_bytes());
+    for text in texts {
+        put(&(text.len() as u16).to_le_bytes());
+    }
+    for text in texts {
+        put(text);
+    }
+    slot.commit();
+    Ok(())
+}
+
+/// Text on the stack, cut where it does not fit.
+struct Text {
+    bytes: [u8; MAX_MESSAGE],
+    len: usize,
+    limit: usize,
+    missing: usize,
+}
+
+impl Text {
+    /// Empty, for at most `limit` bytes (and [`MAX_MESSAGE`]).
+    fn new(limit: usize) -> Self {
+        Self {
+            bytes: [0; MAX_MESSAGE],
+            len: 0,
+            limit: limit.min(MAX_MESSAGE),
+            missing: 0,
+        }
+    }
+
+    /// The text; if something is missing, it ends by saying how much.
+    fn finish(&mut self) -> &str {
+        if self.missing != 0 {
+            let kept = shortened(self.as_str(), self.limit.saturating_sub(CUT_NOTE)).len();
+            let missing = self.missing + (self.len - kept);
+            self.len = kept;
+            self.missing = 0;
+            // It fits into CUT_NOTE: 20 digits at most. In a tiny sub-buffer it is cut itself.
+            let _ = write!(self, "...[{missing} bytes cut]");
+        }
+        self.as_str()
+    }
+
+    fn as_str(&self) -> &str {
+        // Only whole characters are appended.
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // After a cut nothing more is appended: what follows would not belong there.
+        let room = if self.missing == 0 {
+            self.limit - self.len
+        } else {
+            0
+        };
+        let kept = shortened(text, room);
+        self.bytes[self.len..self.len + kept.len()].copy_from_slice(kept.as_bytes());
+        self.len += kept.len();
+        self.missing = self.missing.saturating_add(text.len() - kept.len());
+        Ok(())
+    }
+}
+
+/// A klog record, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When, in ticks.
+    pub ticks: u64,
+    /// At which level.
+    pub context: Context,
+    /// How important.
+    pub severity: Severity,
+    /// Where in the source.
+    pub place: Place<'a>,
+    /// What was said.
+    pub message: &'a str,
+}
+
+/// The klog records in a run of records (see
+/// [`SubBuffer::records`](crate::SubBuffer::records)) of a packet that began at `begin_ticks`.
+///
+/// After a malformed record nothing more comes: where the next begins is not known.
+pub fn records(
+    records: &[u8],
+    begin_ticks: u64,
+) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+    let mut fields = Some(Fields::new(records));
+    core::iter::from_fn(move || {
+        let rest = fields.as_mut()?;
+        let offset = rest.offset();
+        let item = match rest.next_header() {
+            Ok(None) => return None,
+            Ok(Some((id, low))) => read(rest, id, extend_ticks(low, begin_ticks))
+                .map_err(|reason| Malformed { offset, reason }),
+            Err(malformed) => Err(malformed),
+        };
+        if item.is_err() {
+            fields = None;
+        }
+        Some(item)
+    })
+}
+
+/// Reads a record after its header.
+fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, &'static str> {
+    const CUT_OFF: &str = "it is cut off";
+    if id != EVENT_ID {
+        return Err("it is no klog record");
+    }
+    let context = fields.u8().ok_or(CUT_OFF)?;
+    let context = *Context::ALL
+        .get(usize::from(context))
+        .ok_or("no such context")?;
+    let severity = usize::from(fields.u8().ok_or(CUT_OFF)?);
+    let severity = *severity
+        .checked_sub(1)
+        .and_then(|index| Severity::ALL.get(index))
+        .ok_or("no such severity")?;
+    let line = fields.u32().ok_or(CUT_OFF)?;
+    let mut lens = [0; 3];
+    for len in &mut lens {
+        *len = usize::from(fields.u16().ok_or(CUT_OFF)?);
+    }
+    let mut text = |len| {
+        let bytes = fields.bytes(len).ok_or(CUT_OFF)?;
+        core::str::from_utf8(bytes).map_err(|_| "its text is not UTF-8")
+    };
+    let (module, file, message) = (text(lens[0])?, text(lens[1])?, text(lens[2])?);
+    Ok(Record {
+        ticks,
+        context,
+        severity,
+        place: Place { module, file, line },
+        message,
+    })
+}
+
+/// klog as the backend of the [`log`] facade.
+///
+/// ```
+/// use relay::clients::klog::{self, Klog, Severity};
+/// use relay::{Channel, Geometry, Platform, StaticMemory, Storage, record::Framed};
+/// # struct OneCpu;
+/// # // SAFETY: there is one CPU, and this program has one thread.
+/// # unsafe impl Platform for OneCpu {
+/// #     fn pin(&self) -> usize { 0 }
+/// #     fn unpin(&self) {}
+/// #     fn now(&self) -> u64 { 7 }
+/// # }
+/// # const GEOMETRY: Geometry = match Geometry::new(1024, 4) { Ok(g) => g, Err(_) => panic!() };
+/// # static MEMORY: StaticMemory<{ Storage::bytes_for(&GEOMETRY) }> = StaticMemory::new();
+///
+/// static CHANNEL: Channel<OneCpu, 1> = Channel::new(OneCpu, &Framed);
+/// static KLOG: Klog<OneCpu, 1> = Klog::new(&CHANNEL);
+///
+/// CHANNEL.start(0, MEMORY.take().unwrap(), GEOMETRY).unwrap();
+/// log::set_logger(&KLOG).unwrap();
+/// log::set_max_level(log::LevelFilter::Info);
+///
+/// log::info!("{} CPUs", 1);
+/// log::debug!("not logged");
+///
+/// CHANNEL.flush();
+/// let taken = CHANNEL.reader(0).unwrap().next_subbuf().unwrap();
+/// let mut records = klog::records(taken.records(), taken.packet().begin_ticks);
+/// let record = records.next().unwrap().unwrap();
+/// assert_eq!(record.message, "1 CPUs");
+/// assert_eq!(record.severity, Severity::Info);
+/// assert!(records.next().is_none());
+/// ```
+#[cfg(feature = "log")]
+#[derive(Debug)]
+pub struct Klog<P: Platform + 'static, const CPUS: usize> {
+    channel: &'static Channel<P, CPUS>,
+}
+
+#[cfg(feature = "log")]
+impl<P: Platform + 'static, const CPUS: usize> Klog<P, CPUS> {
+    /// The backend that writes to `channel`.
+    pub const fn new(channel: &'static Channel<P, CPUS>) -> Self {
+        Self { channel }
+    }
+}
+
+#[cfg(feature = "log")]
+impl<P: Platform + Send + 'static, const CPUS: usize> log::Log for Klog<P, CPUS> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    /// Any context. A record that is lost is counted by the channel.
+    fn log(&self, record: &log::Record<'_>) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        let severity = match record.level() {
+            log::Level::Error => Severity::Error,
+            log::Level::Warn => Severity::Warn,
+            log::Level::Info => Severity::Info,
+            log::Level::Debug => Severity::Debug,
+            log::Level::Trace => Severity::Trace,
+        };
+        let place = Place {
+            module: record.module_path().unwrap_or(record.target()),
+            file: record.file().unwrap_or("?"),
+            line: record.line().unwrap_or(0),
+        };
+        // The channel has counted it.
+        let _ = write(self.channel, severity, place, *record.args());
+    }
+
+    fn flush(&self) {
+        self.channel.flush();
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;

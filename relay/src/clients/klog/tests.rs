@@ -1,0 +1,168 @@
+//! Tests of klog.
+
+extern crate std;
+
+use super::*;
+use crate::record::Framed;
+use crate::ring::{Geometry, Storage};
+use std::boxed::Box;
+use std::cell::Cell;
+use std::format;
+use std::string::{String, ToString};
+use std::vec::Vec;
+
+struct TestCpu(Cell<u64>);
+
+// SAFETY: each test uses its own, in one thread.
+unsafe impl Sync for TestCpu {}
+
+// SAFETY: one CPU, one thread.
+unsafe impl Platform for TestCpu {
+    fn pin(&self) -> usize {
+        0
+    }
+
+    fn unpin(&self) {}
+
+    fn now(&self) -> u64 {
+        self.0.set(self.0.get() + 1);
+        self.0.get()
+    }
+
+    fn context(&self) -> Context {
+        Context::Irq
+    }
+}
+
+fn channel(subbuf_size: usize) -> Box<Channel<TestCpu, 1>> {
+    let channel = Box::new(Channel::new(TestCpu(Cell::new(1 << 50)), &Framed));
+    let geometry = Geometry::new(subbuf_size, 2).unwrap();
+    channel
+        .start(0, Storage::allocate(&geometry).unwrap(), geometry)
+        .unwrap();
+    channel
+}
+
+const PLACE: Place<'static> = Place {
+    module: "kernel::mem",
+    file: "kernel/src/mem/heap.rs",
+    line: 70_000,
+};
+
+fn written_and_read(subbuf_size: usize, message: fmt::Arguments<'_>) -> String {
+    let channel = channel(subbuf_size);
+    write(&channel, Severity::Warn, PLACE, message).unwrap();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    let taken = reader.next_subbuf().unwrap();
+    let read: Vec<_> = records(taken.records(), taken.packet().begin_ticks).collect();
+    assert_eq!(read.len(), 1);
+    let record = read[0].unwrap();
+    assert!(record.ticks > 1 << 50);
+    assert_eq!(
+        (record.context, record.severity),
+        (Context::Irq, Severity::Warn)
+    );
+    assert_eq!(
+        record.place,
+        Place {
+            file: "heap.rs",
+            ..PLACE
+        }
+    );
+    record.message.to_string()
+}
+
+#[test]
+fn a_record_says_what_was_said_and_where() {
+    assert_eq!(
+        written_and_read(4096, format_args!("{} of {}", 1, "ö")),
+        "1 of ö"
+    );
+    assert_eq!(written_and_read(4096, format_args!("")), "");
+}
+
+#[test]
+fn a_message_that_just_fits_is_whole_and_a_longer_one_is_cut_visibly() {
+    let whole = "x".repeat(MAX_MESSAGE);
+    assert_eq!(written_and_read(4096, format_args!("{whole}")), whole);
+    for (extra, tail) in [(1, "a"), (5000, "ö€")] {
+        let long = format!("{whole}{}", tail.repeat(extra));
+        let cut = written_and_read(4096, format_args!("{long}"));
+        let kept = cut.find("...[").unwrap();
+        let missing = long.len() - kept;
+        assert_eq!(cut[kept..], format!("...[{missing} bytes cut]"));
+        assert!(long.starts_with(&cut[..kept]) && kept > MAX_MESSAGE - 2 * CUT_NOTE);
+    }
+}
+
+#[test]
+fn characters_are_not_cut_in_half() {
+    for shift in 0..4 {
+        let long = format!("{}{}", "a".repeat(shift), "€".repeat(1000));
+        let cut = written_and_read(4096, format_args!("{long}"));
+        assert!(cut.contains("€...["), "{cut}");
+    }
+}
+
+#[test]
+fn a_small_sub_buffer_cuts_earlier_and_loses_nothing() {
+    for size in [64, 128, 256] {
+        let channel = channel(size);
+        let long = "y".repeat(500);
+        write(&channel, Severity::Info, PLACE, format_args!("{long}")).unwrap();
+        channel.flush();
+        let taken = channel.reader(0).unwrap().next_subbuf().unwrap();
+        let record = records(taken.records(), 0).next().unwrap().unwrap();
+        assert!(
+            record
+                .message
+                .starts_with(if size == 64 { "..." } else { "y" }),
+            "{record:?}"
+        );
+        assert_eq!(channel.stats(0).unwrap().lost.total(), 0);
+    }
+}
+
+#[test]
+fn an_argument_that_logs_itself_is_a_nested_record() {
+    struct Chatty<'a>(&'a Channel<TestCpu, 1>);
+    impl fmt::Display for Chatty<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write(self.0, Severity::Info, PLACE, format_args!("inner")).unwrap();
+            f.write_str("outer")
+        }
+    }
+    let channel = channel(4096);
+    write(
+        &channel,
+        Severity::Info,
+        PLACE,
+        format_args!("{}", Chatty(&channel)),
+    )
+    .unwrap();
+    channel.flush();
+    let taken = channel.reader(0).unwrap().next_subbuf().unwrap();
+    let messages: Vec<_> = records(taken.records(), 0)
+        .map(|record| record.unwrap().message)
+        .collect();
+    assert_eq!(messages, ["inner", "outer"]);
+}
+
+#[test]
+fn any_bytes_are_read_or_refused() {
+    use proptest::prelude::*;
+    proptest!(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }, |(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        id in 0u16..3,
+    )| {
+        let mut all: Vec<u8> = header(id, 5).into();
+        all.extend(&bytes);
+        let mut seen = 0;
+        for item in records(&all, 5) {
+            seen += 1;
+            prop_assert!(item.is_ok() || seen <= all.len());
+        }
+        prop_assert!(seen <= all.len() / HEADER);
+    });
+}

@@ -1,0 +1,211 @@
+//! How the records of relay's own clients begin, and what fills a discarded one.
+//!
+//! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of
+//! the timestamp above a 16-bit event id. The upper bits of the time are those of the packet's
+//! begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
+//!
+//! The ids 0xFFFD to 0xFFFF are fillers: what a discarded reservation leaves when something was
+//! reserved after it. Readers skip them.
+
+use crate::ring::Hooks;
+use core::fmt;
+
+/// Bytes of the header of a record.
+pub const HEADER: usize = 8;
+
+/// A filler that is the header alone.
+const FILLER: u16 = 0xFFFD;
+/// A filler with a byte of length after the header, and that many bytes after it.
+const FILLER_U8: u16 = 0xFFFE;
+/// A filler with four bytes of length after the header, and that many bytes after them.
+const FILLER_U32: u16 = 0xFFFF;
+
+/// The header of a record of event `id` at `ticks`.
+#[must_use]
+pub const fn header(id: u16, ticks: u64) -> [u8; HEADER] {
+    (ticks << 16 | id as u64).to_le_bytes()
+}
+
+/// The full time of a record, from the 48 bits in its header and the begin of its packet.
+#[must_use]
+pub const fn extend_ticks(low: u64, begin_ticks: u64) -> u64 {
+    const MASK: u64 = u64::MAX >> 16;
+    begin_ticks.wrapping_add(low.wrapping_sub(begin_ticks) & MASK)
+}
+
+/// The hooks of a channel whose records begin with this header.
+#[derive(Clone, Copy, Debug)]
+pub struct Framed;
+
+impl Hooks for Framed {
+    fn fill(&self, bytes: &mut [u8], timestamp: u64) {
+        fill(bytes, timestamp);
+    }
+}
+
+/// Makes `bytes` a filler. Fewer than [`HEADER`] bytes cannot be one; no record is that short.
+fn fill(bytes: &mut [u8], ticks: u64) {
+    bytes.fill(0);
+    let Some((head, body)) = bytes.split_at_mut_checked(HEADER) else {
+        return;
+    };
+    let id = match body.len() {
+        0 => FILLER,
+        len @ 1..=256 => {
+            body[0] = (len - 1) as u8;
+            FILLER_U8
+        }
+        len => {
+            body[..4].copy_from_slice(&((len - 4) as u32).to_le_bytes());
+            FILLER_U32
+        }
+    };
+    head.copy_from_slice(&header(id, ticks));
+}
+
+/// A record whose bytes do not make sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// Where the record begins, in bytes from the start of the records.
+    pub offset: usize,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the record at byte {} is malformed: {}",
+            self.offset, self.reason
+        )
+    }
+}
+
+impl core::error::Error for Malformed {}
+
+/// Reads the fields of a record one after the other. Nothing that the bytes say leads outside.
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    rest: &'a [u8],
+    len: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields in `bytes`.
+    #[must_use]
+    pub const fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            rest: bytes,
+            len: bytes.len(),
+        }
+    }
+
+    /// Bytes read so far.
+    #[must_use]
+    pub const fn offset(&self) -> usize {
+        self.len - self.rest.len()
+    }
+
+    /// Whether nothing is left.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next `len` bytes; `None` if there are fewer.
+    pub fn bytes(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len)?;
+        self.rest = rest;
+        Some(bytes)
+    }
+
+    /// The next `N` bytes as an array.
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.bytes(N)?.try_into().ok()
+    }
+
+    /// The next byte.
+    pub fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    /// The next 16-bit number.
+    pub fn u16(&mut self) -> Option<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
+    /// The next 32-bit number.
+    pub fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
+    /// The header of the next record that is not a filler: its event id and the lower 48 bits of
+    /// its time. `None` at the end.
+    ///
+    /// # Errors
+    /// [`Malformed`] if a header or a filler is cut off.
+    pub fn next_header(&mut self) -> Result<Option<(u16, u64)>, Malformed> {
+        while !self.is_empty() {
+            let offset = self.offset();
+            let cut_off = |reason| Malformed { offset, reason };
+            let word = self
+                .array()
+                .map(u64::from_le_bytes)
+                .ok_or(cut_off("its header is cut off"))?;
+            let skip = match word as u16 {
+                FILLER => Some(0),
+                FILLER_U8 => self.u8().map(usize::from),
+                FILLER_U32 => self.u32().map(|len| len as usize),
+                id => return Ok(Some((id, word >> 16))),
+            };
+            skip.and_then(|len| self.bytes(len))
+                .ok_or(cut_off("its filling is cut off"))?;
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use super::*;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn fillers_of_every_length_are_skipped() {
+        for len in (HEADER..600).chain([70_000]) {
+            let mut bytes = vec![0x55; len];
+            fill(&mut bytes, 3);
+            bytes.extend(header(7, 9));
+            let mut fields = Fields::new(&bytes);
+            assert_eq!(fields.next_header(), Ok(Some((7, 9))), "length {len}");
+            assert_eq!(fields.next_header(), Ok(None));
+        }
+    }
+
+    #[test]
+    fn what_is_cut_off_is_malformed_where_it_begins() {
+        let mut bytes: Vec<u8> = header(7, 9).into();
+        let mut filler = vec![0; 300];
+        fill(&mut filler, 1);
+        bytes.extend(filler);
+        for cut in 9..bytes.len() {
+            let mut fields = Fields::new(&bytes[..cut]);
+            assert_eq!(fields.next_header(), Ok(Some((7, 9))));
+            assert_eq!(fields.next_header().unwrap_err().offset, HEADER);
+        }
+    }
+
+    #[test]
+    fn time_is_extended_over_the_wrap_of_its_lower_bits() {
+        const BITS: u64 = (1 << 48) - 1;
+        for begin in [0, 5, BITS - 3, BITS, 1 << 50, u64::MAX - 10] {
+            for later in [0, 1, 7, 1 << 40] {
+                let ticks = begin.wrapping_add(later);
+                assert_eq!(extend_ticks(ticks & BITS, begin), ticks);
+            }
+        }
+    }
+}
