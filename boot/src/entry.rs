@@ -7,18 +7,17 @@ use core::ptr::{self, with_exposed_provenance, with_exposed_provenance_mut};
 use core::slice;
 
 use bootloader_api::BootInfo;
-use bootloader_api::info::{MemoryRegion, Optional};
+use bootloader_api::info::MemoryRegion;
 use x86_64::instructions::port::Port;
 
-use crate::error::BootError;
 use crate::image::KernelImage;
 use crate::layout::KERNEL;
 use crate::memmap::MAX_REGIONS;
-use crate::paging::{TableMemory, Tables};
+use crate::paging::TableMemory;
 use crate::physical::PhysicalMemory;
 use crate::plan::Given;
 use crate::span::{FOUR_GIB, PAGE, Span};
-use crate::state::{self, State};
+use crate::state;
 use crate::{config, rsdp};
 
 global_asm!(
@@ -164,9 +163,13 @@ extern "C" fn boot_entry(start_info: u64, ticks: u64) -> ! {
     if !state.plan.make(&given, &mut state.report) {
         stop();
     }
-    let Some(root) = build_tables(state) else {
+    let pages = TablePages {
+        rest: state.plan.tables,
+    };
+    let Some(tables) = state.plan.build(pages, &mut state.report) else {
         stop();
     };
+    let root = tables.root();
     let stack_end = state.plan.stack + state.plan.stack_len;
     // SAFETY:
     // 1. The new tables map the kernel image where it is, so that the next instruction, the
@@ -188,33 +191,6 @@ extern "C" fn boot_entry(start_info: u64, ticks: u64) -> ! {
     }
 }
 
-/// Builds the final page tables as planned; what cannot be mapped is reported. Returns the
-/// physical address of the root; nothing if there is no memory for it.
-fn build_tables(state: &mut State) -> Option<u64> {
-    let memory = TablePages {
-        rest: state.plan.tables,
-    };
-    let mut tables = Tables::new(memory)?;
-    for map in state.plan.maps.iter() {
-        if let Err(error) = tables.map(map) {
-            state.report.push(BootError::MappingFailed {
-                virt: map.virt,
-                reason: error.reason(),
-            });
-        }
-    }
-    if let Some(slot) = state.plan.recursive
-        && let Err(error) = tables.map_recursively(slot)
-    {
-        state.plan.recursive = None;
-        state.report.push(BootError::MappingFailed {
-            virt: u64::from(slot) << 39,
-            reason: error.reason(),
-        });
-    }
-    Some(tables.root())
-}
-
 /// Entered once, on the final page tables and the kernel stack: writes the boot info and calls the
 /// kernel. Uses little stack, which may be as small as a page.
 extern "C" fn handover() -> ! {
@@ -230,34 +206,13 @@ extern "C" fn handover() -> ! {
     let regions: &'static mut [MemoryRegion] =
         unsafe { slice::from_raw_parts_mut(regions, plan.regions.len()) };
 
-    let mut info = BootInfo::new(regions.into());
-    info.physical_memory_offset = optional(plan.physical_memory);
-    info.recursive_index = optional(plan.recursive);
-    info.rsdp_addr = optional(state.rsdp);
-    if let Some((address, len)) = plan.ramdisk {
-        info.ramdisk_addr = Optional::Some(address);
-        info.ramdisk_len = len;
-    }
-    info.kernel_addr = state.image.physical.start;
-    info.kernel_len = state.image.physical.end - state.image.physical.start;
-    info.kernel_image_offset = state.image.text.start;
-    info.kernel_stack_bottom = plan.stack;
-    info.kernel_stack_len = plan.stack_len;
-
     let place = with_exposed_provenance_mut::<BootInfo>(block + offset_of!(BootBlock, info));
     // SAFETY: as for the regions, which begin behind the info.
-    unsafe { place.write(info) };
+    unsafe { place.write(state.boot_info(regions)) };
     // SAFETY: just written, and nobody else has a reference.
     let info: &'static mut BootInfo = unsafe { &mut *place };
     // SAFETY: `entry_point!` gives `_start` this signature; the version was compared.
     unsafe { _start(info) }
-}
-
-fn optional<T>(value: Option<T>) -> Optional<T> {
-    match value {
-        Some(value) => Optional::Some(value),
-        None => Optional::None,
-    }
 }
 
 /// Ends the machine without a word: there is no way to a kernel.

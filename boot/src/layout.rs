@@ -274,7 +274,7 @@ mod tests {
             (KERNEL + 0x20_0000, PAGE, PAGE, "something else"),
             (KERNEL - PAGE, 2 * PAGE, PAGE, "something else"),
             (u64::MAX - (PAGE - 1), 2 * PAGE, PAGE, "beyond the end"),
-            (0x1000, u64::MAX, PAGE, "canonical"),
+            (0x1000, 1 << 63, PAGE, "canonical"),
             (0x8000_0000_0000, PAGE, PAGE, "canonical"),
             (0x7fff_ffff_f000, 2 * PAGE, PAGE, "canonical"),
             (0xffff_7fff_ffff_f000, 2 * PAGE, PAGE, "canonical"),

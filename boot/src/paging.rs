@@ -182,4 +182,4 @@ pub(crate) fn tables_needed(maps: &[Map]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

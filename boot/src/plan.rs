@@ -10,7 +10,7 @@ use crate::image::KernelImage;
 use crate::layout::{self, AddressSpace, TRAMPOLINE_PAGE, What, Wish};
 use crate::list::List;
 use crate::memmap::{self, MAX_RUNS, Regions, Reserved, Run, Runs};
-use crate::paging::{Map, SLOT, tables_needed};
+use crate::paging::{Map, SLOT, TableMemory, Tables, tables_needed};
 use crate::pvh::Machine;
 use crate::span::{FOUR_GIB, GIB, LARGE_PAGE, PAGE, PHYSICAL_LIMIT, Span, align_up};
 
@@ -306,6 +306,34 @@ impl Plan {
         let tables = tables_needed(&self.maps) * PAGE;
         self.tables = Span::new(phys, phys + tables);
         Some(self.tables.end - block)
+    }
+
+    /// Builds the page tables as planned; what cannot be mapped is reported. Nothing if there is
+    /// not even memory for the root.
+    pub(crate) fn build<M: TableMemory>(
+        &mut self,
+        memory: M,
+        report: &mut Report,
+    ) -> Option<Tables<M>> {
+        let mut tables = Tables::new(memory)?;
+        for map in self.maps.iter() {
+            if let Err(error) = tables.map(map) {
+                report.push(BootError::MappingFailed {
+                    virt: map.virt,
+                    reason: error.reason(),
+                });
+            }
+        }
+        if let Some(slot) = self.recursive
+            && let Err(error) = tables.map_recursively(slot)
+        {
+            self.recursive = None;
+            report.push(BootError::MappingFailed {
+                virt: u64::from(slot) * SLOT,
+                reason: error.reason(),
+            });
+        }
+        Some(tables)
     }
 
     fn map(&mut self, virt: u64, phys: u64, len: u64, flags: PageTableFlags) {

@@ -7,11 +7,21 @@ const RW: PageTableFlags = PageTableFlags::PRESENT
     .union(PageTableFlags::WRITABLE)
     .union(PageTableFlags::NO_EXECUTE);
 
-/// Tables in a vector: table n stands at physical address n pages.
+/// Tables in a vector: table n (from 1) stands at physical address n pages.
 #[derive(Debug)]
-struct Memory {
+pub(crate) struct Memory {
     tables: Vec<[u64; 512]>,
     limit: usize,
+}
+
+impl Memory {
+    /// Room for `limit` tables.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            tables: Vec::new(),
+            limit,
+        }
+    }
 }
 
 impl TableMemory for Memory {
@@ -33,15 +43,11 @@ impl TableMemory for Memory {
 }
 
 fn tables(limit: usize) -> Tables<Memory> {
-    let memory = Memory {
-        tables: Vec::new(),
-        limit,
-    };
-    Tables::new(memory).expect("one page for the root")
+    Tables::new(Memory::new(limit)).expect("one page for the root")
 }
 
 /// What the processor makes of `virt`: the physical address and the entry's flags.
-fn translate(tables: &Tables<Memory>, virt: u64) -> Option<(u64, PageTableFlags)> {
+pub(crate) fn translate(tables: &Tables<Memory>, virt: u64) -> Option<(u64, PageTableFlags)> {
     let mut table = tables.root;
     for level in (1..=4).rev() {
         let entry = tables.memory.get(table, index(virt, level));
@@ -131,11 +137,7 @@ fn running_out_of_tables_is_an_error() {
         assert_eq!(result, Err(MapError::OutOfTables), "{limit}");
     }
     assert_eq!(tables(4).map(&map(0x1000, 0, 1, RW)), Ok(()));
-    let none = Memory {
-        tables: Vec::new(),
-        limit: 0,
-    };
-    assert!(Tables::new(none).is_none());
+    assert!(Tables::new(Memory::new(0)).is_none());
 }
 
 #[test]
