@@ -282,6 +282,8 @@ struct Watch {
     splitter: LineSplitter,
     /// Counts the records.
     ledger: Ledger,
+    /// Whether more text may come.
+    console_open: bool,
     /// When the first record came.
     first_line: Option<Duration>,
     /// Whether the scenario goes on until it is stopped.
@@ -309,6 +311,7 @@ impl Watch {
             renderer: Renderer::new(colour, Some(symbols)),
             splitter: LineSplitter::new(),
             ledger: Ledger::new(),
+            console_open: true,
             first_line: None,
             endless,
             limit,
@@ -375,7 +378,10 @@ impl Watch {
                     progress = Instant::now();
                 }
                 Ok(Event::Signal(_)) => return Ok(Some(End::Interrupted)),
-                Ok(Event::ConsoleEnd) | Err(RecvTimeoutError::Disconnected) => return Ok(None),
+                Ok(Event::ConsoleEnd) | Err(RecvTimeoutError::Disconnected) => {
+                    self.console_open = false;
+                    return Ok(None);
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     if guest.has_ended().map_err(RunError::Guest)? {
                         return Ok(None);
@@ -388,17 +394,18 @@ impl Watch {
     /// Takes what is left of the console's text.
     fn drain(&mut self, guest: &Guest, events: &Receiver<Event>) -> Result<(), RunError> {
         let deadline = Instant::now() + DRAIN;
-        loop {
+        while self.console_open {
             let wait = deadline.saturating_duration_since(Instant::now());
             match events.recv_timeout(wait) {
                 Ok(Event::Console(came, bytes)) => self.take(&bytes, came - guest.started())?,
                 Ok(Event::Signal(_)) => {}
-                Ok(Event::ConsoleEnd) | Err(_) => return Ok(()),
+                Ok(Event::ConsoleEnd) | Err(_) => self.console_open = false,
             }
             if wait.is_zero() {
-                return Ok(());
+                break;
             }
         }
+        Ok(())
     }
 
     /// Takes console text that came at a time after QEMU's start.
