@@ -1,0 +1,356 @@
+//! Traps: the stubs that the CPU enters, and what each vector does.
+//!
+//! All 256 vectors have a stub. A stub pushes an error code where the CPU does
+//! not, and its vector; then all go through [`common`], which saves the general
+//! registers (a [`TrapFrame`]) and calls [`dispatch`]. The kernel has no user
+//! mode and uses no vector registers, so that is all there is to save.
+//!
+//! All gates are interrupt gates: maskable interrupts stay off in handlers, so
+//! interrupts do not nest. Exceptions and NMIs can come at any instruction.
+
+use core::arch::naked_asm;
+use core::fmt;
+use core::mem::offset_of;
+use core::sync::atomic::Ordering;
+
+use x86_64::VirtAddr;
+use x86_64::structures::idt::InterruptDescriptorTable;
+
+use super::percpu::{self, IrqLevel};
+use super::tables::{Ist, KERNEL_CODE};
+use super::{apic, smp};
+
+/// Vectors of the interrupts that this kernel uses. The higher, the more urgent
+/// (Intel SDM Vol. 3A, 11.8.3.1).
+pub(crate) mod vector {
+    /// Debug exception.
+    pub(crate) const DEBUG: u8 = 1;
+    /// Non-maskable interrupt.
+    pub(crate) const NMI: u8 = 2;
+    /// Breakpoint.
+    pub(crate) const BREAKPOINT: u8 = 3;
+    /// Double fault.
+    pub(crate) const DOUBLE_FAULT: u8 = 8;
+    /// Page fault.
+    pub(crate) const PAGE_FAULT: u8 = 14;
+    /// Machine check.
+    pub(crate) const MACHINE_CHECK: u8 = 18;
+    /// The last vector of exceptions.
+    pub(crate) const LAST_EXCEPTION: u8 = 31;
+    /// The local APIC's timer.
+    pub(crate) const TIMER: u8 = 0x40;
+    /// An interrupt from another CPU: look whether there is something to do.
+    pub(crate) const WAKE: u8 = 0x50;
+    /// The local APIC's own errors.
+    pub(crate) const APIC_ERROR: u8 = 0xfe;
+    /// An interrupt that went away before it was taken. The low four bits must be
+    /// set on old local APICs (Intel SDM Vol. 3A, 11.9).
+    pub(crate) const SPURIOUS: u8 = 0xff;
+}
+
+/// The interrupted code's registers, as the stubs and the CPU push them.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct TrapFrame {
+    pub(crate) r15: u64,
+    pub(crate) r14: u64,
+    pub(crate) r13: u64,
+    pub(crate) r12: u64,
+    pub(crate) r11: u64,
+    pub(crate) r10: u64,
+    pub(crate) r9: u64,
+    pub(crate) r8: u64,
+    pub(crate) rbp: u64,
+    pub(crate) rdi: u64,
+    pub(crate) rsi: u64,
+    pub(crate) rdx: u64,
+    pub(crate) rcx: u64,
+    pub(crate) rbx: u64,
+    pub(crate) rax: u64,
+    /// Pushed by the stub.
+    pub(crate) vector: u64,
+    /// Pushed by the CPU, or 0 by the stub.
+    pub(crate) error: u64,
+    pub(crate) rip: u64,
+    pub(crate) cs: u64,
+    pub(crate) rflags: u64,
+    pub(crate) rsp: u64,
+    pub(crate) ss: u64,
+}
+
+// The CPU aligns the stack to 16 before it pushes, so `common` calls with an
+// aligned stack exactly when the frame is a multiple of 16.
+const _: () = assert!(size_of::<TrapFrame>().is_multiple_of(16));
+const _: () = assert!(offset_of!(TrapFrame, vector) == 15 * 8);
+
+/// Whether the CPU pushes an error code for this vector (Intel SDM Vol. 3A, table 6-1).
+const fn has_error_code(vector: u64) -> bool {
+    matches!(vector, 8 | 10..=14 | 17 | 21 | 29 | 30)
+}
+
+/// What the CPU enters for vector `V`.
+#[unsafe(naked)]
+extern "C" fn stub<const V: u64>() {
+    naked_asm!(
+        ".if {has_error} == 0",
+        "push 0",
+        ".endif",
+        "push {vector}",
+        "jmp {common}",
+        has_error = const has_error_code(V) as u64,
+        vector = const V,
+        common = sym common,
+    )
+}
+
+/// Saves the general registers, dispatches, and returns to the interrupted code.
+#[unsafe(naked)]
+extern "C" fn common() {
+    naked_asm!(
+        "push rax",
+        "push rbx",
+        "push rcx",
+        "push rdx",
+        "push rsi",
+        "push rdi",
+        "push rbp",
+        "push r8",
+        "push r9",
+        "push r10",
+        "push r11",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov rdi, rsp",
+        "cld",
+        "call {dispatch}",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop r11",
+        "pop r10",
+        "pop r9",
+        "pop r8",
+        "pop rbp",
+        "pop rdi",
+        "pop rsi",
+        "pop rdx",
+        "pop rcx",
+        "pop rbx",
+        "pop rax",
+        // The vector and the error code.
+        "add rsp, 16",
+        "iretq",
+        dispatch = sym dispatch,
+    )
+}
+
+/// The stubs of 16 vectors, for each of the given upper halves.
+macro_rules! stubs {
+    ($($high:literal)*) => {
+        [$([
+            stub::<{ $high * 16 }>, stub::<{ $high * 16 + 1 }>,
+            stub::<{ $high * 16 + 2 }>, stub::<{ $high * 16 + 3 }>,
+            stub::<{ $high * 16 + 4 }>, stub::<{ $high * 16 + 5 }>,
+            stub::<{ $high * 16 + 6 }>, stub::<{ $high * 16 + 7 }>,
+            stub::<{ $high * 16 + 8 }>, stub::<{ $high * 16 + 9 }>,
+            stub::<{ $high * 16 + 10 }>, stub::<{ $high * 16 + 11 }>,
+            stub::<{ $high * 16 + 12 }>, stub::<{ $high * 16 + 13 }>,
+            stub::<{ $high * 16 + 14 }>, stub::<{ $high * 16 + 15 }>,
+        ]),*]
+    };
+}
+
+/// Every vector's stub.
+static STUBS: [[extern "C" fn(); 16]; 16] = stubs!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
+
+/// Where the CPU goes for this vector.
+fn stub_address(vector: u8) -> VirtAddr {
+    let stub = STUBS[usize::from(vector >> 4)][usize::from(vector & 15)];
+    VirtAddr::new(stub as usize as u64)
+}
+
+/// Gives every vector its stub, and the three that need one their own stack.
+pub(crate) fn fill(idt: &mut InterruptDescriptorTable) {
+    /// Fills one gate.
+    macro_rules! gate {
+        ($entry:expr, $vector:expr) => {{
+            // SAFETY: the stub of exactly this vector, which knows whether the
+            // CPU pushes an error code, and returns with `iretq`.
+            let options = unsafe { $entry.set_handler_addr(stub_address($vector)) };
+            // SAFETY: every GDT in which this table is used has the kernel's code there.
+            unsafe { options.set_code_selector(KERNEL_CODE) }
+        }};
+    }
+    gate!(idt.divide_error, 0);
+    gate!(idt.debug, vector::DEBUG);
+    let nmi = gate!(idt.non_maskable_interrupt, vector::NMI);
+    // SAFETY: the TSS has a mapped stack there, used by this vector only.
+    unsafe { nmi.set_stack_index(Ist::Nmi as u16) };
+    gate!(idt.breakpoint, vector::BREAKPOINT);
+    gate!(idt.overflow, 4);
+    gate!(idt.bound_range_exceeded, 5);
+    gate!(idt.invalid_opcode, 6);
+    gate!(idt.device_not_available, 7);
+    let double_fault = gate!(idt.double_fault, vector::DOUBLE_FAULT);
+    // SAFETY: as for the NMI.
+    unsafe { double_fault.set_stack_index(Ist::DoubleFault as u16) };
+    gate!(idt.invalid_tss, 10);
+    gate!(idt.segment_not_present, 11);
+    gate!(idt.stack_segment_fault, 12);
+    gate!(idt.general_protection_fault, 13);
+    gate!(idt.page_fault, vector::PAGE_FAULT);
+    gate!(idt.x87_floating_point, 16);
+    gate!(idt.alignment_check, 17);
+    let machine_check = gate!(idt.machine_check, vector::MACHINE_CHECK);
+    // SAFETY: as for the NMI.
+    unsafe { machine_check.set_stack_index(Ist::MachineCheck as u16) };
+    gate!(idt.simd_floating_point, 19);
+    gate!(idt.virtualization, 20);
+    gate!(idt.cp_protection_exception, 21);
+    gate!(idt.hv_injection_exception, 28);
+    gate!(idt.vmm_communication_exception, 29);
+    gate!(idt.security_exception, 30);
+    // Vectors 9, 15, 22 to 27 and 31 are reserved: no CPU raises them and the
+    // crate gives no access to their gates; one that came would be a general
+    // protection fault naming the gate, which is reported.
+    for vector in 32..=255_u8 {
+        gate!(idt[vector], vector);
+    }
+}
+
+/// Where all traps arrive. `frame` is on the stack and becomes the registers again on return.
+extern "C" fn dispatch(frame: &TrapFrame) {
+    match frame.vector as u8 {
+        vector::NMI => {
+            let _level = IrqLevel::nmi();
+            smp::obey_stop();
+            crate::scenario::on_nmi();
+        }
+        vector::BREAKPOINT => {
+            log::warn!("breakpoint at {:#x}: going on", frame.rip);
+        }
+        vector::MACHINE_CHECK => {
+            let _level = IrqLevel::nmi();
+            crate::panic::exception(frame);
+        }
+        0..=vector::LAST_EXCEPTION => crate::panic::exception(frame),
+        vector => {
+            let _level = IrqLevel::irq();
+            interrupt(vector);
+        }
+    }
+}
+
+/// The handler of a maskable interrupt.
+fn interrupt(vector: u8) {
+    match vector {
+        vector::TIMER => {
+            percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
+            crate::scenario::on_timer();
+            crate::klog::tick();
+            apic::end_of_interrupt();
+        }
+        vector::WAKE => {
+            crate::scenario::on_ipi();
+            apic::end_of_interrupt();
+        }
+        vector::APIC_ERROR => {
+            log::warn!("local APIC error: status {:#x}", apic::take_errors());
+            apic::end_of_interrupt();
+        }
+        // Neither is in service in the local APIC: no end of interrupt.
+        vector::SPURIOUS | super::pic::FIRST_VECTOR..=0x2f => {
+            percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
+        }
+        _ => {
+            percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
+            log::warn!("unexpected interrupt, vector {vector:#x}");
+            apic::end_of_interrupt();
+        }
+    }
+}
+
+/// An exception's name, for messages.
+pub(crate) fn name(vector: u64) -> &'static str {
+    match vector {
+        0 => "divide error",
+        1 => "debug exception",
+        2 => "non-maskable interrupt",
+        3 => "breakpoint",
+        4 => "overflow",
+        5 => "bound range exceeded",
+        6 => "invalid opcode",
+        7 => "device not available",
+        8 => "double fault",
+        10 => "invalid TSS",
+        11 => "segment not present",
+        12 => "stack segment fault",
+        13 => "general protection fault",
+        14 => "page fault",
+        16 => "x87 floating point error",
+        17 => "alignment check",
+        18 => "machine check",
+        19 => "SIMD floating point exception",
+        20 => "virtualization exception",
+        21 => "control protection exception",
+        28 => "hypervisor injection exception",
+        29 => "VMM communication exception",
+        30 => "security exception",
+        _ => "reserved exception",
+    }
+}
+
+/// What a page fault's error code says (Intel SDM Vol. 3A, figure 4-12).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageFaultCause(pub(crate) u64);
+
+impl fmt::Display for PageFaultCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = match self.0 {
+            code if code & 0x10 != 0 => "instruction fetch from",
+            code if code & 2 != 0 => "write to",
+            _ => "read of",
+        };
+        let page = match self.0 {
+            code if code & 8 != 0 => "a page whose entry has reserved bits set",
+            code if code & 1 != 0 => "a page that does not allow it",
+            _ => "an unmapped page",
+        };
+        write!(f, "{access} {page}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_fault_codes_are_explained() {
+        for (code, text) in [
+            (0, "read of an unmapped page"),
+            (2, "write to an unmapped page"),
+            (3, "write to a page that does not allow it"),
+            (0x11, "instruction fetch from a page that does not allow it"),
+            (9, "read of a page whose entry has reserved bits set"),
+        ] {
+            assert_eq!(PageFaultCause(code).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn error_codes_are_pushed_where_the_manual_says() {
+        let vectors: Vec<_> = (0..256).filter(|&vector| has_error_code(vector)).collect();
+        assert_eq!(vectors, [8, 10, 11, 12, 13, 14, 17, 21, 29, 30]);
+    }
+
+    #[test]
+    fn every_vector_has_a_stub_of_its_own() {
+        let mut stubs: Vec<_> = STUBS.iter().flatten().map(|stub| *stub as usize).collect();
+        stubs.sort_unstable();
+        stubs.dedup();
+        assert_eq!(stubs.len(), 256);
+    }
+}

@@ -1,0 +1,118 @@
+//! The firmware's tables: which CPUs there are and where the HPET is.
+
+use core::{fmt, ptr::NonNull, slice};
+
+use acpi::{AcpiError, AcpiHandler, AcpiTable, AcpiTables, PhysicalMapping};
+
+use super::madt::{self, MadtError, Processors};
+use crate::mem as memory;
+
+/// What bring-up needs to know about the machine.
+#[derive(Debug)]
+pub(crate) struct Platform {
+    /// The CPUs, from the MADT.
+    pub(crate) processors: Processors,
+    /// Physical address of the HPET's registers, where there is an HPET.
+    pub(crate) hpet: Option<u64>,
+}
+
+/// Why the tables could not be used.
+#[derive(Debug)]
+pub(crate) enum PlatformError {
+    /// Nothing told where the tables begin.
+    NoRsdp,
+    /// The RSDP, the table of tables, or the MADT is missing or damaged.
+    Tables(AcpiError),
+    /// The MADT contradicts itself.
+    Madt(MadtError),
+}
+
+impl fmt::Display for PlatformError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRsdp => f.write_str("the boot code found no ACPI RSDP"),
+            Self::Tables(error) => write!(f, "ACPI: {error:?}"),
+            Self::Madt(error) => write!(f, "ACPI: {error}"),
+        }
+    }
+}
+
+/// Reads the tables that begin at the RSDP at physical address `rsdp`.
+///
+/// Task context on the boot CPU, after memory is up.
+///
+/// # Errors
+/// When there are no tables, or no MADT, or a damaged one. A missing HPET is not an error.
+pub(crate) fn discover(rsdp: Option<u64>) -> Result<Platform, PlatformError> {
+    let rsdp = rsdp.ok_or(PlatformError::NoRsdp)?;
+    // SAFETY: the boot code found an RSDP at this address, in memory that it
+    // handed over as mapped and that nothing writes.
+    let tables = unsafe { AcpiTables::from_rsdp(OffsetMapped, rsdp as usize) }
+        .map_err(PlatformError::Tables)?;
+    let madt = tables
+        .find_table::<acpi::madt::Madt>()
+        .map_err(PlatformError::Tables)?;
+    let processors = madt::processors(bytes(&madt)).map_err(PlatformError::Madt)?;
+    let hpet = tables
+        .find_table::<acpi::hpet::HpetTable>()
+        .ok()
+        .and_then(|table| hpet_address(bytes(&table)));
+    Ok(Platform { processors, hpet })
+}
+
+/// The whole table behind a mapping.
+fn bytes<T: AcpiTable>(table: &PhysicalMapping<OffsetMapped, T>) -> &[u8] {
+    let start = table.virtual_start().as_ptr().cast::<u8>();
+    // SAFETY: 1. the handler maps `region_length` bytes from `virtual_start`, and
+    // `acpi` has read all of them to verify the checksum; 2. the mapping is never
+    // taken away; 3. nothing writes the firmware's tables.
+    unsafe { slice::from_raw_parts(start, table.region_length()) }
+}
+
+/// The register block's address in an HPET table (IA-PC HPET specification 1.0a,
+/// section 3.2.4): a generic address at offset 40, in system memory.
+fn hpet_address(table: &[u8]) -> Option<u64> {
+    let address: [u8; 8] = table.get(44..52)?.try_into().ok()?;
+    let address = u64::from_le_bytes(address);
+    (table[40] == 0 && address != 0 && address.is_multiple_of(8)).then_some(address)
+}
+
+/// Gives `acpi` access to physical memory through the mapping of all of it.
+#[derive(Debug, Clone, Copy)]
+struct OffsetMapped;
+
+impl AcpiHandler for OffsetMapped {
+    unsafe fn map_physical_region<T>(
+        &self,
+        physical_address: usize,
+        size: usize,
+    ) -> PhysicalMapping<Self, T> {
+        let size = size.max(size_of::<T>());
+        let start = memory::physical(physical_address as u64).cast::<T>();
+        let start = NonNull::new(start).unwrap_or(NonNull::dangling());
+        // SAFETY: physical memory is mapped at a fixed offset for ever; that the
+        // address holds a `T` is the caller's promise.
+        unsafe { PhysicalMapping::new(physical_address, start, size, size, *self) }
+    }
+
+    fn unmap_physical_region<T>(_region: &PhysicalMapping<Self, T>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hpet_is_found_in_system_memory_only() {
+        let mut table = vec![0; 56];
+        table[44..52].copy_from_slice(&0xfed0_0000_u64.to_le_bytes());
+        assert_eq!(hpet_address(&table), Some(0xfed0_0000));
+        assert_eq!(hpet_address(&table[..51]), None);
+        table[40] = 1;
+        assert_eq!(hpet_address(&table), None);
+        table[40] = 0;
+        table[44] = 1;
+        assert_eq!(hpet_address(&table), None);
+        assert_eq!(hpet_address(&[0; 56]), None);
+    }
+}

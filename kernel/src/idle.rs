@@ -1,0 +1,44 @@
+//! Waiting: halted, and without losing a wake-up.
+
+use x86_64::instructions::interrupts;
+
+use crate::arch::smp;
+use crate::console;
+
+/// Halts this CPU until `done` says so. In between, interrupts are handled and
+/// the console is looked after.
+///
+/// `done` is asked with interrupts off, and `sti; hlt` is one step for maskable
+/// interrupts: one that comes after the look ends the halt. Whoever makes `done`
+/// true wakes this CPU, or leaves it to the next timer interrupt (at most 10 ms).
+///
+/// A CPU that is asked to park while it waits here does so, and does not return.
+/// Task context, interrupts on.
+pub(crate) fn until(mut done: impl FnMut() -> bool) {
+    until_even_if_parking(|| {
+        if smp::is_parking() {
+            smp::park();
+        }
+        done()
+    });
+}
+
+/// Like [`until`], for the CPU that makes the others park.
+pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
+    loop {
+        console::poll();
+        interrupts::disable();
+        if done() {
+            interrupts::enable();
+            return;
+        }
+        interrupts::enable_and_hlt();
+    }
+}
+
+/// Nothing left to do on this CPU but to handle interrupts, and to park when asked.
+pub(crate) fn forever() -> ! {
+    loop {
+        until(|| false);
+    }
+}

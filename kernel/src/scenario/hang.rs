@@ -1,0 +1,51 @@
+//! `hang`: all CPUs stop making progress, for whoever watches from outside to notice.
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use x86_64::instructions::interrupts;
+
+use super::{Scenario, Verdict};
+use crate::arch::clock::Timeout;
+use crate::arch::{self, percpu};
+use crate::cmdline::Options;
+use crate::cpuset::CpuSet;
+use crate::idle;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "hang",
+    about: "all CPUs stop, with interrupts off",
+    boot_cpu,
+    other_cpu: |_| hang(),
+    on_timer: || {},
+    on_ipi: || {},
+    on_nmi: || {},
+};
+
+/// How long a CPU still takes interrupts after its last record, so that the
+/// record is handed to the console.
+const LINGER_MS: u64 = 200;
+/// How long CPU 0 waits for the others.
+const PATIENCE_MS: u64 = 5_000;
+
+/// The CPUs that hang.
+static HANGING: AtomicU32 = AtomicU32::new(0);
+
+fn boot_cpu(_options: &Options<'static>) -> Verdict {
+    let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
+    let patience = Timeout::after_ms(PATIENCE_MS);
+    idle::until(|| {
+        let hanging = CpuSet::from_bits(HANGING.load(Ordering::Relaxed));
+        others.without(hanging).is_empty() || patience.expired()
+    });
+    hang()
+}
+
+/// Says so, and hangs.
+fn hang() -> ! {
+    log::warn!("cpu {} hangs now", percpu::cpu_index());
+    let linger = Timeout::after_ms(LINGER_MS);
+    idle::until(|| linger.expired());
+    interrupts::disable();
+    HANGING.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Relaxed);
+    arch::halt_forever()
+}

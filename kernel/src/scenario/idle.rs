@@ -1,0 +1,32 @@
+//! `idle`: the machine stays up and does next to nothing, until it is ended from
+//! outside or `seconds=` have passed.
+
+use super::{Scenario, Verdict};
+use crate::arch::clock::{self, Timeout};
+use crate::cmdline::Options;
+use crate::idle;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "idle",
+    about: "stays up, with a heartbeat every second",
+    boot_cpu,
+    other_cpu: |_| {},
+    on_timer: || {},
+    on_ipi: || {},
+    on_nmi: || log::info!("NMI"),
+};
+
+fn boot_cpu(options: &Options<'static>) -> Verdict {
+    let start = clock::ticks();
+    for second in 1_u64.. {
+        if options.seconds.is_some_and(|seconds| second > seconds) {
+            break;
+        }
+        let passed = clock::millis(clock::ticks().wrapping_sub(start));
+        // By the time since the start, so that heartbeats do not drift.
+        let wait = Timeout::after_ms((second * 1000).saturating_sub(passed));
+        idle::until(|| wait.expired());
+        log::info!("heartbeat {second}");
+    }
+    Verdict::Pass
+}

@@ -1,0 +1,152 @@
+//! What the machine does after bring-up, chosen with `scenario=` on the command line.
+
+mod hang;
+mod idle;
+mod panic;
+mod smoke;
+
+use core::fmt;
+
+use spin::Once;
+
+use crate::arch::{percpu, smp};
+use crate::cmdline::Options;
+
+/// How a scenario ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Everything was as it should be.
+    Pass,
+    /// Something was not; it has been logged.
+    Fail,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+        })
+    }
+}
+
+/// One scenario: what each kind of CPU does in it, and in which interrupts.
+#[derive(Debug)]
+struct Scenario {
+    /// The name on the command line.
+    name: &'static str,
+    /// What it shows, in a line.
+    about: &'static str,
+    /// CPU 0's part, in task context. The scenario ends when it returns.
+    boot_cpu: fn(&Options<'static>) -> Verdict,
+    /// Every other CPU's part, in task context.
+    other_cpu: fn(&Options<'static>),
+    /// Called in every CPU's timer interrupts.
+    on_timer: fn(),
+    /// Called in the handler of wake-ups from other CPUs.
+    on_ipi: fn(),
+    /// Called in every CPU's NMIs.
+    on_nmi: fn(),
+}
+
+/// All scenarios.
+static ALL: [&Scenario; 4] = [
+    &smoke::SCENARIO,
+    &idle::SCENARIO,
+    &panic::SCENARIO,
+    &hang::SCENARIO,
+];
+
+/// What is being run, once the machine is up.
+static RUNNING: Once<(&'static Scenario, Options<'static>)> = Once::new();
+
+/// Runs the scenario that the options name, on all CPUs, and says how it ended.
+/// The end is logged by [`conclude`].
+///
+/// Once, in task context on CPU 0, when all CPUs are up.
+pub(crate) fn run(options: &Options<'static>) -> Verdict {
+    let Some(&scenario) = ALL.iter().find(|known| known.name == options.scenario) else {
+        log::error!(
+            "command line: unknown scenario '{}'; known scenarios: {}",
+            options.scenario,
+            Names
+        );
+        return Verdict::Fail;
+    };
+    let online = percpu::online();
+    log::info!(
+        "scenario {}: {} (seed {}, cpus {online})",
+        scenario.name,
+        scenario.about,
+        options.seed
+    );
+    RUNNING.call_once(|| (scenario, *options));
+    smp::wake(online.without(crate::cpuset::CpuSet::only(percpu::cpu_index())));
+    (scenario.boot_cpu)(options)
+}
+
+/// Logs how the scenario ended: the last record of an orderly end.
+pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
+    match verdict {
+        Verdict::Pass => log::info!("scenario {}: {verdict}", options.scenario),
+        Verdict::Fail => log::error!("scenario {}: {verdict}", options.scenario),
+    }
+}
+
+/// What every CPU but CPU 0 does once it is up: its part in the scenario, then nothing.
+pub(crate) fn run_on_other_cpu() -> ! {
+    crate::idle::until(|| RUNNING.get().is_some());
+    if let Some((scenario, options)) = RUNNING.get() {
+        (scenario.other_cpu)(options);
+    }
+    crate::idle::forever()
+}
+
+/// Called in every timer interrupt.
+pub(crate) fn on_timer() {
+    if let Some((scenario, _)) = RUNNING.get() {
+        (scenario.on_timer)();
+    }
+}
+
+/// Called in every wake-up from another CPU.
+pub(crate) fn on_ipi() {
+    if let Some((scenario, _)) = RUNNING.get() {
+        (scenario.on_ipi)();
+    }
+}
+
+/// Called in every NMI.
+pub(crate) fn on_nmi() {
+    if let Some((scenario, _)) = RUNNING.get() {
+        (scenario.on_nmi)();
+    }
+}
+
+/// The names of all scenarios, for messages.
+struct Names;
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, scenario) in ALL.iter().enumerate() {
+            let separator = if number == 0 { "" } else { ", " };
+            write!(f, "{separator}{}", scenario.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_distinct_and_the_default_is_among_them() {
+        let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        assert!(names.contains(&Options::default().scenario));
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        assert_eq!(Names.to_string(), "smoke, idle, panic, hang");
+    }
+}

@@ -1,0 +1,140 @@
+//! `panic`: one CPU fails while all others log.
+//!
+//! `cpu=N` says which (default 1, or 0 where it is alone), `kind=` how.
+
+use core::fmt;
+use core::sync::atomic::Ordering;
+
+use super::{Scenario, Verdict};
+use crate::arch::clock::Timeout;
+use crate::arch::{percpu, provoke};
+use crate::cmdline::Options;
+use crate::idle;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "panic",
+    about: "one CPU fails while the others log",
+    boot_cpu,
+    other_cpu,
+    on_timer: || {},
+    on_ipi: || {},
+    on_nmi: || {},
+};
+
+/// How long the others log before the CPU fails.
+const WARM_UP_MS: u64 = 300;
+/// How long CPU 0 waits for the other CPU's failure to end the machine.
+const PATIENCE_MS: u64 = 20_000;
+/// Records that each CPU logs between two timer interrupts.
+const BURST: u32 = 8;
+
+/// How the CPU fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `panic`: an explicit panic.
+    Panic,
+    /// `fault`: a write to an unmapped page.
+    Fault,
+    /// `overflow`: endless recursion into the stack's guard page.
+    Overflow,
+    /// `relay`: a panic whose message panics while it is being logged, so that the
+    /// report itself fails and only the fallback is left.
+    Relay,
+}
+
+impl Kind {
+    /// The kind with this name.
+    fn parse(name: Option<&str>) -> Option<Self> {
+        match name {
+            None | Some("panic") => Some(Self::Panic),
+            Some("fault") => Some(Self::Fault),
+            Some("overflow") => Some(Self::Overflow),
+            Some("relay") => Some(Self::Relay),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The CPU that fails.
+fn victim(options: &Options<'_>) -> usize {
+    options
+        .cpu
+        .unwrap_or(usize::from(percpu::online().contains(1)))
+}
+
+fn boot_cpu(options: &Options<'static>) -> Verdict {
+    if Kind::parse(options.kind).is_none() {
+        log::error!(
+            "command line: unknown kind '{}'; want panic, fault, overflow or relay",
+            options.kind.unwrap_or_default()
+        );
+        return Verdict::Fail;
+    }
+    let victim = victim(options);
+    if !percpu::online().contains(victim) {
+        log::error!(
+            "command line: cpu {victim} is not up; want one of {}",
+            percpu::online()
+        );
+        return Verdict::Fail;
+    }
+    take_part(options);
+    log::error!("cpu {victim} did not fail within {} s", PATIENCE_MS / 1000);
+    Verdict::Fail
+}
+
+fn other_cpu(options: &Options<'static>) {
+    take_part(options);
+}
+
+/// Logs; and, on the victim, fails after a while.
+fn take_part(options: &Options<'static>) {
+    let fails = percpu::cpu_index() == victim(options);
+    let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
+    let timer = &percpu::this().timer_irqs;
+    let mut number = 0_u64;
+    while !end.expired() {
+        for _ in 0..BURST {
+            number += 1;
+            log::info!("record {number} before the panic");
+        }
+        let tick = timer.load(Ordering::Relaxed);
+        idle::until(|| timer.load(Ordering::Relaxed) != tick);
+    }
+    if fails {
+        fail(Kind::parse(options.kind).unwrap_or(Kind::Panic));
+    }
+}
+
+/// Fails.
+fn fail(kind: Kind) {
+    match kind {
+        Kind::Panic => panic!("this is the panic that the scenario is about"),
+        Kind::Fault => provoke::page_fault(),
+        Kind::Overflow => {
+            provoke::stack_overflow(0);
+        }
+        Kind::Relay => panic!("{}", Unprintable),
+    }
+}
+
+/// Panics when it is printed.
+struct Unprintable;
+
+impl fmt::Display for Unprintable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("this panic comes while the first one is being logged")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn kinds_are_known_by_name() {
+        assert_eq!(Kind::parse(None), Some(Kind::Panic));
+        assert_eq!(Kind::parse(Some("overflow")), Some(Kind::Overflow));
+        assert_eq!(Kind::parse(Some("fun")), None);
+    }
+}
