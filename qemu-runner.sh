@@ -101,8 +101,7 @@ fi
 [[ $# -eq 0 ]] || arguments+=(-append "$*")
 if [[ -n ${RELAY_INITRD:-} ]]; then
     [[ -r $RELAY_INITRD ]] || die "RELAY_INITRD: cannot read '$RELAY_INITRD'"
-    # QEMU splits this value at commas into several files; a doubled comma is a plain one.
-    arguments+=(-initrd "${RELAY_INITRD//,/,,}")
+    arguments+=(-initrd "$RELAY_INITRD")
 fi
 [[ -z ${RELAY_QMP:-} ]] || arguments+=(-qmp "unix:$RELAY_QMP,server=on,wait=off")
 if flag RELAY_GDB "${RELAY_GDB:-}"; then
