@@ -222,19 +222,30 @@ pub fn records(
 ) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
     let mut fields = Some(Fields::new(records));
     core::iter::from_fn(move || {
-        let rest = fields.as_mut()?;
-        let offset = rest.offset();
-        let item = match rest.next_header() {
-            Ok(None) => return None,
-            Ok(Some((id, low))) => read(rest, id, extend_ticks(low, begin_ticks))
-                .map_err(|reason| Malformed { offset, reason }),
-            Err(malformed) => Err(malformed),
-        };
+        let item = next(fields.as_mut()?, begin_ticks).transpose()?;
         if item.is_err() {
             fields = None;
         }
         Some(item)
     })
+}
+
+/// Reads the next klog record of `fields`, which belong to a packet that began at `begin_ticks`;
+/// `None` at the end.
+///
+/// # Errors
+/// [`Malformed`]: what comes next is no klog record. What comes after it cannot be found.
+pub fn next<'a>(
+    fields: &mut Fields<'a>,
+    begin_ticks: u64,
+) -> Result<Option<Record<'a>>, Malformed> {
+    let offset = fields.offset();
+    let Some((id, low)) = fields.next_header()? else {
+        return Ok(None);
+    };
+    read(fields, id, extend_ticks(low, begin_ticks))
+        .map(Some)
+        .map_err(|reason| Malformed { offset, reason })
 }
 
 /// Reads a record after its header.
