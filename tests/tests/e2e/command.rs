@@ -1,0 +1,103 @@
+//! The commands that a user types, and the end of what they start.
+
+use std::env;
+use std::process::Command;
+
+use e2e::{Session, Turn, is_gone, kernel, relayctl, workspace};
+use relayctl::console::Line;
+use rustix::process::Signal;
+
+/// `relayctl` without a word builds the kernel, boots 8 CPUs and sums up.
+#[test]
+fn relayctl_alone_builds_boots_and_sums_up() {
+    let turn = Turn::wait();
+    // Built already, so that the build does not eat up the patience.
+    let _ = kernel();
+    let run = Session::spawn(Command::new(relayctl()), turn).end();
+    run.assert_code(0);
+    let is_record = |line: &&String| matches!(Line::parse(line), Line::Record(_));
+    assert!(
+        run.out.iter().filter(is_record).count() >= 8 * 3,
+        "too few records on stdout"
+    );
+    // The summary is talk: on stderr, where the console is not.
+    assert_eq!(run.console.iter().filter(is_record).count(), 0);
+    let all = run.console.iter().find(|line| line.starts_with("all "));
+    assert!(
+        all.is_some_and(|line| line.ends_with("complete")),
+        "{:?}",
+        run.console
+    );
+    assert!(
+        run.console
+            .iter()
+            .any(|line| line == "scenario smoke on 8 CPUs: pass")
+    );
+}
+
+/// `cargo run -p kernel` boots through cargo's runner, without relayctl.
+#[test]
+fn the_kernel_boots_through_cargos_runner() {
+    let turn = Turn::wait();
+    let _ = kernel();
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command
+        .args([
+            "run",
+            "-p",
+            "kernel",
+            "--target",
+            "x86_64-unknown-none",
+            "--",
+        ])
+        .args(["scenario=smoke", "seed=1"])
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    let run = Session::spawn(command, turn).end();
+    run.assert_code(0);
+    let pass = run.out.iter().any(
+        |line| matches!(Line::parse(line), Line::Record(r) if r.message == "scenario smoke: pass"),
+    );
+    assert!(pass, "no pass on stdout");
+}
+
+/// Ctrl-C is the normal end of an idle machine, and QEMU ends with it.
+#[test]
+fn an_interrupt_ends_an_idle_guest() {
+    let mut session = Session::start(&["--scenario", "idle"]);
+    session.wait_for("cpu 7 up");
+    let children = session.children();
+    assert_eq!(children.len(), 1, "relayctl runs one process");
+    session.send(Signal::INT);
+    let run = session.end();
+    run.assert_code(0);
+    assert_eq!(run.summary()["run"]["result"], "pass");
+    assert_eq!(run.summary()["total"]["unaccounted"], 0);
+    assert!(children.into_iter().all(is_gone), "QEMU still runs");
+}
+
+/// However relayctl ends, QEMU does not outlive it.
+#[test]
+fn no_guest_outlives_relayctl() {
+    let mut session = Session::start(&["--scenario", "idle", "--smp", "2"]);
+    session.wait_for("cpu 1 up");
+    let children = session.children();
+    assert_eq!(children.len(), 1, "relayctl runs one process");
+    session.send(Signal::KILL);
+    assert!(children.into_iter().all(is_gone), "QEMU still runs");
+    let run = session.end();
+    assert_eq!(run.code, None);
+}
+
+/// The runner script does not boot what is not a kernel.
+#[test]
+fn the_runner_refuses_what_is_not_a_kernel() {
+    let root = &workspace().root;
+    let output = Command::new(root.join("qemu-runner.sh"))
+        .arg(relayctl())
+        .output()
+        .expect("the runner starts");
+    assert_eq!(output.status.code(), Some(3));
+    assert!(!output.stderr.is_empty(), "it says why");
+}
