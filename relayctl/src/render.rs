@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Effects, Style};
 
-use crate::console::{Line, Record, Severity, backtrace_address};
-use crate::symbols::LazySymbols;
+use crate::console::{Line, Record, Severity, backtrace_frame, instruction_pointer};
+use crate::symbols::{Address, LazySymbols};
 
 /// The style of everything about a record that is not its message.
 const META: Style = Style::new().effects(Effects::DIMMED);
@@ -57,19 +57,25 @@ pub struct Renderer {
     colour: bool,
     /// What addresses are looked up in.
     symbols: Option<LazySymbols>,
+    /// Where the CPU was that showed its registers last.
+    instruction: Option<u64>,
 }
 
 impl Renderer {
     /// Creates a renderer.
     #[must_use]
     pub fn new(colour: bool, symbols: Option<LazySymbols>) -> Self {
-        Self { colour, symbols }
+        Self {
+            colour,
+            symbols,
+            instruction: None,
+        }
     }
 
     /// Shows one line: `line` is what [`Line::parse`] made of `text`.
     /// The result ends with a line end.
     #[must_use]
-    pub fn show(&self, text: &str, line: &Line<'_>) -> String {
+    pub fn show(&mut self, text: &str, line: &Line<'_>) -> String {
         let mut shown = String::with_capacity(text.len() + 64);
         match line {
             Line::Record(record) if self.colour => record_in_colour(&mut shown, text, record),
@@ -86,6 +92,7 @@ impl Renderer {
         | Line::Continuation(text)
         | Line::Fallback(text) = line
         {
+            self.instruction = instruction_pointer(text).or(self.instruction);
             self.resolve(&mut shown, text);
         }
         shown.push('\n');
@@ -96,8 +103,13 @@ impl Renderer {
     /// functions inlined there come first, each in front of the one it is inlined into.
     fn resolve(&self, shown: &mut String, message: &str) {
         let Some(symbols) = &self.symbols else { return };
-        let Some(address) = backtrace_address(message) else {
+        let Some((number, address)) = backtrace_frame(message) else {
             return;
+        };
+        // The trace of an exception begins with the instruction that failed.
+        let address = match number == 0 && self.instruction == Some(address) {
+            true => Address::Instruction(address),
+            false => Address::Return(address),
         };
         let frames = symbols.frames(address);
         if frames.is_empty() {
@@ -171,7 +183,7 @@ mod tests {
 
     #[test]
     fn without_colour_lines_stay_as_they_are() {
-        let renderer = Renderer::new(false, None);
+        let mut renderer = Renderer::new(false, None);
         for text in [RECORD, "-- note", "!! worse", "text", "            | more"] {
             assert_eq!(renderer.show(text, &Line::parse(text)), format!("{text}\n"));
         }
@@ -204,22 +216,32 @@ mod tests {
                 .expect("it has a main");
             main.address()
         };
-        let text = format!(
-            "[    0.013514] 0:1 task ERROR kernel::panic p.rs:1:   #0 {:#x}",
-            main + 1
-        );
-        let shown = Renderer::new(false, Some(symbols)).show(&text, &Line::parse(&text));
-        assert!(
-            shown.starts_with(&text) && shown.contains(" main"),
-            "{shown}"
-        );
+        let begin = "[    0.013514] 0:1 task ERROR kernel::panic p.rs:1: ";
+        let mut renderer = Renderer::new(false, Some(symbols));
+        let mut show = |message: &str| {
+            let text = format!("{begin}{message}");
+            let shown = renderer.show(&text, &Line::parse(&text));
+            shown
+                .strip_prefix(&text)
+                .expect("the text stays")
+                .trim_end()
+                .to_owned()
+        };
+        // A return address is behind its call.
+        let first = format!("  #0 {main:#x}");
+        assert!(show(&format!("  #0 {:#x}", main + 1)).contains(" main"));
+        assert!(!show(&first).contains(" main"));
+        // An instruction that failed is where the registers say.
+        show(&format!("rip {main:#x} rsp 0x0"));
+        assert!(show(&first).contains(" main"));
+        assert!(!show(&first.replace("#0", "#1")).contains(" main"));
     }
 
     proptest! {
         /// Colour adds nothing but colour, whatever the guest says.
         #[test]
         fn colour_keeps_the_text(bytes in prop::collection::vec(any::<u8>(), 0..80), at in 0usize..80) {
-            let renderer = Renderer::new(true, None);
+            let mut renderer = Renderer::new(true, None);
             let mut noisy = RECORD.as_bytes().to_vec();
             noisy.splice(at.min(noisy.len())..at.min(noisy.len()), bytes.clone());
             for bytes in [bytes, noisy] {

@@ -48,6 +48,27 @@ impl fmt::Display for SymbolError {
 
 impl std::error::Error for SymbolError {}
 
+/// An address in the kernel's code, and what it is the address of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An instruction.
+    Instruction(u64),
+    /// What a function returns to.
+    Return(u64),
+}
+
+impl Address {
+    /// An address that is certain to lie in the code that is meant. A return
+    /// address is behind its call, which may be the last instruction of its
+    /// function or of its line, so the byte before it is taken.
+    fn inside(self) -> u64 {
+        match self {
+            Self::Instruction(address) => address,
+            Self::Return(address) => address.saturating_sub(1),
+        }
+    }
+}
+
 /// One function that an address lies in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
@@ -139,14 +160,11 @@ impl Symbols {
         })
     }
 
-    /// The functions that a *return address* lies in, the innermost inlined one
-    /// first. Empty when the address is not in the file's code.
-    ///
-    /// A return address is behind its call, which may be the last instruction
-    /// of its function; so the byte before it is looked up.
+    /// The functions that an address lies in, the innermost inlined one first.
+    /// Empty when the address is not in the file's code.
     #[must_use]
-    pub fn frames(&self, return_address: u64) -> Vec<Frame> {
-        let address = return_address.saturating_sub(1);
+    pub fn frames(&self, address: Address) -> Vec<Frame> {
+        let address = address.inside();
         let mut found = Vec::new();
         // Damaged debug information ends the list, the symbol table still helps.
         if let Ok(mut frames) = self.dwarf.find_frames(address).skip_all_loads() {
@@ -237,10 +255,10 @@ impl LazySymbols {
         }
     }
 
-    /// The functions that a return address lies in; see [`Symbols::frames`].
+    /// The functions that an address lies in; see [`Symbols::frames`].
     /// If the symbols cannot be read, the user is told once.
     #[must_use]
-    pub fn frames(&self, return_address: u64) -> Vec<Frame> {
+    pub fn frames(&self, address: Address) -> Vec<Frame> {
         let symbols = self.loaded.get_or_init(|| {
             let symbols = Symbols::load(&self.elf, &self.root);
             symbols
@@ -249,7 +267,7 @@ impl LazySymbols {
         });
         symbols
             .as_ref()
-            .map(|symbols| symbols.frames(return_address))
+            .map(|symbols| symbols.frames(address))
             .unwrap_or_default()
     }
 }
@@ -282,7 +300,8 @@ mod tests {
             .expect("a workspace");
         let symbols = Symbols::load(&elf, root).expect("the test's own ELF is good");
         let address = landmark as *const () as u64 - load_base();
-        let frames = symbols.frames(address + 1);
+        let frames = symbols.frames(Address::Instruction(address));
+        assert_eq!(symbols.frames(Address::Return(address + 1)), frames);
         let last = frames.last().expect("the function is known");
         assert!(
             last.function.ends_with("symbols::tests::landmark"),
@@ -297,7 +316,7 @@ mod tests {
         let elf = std::env::current_exe().expect("a test has an executable");
         let symbols = Symbols::load(&elf, Path::new("/")).expect("the test's own ELF is good");
         for address in [0, 1, u64::MAX] {
-            assert_eq!(symbols.frames(address), [], "{address:#x}");
+            assert_eq!(symbols.frames(Address::Return(address)), [], "{address:#x}");
         }
     }
 
@@ -354,7 +373,7 @@ mod tests {
                 if reach > 0 { bytes[at.index(reach)] = value; }
             }
             if let Ok(symbols) = Symbols::parse(&bytes, Path::new("/")) {
-                let _ = symbols.frames(address.into());
+                let _ = symbols.frames(Address::Return(address.into()));
             }
         }
     }

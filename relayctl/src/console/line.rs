@@ -361,13 +361,24 @@ fn number<T: FromStr>(digits: &str) -> Option<T> {
         .then(|| digits.parse().ok())?
 }
 
-/// The address in a line of a backtrace (`  #0 0xffffffff80201234`), if the
-/// message is one.
+/// The frame's number and address in a line of a backtrace
+/// (`  #0 0xffffffff80201234`), if the message is one.
 #[must_use]
-pub fn backtrace_address(message: &str) -> Option<u64> {
+pub fn backtrace_frame(message: &str) -> Option<(u32, u64)> {
     let (frame, address) = message.trim().strip_prefix('#')?.split_once(' ')?;
-    number::<u32>(frame)?;
-    let digits = address.trim_start().strip_prefix("0x")?;
+    Some((number(frame)?, hexadecimal(address.trim_start())?))
+}
+
+/// Where the CPU was when it failed, if the message is the first line of its
+/// registers (`rip 0xffffffff80201234 rsp ...`).
+#[must_use]
+pub fn instruction_pointer(message: &str) -> Option<u64> {
+    hexadecimal(message.strip_prefix("rip ")?.split(' ').next()?)
+}
+
+/// Reads a number that is `0x` and hexadecimal digits only.
+fn hexadecimal(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x")?;
     digits
         .bytes()
         .all(|b| b.is_ascii_hexdigit())
@@ -503,12 +514,13 @@ mod tests {
     }
 
     #[test]
-    fn finds_backtrace_addresses() {
+    fn finds_addresses() {
+        let address = 0xffff_ffff_8020_1234;
         assert_eq!(
-            backtrace_address("  #0 0xffffffff80201234"),
-            Some(0xffff_ffff_8020_1234)
+            backtrace_frame("  #0 0xffffffff80201234"),
+            Some((0, address))
         );
-        assert_eq!(backtrace_address("#12 0x10"), Some(0x10));
+        assert_eq!(backtrace_frame("#12 0x10"), Some((12, 0x10)));
         for text in [
             "#0",
             "#x 0x10",
@@ -517,7 +529,12 @@ mod tests {
             "#1 0x",
             "#1 0x1ffffffffffffffff",
         ] {
-            assert_eq!(backtrace_address(text), None, "{text}");
+            assert_eq!(backtrace_frame(text), None, "{text}");
+        }
+        let registers = "rip 0xffffffff80201234 rsp 0xffffffff80300000 rflags 0x2";
+        assert_eq!(instruction_pointer(registers), Some(address));
+        for text in ["rip", "rip 7", "rip 0xno", "a rip 0x7", "trip 0x7"] {
+            assert_eq!(instruction_pointer(text), None, "{text}");
         }
     }
 
@@ -543,7 +560,7 @@ mod tests {
             let at = at.min(text.len());
             if cut { text.truncate(at); } else { text.insert(at, with); }
             let _ = Line::parse(&text);
-            let _ = backtrace_address(&text);
+            let _ = (backtrace_frame(&text), instruction_pointer(&text));
         }
 
         /// What the kernel prints is read back field by field.

@@ -10,5 +10,8 @@ mod line;
 mod splitter;
 
 pub use escape::printable;
-pub use line::{Context, EndNotice, Line, Losses, LostNotice, Record, Severity, backtrace_address};
+pub use line::{
+    Context, EndNotice, Line, Losses, LostNotice, Record, Severity, backtrace_frame,
+    instruction_pointer,
+};
 pub use splitter::{LineSplitter, MAX_LINE, RawLine};
