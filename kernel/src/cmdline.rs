@@ -21,7 +21,7 @@ pub(crate) struct Options<'a> {
     pub(crate) level: LevelFilter,
     /// `tsc_hz=N`: the frequency of the time stamp counter, instead of measuring it.
     pub(crate) tsc_hz: Option<u64>,
-    /// `lose=N`: leave this CPU unstarted, to see that a missing CPU is reported.
+    /// `lose=N`: start this CPU too late, to see that a missing CPU is reported.
     pub(crate) lose: Option<usize>,
     /// `cpu=N`: the CPU that a scenario acts on.
     pub(crate) cpu: Option<usize>,

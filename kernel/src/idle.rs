@@ -26,13 +26,17 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 /// Like [`until`], for the CPU that makes the others park.
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
-        console::poll();
+        let has_more = console::poll();
         interrupts::disable();
         if done() {
             interrupts::enable();
             return;
         }
-        interrupts::enable_and_hlt();
+        if has_more {
+            interrupts::enable();
+        } else {
+            interrupts::enable_and_hlt();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod console;
 mod cpuset;
 #[expect(unsafe_code, reason = "firmware tables and ports")]
 mod dev;
+mod drain;
 mod error;
 mod idle;
 mod klog;

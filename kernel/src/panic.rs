@@ -45,7 +45,8 @@ fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
 /// caused them.
 pub(crate) fn exception(frame: &TrapFrame) -> ! {
     let cr2 = Cr2::read_raw();
-    let report = Report { frame, cr2 };
+    let cpu = percpu::cpu_index();
+    let report = Report { frame, cr2, cpu };
     begin(format_args!("{report}"));
     log::error!("{report}");
     log_registers(frame);
@@ -57,6 +58,7 @@ pub(crate) fn exception(frame: &TrapFrame) -> ! {
 struct Report<'a> {
     frame: &'a TrapFrame,
     cr2: u64,
+    cpu: usize,
 }
 
 impl Report<'_> {
@@ -83,8 +85,7 @@ impl fmt::Display for Report<'_> {
             ..
         } = *self.frame;
         let name = traps::name(vector);
-        let cpu = percpu::cpu_index();
-        let cr2 = self.cr2;
+        let Self { cr2, cpu, .. } = *self;
         if let Some(stack) = self.overflown() {
             return write!(
                 f,
@@ -198,4 +199,55 @@ fn end() -> ! {
     }
     console::panic_flush();
     exit(ExitCode::Fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::stacks::StackKind;
+
+    fn text(vector: u64, error: u64, rsp: u64, cr2: u64) -> String {
+        let frame = TrapFrame {
+            vector,
+            error,
+            rsp,
+            rip: 0x1234,
+            ..TrapFrame::default()
+        };
+        let cpu = 3;
+        Report {
+            frame: &frame,
+            cr2,
+            cpu,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn exceptions_are_told_from_stack_overflows() {
+        stacks::register(Stack {
+            cpu: 5,
+            kind: StackKind::Nmi,
+            bottom: 0x70_0000,
+            top: 0x71_0000,
+            guard: 0x1000,
+        });
+        assert_eq!(
+            text(14, 2, 0x70_8000, 0x10),
+            "cpu 3: page fault (vector 14) at 0x1234, error code 0x2 \
+             (write to an unmapped page), cr2 0x10"
+        );
+        assert_eq!(
+            text(13, 0, 0x70_8000, 0x6f_fff8),
+            "cpu 3: general protection fault (vector 13) at 0x1234, error code 0x0"
+        );
+        let overflow = "kernel stack overflow on cpu 3: double fault (vector 8) at 0x1234, \
+             rsp 0x700000, cr2 0x6ffff8, below the NMI stack of cpu 5 (0x700000 to 0x710000)";
+        assert_eq!(text(8, 0, 0x70_0000, 0x6f_fff8), overflow);
+        // The guard is hit by the stack pointer alone, or by an access further down.
+        assert!(text(8, 0, 0x6f_ff00, 0).starts_with("kernel stack overflow"));
+        assert!(text(14, 2, 0x70_0100, 0x6f_f000).starts_with("kernel stack overflow"));
+        assert!(!text(14, 2, 0x6f_ff00, 0).starts_with("kernel stack overflow"));
+        assert!(!text(8, 0, 0x70_0000, 0x6e_fff8).starts_with("kernel stack overflow"));
+    }
 }

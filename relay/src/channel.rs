@@ -262,7 +262,7 @@ impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
     /// What a stopped CPU left in its stream, committed or not: for the panic path. Read only, so
     /// it does not matter in the middle of what the CPU was stopped. Panic context.
     #[must_use]
-    pub fn salvage<'a>(&'a self, stopped: &'a Stopped) -> Option<Salvage<'a>> {
+    pub fn salvage(&self, stopped: Stopped) -> Option<Salvage<'_>> {
         let stream = self.streams.get(stopped.cpu())?;
         Some(Salvage::new(stream, stopped))
     }

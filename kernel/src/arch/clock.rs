@@ -49,6 +49,17 @@ pub(crate) fn millis(ticks: u64) -> u64 {
     rate::scale(ticks, 1000, frequency_hz().unwrap_or(ASSUMED_HZ))
 }
 
+/// Whole microseconds since power-on, rounded down; by an assumed frequency while the true one is
+/// unknown.
+pub(crate) fn micros(ticks: u64) -> u64 {
+    rate::scale(ticks, 1_000_000, frequency_hz().unwrap_or(ASSUMED_HZ))
+}
+
+/// Ticks in this many milliseconds, likewise.
+pub(crate) fn ticks_of_ms(ms: u64) -> u64 {
+    rate::scale(ms, frequency_hz().unwrap_or(ASSUMED_HZ), 1000)
+}
+
 /// Where the frequency is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Method {
@@ -269,7 +280,7 @@ impl Timeout {
     pub(crate) fn after_ms(ms: u64) -> Self {
         Self {
             start: ticks(),
-            length: rate::scale(ms, frequency_hz().unwrap_or(ASSUMED_HZ), 1000),
+            length: ticks_of_ms(ms),
         }
     }
 

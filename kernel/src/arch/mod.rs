@@ -7,6 +7,7 @@
 //! - [`tables`]: GDT, TSS, IDT; [`traps`]: the stubs and what they dispatch to;
 //! - [`apic`]: the local APIC; [`clock`]: the time stamp counter as a clock;
 //! - [`smp`]: starting, waking, parking and stopping other CPUs;
+//! - [`platform`]: all this as relay sees it;
 //! - [`backtrace`], [`provoke`]: for reports, and for causing them.
 
 pub(crate) mod apic;
@@ -14,13 +15,12 @@ pub(crate) mod backtrace;
 pub(crate) mod clock;
 pub(crate) mod percpu;
 pub(crate) mod pic;
+pub(crate) mod platform;
 pub(crate) mod provoke;
 pub(crate) mod smp;
 pub(crate) mod stacks;
 pub(crate) mod tables;
 pub(crate) mod traps;
-
-pub(crate) use percpu::{Context, context};
 
 use x86_64::instructions::{hlt, interrupts};
 

@@ -8,6 +8,7 @@
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use relay::Context;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::GsBase;
 
@@ -20,17 +21,6 @@ const MAGIC: u64 = u64::from_le_bytes(*b"PerCpu\r\n");
 const ONE_IRQ: u32 = 1;
 /// In [`PerCpu::nesting`], one NMI or machine check handler.
 const ONE_NMI: u32 = 1 << 16;
-
-/// What code is interrupting, if anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Context {
-    /// Neither of the others. Exceptions belong to what they interrupt.
-    Task,
-    /// In the handler of a maskable interrupt.
-    Irq,
-    /// In the handler of an NMI or a machine check.
-    Nmi,
-}
 
 /// One CPU's block. Two cache lines, because hardware fetches lines in pairs.
 #[repr(C, align(128))]
@@ -125,7 +115,8 @@ pub(crate) fn cpu_index() -> usize {
     index as usize
 }
 
-/// The context in which this runs. Any context.
+/// The context in which this runs: exceptions belong to what they interrupt, machine checks count
+/// as NMIs. Any context.
 #[inline]
 pub(crate) fn context() -> Context {
     let nesting: u32;

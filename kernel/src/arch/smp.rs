@@ -105,7 +105,8 @@ impl fmt::Display for StartError {
 /// Starts the CPUs with these local APIC identifiers as CPU 1, 2, ... (`ids[0]`
 /// is the boot CPU), all at once, and waits for them. Returns those that did not come up.
 ///
-/// `lose` is not told to start, to show what happens when a CPU is missing.
+/// `lose` is only told to start when it has been given up, to show that a missing
+/// CPU is reported and that one that comes too late does no harm.
 /// Task context on the boot CPU, interrupts and timer on.
 ///
 /// # Errors
@@ -168,6 +169,11 @@ pub(crate) fn start_others(ids: &[u32], lose: Option<usize>) -> Result<CpuSet, S
             Ordering::Relaxed,
         );
     }
+    let late = missing.without(started);
+    for cpu in late.iter() {
+        apic::send(ids[cpu], Command::Init);
+    }
+    startup(late);
     Ok(missing)
 }
 
@@ -282,13 +288,24 @@ pub(crate) fn stop_others() -> CpuSet {
     running()
 }
 
-/// Stops this CPU for good if a panic asked for it. Called first thing in every NMI.
-pub(crate) fn obey_stop() {
-    if STOP.load(Ordering::Acquire)
-        && !CpuSet::from_bits(STOPPED.load(Ordering::Relaxed)).contains(percpu::cpu_index())
-    {
+/// Whether `cpu` has stopped for good: it acknowledged a stop, or has parked. After
+/// [`stop_others`] the caller counts as stopped, too.
+pub(crate) fn has_stopped(cpu: usize) -> bool {
+    let stopped = STOPPED.load(Ordering::Acquire) | PARKED.load(Ordering::Acquire);
+    CpuSet::from_bits(stopped).contains(cpu)
+}
+
+/// Called first thing in every NMI: stops this CPU for good if a panic asked for
+/// it. Returns whether the CPU may still log: not if it has parked (its stream is
+/// closed), nor if it is the one that stopped the others (it is reading theirs).
+pub(crate) fn obey_stop() -> bool {
+    if has_stopped(percpu::cpu_index()) {
+        return false;
+    }
+    if STOP.load(Ordering::Acquire) {
         stop();
     }
+    true
 }
 
 /// Acknowledges a stop and halts for ever. Any context.

@@ -49,7 +49,7 @@ pub(crate) mod vector {
 }
 
 /// The interrupted code's registers, as the stubs and the CPU push them.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 #[repr(C)]
 pub(crate) struct TrapFrame {
     pub(crate) r15: u64,
@@ -226,8 +226,9 @@ extern "C" fn dispatch(frame: &TrapFrame) {
     match frame.vector as u8 {
         vector::NMI => {
             let _level = IrqLevel::nmi();
-            smp::obey_stop();
-            crate::scenario::on_nmi();
+            if smp::obey_stop() {
+                crate::scenario::on_nmi();
+            }
         }
         vector::BREAKPOINT => {
             log::warn!("breakpoint at {:#x}: going on", frame.rip);

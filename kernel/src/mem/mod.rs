@@ -13,7 +13,6 @@
 mod frames;
 mod heap;
 mod space;
-pub(crate) mod uart;
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +33,7 @@ const STACKS: u64 = 0xffff_c100_0000_0000;
 /// Where device registers are mapped.
 const DEVICES: u64 = 0xffff_c200_0000_0000;
 
-/// The greatest heap. A quarter of memory up to this.
+/// The greatest heap. Half of memory up to this; the rest is for stacks and page tables.
 const MAX_HEAP: u64 = 256 * 1024 * 1024;
 /// The smallest heap that is worth starting with.
 const MIN_HEAP: u64 = LARGE;
@@ -97,7 +96,7 @@ impl fmt::Display for MemoryError {
                 f,
                 "{} KiB of memory are free, want at least {} KiB; start the machine with more",
                 free / 1024,
-                4 * MIN_HEAP / 1024
+                2 * MIN_HEAP / 1024
             ),
             Self::InUse { address } => write!(f, "something is already mapped at {address:#x}"),
             Self::NotReady => f.write_str("memory is not up yet"),
@@ -154,7 +153,7 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     // SAFETY: the boot code maps physical memory at `offset`, and leaves its page
     // tables to the kernel, where nothing else changes them.
     let mut space = unsafe { AddressSpace::active(offset, frames) };
-    let heap = (usable / 4).min(MAX_HEAP) & !(LARGE - 1);
+    let heap = (usable / 2).min(MAX_HEAP) & !(LARGE - 1);
     if heap < MIN_HEAP {
         return Err(MemoryError::TooLittle { free: usable });
     }

@@ -37,6 +37,8 @@ enum Kind {
     Fault,
     /// `overflow`: endless recursion into the stack's guard page.
     Overflow,
+    /// `together`: an explicit panic on every CPU at once.
+    Together,
     /// `relay`: a panic whose message panics while it is being logged, so that the
     /// report itself fails and only the fallback is left.
     Relay,
@@ -49,6 +51,7 @@ impl Kind {
             None | Some("panic") => Some(Self::Panic),
             Some("fault") => Some(Self::Fault),
             Some("overflow") => Some(Self::Overflow),
+            Some("together") => Some(Self::Together),
             Some("relay") => Some(Self::Relay),
             Some(_) => None,
         }
@@ -65,7 +68,7 @@ fn victim(options: &Options<'_>) -> usize {
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     if Kind::parse(options.kind).is_none() {
         log::error!(
-            "command line: unknown kind '{}'; want panic, fault, overflow or relay",
+            "command line: unknown kind '{}'; want panic, fault, overflow, together or relay",
             options.kind.unwrap_or_default()
         );
         return Verdict::Fail;
@@ -89,7 +92,8 @@ fn other_cpu(options: &Options<'static>) {
 
 /// Logs; and, on the victim, fails after a while.
 fn take_part(options: &Options<'static>) {
-    let fails = percpu::cpu_index() == victim(options);
+    let kind = Kind::parse(options.kind).unwrap_or(Kind::Panic);
+    let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
     let timer = &percpu::this().timer_irqs;
     let mut number = 0_u64;
@@ -102,14 +106,14 @@ fn take_part(options: &Options<'static>) {
         idle::until(|| timer.load(Ordering::Relaxed) != tick);
     }
     if fails {
-        fail(Kind::parse(options.kind).unwrap_or(Kind::Panic));
+        fail(kind);
     }
 }
 
 /// Fails.
 fn fail(kind: Kind) {
     match kind {
-        Kind::Panic => panic!("this is the panic that the scenario is about"),
+        Kind::Panic | Kind::Together => panic!("this is the panic that the scenario is about"),
         Kind::Fault => provoke::page_fault(),
         Kind::Overflow => {
             provoke::stack_overflow(0);

@@ -33,6 +33,7 @@ pub struct SalvagedPacket<'a> {
     is_cut: bool,
     ordinal: u64,
     records: u64,
+    begin_ticks: u64,
 }
 
 /// Uncommitted ranges of a packet: offset and length in bytes, in order.
@@ -42,8 +43,8 @@ struct Holes {
     count: usize,
 }
 
-/// The proof that a CPU has stopped. Having one tells you: that CPU writes no record any more, for
-/// as long as the proof exists; or it is the calling CPU, which is not writing one now.
+/// The proof that a CPU has stopped. Having one tells you: that CPU writes no record any more; or
+/// it is the calling CPU, which writes none as long as it uses what the proof has given it.
 #[derive(Debug)]
 pub struct Stopped {
     cpu: usize,
@@ -53,9 +54,10 @@ impl Stopped {
     /// Takes the caller's word for it.
     ///
     /// # Safety
-    /// CPU `cpu` has stopped (it acknowledged, and executes nothing of the kernel any more), and
-    /// that happens-before this call; or it is the calling CPU, and no record is written on it
-    /// while the result exists. Contexts that the caller interrupted do not go on before that.
+    /// CPU `cpu` has stopped for good (it acknowledged, and executes nothing of the kernel any
+    /// more), and that happens-before this call; or it is the calling CPU, and no record is
+    /// written on it, nor do contexts that it interrupted go on, as long as the [`Salvage`] that
+    /// the result is used for, or anything got from that, is used.
     #[must_use]
     pub const unsafe fn new(cpu: usize) -> Self {
         Self { cpu }
@@ -70,7 +72,7 @@ impl Stopped {
 
 impl<'a> Salvage<'a> {
     /// The packets left in `stream`, which is that of the CPU that has stopped.
-    pub(crate) fn new(stream: &'a Stream, stopped: &'a Stopped) -> Self {
+    pub(crate) fn new(stream: &'a Stream, stopped: Stopped) -> Self {
         let mut this = Self {
             stream,
             cpu: stopped.cpu(),
@@ -120,6 +122,7 @@ impl<'a> Salvage<'a> {
                 is_cut: false,
                 ordinal: packet.ordinal,
                 records: packet.records,
+                begin_ticks: packet.begin_ticks,
             }
         } else {
             self.reconstruct(ring, block)
@@ -162,6 +165,7 @@ impl<'a> Salvage<'a> {
                 .ordinal
                 .unwrap_or_else(|| self.stream.ordinal.load(Ordering::Relaxed)),
             records: hot_records(hot),
+            begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
         }
     }
 
@@ -218,7 +222,7 @@ impl fmt::Debug for Salvage<'_> {
     }
 }
 
-impl SalvagedPacket<'_> {
+impl<'a> SalvagedPacket<'a> {
     /// The number of its first record in the stream.
     #[must_use]
     pub fn ordinal(&self) -> u64 {
@@ -229,6 +233,12 @@ impl SalvagedPacket<'_> {
     #[must_use]
     pub fn records(&self) -> u64 {
         self.records
+    }
+
+    /// The time of its opening, in ticks.
+    #[must_use]
+    pub fn begin_ticks(&self) -> u64 {
+        self.begin_ticks
     }
 
     /// How many records were under way in it.
@@ -250,7 +260,7 @@ impl SalvagedPacket<'_> {
     }
 
     /// The committed records: runs of whole records, in order, with the uncommitted ones left out.
-    pub fn committed(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn committed(&self) -> impl Iterator<Item = &'a [u8]> {
         let start = self.ring.geometry.start_reserve().min(self.end);
         (0..=self.holes.count).filter_map(move |i| {
             let from = match i.checked_sub(1) {
@@ -269,7 +279,7 @@ impl SalvagedPacket<'_> {
         })
     }
 
-    fn slice(&self, offset: usize, len: usize) -> &[u8] {
+    fn slice(&self, offset: usize, len: usize) -> &'a [u8] {
         self.ring.track_read(self.block, offset, len);
         let first = self.ring.at(self.block, offset, len);
         // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the owner has

@@ -1,0 +1,46 @@
+//! This machine, as relay sees it.
+
+use relay::{Context, Platform, Stopped};
+
+use super::{clock, percpu, smp};
+
+/// The machine that the kernel runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine;
+
+// SAFETY:
+// 1. Nothing moves code from one CPU to another: it is pinned wherever it runs.
+// 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
+//    NMIs nest, and return to what they interrupted.
+// 3. A number never passes to another CPU.
+unsafe impl Platform for Machine {
+    #[inline(always)]
+    fn pin(&self) -> usize {
+        percpu::cpu_index()
+    }
+
+    #[inline(always)]
+    fn unpin(&self) {}
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::ticks()
+    }
+
+    #[inline]
+    fn context(&self) -> Context {
+        percpu::context()
+    }
+}
+
+/// The proof that `cpu` writes no record any more; `None` if that is not known.
+///
+/// Panic context, after [`smp::stop_others`]: the caller itself counts as stopped, and must not
+/// log as long as it has the proof.
+pub(crate) fn stopped(cpu: usize) -> Option<Stopped> {
+    smp::has_stopped(cpu).then(|| {
+        // SAFETY: the CPU acknowledged that it stopped, with a Release that `has_stopped`
+        // acquired, and only halts after that; or it is the caller, who keeps the rule above.
+        unsafe { Stopped::new(cpu) }
+    })
+}

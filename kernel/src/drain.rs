@@ -1,0 +1,293 @@
+//! The drain: takes what every CPU has logged, and merges it by time.
+//!
+//! It consumes: a sub-buffer that was read to its end is the writer's again. Nobody waits for it;
+//! what a CPU logs while its ring is full is lost, and the drain says so where it happened.
+
+use core::array;
+
+use relay::clients::klog::{self, Record};
+use relay::record::{Fields, Malformed};
+use relay::{Channel, Losses, OpenError, Platform, Reader, SubBuffer};
+
+/// What comes out of the drain.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    /// A record, with its number in the stream of its CPU.
+    Record {
+        /// The CPU that logged it.
+        cpu: usize,
+        /// How many records of that CPU came before it.
+        number: u64,
+        /// What it says.
+        record: Record<'a>,
+    },
+    /// Records were lost here.
+    Lost {
+        /// The CPU that could not log them.
+        cpu: usize,
+        /// The number of the record that came next.
+        before: u64,
+        /// How many, by reason.
+        lost: Losses,
+    },
+    /// The stream of this CPU was closed, and this was all of it.
+    End {
+        /// The CPU.
+        cpu: usize,
+        /// Records that came out of the drain.
+        delivered: u64,
+        /// Records that were lost, by reason.
+        lost: Losses,
+    },
+    /// A packet holds something that is no record. The rest of it was passed over.
+    Damaged {
+        /// The CPU that wrote it.
+        cpu: usize,
+        /// The number of the record that should have been there.
+        number: u64,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+}
+
+/// The readers of all CPUs of a log.
+#[derive(Debug)]
+pub(crate) struct Drain<'a, const CPUS: usize> {
+    feeds: [Option<Feed<'a>>; CPUS],
+}
+
+/// What is being read of one CPU.
+#[derive(Debug)]
+struct Feed<'a> {
+    reader: Reader<'a>,
+    taken: Option<Taken<'a>>,
+    /// Losses that an item has told of.
+    told: Losses,
+    /// Records given out.
+    delivered: u64,
+    /// What is not taken yet is younger.
+    quiet_since: u64,
+    ended: bool,
+}
+
+/// A sub-buffer, and how far it was read.
+#[derive(Debug)]
+struct Taken<'a> {
+    subbuf: SubBuffer<'a>,
+    /// Bytes read.
+    offset: usize,
+    /// The number of the record that comes next.
+    number: u64,
+    /// The time of what comes next.
+    ticks: u64,
+}
+
+impl<'a, const CPUS: usize> Drain<'a, CPUS> {
+    /// Opens the readers of `channel`: of all CPUs that have a stream now.
+    ///
+    /// # Errors
+    /// [`OpenError::Busy`] if one of them is being read by somebody else.
+    pub(crate) fn open<P: Platform>(channel: &'a Channel<P, CPUS>) -> Result<Self, OpenError> {
+        let mut feeds = array::from_fn(|_| None);
+        for (cpu, feed) in feeds.iter_mut().enumerate() {
+            match channel.reader(cpu) {
+                Ok(reader) => *feed = Some(Feed::new(reader)),
+                Err(OpenError::NotStarted(_)) => {}
+                Err(busy) => return Err(busy),
+            }
+        }
+        Ok(Self { feeds })
+    }
+
+    /// Looks for what has become readable, and asks for the rest where there is nothing.
+    pub(crate) fn refill(&mut self) {
+        self.feeds.iter_mut().flatten().for_each(Feed::refill);
+    }
+
+    /// The oldest of what is there, unless something older may still come: from a CPU that
+    /// `is_live` and has given nothing as young as that. What is older than `patience` (a time in
+    /// ticks) is not held back.
+    pub(crate) fn next(
+        &mut self,
+        is_live: impl Fn(usize) -> bool,
+        patience: u64,
+    ) -> Option<Item<'_>> {
+        self.feeds.iter_mut().flatten().for_each(Feed::settle);
+        let feeds = self
+            .feeds
+            .iter()
+            .enumerate()
+            .filter_map(|(cpu, feed)| feed.as_ref().map(|feed| (cpu, feed)));
+        let (ticks, cpu) = feeds
+            .clone()
+            .filter_map(|(cpu, feed)| Some((feed.taken.as_ref()?.ticks, cpu)))
+            .min()?;
+        let horizon = feeds
+            .filter(|(cpu, feed)| feed.taken.is_none() && !feed.ended && is_live(*cpu))
+            .map(|(_, feed)| feed.quiet_since)
+            .min()
+            .unwrap_or(u64::MAX);
+        if ticks > horizon && ticks > patience {
+            return None;
+        }
+        self.feeds[cpu].as_mut()?.step(cpu)
+    }
+
+    /// Whether every stream was closed and read to its end.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.feeds.iter().flatten().all(|feed| feed.ended)
+    }
+
+    /// The CPUs whose streams were not read to their end, with the records given out of each.
+    pub(crate) fn open_streams(&self) -> impl Iterator<Item = (usize, u64)> {
+        let feeds = self.feeds.iter().enumerate();
+        feeds.filter_map(|(cpu, feed)| {
+            let feed = feed.as_ref()?;
+            (!feed.ended).then_some((cpu, feed.delivered))
+        })
+    }
+}
+
+impl<'a> Feed<'a> {
+    fn new(reader: Reader<'a>) -> Self {
+        Self {
+            reader,
+            taken: None,
+            told: Losses::default(),
+            delivered: 0,
+            quiet_since: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes the next sub-buffer, if none is being read and there is one; asks for it otherwise.
+    fn refill(&mut self) {
+        if self.taken.is_some() || self.ended {
+            return;
+        }
+        // The time first: what was readable then is found now.
+        self.quiet_since = self.reader.quiet_since();
+        match self.reader.next_subbuf() {
+            Some(subbuf) => self.taken = Some(Taken::new(subbuf)),
+            None => self.reader.request_flush(),
+        }
+    }
+
+    /// Gives back what was read to its end and goes on with the next.
+    fn settle(&mut self) {
+        while let Some(taken) = &self.taken {
+            let packet = taken.subbuf.packet();
+            let tells = self.told != packet.lost || (packet.is_final && !self.ended);
+            if !taken.is_at_end() || tells {
+                return;
+            }
+            self.taken = None;
+            self.refill();
+        }
+    }
+
+    /// Gives out the next item of the sub-buffer that is being read: its records, then what it
+    /// says of losses, then the end of the stream.
+    fn step(&mut self, cpu: usize) -> Option<Item<'_>> {
+        let taken = self.taken.as_mut()?;
+        let packet = *taken.subbuf.packet();
+        if !taken.is_at_end() {
+            let item = taken.step(cpu);
+            self.delivered += u64::from(matches!(item, Item::Record { .. }));
+            return Some(item);
+        }
+        if self.told != packet.lost {
+            let before = packet.ordinal.wrapping_add(packet.records);
+            let lost = packet.lost.since(&self.told);
+            self.told = packet.lost;
+            return Some(Item::Lost { cpu, before, lost });
+        }
+        self.ended = true;
+        Some(Item::End {
+            cpu,
+            delivered: self.delivered,
+            lost: packet.lost,
+        })
+    }
+}
+
+impl<'a> Taken<'a> {
+    fn new(subbuf: SubBuffer<'a>) -> Self {
+        let mut this = Self {
+            offset: 0,
+            number: subbuf.packet().ordinal,
+            ticks: 0,
+            subbuf,
+        };
+        this.look_ahead();
+        this
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.offset >= self.subbuf.records().len()
+    }
+
+    /// Reads the record at `offset`; also says where it ends.
+    fn read(&self, offset: usize) -> (Result<Option<Record<'_>>, Malformed>, usize) {
+        let rest = self.subbuf.records().get(offset..).unwrap_or_default();
+        let mut fields = Fields::new(rest);
+        let record = klog::next(&mut fields, self.subbuf.packet().begin_ticks);
+        (record, offset + fields.offset())
+    }
+
+    /// Finds out when what comes next was logged.
+    fn look_ahead(&mut self) {
+        let found = self
+            .read(self.offset)
+            .0
+            .map(|record| record.map(|record| record.ticks));
+        let (at_end, ticks) = match found {
+            Ok(Some(ticks)) => (false, ticks),
+            Ok(None) => (true, self.subbuf.packet().end_ticks),
+            Err(_) => (false, self.subbuf.packet().end_ticks),
+        };
+        if at_end {
+            self.offset = self.subbuf.records().len();
+        }
+        self.ticks = ticks;
+    }
+
+    /// Gives out the next record, of which there is one.
+    fn step(&mut self, cpu: usize) -> Item<'_> {
+        let (offset, number) = (self.offset, self.number);
+        let (record, after) = self.read(offset);
+        // Behind something malformed the next record cannot be found.
+        self.offset = if record.is_ok() { after } else { usize::MAX };
+        self.number += 1;
+        self.look_ahead();
+        match self.read(offset).0 {
+            Ok(Some(record)) => Item::Record {
+                cpu,
+                number,
+                record,
+            },
+            Ok(None) => Item::Damaged {
+                cpu,
+                number,
+                malformed: Malformed {
+                    offset,
+                    reason: "there is none",
+                },
+            },
+            Err(malformed) => {
+                let offset = offset + malformed.offset;
+                Item::Damaged {
+                    cpu,
+                    number,
+                    malformed: Malformed {
+                        offset,
+                        ..malformed
+                    },
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! Tests of the drain, on the host: a channel of three CPUs that are played by one thread.
+
+use super::*;
+use core::fmt::Arguments;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use relay::clients::klog::{Place, Severity};
+use relay::record::Framed;
+use relay::{Geometry, Loss, Storage};
+
+/// Which CPU the thread plays, and what time it is.
+#[derive(Default)]
+struct Stage {
+    cpu: AtomicUsize,
+    now: AtomicU64,
+}
+
+// SAFETY: one thread plays all CPUs, one after the other.
+#[expect(unsafe_code, reason = "a platform to test on")]
+unsafe impl Platform for Stage {
+    fn pin(&self) -> usize {
+        self.cpu.load(Ordering::Relaxed)
+    }
+
+    fn unpin(&self) {}
+
+    fn now(&self) -> u64 {
+        self.now.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+type TestLog = Channel<Stage, 3>;
+
+fn log_of(cpus: usize) -> Box<TestLog> {
+    let log = Box::new(TestLog::new(Stage::default(), &Framed));
+    let geometry = Geometry::new(256, 2).unwrap();
+    for cpu in 0..cpus {
+        log.start(cpu, Storage::allocate(&geometry).unwrap(), geometry)
+            .unwrap();
+    }
+    log
+}
+
+fn on<R>(log: &TestLog, cpu: usize, act: impl FnOnce(&TestLog) -> R) -> R {
+    log.platform().cpu.store(cpu, Ordering::Relaxed);
+    act(log)
+}
+
+fn say(log: &TestLog, cpu: usize, message: Arguments<'_>) {
+    let place = Place {
+        module: "m",
+        file: "f",
+        line: 1,
+    };
+    on(log, cpu, |log| {
+        let _ = klog::write(log, Severity::Info, place, message);
+    });
+}
+
+fn tick_all(log: &TestLog, cpus: usize) {
+    for cpu in 0..cpus {
+        on(log, cpu, TestLog::tick);
+    }
+}
+
+/// Everything that comes out, as short texts.
+fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
+    let mut out = Vec::new();
+    drain.refill();
+    while let Some(item) = drain.next(|_| true, 0) {
+        out.push(match item {
+            Item::Record {
+                cpu,
+                number,
+                record,
+            } => format!("{cpu}:{number} {}", record.message),
+            Item::Lost { cpu, before, lost } => {
+                format!("{cpu}: lost {} before {before}", lost.total())
+            }
+            Item::End { cpu, delivered, .. } => format!("{cpu}: end after {delivered}"),
+            Item::Damaged { cpu, malformed, .. } => format!("{cpu}: {malformed}"),
+        });
+    }
+    out
+}
+
+#[test]
+fn records_of_all_cpus_come_out_in_the_order_of_their_times() {
+    let log = log_of(3);
+    let mut drain = Drain::open(&log).unwrap();
+    for (cpu, text) in [(1, "a"), (0, "b"), (1, "c"), (2, "d"), (0, "e")] {
+        say(&log, cpu, format_args!("{text}"));
+    }
+    assert!(
+        drained(&mut drain).is_empty(),
+        "nothing was handed over yet"
+    );
+    tick_all(&log, 3);
+    assert_eq!(
+        drained(&mut drain),
+        ["1:0 a", "0:0 b", "1:1 c", "2:0 d", "0:1 e"]
+    );
+}
+
+#[test]
+fn a_record_waits_for_a_cpu_that_may_have_an_older_one() {
+    let log = log_of(2);
+    let mut drain = Drain::open(&log).unwrap();
+    say(&log, 1, format_args!("older"));
+    say(&log, 0, format_args!("younger"));
+    drain.refill();
+    on(&log, 0, TestLog::tick);
+    assert!(
+        drained(&mut drain).is_empty(),
+        "cpu 1 has not shown what it has"
+    );
+    drain.refill();
+    let item = drain.next(|cpu| cpu == 0, 0);
+    assert!(
+        matches!(item, Some(Item::Record { cpu: 0, .. })),
+        "unless it is not live"
+    );
+    on(&log, 1, TestLog::tick);
+    assert_eq!(drained(&mut drain), ["1:0 older"]);
+}
+
+#[test]
+fn patience_ends() {
+    let log = log_of(2);
+    let mut drain = Drain::open(&log).unwrap();
+    say(&log, 0, format_args!("x"));
+    drain.refill();
+    on(&log, 0, TestLog::tick);
+    drain.refill();
+    assert!(drain.next(|_| true, 0).is_none());
+    assert!(drain.next(|_| true, u64::MAX).is_some());
+}
+
+#[test]
+fn losses_stand_where_they_happened_and_the_end_adds_up() {
+    let log = log_of(1);
+    let mut drain = Drain::open(&log).unwrap();
+    for i in 0..40 {
+        say(&log, 0, format_args!("{i}"));
+    }
+    let lost = log.stats(0).unwrap().lost;
+    assert!(lost.get(Loss::Full) > 0);
+    let kept = 40 - lost.total();
+    let mut out = drained(&mut drain);
+    assert!(
+        out.len() as u64 <= kept,
+        "no loss is told of before the packet that tells it"
+    );
+    say(&log, 0, format_args!("after"));
+    on(&log, 0, |log| log.close().unwrap());
+    out.extend(drained(&mut drain));
+    let expected: Vec<_> = (0..kept)
+        .map(|i| format!("0:{i} {i}"))
+        .chain([
+            format!("0: lost {} before {kept}", lost.total()),
+            format!("0:{kept} after"),
+            format!("0: end after {}", kept + 1),
+        ])
+        .collect();
+    assert_eq!(out, expected);
+    assert!(drain.is_at_end());
+    assert_eq!(drain.open_streams().count(), 0);
+}
+
+#[test]
+fn what_is_no_klog_record_is_damage_and_the_next_packet_is_read() {
+    let log = log_of(1);
+    let mut drain = Drain::open(&log).unwrap();
+    say(&log, 0, format_args!("good"));
+    on(&log, 0, |log| log.write(&[0xAB; 20]).unwrap());
+    on(&log, 0, TestLog::flush);
+    say(&log, 0, format_args!("good again"));
+    on(&log, 0, TestLog::flush);
+    let out = drained(&mut drain);
+    assert_eq!(out[0], "0:0 good");
+    assert!(
+        out[1].starts_with("0: the record at byte 26 is malformed"),
+        "{}",
+        out[1]
+    );
+    assert_eq!(out[2], "0:2 good again");
+    assert_eq!(drain.open_streams().collect::<Vec<_>>(), [(0, 2)]);
+}
