@@ -47,6 +47,8 @@ pub struct Stream {
     last_time_us: u64,
     /// Records that came after the end of their stream.
     after_end: u64,
+    /// A record that may come once more, because it was cut off.
+    repeat: Option<u64>,
     /// Further ends of a stream that had ended.
     extra_ends: u64,
 }
@@ -117,8 +119,8 @@ impl Stream {
                 self.out_of_order += 1;
                 self.delivered += 1;
             }
-            _ => {
-                self.duplicates += 1;
+            number => {
+                self.duplicates += u64::from(self.repeat.take() != Some(number));
                 return;
             }
         }
@@ -279,6 +281,8 @@ pub struct Ledger {
     streams: BTreeMap<u32, Stream>,
     /// Lines about CPUs beyond [`MAX_CPUS`].
     foreign: u64,
+    /// CPU and number of the last record.
+    last: Option<(u32, u64)>,
 }
 
 impl Ledger {
@@ -292,7 +296,15 @@ impl Ledger {
     /// notices about a stream do not count.
     pub fn take(&mut self, line: &Line<'_>) {
         match line {
-            Line::Record(record) => self.on(record.cpu, |s| s.record(record)),
+            Line::Record(record) => {
+                self.last = Some((record.cpu, record.number));
+                self.on(record.cpu, |s| s.record(record));
+            }
+            Line::Cut => {
+                if let Some((cpu, number)) = self.last.take() {
+                    self.on(cpu, |s| s.repeat = Some(number));
+                }
+            }
             Line::Lost(notice) => self.on(notice.cpu, |s| s.lost(notice)),
             Line::End(notice) => self.on(notice.cpu, |s| s.ended(*notice)),
             Line::Uncommitted { cpu, count } => {
@@ -515,6 +527,19 @@ mod tests {
             ))
             .contains("says it printed 2")
         );
+    }
+
+    #[test]
+    fn a_record_that_was_cut_off_comes_again() {
+        let cut = record(0, 0) + &record(0, 1) + "-- the line above was cut off\n";
+        let good = ledger(&(cut.clone() + &record(0, 1) + &record(0, 2)));
+        assert_eq!(
+            (good.verdict(), good.balance().delivered),
+            (Verdict::Open, 3)
+        );
+        // Once, and no other one.
+        assert!(broken(&ledger(&(cut.clone() + &record(0, 1) + &record(0, 1)))).contains("twice"));
+        assert!(broken(&ledger(&(cut + &record(0, 0)))).contains("twice"));
     }
 
     #[test]

@@ -236,6 +236,9 @@ pub enum Line<'a> {
         /// How many, by the guest's count.
         printed: u64,
     },
+    /// Panic only: the console was stopped within the line above; if that is a
+    /// record, it comes again, whole.
+    Cut,
     /// Another notice of the console (`-- ` and the text).
     Notice(&'a str),
     /// The kernel's last resort: a panic inside relay itself (`!! ` and the text).
@@ -305,8 +308,11 @@ fn parse_record(rest: &str) -> Option<Record<'_>> {
     })
 }
 
-/// Reads a notice about one CPU's stream, after its `-- `.
+/// Reads a notice that is about the console or one CPU's stream, after its `-- `.
 fn parse_notice(notice: &str) -> Option<Line<'_>> {
+    if notice == "the line above was cut off" {
+        return Some(Line::Cut);
+    }
     let (cpu, rest) = notice.strip_prefix("cpu ")?.split_once(": ")?;
     let cpu = number(cpu)?;
     if let Some(claims) = rest.strip_prefix("end of stream: ") {

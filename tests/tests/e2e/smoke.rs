@@ -122,5 +122,30 @@ fn bad_command_line_words_are_reported() {
 fn the_log_level_is_obeyed() {
     let quiet = boot(&["--smp", "2", "--set", "loglevel=warn"]);
     quiet.assert_code(0);
-    assert!(quiet.records().iter().all(|r| r.severity <= Severity::Warn));
+    // The first record shows the command line, before anybody has read it.
+    let records = quiet.records();
+    let loud = records
+        .iter()
+        .filter(|r| r.severity > Severity::Warn && r.number > 0);
+    assert_eq!(loud.count(), 0, "records below the level");
+    let talkative = boot(&["--smp", "2", "--set", "loglevel=trace"]);
+    talkative.assert_code(0);
+    talkative.assert_complete(2);
+    assert!(talkative.records().len() > records.len());
+}
+
+/// A CPU that does not come up is reported, and the rest run.
+#[test]
+fn a_missing_cpu_is_reported() {
+    let run = boot(&["--smp", "3", "--set", "lose=1"]);
+    run.assert_code(0);
+    assert!(
+        run.has(Severity::Warn, "did not come up"),
+        "no warning about the CPU"
+    );
+    assert_eq!(run.summary()["total"]["unaccounted"], 0);
+    assert!(
+        run.records().iter().any(|r| r.message == "cpu 2 up"),
+        "CPU 2 runs"
+    );
 }
