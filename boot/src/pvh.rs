@@ -151,7 +151,7 @@ mod tests {
     use crate::error::{BootError, Report};
     use crate::memmap::{Entry, MAX_ENTRIES};
     use crate::physical::FakeMemory;
-    use crate::span::Span;
+    use crate::span::{PHYSICAL_LIMIT, Span};
 
     /// A start info with the given fields, at 0x6000.
     fn start_info(version: u32, modules: (u64, u32), cmdline: u64, map: (u64, u32)) -> Vec<u8> {
@@ -272,6 +272,20 @@ mod tests {
         assert!(matches!(
             report.errors(),
             [BootError::MemoryMapUnreadable { entries: 2, .. }]
+        ));
+    }
+
+    #[test]
+    fn a_module_beyond_the_physical_address_space_is_refused() {
+        let mut memory = FakeMemory::default();
+        memory.put(0x6000, &start_info(1, (0x7000, 1), 0, (0x9000, 1)));
+        memory.put(0x9000, &map_entry(0x10_0000, 0x1000, 1));
+        memory.put(0x7000, &module(PHYSICAL_LIMIT - 1, 2));
+        let (machine, report) = read(&memory);
+        assert_eq!(machine.ramdisk(), None);
+        assert!(matches!(
+            report.errors(),
+            [BootError::ModuleInvalid { size: 2, .. }]
         ));
     }
 

@@ -259,6 +259,23 @@ fn fixed_addresses_are_honoured() {
 }
 
 #[test]
+fn the_guard_page_counts_as_part_of_the_stack() {
+    let machine = machine(&pc(256), &[]);
+    let mut config = config();
+    let address = 0xffff_a000_0000_0000;
+    config.mappings.kernel_stack = Mapping::FixedAddress(address);
+    // The last page of the stack, which the guard page moved up by one.
+    let wish = address + DEFAULT_STACK;
+    config.mappings.boot_info = Mapping::FixedAddress(wish);
+    let (mut plan, report) = plan(&machine, &config);
+    check(&mut plan, &machine);
+    assert!(matches!(
+        report.errors(),
+        [BootError::AddressRefused { what: What::BootInfo, address, .. }] if *address == wish
+    ));
+}
+
+#[test]
 fn a_dynamic_place_makes_room_for_a_fixed_one() {
     let machine = machine(&pc(256), &[]);
     let mut config = config();
