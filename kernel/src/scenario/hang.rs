@@ -15,7 +15,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     name: "hang",
     about: "all CPUs stop, with interrupts off",
     boot_cpu,
-    other_cpu: |_| hang(),
+    other_cpu,
     on_timer: || {},
     on_ipi: || {},
     on_nmi: || {},
@@ -31,6 +31,9 @@ const PATIENCE_MS: u64 = 5_000;
 static HANGING: AtomicU32 = AtomicU32::new(0);
 
 fn boot_cpu(_options: &Options<'static>) -> Verdict {
+    say_so();
+    // The last to hang: it is the console's reader, and the others' last records
+    // shall be seen.
     let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
     let patience = Timeout::after_ms(PATIENCE_MS);
     idle::until(|| {
@@ -40,11 +43,20 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
     hang()
 }
 
-/// Says so, and hangs.
-fn hang() -> ! {
+fn other_cpu(_options: &Options<'static>) {
+    say_so();
+    hang()
+}
+
+/// Logs what is about to happen, and lingers.
+fn say_so() {
     log::warn!("cpu {} hangs now", percpu::cpu_index());
     let linger = Timeout::after_ms(LINGER_MS);
     idle::until(|| linger.expired());
+}
+
+/// Hangs.
+fn hang() -> ! {
     interrupts::disable();
     HANGING.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Relaxed);
     arch::halt_forever()
