@@ -392,6 +392,9 @@ fn any_module() -> impl Strategy<Value = Span> {
 }
 
 proptest! {
+    // A failing case prints a backtrace for each step of shrinking it.
+    #![proptest_config(ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::default() })]
+
     /// Whatever the machine and the kernel say, there is a plan, and it can be built.
     #[test]
     fn every_plan_can_be_built(
