@@ -54,6 +54,11 @@ impl CpuSet {
         Self(self.0 | other.0)
     }
 
+    /// The members of both sets.
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// The members, from the lowest number up.
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
         (0..MAX_CPUS).filter(move |&cpu| self.contains(cpu))
@@ -139,12 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn difference_and_union() {
+    fn difference_union_and_intersection() {
         let all = CpuSet::from_bits(0b111);
         assert_eq!(
             all.without(CpuSet::only(1)).iter().collect::<Vec<_>>(),
             [0, 2]
         );
+        assert_eq!(all.and(CpuSet::from_bits(0b110)).bits(), 0b110);
         assert_eq!(CpuSet::only(0).with(CpuSet::only(4)).bits(), 0b1_0001);
     }
 }

@@ -113,6 +113,9 @@ impl fmt::Display for StartError {
 /// When memory is missing for any of them. No CPU has been started then.
 pub(crate) fn start_others(ids: &[u32], lose: Option<usize>) -> Result<CpuSet, StartError> {
     let wanted = CpuSet::from_bits(((1_u64 << ids.len()) - 2) as u32);
+    if let Some(cpu) = lose.filter(|&cpu| !wanted.contains(cpu)) {
+        log::warn!("command line: lose={cpu} is ignored: want one of {wanted}");
+    }
     if wanted.is_empty() {
         return Ok(CpuSet::EMPTY);
     }
@@ -120,46 +123,16 @@ pub(crate) fn start_others(ids: &[u32], lose: Option<usize>) -> Result<CpuSet, S
         prepare(cpu, ids[cpu]).map_err(|error| StartError::Stacks { cpu, error })?;
     }
     let page = trampoline::install(&SLOTS).map_err(StartError::Trampoline)?;
-    let started = lose.map_or(wanted, |cpu| wanted.without(CpuSet::only(cpu)));
-    for cpu in started.iter() {
-        apic::send(ids[cpu], Command::Init);
-    }
-    let pause = clock::Timeout::after_ms(INIT_PAUSE_MS);
-    crate::idle::until(|| pause.expired());
-    let startup = |cpus: CpuSet| {
-        for cpu in cpus.iter() {
-            apic::send(ids[cpu], Command::Startup(page));
-        }
-    };
-    startup(started);
-
-    let is_waiting = |cpu: &usize| SLOTS[*cpu].state.load(Ordering::Relaxed) == state::WAITING;
-    let second = clock::Timeout::after_ms(SECOND_STARTUP_MS);
-    let mut is_second_due = true;
-    let mut patience = clock::Timeout::after_ms(START_PATIENCE_MS);
-    let mut seen = percpu::online();
-    crate::idle::until(|| {
-        let online = percpu::online();
-        if online != seen {
-            seen = online;
-            patience = clock::Timeout::after_ms(START_PATIENCE_MS);
-        }
-        if is_second_due && second.expired() {
-            is_second_due = false;
-            startup(
-                started
-                    .iter()
-                    .filter(is_waiting)
-                    .map(CpuSet::only)
-                    .fold(CpuSet::EMPTY, CpuSet::with),
-            );
-        }
-        wanted.without(online).is_empty() || patience.expired()
+    let late = lose.map_or(CpuSet::EMPTY, CpuSet::only).and(wanted);
+    reset(ids, wanted.without(late));
+    start_up(ids, wanted.without(late), page);
+    wait_for(wanted, || {
+        start_up(ids, waiting().without(late), page);
     });
 
-    // A CPU that comes after this finds itself abandoned; one that has just
-    // claimed its slot is late but will run: it is not in the result only if it
-    // is online by now.
+    // A CPU that begins after this finds itself abandoned and halts. One that has
+    // begun but is not online yet still comes up: it is reported as missing, and
+    // then says itself that it is up.
     let missing = wanted.without(percpu::online());
     for cpu in missing.iter() {
         let _ = SLOTS[cpu].state.compare_exchange(
@@ -169,12 +142,57 @@ pub(crate) fn start_others(ids: &[u32], lose: Option<usize>) -> Result<CpuSet, S
             Ordering::Relaxed,
         );
     }
-    let late = missing.without(started);
-    for cpu in late.iter() {
+    reset(ids, late);
+    start_up(ids, late, page);
+    Ok(missing)
+}
+
+/// Makes CPUs wait for [`start_up`], and gives them the time they need for it.
+fn reset(ids: &[u32], cpus: CpuSet) {
+    if cpus.is_empty() {
+        return;
+    }
+    for cpu in cpus.iter() {
         apic::send(ids[cpu], Command::Init);
     }
-    startup(late);
-    Ok(missing)
+    let pause = clock::Timeout::after_ms(INIT_PAUSE_MS);
+    crate::idle::until(|| pause.expired());
+}
+
+/// Makes CPUs begin with the start-up code. Those that already run ignore it.
+fn start_up(ids: &[u32], cpus: CpuSet, page: u8) {
+    for cpu in cpus.iter() {
+        apic::send(ids[cpu], Command::Startup(page));
+    }
+}
+
+/// The CPUs that are to begin and have not.
+fn waiting() -> CpuSet {
+    (0..MAX_CPUS)
+        .filter(|&cpu| SLOTS[cpu].state.load(Ordering::Relaxed) == state::WAITING)
+        .map(CpuSet::only)
+        .fold(CpuSet::EMPTY, CpuSet::with)
+}
+
+/// Waits until all of `wanted` are online, or none of them has come for a long
+/// time. Calls `again` once when it takes more than a moment.
+fn wait_for(wanted: CpuSet, again: impl Fn()) {
+    let moment = clock::Timeout::after_ms(SECOND_STARTUP_MS);
+    let mut is_again_due = true;
+    let mut patience = clock::Timeout::after_ms(START_PATIENCE_MS);
+    let mut seen = percpu::online();
+    crate::idle::until(|| {
+        let online = percpu::online();
+        if online != seen {
+            seen = online;
+            patience = clock::Timeout::after_ms(START_PATIENCE_MS);
+        }
+        if is_again_due && moment.expired() {
+            is_again_due = false;
+            again();
+        }
+        wanted.without(online).is_empty() || patience.expired()
+    });
 }
 
 /// Makes a CPU's stacks and tables, and its slot.
