@@ -29,6 +29,7 @@ pub struct SalvagedPacket<'a> {
     block: usize,
     end: usize,
     holes: Holes,
+    uncommitted: usize,
     is_complete: bool,
     is_cut: bool,
     ordinal: u64,
@@ -118,6 +119,7 @@ impl<'a> Salvage<'a> {
                 block,
                 end: packet.content.min(ring.geometry.subbuf_size()),
                 holes: Holes::default(),
+                uncommitted: 0,
                 is_complete: true,
                 is_cut: false,
                 ordinal: packet.ordinal,
@@ -139,11 +141,11 @@ impl<'a> Salvage<'a> {
         let closed = Closed(sub.closed.load(Ordering::Acquire));
         let pos = ring.position();
         let end = if geometry.packet(pos) == self.packet && !pos.is_sealed() {
-            Some(geometry.offset(pos))
+            End::Open(geometry.offset(pos))
         } else if closed.is_packet(self.packet) {
-            Some(closed.content())
+            End::Closed(closed.content())
         } else {
-            None
+            End::Unknown
         };
         let candidates = self.intents_in(ring);
         let puzzle = Puzzle {
@@ -153,18 +155,19 @@ impl<'a> Salvage<'a> {
             committed: hot_bytes(hot),
             end,
         };
-        let (end, holes, is_cut) = puzzle.solve(&candidates);
+        let reading = puzzle.solve(&candidates);
         SalvagedPacket {
             ring,
             block,
-            end: (end as usize).min(geometry.subbuf_size()),
-            holes,
+            end: (reading.end as usize).min(geometry.subbuf_size()),
+            holes: reading.holes,
+            uncommitted: reading.uncommitted,
             is_complete: false,
-            is_cut,
+            is_cut: reading.in_doubt,
             ordinal: self
                 .ordinal
                 .unwrap_or_else(|| self.stream.ordinal.load(Ordering::Relaxed)),
-            records: hot_records(hot),
+            records: hot_records(hot).wrapping_add(reading.uncounted),
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
         }
     }
@@ -183,7 +186,7 @@ impl<'a> Salvage<'a> {
                 candidates.push(Candidate {
                     offset,
                     len,
-                    is_won: intent.is_won(),
+                    is_written: intent.is_written(),
                 });
             }
         }
@@ -244,7 +247,7 @@ impl<'a> SalvagedPacket<'a> {
     /// How many records were under way in it.
     #[must_use]
     pub fn uncommitted(&self) -> usize {
-        self.holes.count
+        self.uncommitted
     }
 
     /// Whether it was complete.
@@ -301,12 +304,28 @@ impl fmt::Debug for SalvagedPacket<'_> {
     }
 }
 
+impl Holes {
+    fn push(&mut self, hole: &Candidate) {
+        self.ranges[self.count] = (hole.offset, hole.len);
+        self.count += 1;
+    }
+
+    fn pop(&mut self) {
+        self.count -= 1;
+        self.ranges[self.count] = (0, 0);
+    }
+
+    fn as_slice(&self) -> &[(usize, usize)] {
+        &self.ranges[..self.count]
+    }
+}
+
 /// A range that a record under way may have reserved.
 #[derive(Clone, Copy, Debug, Default)]
 struct Candidate {
     offset: usize,
     len: usize,
-    is_won: bool,
+    is_written: bool,
 }
 
 /// The candidates of one packet, by offset.
@@ -333,73 +352,155 @@ impl Candidates {
     }
 }
 
-/// What is known of an open packet, in bytes.
+/// Where a packet ends, in bytes from its start.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The write position stands in it, here.
+    Open(u64),
+    /// It was closed here; the rest may be committed, too.
+    Closed(u64),
+    /// Its closer stopped before it noted the end, let alone committed the rest.
+    Unknown,
+}
+
+/// What there is in a packet that is not complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Reading {
+    /// Where it ends.
+    end: u64,
+    holes: Holes,
+    /// Records that are not written.
+    uncommitted: usize,
+    /// Records that are written, but not counted.
+    uncounted: u64,
+    in_doubt: bool,
+}
+
+impl Reading {
+    /// Lets the content end before the holes that it ends with: whether their places were taken
+    /// makes no difference then.
+    fn trim(&mut self) {
+        while let Some(&(offset, len)) = self.holes.as_slice().last()
+            && (offset + len) as u64 == self.end
+        {
+            self.end = offset as u64;
+            self.holes.pop();
+        }
+    }
+
+    /// Whether the same records are whole, with the same numbers.
+    fn is_same_content(&self, other: &Self) -> bool {
+        (self.end, self.holes, self.uncounted) == (other.end, other.holes, other.uncounted)
+    }
+}
+
+/// What is known of a packet that is not complete, in bytes.
 struct Puzzle {
     size: u64,
     header: u64,
     trailer: u64,
     committed: u64,
-    end: Option<u64>,
+    end: End,
 }
 
 impl Puzzle {
     /// Where the packet ends, what is uncommitted before that, and whether something was cut off.
     ///
-    /// A candidate whose reservation is known to have succeeded is a hole, unless the CPU stopped
-    /// between its commit and the moment when it withdrew the intent; one that is not known to is
-    /// none, unless the CPU stopped right after the swap. So the obvious reading is tried first,
-    /// then every other; it must be the only one that explains the commit word.
-    fn solve(&self, candidates: &Candidates) -> (u64, Holes, bool) {
+    /// A record whose bytes are written is whole, whether its commit was counted or not. Any other
+    /// candidate is a hole, unless its swap had not happened when the CPU stopped. The commit word
+    /// tells: of all readings, the one that explains it must be the only one.
+    fn solve(&self, candidates: &Candidates) -> Reading {
         let candidates = candidates.as_slice();
-        let obvious = candidates
-            .iter()
-            .enumerate()
-            .fold(0u32, |set, (i, candidate)| {
-                set | u32::from(candidate.is_won) << i
-            });
-        let holes_of = |set: u32| {
+        let mut only = None;
+        for set in 0..1u32 << candidates.len() {
+            // In the set: holes, and whole records whose commit was not counted.
             let mut holes = Holes::default();
+            let (mut missing, mut uncounted) = (0, 0);
+            let mut exact_is_missing = false;
             for (i, candidate) in candidates.iter().enumerate() {
-                if set >> i & 1 != 0 {
-                    holes.ranges[holes.count] = (candidate.offset, candidate.len);
-                    holes.count += 1;
+                if set >> i & 1 == 0 {
+                    continue;
+                }
+                missing += candidate.len as u64;
+                exact_is_missing |= (candidate.offset + candidate.len) as u64 == self.limit();
+                if candidate.is_written {
+                    uncounted += 1;
+                } else {
+                    holes.push(candidate);
                 }
             }
-            holes
-        };
-        if let Some(end) = self.explain(&holes_of(obvious)) {
-            return (end, holes_of(obvious), false);
-        }
-        let mut only = None;
-        let mut readings = 0;
-        for set in 0..1u32 << candidates.len() {
-            let holes = holes_of(set);
-            if let Some(end) = self.explain(&holes) {
-                only = Some((end, holes));
-                readings += 1;
+            let Some(end) = self.explain(missing, exact_is_missing, &holes, candidates) else {
+                continue;
+            };
+            let mut reading = Reading {
+                end: end.max(self.header),
+                uncommitted: holes.count,
+                holes,
+                uncounted,
+                in_doubt: false,
+            };
+            reading.trim();
+            match &mut only {
+                None => only = Some(reading),
+                Some(other) if other.is_same_content(&reading) => {
+                    other.uncommitted = other.uncommitted.max(reading.uncommitted);
+                }
+                Some(_) => return self.cut(candidates),
             }
         }
-        match only {
-            Some((end, holes)) if readings == 1 => (end, holes, false),
-            _ => {
-                // In doubt: what lies before the first record under way is certain.
-                let certain = candidates.first().map_or(self.header, |c| c.offset as u64);
-                (
-                    certain.min(self.end.unwrap_or(certain)),
-                    Holes::default(),
-                    true,
-                )
-            }
+        only.unwrap_or_else(|| self.cut(candidates))
+    }
+
+    /// In doubt: only what lies before the first record under way is certain.
+    fn cut(&self, candidates: &[Candidate]) -> Reading {
+        Reading {
+            end: candidates
+                .first()
+                .map_or(self.header, |first| first.offset as u64),
+            holes: Holes::default(),
+            uncommitted: candidates
+                .iter()
+                .filter(|candidate| !candidate.is_written)
+                .count(),
+            uncounted: 0,
+            in_doubt: true,
         }
     }
 
-    /// Where the packet ends if exactly `holes` are uncommitted; `None` if that cannot be.
-    fn explain(&self, holes: &Holes) -> Option<u64> {
-        let ranges = &holes.ranges[..holes.count];
-        let missing = ranges.iter().map(|(_, len)| *len as u64).sum::<u64>();
+    /// Where records end at the latest.
+    fn limit(&self) -> u64 {
+        self.size - self.trailer
+    }
+
+    /// Where the packet ends if `missing` bytes of records are reserved and not counted, one that
+    /// ends at the limit among them or not, and `holes` are not written; `None` if that cannot be.
+    fn explain(
+        &self,
+        missing: u64,
+        exact_is_missing: bool,
+        holes: &Holes,
+        candidates: &[Candidate],
+    ) -> Option<u64> {
+        let ranges = holes.as_slice();
+        let overlap = |offset: usize, len: usize, other: &Candidate| {
+            other.is_written && offset < other.offset + other.len && other.offset < offset + len
+        };
+        let taken = |(offset, len): &(usize, usize)| {
+            candidates.iter().any(|other| overlap(*offset, *len, other))
+        };
+        let collide = ranges
+            .windows(2)
+            .any(|pair| pair[0].0 + pair[0].1 > pair[1].0);
+        if collide || ranges.iter().any(taken) {
+            return None;
+        }
+        let whole = candidates.iter().filter(|candidate| candidate.is_written);
         let reaches = ranges
-            .last()
-            .map_or(0, |(offset, len)| (offset + len) as u64);
+            .iter()
+            .map(|(offset, len)| offset + len)
+            .chain(whole.map(|candidate| candidate.offset + candidate.len))
+            .max()
+            .unwrap_or(0) as u64;
         // The opener commits the header right before it writes its record: if that is under way,
         // the header may be uncommitted, too.
         let header_open = ranges
@@ -407,22 +508,20 @@ impl Puzzle {
             .is_some_and(|(offset, _)| *offset as u64 == self.header);
         let headers: &[u64] = if header_open { &[0, self.header] } else { &[0] };
         for header in headers {
-            match self.end {
-                Some(end) => {
-                    let content = self.committed + missing + header;
-                    // The closer, or the record that fills the packet, commits the rest of it.
-                    let rest = self.size - end;
-                    let whole = content == end || content == end + rest;
-                    if whole && reaches <= end {
-                        return Some(end);
-                    }
+            let content = self.committed + missing + header;
+            let end = match self.end {
+                End::Open(end) => (content == end).then_some(end),
+                // The record that fills a packet exactly also commits the rest of it ...
+                End::Closed(end) if end == self.limit() => {
+                    let rest = if exact_is_missing { 0 } else { self.trailer };
+                    (content == end + rest).then_some(end)
                 }
-                None => {
-                    let end = self.committed + missing + header;
-                    if end <= self.size - self.trailer && reaches <= end {
-                        return Some(end);
-                    }
-                }
+                // ... otherwise the closer does.
+                End::Closed(end) => (content == end || content == self.size).then_some(end),
+                End::Unknown => (content <= self.limit()).then_some(content),
+            };
+            if let Some(end) = end.filter(|end| reaches <= *end) {
+                return Some(end);
             }
         }
         None
@@ -433,70 +532,77 @@ impl Puzzle {
 mod tests {
     use super::*;
 
+    /// Records under way: offset, length, whether the bytes are written.
     fn candidates(items: &[(usize, usize, bool)]) -> Candidates {
         let mut all = Candidates::default();
-        for &(offset, len, is_won) in items {
+        for &(offset, len, is_written) in items {
             all.push(Candidate {
                 offset,
                 len,
-                is_won,
+                is_written,
             });
         }
         all.sort();
         all
     }
 
-    fn puzzle(committed: u64, end: Option<u64>) -> Puzzle {
-        Puzzle {
+    /// What a packet of 64 bytes with a header of 8 ends with: where, how many holes, in doubt.
+    fn solved(committed: u64, end: End, items: &[(usize, usize, bool)]) -> (u64, usize, bool) {
+        let puzzle = Puzzle {
             size: 64,
             header: 8,
             trailer: 0,
             committed,
             end,
-        }
+        };
+        let reading = puzzle.solve(&candidates(items));
+        (reading.end, reading.uncommitted, reading.in_doubt)
     }
 
     #[test]
-    fn a_won_intent_is_a_hole() {
-        let (end, holes, cut) = puzzle(24, Some(32)).solve(&candidates(&[(16, 8, true)]));
+    fn a_record_that_is_not_written_is_a_hole() {
+        assert_eq!(solved(24, End::Open(32), &[(8, 8, false)]), (32, 1, false));
+        // At the end, it is as if the packet ended before it.
+        assert_eq!(solved(24, End::Open(32), &[(24, 8, false)]), (24, 1, false));
         assert_eq!(
-            (end, holes.count, holes.ranges[0], cut),
-            (32, 1, (16, 8), false)
+            solved(16, End::Open(32), &[(16, 8, false), (24, 8, false)]),
+            (16, 2, false)
         );
     }
 
     #[test]
-    fn a_committed_record_whose_intent_still_stands_is_no_hole() {
-        let (end, holes, cut) = puzzle(32, Some(32)).solve(&candidates(&[(16, 8, true)]));
-        assert_eq!((end, holes.count, cut), (32, 0, false));
+    fn a_written_record_is_whole_whether_it_was_counted_or_not() {
+        assert_eq!(solved(24, End::Open(32), &[(16, 8, true)]), (32, 0, false));
+        assert_eq!(solved(32, End::Open(32), &[(16, 8, true)]), (32, 0, false));
     }
 
     #[test]
-    fn a_swap_that_was_not_noted_is_a_hole() {
-        let (end, holes, cut) = puzzle(24, Some(32)).solve(&candidates(&[(24, 8, false)]));
-        assert_eq!((end, holes.count, cut), (32, 1, false));
+    fn an_intent_without_a_swap_is_nothing() {
+        assert_eq!(solved(32, End::Open(32), &[(32, 8, false)]), (32, 0, false));
+        // Another record came to the place that it wanted.
+        assert_eq!(solved(32, End::Open(32), &[(16, 8, false)]), (32, 0, false));
     }
 
     #[test]
     fn an_open_header_and_a_committed_rest_are_understood() {
-        let open = candidates(&[(8, 8, true)]);
-        assert_eq!(puzzle(0, Some(16)).solve(&open).0, 16);
+        assert_eq!(solved(8, End::Open(24), &[(8, 8, false)]), (24, 1, false));
         // Closed at 32, padding of 32 committed, 8 bytes under way.
-        let closed = puzzle(24 + 32, Some(32)).solve(&candidates(&[(16, 8, true)]));
-        assert_eq!((closed.0, closed.1.count, closed.2), (32, 1, false));
-        // The closer stopped before it noted the end.
-        let unknown = puzzle(24, None).solve(&candidates(&[(16, 8, true)]));
-        assert_eq!((unknown.0, unknown.1.count, unknown.2), (32, 1, false));
+        assert_eq!(
+            solved(56, End::Closed(32), &[(16, 8, false)]),
+            (32, 1, false)
+        );
+        // Nothing is under way, but the padding.
+        assert_eq!(solved(32, End::Closed(32), &[]), (32, 0, false));
     }
 
     #[test]
     fn what_is_in_doubt_is_cut_off() {
-        // One of two records of the same length is committed: which?
-        let both = candidates(&[(16, 8, true), (24, 8, true)]);
-        let (end, holes, cut) = puzzle(24, Some(32)).solve(&both);
-        assert_eq!((end, holes.count, cut), (16, 0, true));
+        // One of two places was taken by a committed record: which?
+        let both = [(16, 8, false), (24, 8, false)];
+        assert_eq!(solved(24, End::Open(32), &both), (16, 2, true));
         // Nothing explains the sum.
-        let (end, _, cut) = puzzle(9, Some(32)).solve(&candidates(&[]));
-        assert_eq!((end, cut), (8, true));
+        assert_eq!(solved(9, End::Open(32), &[]), (8, 0, true));
+        // Was the last place taken before the closer stopped? Nothing is written there either way.
+        assert_eq!(solved(24, End::Unknown, &[(24, 8, false)]), (24, 1, false));
     }
 }

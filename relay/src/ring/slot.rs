@@ -1,10 +1,12 @@
 //! What was reserved and is not committed yet.
 
 use super::geometry::Position;
+use super::stream::Intent;
 use super::writer::Writer;
 use super::{Loss, Ring};
 use crate::platform::Platform;
 use crate::step::step;
+use crate::sync::Ordering;
 use core::fmt;
 use core::ptr::NonNull;
 
@@ -129,6 +131,12 @@ impl<'a, P: Platform> Slot<'a, P> {
             .end
             .since(geometry.position(self.packet, self.offset as u64));
         self.published = true;
+        if record {
+            let intent = Intent::new(self.begin.0 >> 1, self.len as u64).written();
+            // Release: for the post-mortem, the bytes come before the word that they are there.
+            self.writer.stream.intents[self.level].store(intent.0, Ordering::Release);
+            step();
+        }
         self.writer.add(self.ring, self.packet, bytes, record);
         step();
     }

@@ -67,30 +67,30 @@ pub struct StreamStats {
     pub overwritten: u64,
 }
 
-/// What a record under way has reserved: its range and whether the reservation succeeded.
+/// What a record under way wants to reserve, or has: left before the swap, withdrawn at the end.
 ///
-/// `start << 32 | WON << 31 | length`, the start modulo 2^32 bytes; 0 is none.
+/// `start << 32 | WRITTEN << 31 | length`, the start modulo 2^32 bytes; 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intent(pub(super) u64);
 
 impl Intent {
-    const WON: u64 = 1 << 31;
+    const WRITTEN: u64 = 1 << 31;
 
     /// An intent to reserve `len` bytes at byte position `start`.
     #[inline(always)]
     pub(super) const fn new(start: u64, len: u64) -> Self {
-        Self(start << 32 | len & (Self::WON - 1))
+        Self(start << 32 | len & (Self::WRITTEN - 1))
     }
 
-    /// The same, after the reservation succeeded.
+    /// The same, after the bytes were stored: all that is missing is the commit.
     #[inline(always)]
-    pub(super) const fn won(self) -> Self {
-        Self(self.0 | Self::WON)
+    pub(super) const fn written(self) -> Self {
+        Self(self.0 | Self::WRITTEN)
     }
 
     /// The length in bytes, 0 for none.
     pub(super) const fn len(self) -> u64 {
-        self.0 & (Self::WON - 1)
+        self.0 & (Self::WRITTEN - 1)
     }
 
     /// The start, modulo 2^32 bytes.
@@ -98,9 +98,9 @@ impl Intent {
         (self.0 >> 32) as u32
     }
 
-    /// Whether the reservation is known to have succeeded.
-    pub(super) const fn is_won(self) -> bool {
-        self.0 & Self::WON != 0
+    /// Whether the bytes are all there.
+    pub(super) const fn is_written(self) -> bool {
+        self.0 & Self::WRITTEN != 0
     }
 }
 

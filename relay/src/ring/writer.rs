@@ -190,7 +190,6 @@ impl<'a, P: Platform> Writer<'a, P> {
             stream.intents[level].store(intent.0, Ordering::Relaxed);
             step();
             if ring.pos.cas(pos.0, plan.end.0) {
-                stream.intents[level].store(intent.won().0, Ordering::Relaxed);
                 break (plan, ticks, losses);
             }
             step();

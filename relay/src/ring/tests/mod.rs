@@ -3,4 +3,5 @@
 
 mod basics;
 mod nesting;
+mod salvage;
 mod world;

@@ -16,7 +16,7 @@ use std::string::String;
 use std::vec::Vec;
 
 /// The stage: two sub-buffers of 16 bytes make every switch, lap and collision frequent.
-fn configs() -> Vec<Config> {
+pub(super) fn configs() -> Vec<Config> {
     let mut configs = Vec::new();
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
         for (start, end) in [(0, 0), (2, 3)] {
@@ -37,7 +37,7 @@ fn configs() -> Vec<Config> {
 
 /// What the ring has seen before: nothing; a started packet; an almost full one; a full ring; a
 /// full ring of which a reader holds the older half.
-fn prefixes() -> [&'static [Op]; 5] {
+pub(super) fn prefixes() -> [&'static [Op]; 5] {
     [
         &[],
         &[Op::Write(4)],

@@ -6,7 +6,7 @@ use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
     CloseError, Flushed, Geometry, Hooks, Loss, Losses, Mode, Packet, PacketStart, Reader, Ring,
-    Storage, Stream, SubBuffer, WriteError, Writer,
+    Salvage, Stopped, Storage, Stream, SubBuffer, WriteError, Writer,
 };
 use crate::sync::Ordering;
 use std::boxed::Box;
@@ -346,6 +346,74 @@ impl World {
                 .all(|byte| *byte == 0xA7)
         );
         self.seen.borrow_mut().push((packet, records));
+    }
+
+    /// Looks at what a CPU that is stopped right here leaves: every record whose writer has heard
+    /// `Ok`, that no reader has taken and that is not overwritten, whole and once; nothing that
+    /// was lost. Returns how many records were under way, and whether something is in doubt.
+    pub(super) fn autopsy(&self) -> (usize, bool) {
+        // SAFETY: the caller is the one CPU, and writes nothing while the result is used.
+        let stopped = unsafe { Stopped::new(0) };
+        let (mut holes, mut in_doubt) = (0, false);
+        let mut found = Vec::new();
+        let mut numbers = Vec::new();
+        for packet in Salvage::new(self.stream(), stopped) {
+            holes += packet.uncommitted();
+            in_doubt |= packet.is_cut();
+            let mut number = packet.ordinal();
+            for mut rest in packet.committed() {
+                while let [len, ..] = *rest {
+                    let len = usize::from(len);
+                    assert!(
+                        len > 1 && len <= rest.len(),
+                        "torn record in {packet:?}: {rest:x?}"
+                    );
+                    let (record, after) = rest.split_at(len);
+                    rest = after;
+                    if record[1] != FILLER {
+                        assert_eq!(record, Self::record(record[1], len), "in {packet:?}");
+                        found.push(record[1]);
+                        numbers.push(number);
+                        number += 1;
+                    }
+                }
+            }
+            if !packet.is_cut() {
+                assert_eq!(number - packet.ordinal(), packet.records(), "in {packet:?}");
+            }
+        }
+        assert!(numbers.is_sorted_by(|a, b| a < b), "numbers: {numbers:?}");
+        let fates = self.fates.borrow();
+        let seen = self.seen.borrow();
+        let taken: Vec<u8> = seen
+            .iter()
+            .flat_map(|(_, ids)| ids)
+            .map(|(id, _)| *id)
+            .collect();
+        let held = self.held.borrow();
+        for id in &found {
+            assert_eq!(
+                found.iter().filter(|other| *other == id).count(),
+                1,
+                "{id} twice"
+            );
+            assert!(
+                !matches!(fates.get(id), Some(Fate::Lost(_))),
+                "{id} was lost, and is found"
+            );
+            assert!(
+                !held.is_empty() || !taken.contains(id),
+                "{id} was given back, and is found"
+            );
+        }
+        let continuous = self.config.geometry.mode() == Mode::Continuous;
+        for (id, fate) in fates.iter() {
+            if matches!(fate, Fate::Written { .. }) && !taken.contains(id) {
+                let is_there = found.contains(id) || in_doubt || continuous;
+                assert!(is_there, "{id} was committed, and is not found");
+            }
+        }
+        (holes, in_doubt)
     }
 
     /// Brings the stream to rest and checks that every attempt is accounted for.
