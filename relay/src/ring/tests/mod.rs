@@ -3,5 +3,7 @@
 
 mod basics;
 mod nesting;
+mod property;
 mod salvage;
+mod threads;
 mod world;

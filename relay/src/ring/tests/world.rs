@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 /// One CPU whose clock advances with every look at it.
+#[derive(Default)]
 pub(super) struct OneCpu {
     clock: Cell<u64>,
     pins: Cell<usize>,
@@ -134,10 +135,7 @@ impl World {
             stream.start(storage, config.geometry, config.first),
             Ok(true)
         );
-        let cpu = Box::new(OneCpu {
-            clock: Cell::new(0),
-            pins: Cell::new(0),
-        });
+        let cpu = Box::new(OneCpu::default());
         Self {
             stream: Box::into_raw(stream),
             cpu: Box::into_raw(cpu),
@@ -151,6 +149,11 @@ impl World {
             closed: Cell::new(false),
             level: Cell::new(0),
         }
+    }
+
+    /// Records that the reader has taken.
+    pub(super) fn delivered(&self) -> u64 {
+        self.seen.borrow().iter().map(|(packet, _)| packet.records).sum()
     }
 
     pub(super) fn stream(&self) -> &'static Stream {
