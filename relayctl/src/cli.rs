@@ -17,7 +17,10 @@ use crate::term::ColorChoice;
 #[command(name = "relayctl", version, args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Exit status: 0 good, 1 the scenario or the check failed, 2 usage, \
-                        3 infrastructure.\nData goes to stdout, talk to stderr."
+                  3 infrastructure.\nCtrl-C ends the guest: good for the scenario idle, \
+                  infrastructure for others.\nData goes to stdout, talk to stderr.\n\
+                  RELAY_INSTALL=never keeps relayctl from installing what is missing, \
+                  CI=true lets\nit install without asking."
 )]
 pub struct Cli {
     /// What to do.
