@@ -50,6 +50,18 @@ pub struct Channel<P: Platform, const CPUS: usize> {
     no_ring: AtomicU64,
 }
 
+/// Streams that have not started.
+#[cfg(not(loom))]
+const fn not_started<const CPUS: usize>() -> [Stream; CPUS] {
+    [const { Stream::new() }; CPUS]
+}
+
+/// Streams that have not started: loom's atomics cannot be made in a constant.
+#[cfg(loom)]
+fn not_started<const CPUS: usize>() -> [Stream; CPUS] {
+    core::array::from_fn(|_| Stream::new())
+}
+
 /// Why a CPU's stream could not be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartError {
@@ -112,7 +124,7 @@ impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
             Self {
                 platform,
                 hooks,
-                streams: [const { Stream::new() }; CPUS],
+                streams: not_started(),
                 no_ring: AtomicU64::new(0),
             }
         }

@@ -28,7 +28,7 @@ mod salvage;
 mod slot;
 mod storage;
 mod stream;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests;
 mod writer;
 

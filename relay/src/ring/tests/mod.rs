@@ -1,9 +1,18 @@
 //! Tests of the ring: what it does, step by step (`basics`); every nesting (`nesting`); random
-//! programs against a simple model (`property`); threads (`threads`); the post-mortem (`salvage`).
+//! programs against a simple model (`property`); the post-mortem (`salvage`); threads (`threads`);
+//! every interleaving of owner and reader (`loom`).
 
+#[cfg(not(loom))]
 mod basics;
+#[cfg(loom)]
+mod loom;
+#[cfg(not(loom))]
 mod nesting;
+#[cfg(not(loom))]
 mod property;
+#[cfg(not(loom))]
 mod salvage;
+#[cfg(not(loom))]
 mod threads;
+#[cfg(not(loom))]
 mod world;

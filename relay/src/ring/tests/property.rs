@@ -15,15 +15,24 @@ use std::vec::Vec;
 
 fn config() -> impl Strategy<Value = Config> {
     let shape = (4u32..8, 1u32..4, 0usize..3, 0usize..4, 0usize..4);
-    (shape, any::<bool>(), 0u64..40).prop_map(|((size, count, spares, start, end), overwrite, at)| {
-        let mode = if overwrite { Mode::Continuous } else { Mode::NoOverwrite };
-        let geometry = Geometry::new(1 << size, 1 << count)
-            .and_then(|g| g.with_reserves(start, end))
-            .and_then(|g| g.with_mode(mode).with_spares(spares))
-            .unwrap();
-        // Half of the rings pass the end of the range.
-        Config { geometry, first: at.wrapping_sub(20) }
-    })
+    (shape, any::<bool>(), 0u64..40).prop_map(
+        |((size, count, spares, start, end), overwrite, at)| {
+            let mode = if overwrite {
+                Mode::Continuous
+            } else {
+                Mode::NoOverwrite
+            };
+            let geometry = Geometry::new(1 << size, 1 << count)
+                .and_then(|g| g.with_reserves(start, end))
+                .and_then(|g| g.with_mode(mode).with_spares(spares))
+                .unwrap();
+            // Half of the rings pass the end of the range.
+            Config {
+                geometry,
+                first: at.wrapping_sub(20),
+            }
+        },
+    )
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -170,7 +179,9 @@ impl Model {
             self.untold = true;
             return;
         }
-        let fits = self.open.is_some_and(|(used, _)| used + len <= self.limit());
+        let fits = self
+            .open
+            .is_some_and(|(used, _)| used + len <= self.limit());
         if !fits {
             if !self.make_room(usize::from(self.open.is_some())) {
                 self.full += 1;

@@ -25,7 +25,10 @@ fn parse(mut rest: &[u8]) -> Vec<u64> {
     while let Some((head, tail)) = rest.split_first_chunk::<8>() {
         let number = u64::from_le_bytes(*head);
         let (fill, after) = tail.split_at((number % 23) as usize);
-        assert!(fill.iter().all(|byte| *byte == number as u8), "record {number}: {fill:x?}");
+        assert!(
+            fill.iter().all(|byte| *byte == number as u8),
+            "record {number}: {fill:x?}"
+        );
         numbers.push(number);
         rest = after;
     }
@@ -41,7 +44,9 @@ fn run(mode: Mode, spares: usize, records: u64) {
             .unwrap()
     };
     let first = geometry(4);
-    stream.start(Storage::allocate(&first).unwrap(), first, u64::MAX - 9).unwrap();
+    stream
+        .start(Storage::allocate(&first).unwrap(), first, u64::MAX - 9)
+        .unwrap();
     let done = AtomicBool::new(false);
     let (mut seen, mut next_ordinal, mut missed) = (Vec::new(), 0, 0);
 

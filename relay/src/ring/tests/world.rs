@@ -153,7 +153,11 @@ impl World {
 
     /// Records that the reader has taken.
     pub(super) fn delivered(&self) -> u64 {
-        self.seen.borrow().iter().map(|(packet, _)| packet.records).sum()
+        self.seen
+            .borrow()
+            .iter()
+            .map(|(packet, _)| packet.records)
+            .sum()
     }
 
     pub(super) fn stream(&self) -> &'static Stream {
