@@ -475,7 +475,51 @@ impl Watch {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::cli::Cli;
+
+    /// Watches a shell that takes QEMU's place: what happened, and how long it took.
+    fn watch(script: &str, patience: Duration) -> (End, Watch) {
+        // The runner is started as `RUNNER KERNEL WORDS...`.
+        let config = GuestConfig {
+            runner: "/bin/sh".into(),
+            kernel: "-c".into(),
+            words: vec![script.to_owned()],
+            smp: 1,
+            memory: 32,
+            accel: Accel::Tcg,
+            gdb: false,
+            qemu_args: Vec::new(),
+        };
+        let (sender, events) = mpsc::sync_channel(QUEUE);
+        let mut guest = Guest::start(&config, sender).expect("there is a shell");
+        let args = Cli::parse_from(["relayctl", "--quiet"]).run;
+        let mut watch = Watch::new(&args, LazySymbols::new("/".into(), "/".into()));
+        assert_eq!(watch.patience.replace(patience), Some(PATIENCE));
+        let end = watch
+            .until_end(&mut guest, &events)
+            .expect("nothing can go wrong here");
+        assert!(guest.has_ended().expect("it can be asked"));
+        (end, watch)
+    }
+
+    #[test]
+    fn a_silent_guest_is_given_up() {
+        let begin = Instant::now();
+        let (end, watch) = watch("echo begin; exec sleep 1000", Duration::from_millis(400));
+        assert_eq!(end, End::NoProgress);
+        assert!(begin.elapsed() >= Duration::from_millis(400));
+        assert_eq!(watch.first_line, None);
+    }
+
+    #[test]
+    fn progress_is_output() {
+        let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; exit 33";
+        let (end, _) = watch(script, Duration::from_millis(1500));
+        assert_eq!(end, End::Guest(GuestEnd::Pass));
+    }
 
     #[test]
     fn exit_codes_follow_the_end_and_the_records() {
