@@ -121,7 +121,7 @@ pub(super) struct World {
     held: RefCell<Vec<SubBuffer<'static>>>,
     fates: RefCell<BTreeMap<u8, Fate>>,
     next_id: Cell<u8>,
-    seen: RefCell<Vec<(Packet, Vec<(u8, u64)>)>>,
+    seen: RefCell<Vec<(Packet, Vec<u8>)>>,
     replaced: Cell<u64>,
     closed: Cell<bool>,
     level: Cell<usize>,
@@ -334,9 +334,9 @@ impl World {
                         Self::record(id, len),
                         "foreign bytes in record {id}"
                     );
-                    records.push((id, 0));
+                    records.push(id);
                 }
-                None => records.push((0, 0)),
+                None => panic!("a record of one byte has no number"),
             }
         }
         assert_eq!(
@@ -392,11 +392,7 @@ impl World {
         assert!(numbers.is_sorted_by(|a, b| a < b), "numbers: {numbers:?}");
         let fates = self.fates.borrow();
         let seen = self.seen.borrow();
-        let taken: Vec<u8> = seen
-            .iter()
-            .flat_map(|(_, ids)| ids)
-            .map(|(id, _)| *id)
-            .collect();
+        let taken: Vec<u8> = seen.iter().flat_map(|(_, ids)| ids).copied().collect();
         let held = self.held.borrow();
         for id in &found {
             assert_eq!(
@@ -492,7 +488,7 @@ impl World {
             sequence = packet.sequence + 1;
             ordinal = packet.ordinal + packet.records;
             assert!(time <= packet.begin_ticks && packet.begin_ticks <= packet.end_ticks);
-            for (id, _) in records {
+            for id in records {
                 let Some(Fate::Written { ticks }) = fates.get(id) else {
                     panic!(
                         "record {id} was delivered, but its writer heard {:?}",
@@ -533,7 +529,7 @@ impl World {
         let seen = self.seen.borrow();
         let mut delivered = BTreeMap::new();
         let mut order = Vec::new();
-        for (id, _) in seen.iter().flat_map(|(_, records)| records) {
+        for id in seen.iter().flat_map(|(_, ids)| ids) {
             *delivered.entry(*id).or_insert(0) += 1;
             if let Some(Fate::Written { ticks }) = fates.get(id) {
                 order.push(*ticks);
