@@ -102,17 +102,15 @@ impl<P: Platform> Writer<'_, P> {
         step();
         ring.info(block).store(&packet, closed);
         step();
-        stream
-            .sequence
-            .store(packet.sequence.wrapping_add(1), Ordering::Relaxed);
+        // Release, each: a post-mortem reader that finds the counters moved on finds the note above.
+        let sequence = packet.sequence.wrapping_add(1);
+        stream.sequence.store(sequence, Ordering::Release);
         step();
-        stream.ordinal.store(
-            packet.ordinal.wrapping_add(packet.records),
-            Ordering::Relaxed,
-        );
+        let ordinal = packet.ordinal.wrapping_add(packet.records);
+        stream.ordinal.store(ordinal, Ordering::Release);
         step();
         // Before the entry is given away: who claims it next starts from zero.
-        sub.hot.store(0, Ordering::Relaxed);
+        sub.hot.store(0, Ordering::Release);
         step();
         let after = geometry.after(next);
         stream.next.store(after, Ordering::Relaxed);
