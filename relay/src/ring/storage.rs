@@ -16,7 +16,8 @@ pub const STORAGE_ALIGN: usize = 4096;
 pub struct Storage {
     base: NonNull<u8>,
     len: usize,
-    on_heap: bool,
+    /// Gives the memory back; `None` if it is nobody's to give.
+    release: Option<unsafe fn(NonNull<u8>, usize)>,
 }
 
 // SAFETY: a Storage owns its memory exclusively, like a Box<[u8]>.
@@ -90,8 +91,20 @@ impl Storage {
         Ok(Self {
             base,
             len,
-            on_heap: true,
+            release: Some(Self::release_to_heap),
         })
+    }
+
+    /// Gives back what `allocate` got.
+    ///
+    /// # Safety
+    /// `base` and `len` are those of a Storage that `allocate` made, and nobody uses it any more.
+    #[cfg(feature = "alloc")]
+    unsafe fn release_to_heap(base: NonNull<u8>, len: usize) {
+        if let Ok(layout) = Self::heap_layout(len) {
+            // SAFETY: `allocate` got this memory from the global allocator with this very layout.
+            unsafe { alloc::alloc::dealloc(base.as_ptr(), layout) };
+        }
     }
 
     #[cfg(feature = "alloc")]
@@ -115,7 +128,7 @@ impl Storage {
         Ok(Self {
             base,
             len,
-            on_heap: false,
+            release: None,
         })
     }
 
@@ -139,13 +152,10 @@ impl Storage {
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        #[cfg(feature = "alloc")]
-        if self.on_heap
-            && let Ok(layout) = Self::heap_layout(self.len)
-        {
-            // SAFETY: `allocate` got this memory from the global allocator with this very layout,
-            // and nobody uses it any more: a Storage owns its memory.
-            unsafe { alloc::alloc::dealloc(self.base.as_ptr(), layout) };
+        if let Some(release) = self.release {
+            // SAFETY: set along with `base` and `len` by the constructor that it belongs to; a
+            // Storage owns its memory.
+            unsafe { release(self.base, self.len) };
         }
     }
 }
@@ -201,7 +211,7 @@ impl<const N: usize> StaticMemory<N> {
         Some(Storage {
             base,
             len: N,
-            on_heap: false,
+            release: None,
         })
     }
 }

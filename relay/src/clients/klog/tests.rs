@@ -14,9 +14,11 @@ use std::vec::Vec;
 struct TestCpu(Cell<u64>);
 
 // SAFETY: each test uses its own, in one thread.
+#[expect(unsafe_code, reason = "a platform to test on")]
 unsafe impl Sync for TestCpu {}
 
 // SAFETY: one CPU, one thread.
+#[expect(unsafe_code, reason = "a platform to test on")]
 unsafe impl Platform for TestCpu {
     fn pin(&self) -> usize {
         0
