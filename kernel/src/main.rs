@@ -19,6 +19,8 @@ extern crate alloc;
     reason = "instructions, registers and hardware structures"
 )]
 mod arch;
+mod channels;
+mod claims;
 mod cmdline;
 mod console;
 mod cpuset;
@@ -118,7 +120,9 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     let calibration = clock::calibrate(platform.hpet, options.tsc_hz)?;
 
     // The log at its full size, and somebody who reads it.
-    klog::grow(platform.processors.ids().len());
+    let cpus = platform.processors.ids().len();
+    channels::grow(cpus, options);
+    channels::describe(cpus);
     console::init();
     log::info!("clock: {calibration}");
     log::info!("cpus: {}", platform.processors);

@@ -270,7 +270,9 @@ pub(crate) fn park_others() -> CpuSet {
 pub(crate) fn park() -> ! {
     interrupts::disable();
     apic::stop_timer();
-    crate::klog::close_this_cpu();
+    crate::channels::close_this_cpu(|| {
+        crate::console::poll();
+    });
     // ORDERING: pairs with the load in `park_others`: the stream is closed.
     PARKED.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Release);
     if percpu::online().contains(0) && percpu::cpu_index() != 0 {

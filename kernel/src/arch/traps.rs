@@ -251,7 +251,7 @@ fn interrupt(vector: u8) {
         vector::TIMER => {
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
             crate::scenario::on_timer();
-            crate::klog::tick();
+            crate::channels::tick();
             apic::end_of_interrupt();
         }
         vector::WAKE => {

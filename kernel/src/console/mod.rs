@@ -14,9 +14,9 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 
 use crate::arch::{clock, percpu};
+use crate::channels;
 use crate::cpuset::MAX_CPUS;
 use crate::drain::{Drain, Item};
-use crate::klog;
 use uart::Uart;
 
 pub(crate) use post_mortem::panic_flush;
@@ -47,9 +47,9 @@ struct Console {
 }
 
 /// Starts the console, and prints what was logged up to now. Task context on the boot CPU, after
-/// [`klog::grow`] and the clock's calibration.
+/// [`channels::grow`](crate::channels::grow) and the clock's calibration.
 pub(crate) fn init() {
-    let drain = match Drain::open(&klog::CHANNEL) {
+    let drain = match Drain::open(&channels::KLOG) {
         Ok(drain) => drain,
         Err(error) => return log::error!("no console: {error}"),
     };
@@ -79,7 +79,9 @@ pub(crate) fn poll() -> bool {
 /// Prints everything that is left, after all streams were closed; says which were not. Task
 /// context, the only CPU that still runs.
 pub(crate) fn finish() {
-    klog::close_this_cpu();
+    channels::close_this_cpu(|| {
+        poll();
+    });
     let mut guard = CONSOLE.lock();
     let Some(console) = guard.as_mut() else {
         return;
@@ -96,7 +98,7 @@ pub(crate) fn finish() {
             "-- cpu {cpu}: stream is not closed, {printed} records printed"
         );
     }
-    let no_ring = klog::CHANNEL.lost_no_ring();
+    let no_ring = channels::KLOG.lost_no_ring();
     if no_ring != 0 {
         let _ = writeln!(
             console.out,
@@ -125,7 +127,7 @@ impl Console {
     fn print(&mut self, batch: usize, is_live: impl Fn(usize) -> bool) -> bool {
         self.drain.refill();
         // What this CPU itself has logged need not wait for its timer.
-        klog::tick();
+        channels::tick();
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {

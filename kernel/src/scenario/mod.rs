@@ -1,5 +1,6 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod flood;
 mod hang;
 mod idle;
 mod panic;
@@ -50,11 +51,12 @@ struct Scenario {
 }
 
 /// All scenarios.
-static ALL: [&Scenario; 4] = [
+static ALL: [&Scenario; 5] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
+    &flood::SCENARIO,
 ];
 
 /// What is being run, once the machine is up.
@@ -147,6 +149,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(Names.to_string(), "smoke, idle, panic, hang");
+        assert_eq!(Names.to_string(), "smoke, idle, panic, hang, flood");
     }
 }
