@@ -3,7 +3,7 @@
 use x86_64::instructions::interrupts;
 
 use crate::arch::smp;
-use crate::console;
+use crate::{console, transport};
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
 /// the console is looked after.
@@ -27,12 +27,14 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
         let has_more = console::poll();
+        transport::attend();
+        transport::poll();
         interrupts::disable();
         if done() {
             interrupts::enable();
             return;
         }
-        if has_more {
+        if has_more || transport::has_work() {
             interrupts::enable();
         } else {
             interrupts::enable_and_hlt();

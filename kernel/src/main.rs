@@ -34,6 +34,7 @@ mod klog;
 mod mem;
 mod panic;
 mod scenario;
+mod transport;
 
 use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
@@ -124,6 +125,8 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     channels::grow(cpus, options);
     channels::describe(cpus);
     console::init();
+    transport::init(cpus);
+    transport::join();
     log::info!("clock: {calibration}");
     log::info!("cpus: {}", platform.processors);
 
@@ -149,6 +152,7 @@ fn shut_down(options: &Options<'static>, verdict: Verdict) -> ! {
     };
     scenario::conclude(options, verdict);
     console::finish();
+    transport::finish(core::hint::spin_loop);
     dev::exit(match verdict {
         Verdict::Pass => ExitCode::Pass,
         Verdict::Fail => ExitCode::Fail,

@@ -252,6 +252,7 @@ fn interrupt(vector: u8) {
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
             crate::scenario::on_timer();
             crate::channels::tick();
+            crate::transport::poll();
             apic::end_of_interrupt();
         }
         vector::WAKE => {

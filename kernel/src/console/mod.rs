@@ -17,6 +17,7 @@ use crate::arch::{clock, percpu};
 use crate::channels;
 use crate::cpuset::MAX_CPUS;
 use crate::drain::{Drain, Item};
+use crate::transport;
 use uart::Uart;
 
 pub(crate) use post_mortem::panic_flush;
@@ -92,6 +93,8 @@ pub(crate) fn finish() {
             patience = clock::Timeout::after_ms(FINISH_PATIENCE_MS);
         }
     }
+    // What was printed last is handed over, too.
+    console.print(1, |_| false);
     for (cpu, printed) in console.drain.open_streams() {
         let _ = writeln!(
             console.out,
@@ -131,6 +134,7 @@ impl Console {
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {
+            self.drain.settle(transport::hand_over);
             let Some(item) = self.drain.next(&is_live, patience) else {
                 return false;
             };

@@ -66,7 +66,11 @@ fn tick_all(log: &TestLog, cpus: usize) {
 fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
     let mut out = Vec::new();
     drain.refill();
-    while let Some(item) = drain.next(|_| true, 0) {
+    loop {
+        drain.settle(drop);
+        let Some(item) = drain.next(|_| true, 0) else {
+            return out;
+        };
         out.push(match item {
             Item::Record {
                 cpu,
@@ -80,7 +84,6 @@ fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
             Item::Damaged { cpu, malformed, .. } => format!("{cpu}: {malformed}"),
         });
     }
-    out
 }
 
 #[test]

@@ -97,6 +97,7 @@ pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
 
 /// What every CPU but CPU 0 does once it is up: its part in the scenario, then nothing.
 pub(crate) fn run_on_other_cpu() -> ! {
+    crate::transport::join();
     crate::idle::until(|| RUNNING.get().is_some());
     if let Some((scenario, options)) = RUNNING.get() {
         (scenario.other_cpu)(options);
