@@ -4,16 +4,19 @@
 //! when there is a heap.
 
 use core::fmt::{self, Write};
+use core::{hint, ptr};
 
 use relay::clients::klog;
 use relay::ctf::metadata::{CONTEXT_KIND, EventClass, Field, Kind, StreamClass, Trace};
 use relay::ctf::{self, Packets, Uuid};
 use relay::{Channel, CloseError, Geometry, StaticMemory, Storage};
+use x86_64::instructions::interrupts;
 
 use crate::arch::clock;
 use crate::arch::platform::Machine;
 use crate::cmdline::Options;
 use crate::cpuset::MAX_CPUS;
+use crate::{claims, console, transport};
 
 /// A channel of this kernel.
 pub(crate) type PerCpu = Channel<Machine, MAX_CPUS>;
@@ -201,18 +204,22 @@ pub(crate) fn tick() {
     }
 }
 
-/// Ends the streams of the calling CPU: their last packets say that they are the last. Task
-/// context. `make_room` is called where a ring is full.
-pub(crate) fn close_this_cpu(mut make_room: impl FnMut()) {
-    for channel in ALL {
-        if core::ptr::eq(channel, &CLAIMS) {
-            crate::claims::report();
+/// Ends the streams of the calling CPU: their last packets say that they are the last, and its
+/// claims are made. Task context. Nothing is written in between: interrupts are off.
+pub(crate) fn close_this_cpu() {
+    interrupts::without_interrupts(|| {
+        for channel in ALL {
+            if ptr::eq(channel, &CLAIMS) {
+                claims::report();
+            }
+            // Where a ring is full, its reader makes room: here, or on the CPU that is at it.
+            while channel.close() == Err(CloseError::NoRoom) {
+                console::poll();
+                transport::poll();
+                hint::spin_loop();
+            }
         }
-        while channel.close() == Err(CloseError::NoRoom) {
-            make_room();
-            core::hint::spin_loop();
-        }
-    }
+    });
 }
 
 #[cfg(test)]

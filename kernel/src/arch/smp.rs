@@ -268,10 +268,8 @@ pub(crate) fn park_others() -> CpuSet {
 ///
 /// In task context, so that no record of this CPU is half written when it stops.
 pub(crate) fn park() -> ! {
+    crate::channels::close_this_cpu();
     interrupts::enable();
-    crate::channels::close_this_cpu(|| {
-        crate::console::poll();
-    });
     crate::transport::finish(|| {
         crate::console::poll();
         interrupts::enable_and_hlt();

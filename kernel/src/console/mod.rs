@@ -80,9 +80,7 @@ pub(crate) fn poll() -> bool {
 /// Prints everything that is left, after all streams were closed; says which were not. Task
 /// context, the only CPU that still runs.
 pub(crate) fn finish() {
-    channels::close_this_cpu(|| {
-        poll();
-    });
+    channels::close_this_cpu();
     let mut guard = CONSOLE.lock();
     let Some(console) = guard.as_mut() else {
         return;
