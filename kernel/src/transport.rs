@@ -99,11 +99,21 @@ pub(crate) fn join() {
     }
     let mut guard = DEVICE.lock();
     let Some(device) = guard.as_mut() else { return };
-    let Some(info) = device.ports().nth(cpu) else { return };
+    let Some(info) = device.ports().nth(cpu) else {
+        return;
+    };
     match vcon::open_here(device, info.id) {
         Ok(port) => {
-            let streams = (cpu..MAX_CPUS).step_by(ports).flat_map(streams_of).collect();
-            let pump = Pump { port, streams, refused: None, is_dead: false };
+            let streams = (cpu..MAX_CPUS)
+                .step_by(ports)
+                .flat_map(streams_of)
+                .collect();
+            let pump = Pump {
+                port,
+                streams,
+                refused: None,
+                is_dead: false,
+            };
             *PUMPS[cpu].lock() = Some(pump);
         }
         Err(error) => log::warn!("cpu {cpu} has no port: {error}"),
@@ -114,13 +124,30 @@ pub(crate) fn join() {
 fn streams_of(cpu: usize) -> impl Iterator<Item = Stream> {
     let read = move |channel: &'static PerCpu, is_metadata| {
         let reader = channel.reader(cpu).ok()?;
-        Some(Stream { cpu, reader: Some(reader), is_metadata, ended: false })
+        Some(Stream {
+            cpu,
+            reader: Some(reader),
+            is_metadata,
+            ended: false,
+        })
     };
-    let klog = PRINTED.get(cpu).is_some_and(|printed| printed.get().is_some());
-    let klog = klog.then_some(Stream { cpu, reader: None, is_metadata: false, ended: false });
-    [read(&METADATA, true), klog, read(&FLOOD, false), read(&CLAIMS, false)]
-        .into_iter()
-        .flatten()
+    let klog = PRINTED
+        .get(cpu)
+        .is_some_and(|printed| printed.get().is_some());
+    let klog = klog.then_some(Stream {
+        cpu,
+        reader: None,
+        is_metadata: false,
+        ended: false,
+    });
+    [
+        read(&METADATA, true),
+        klog,
+        read(&FLOOD, false),
+        read(&CLAIMS, false),
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// Takes a sub-buffer of klog that was printed. Any CPU.
@@ -166,9 +193,11 @@ pub(crate) fn attend() {
 /// Whether the port of the calling CPU is done with something. Asked before the CPU halts, with
 /// interrupts off.
 pub(crate) fn has_work() -> bool {
-    my_pump()
-        .and_then(Mutex::try_lock)
-        .is_some_and(|guard| guard.as_ref().is_some_and(|pump| pump.port.has_reclaimable()))
+    my_pump().and_then(Mutex::try_lock).is_some_and(|guard| {
+        guard
+            .as_ref()
+            .is_some_and(|pump| pump.port.has_reclaimable())
+    })
 }
 
 /// Whether everything that the CPUs of this CPU's pump wrote has left the machine, or cannot.

@@ -13,6 +13,9 @@ use crate::dev::virtio::pci::PciDevice;
 /// The console device of this machine.
 pub(crate) type Console = Driver<PciDevice>;
 
+/// A port that sends packets where they lie.
+pub(crate) type CpuPort = Port<PciDevice, relay::SubBuffer<'static>>;
+
 /// Finds the console device, sets it up and asks it for its ports; `None` when the machine has
 /// none. Interrupts of its control queue come to this CPU.
 ///

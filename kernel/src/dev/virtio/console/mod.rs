@@ -31,5 +31,5 @@ mod tests;
 
 pub(crate) use driver::{OpenError, PortInfo};
 pub(crate) use error::Error;
-pub(crate) use kernel::{Console, init, open_here};
+pub(crate) use kernel::{Console, CpuPort, init, open_here};
 pub(crate) use port::{Counters, Dead, InFlight, Port, Reclaimed, Refusal, Rejected};

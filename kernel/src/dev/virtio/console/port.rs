@@ -31,10 +31,10 @@ unsafe impl InFlight for &'static [u8] {
 }
 
 // SAFETY: the block is taken once, is not written until the sub-buffer is dropped, and lies in a
-// ring that lives for ever.
+// ring that lives for ever. Its packet's length was fixed when it was closed.
 unsafe impl InFlight for relay::SubBuffer<'static> {
     fn bytes(&self) -> &[u8] {
-        relay::SubBuffer::bytes(self)
+        relay::ctf::packet_bytes(self)
     }
 }
 
