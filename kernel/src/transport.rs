@@ -46,6 +46,9 @@ static KLOG_ENDED: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; M
 /// Sub-buffers of klog that were not sent, because they would have stood in the way of the console.
 static SKIPPED: AtomicU64 = AtomicU64::new(0);
 
+/// Nothing but metadata and klog is sent for now: see [`pause`].
+static PAUSED: AtomicBool = AtomicBool::new(false);
+
 /// The metadata was given to its port.
 static DESCRIBED: AtomicBool = AtomicBool::new(false);
 
@@ -223,6 +226,25 @@ pub(crate) fn finish(mut meanwhile: impl FnMut()) {
     }
 }
 
+/// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
+/// and writers without it. Any context.
+pub(crate) fn pause(paused: bool) {
+    PAUSED.store(paused, Ordering::Release);
+}
+
+/// Whether there are ports at all.
+pub(crate) fn is_there() -> bool {
+    PORTS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether nothing of the calling CPU's pump is under way: what was sent has arrived.
+pub(crate) fn is_drained() -> bool {
+    my_pump().and_then(Mutex::try_lock).is_some_and(|guard| {
+        let idle = |pump: &Pump| pump.refused.is_none() && pump.port.in_flight() == 0;
+        guard.as_ref().is_none_or(idle)
+    })
+}
+
 /// Sub-buffers of klog that were not captured because their port was too slow.
 pub(crate) fn skipped() -> u64 {
     SKIPPED.load(Ordering::Relaxed)
@@ -294,6 +316,9 @@ impl Stream {
         let Some(reader) = &mut self.reader else {
             return self.next_printed();
         };
+        if !self.is_metadata && PAUSED.load(Ordering::Acquire) {
+            return None;
+        }
         let next = reader.next_subbuf();
         if next.is_none() {
             self.ended = reader.is_at_end();

@@ -31,9 +31,9 @@ const RECORDS: u64 = 20_000;
 /// Of how many records one is written by the timer interrupt, in bursts.
 const BURST: u64 = 32;
 /// Bytes of data in a record.
-const DATA: usize = 16;
-/// A record: header and context, sequence, checksum, length, data.
-const LEN: usize = MIN_RECORD + 8 + 4 + 2 + DATA;
+const DATA: u16 = 16;
+/// Bytes of a record before its data: header and context, sequence, checksum, length.
+const FIXED: usize = MIN_RECORD + 8 + 4 + 2;
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 
@@ -42,7 +42,7 @@ const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 /// One CPU's part.
 #[repr(align(128))]
-struct Part {
+pub(super) struct Part {
     /// Interrupts shall write.
     runs: AtomicBool,
     /// The CPU has written all it shall.
@@ -60,7 +60,7 @@ static PARTS: [Part; MAX_CPUS] = [const {
 }; MAX_CPUS];
 
 impl Part {
-    fn of(cpu: usize) -> &'static Self {
+    pub(super) fn of(cpu: usize) -> &'static Self {
         &PARTS[cpu % MAX_CPUS]
     }
 
@@ -118,7 +118,7 @@ fn take_part(options: &Options<'static>) {
         .map(|seconds| Timeout::after_ms(seconds * 1000));
     part.runs.store(true, Ordering::Relaxed);
     while part.tried() < records && !time.is_some_and(|time| time.expired()) {
-        write(part);
+        write(part, DATA);
     }
     part.runs.store(false, Ordering::Relaxed);
     part.is_done.store(true, Ordering::Release);
@@ -129,13 +129,13 @@ fn on_timer() {
     let part = Part::of(percpu::cpu_index());
     if part.runs.load(Ordering::Relaxed) {
         for _ in 0..BURST {
-            write(part);
+            write(part, DATA);
         }
     }
 }
 
-/// Writes one record of this CPU and context.
-fn write(part: &Part) {
+/// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of data.
+pub(super) fn write(part: &Part, length: u16) {
     let context = percpu::context() as u8;
     let count = &part.tried[usize::from(context)];
     // Its own context alone changes it.
@@ -143,7 +143,7 @@ fn write(part: &Part) {
     count.store(sequence + 1, Ordering::Relaxed);
     claims::count(Claimed::Flood);
 
-    let Ok(mut slot) = FLOOD.reserve(LEN) else {
+    let Ok(mut slot) = FLOOD.reserve(FIXED + usize::from(length)) else {
         return;
     };
     let header = record::header(1, slot.timestamp());
@@ -152,15 +152,12 @@ fn write(part: &Part) {
     checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
     checksum.update(&[context]);
     let checksum = checksum.finalize().to_le_bytes();
-    let length = (DATA as u16).to_le_bytes();
-    let data = [sequence as u8; DATA];
-    let fields: [&[u8]; 6] = [
+    let fields: [&[u8]; 5] = [
         &header,
         &[context],
         &sequence.to_le_bytes(),
         &checksum,
-        &length,
-        &data,
+        &length.to_le_bytes(),
     ];
     let mut rest = slot.bytes_mut();
     for field in fields {
@@ -168,5 +165,6 @@ fn write(part: &Part) {
         place.copy_from_slice(field);
         rest = after;
     }
+    rest.fill(sequence as u8);
     slot.commit();
 }

@@ -1,5 +1,6 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod drain;
 mod flood;
 mod hang;
 mod idle;
@@ -51,12 +52,13 @@ struct Scenario {
 }
 
 /// All scenarios.
-static ALL: [&Scenario; 5] = [
+static ALL: [&Scenario; 6] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
     &flood::SCENARIO,
+    &drain::SCENARIO,
 ];
 
 /// What is being run, once the machine is up.
@@ -150,6 +152,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(Names.to_string(), "smoke, idle, panic, hang, flood");
+        assert_eq!(Names.to_string(), "smoke, idle, panic, hang, flood, drain");
     }
 }
