@@ -354,6 +354,7 @@ impl Ring {
     }
 
     /// The control words of packet `packet`'s sub-buffer.
+    #[inline]
     fn sub(&self, packet: u64) -> &Sub {
         // SAFETY: `index` is below `subbuf_count`, and `build` wrote that many.
         unsafe { self.subs.add(self.geometry.index(packet)).as_ref() }
@@ -361,11 +362,13 @@ impl Ring {
 
     /// The entry word of packet `packet`'s sub-buffer. Acquire: what a reader did with a block
     /// before it gave it back happens-before what the owner does next.
+    #[inline]
     fn entry(&self, packet: u64) -> Entry {
         Entry(self.sub(packet).ent.load(Ordering::Acquire))
     }
 
     /// What is known of the packet in block `block`.
+    #[inline]
     fn info(&self, block: usize) -> &BlockInfo {
         assert!(block < self.geometry.blocks());
         // SAFETY: `block` is below `blocks`, and `build` wrote that many.
@@ -380,6 +383,7 @@ impl Ring {
     }
 
     /// The first of `len` bytes at `offset` of block `block`.
+    #[inline]
     fn at(&self, block: usize, offset: usize, len: usize) -> NonNull<u8> {
         let size = self.geometry.subbuf_size();
         assert!(block < self.geometry.blocks() && offset <= size && len <= size - offset);
@@ -388,11 +392,13 @@ impl Ring {
     }
 
     /// The write position.
+    #[inline]
     fn position(&self) -> Position {
         Position(self.pos.load(Ordering::Acquire))
     }
 
     /// The ring that replaces this one, if any.
+    #[inline]
     fn successor(&self) -> Option<&Self> {
         let succ = self.succ.load(Ordering::Acquire);
         if core::ptr::eq(succ, self) {
