@@ -56,9 +56,11 @@ use storage::Layout;
 ///
 /// The hooks run in the context of the write that opens, closes or completes a packet: any
 /// context, NMI included. They must not lock, wait or allocate; they may write records, which is
-/// a nested write like any other.
+/// a nested write like any other, but fewer than fit into a packet: otherwise delivery goes on for
+/// ever.
 pub trait Hooks: Sync {
-    /// Packet `start` begins: `header` is its start reserve, to be filled.
+    /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there is
+    /// no start reserve.
     fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
         let _ = (header, start);
     }
@@ -76,7 +78,8 @@ pub trait Hooks: Sync {
         bytes.fill(0);
     }
 
-    /// A packet of CPU `cpu` became readable.
+    /// A packet of CPU `cpu` became readable. Publishing it is a Release store: a hook that looks
+    /// whether a reader sleeps needs a SeqCst fence before it looks, or a wake-up is lost.
     fn deliver(&self, cpu: usize) {
         let _ = cpu;
     }
@@ -117,7 +120,8 @@ pub struct Packet {
     pub end_ticks: u64,
     /// Records lost up to its closing, since the stream began, by reason.
     pub lost: Losses,
-    /// Records overwritten before they were read, up to its delivery (continuous mode).
+    /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
+    /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).
     pub overwritten: u64,
     /// Whether the stream was closed with this packet: it is the last one.
     pub is_final: bool,
