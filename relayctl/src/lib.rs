@@ -14,6 +14,7 @@
 
 pub mod cli;
 pub mod console;
+pub mod decode;
 pub mod exit;
 pub mod guest;
 pub mod install;
@@ -23,4 +24,6 @@ pub mod run;
 pub mod summary;
 pub mod symbols;
 pub mod term;
+pub mod tsdl;
+pub mod wire;
 pub mod workspace;
