@@ -12,6 +12,8 @@
 
 #![deny(unsafe_code)]
 
+pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod console;
 pub mod decode;

@@ -273,7 +273,7 @@ fn row(
 }
 
 /// Aligns columns to the right, the last one to the left.
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in rows {

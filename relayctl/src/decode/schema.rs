@@ -118,6 +118,11 @@ impl Channel {
         self.events.get(at)
     }
 
+    /// All kinds of records.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter()
+    }
+
     /// The name of the file of a CPU's stream.
     #[must_use]
     pub fn file_of(&self, cpu: u32) -> String {
