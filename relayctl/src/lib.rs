@@ -15,6 +15,7 @@
 pub mod audit;
 pub mod capture;
 pub mod cli;
+pub mod commands;
 pub mod console;
 pub mod decode;
 pub mod exit;

@@ -21,7 +21,12 @@ pub enum OpenError {
     /// There is no capture.
     NoCapture(PathBuf),
     /// It has no metadata, without which nothing can be read.
-    NoMetadata(PathBuf),
+    NoMetadata {
+        /// The capture.
+        folder: PathBuf,
+        /// Whether it had packets of streams, and so metadata, once.
+        had_packets: bool,
+    },
     /// Its metadata cannot be used.
     Schema(PathBuf, SchemaError),
     /// A file cannot be read.
@@ -36,11 +41,15 @@ impl fmt::Display for OpenError {
                 "{}: no capture (a folder with a folder {TRACE}); 'relayctl run' makes one",
                 path.display()
             ),
-            Self::NoMetadata(path) => write!(
+            Self::NoMetadata { folder, had_packets: false } => write!(
                 f,
-                "{}: there is no metadata, so that no packet can be read: none came, or it did \
-                 not come to its end",
-                path.display()
+                "{}: nothing can be read without metadata: none came, or it did not come to its end",
+                folder.display()
+            ),
+            Self::NoMetadata { folder, had_packets: true } => write!(
+                f,
+                "{}: nothing can be read without metadata, and the file trace/{METADATA} is gone",
+                folder.display()
             ),
             Self::Schema(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
@@ -99,7 +108,11 @@ impl Stored {
         let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(OpenError::NoMetadata(folder.to_owned()));
+                let packets = fs::metadata(folder.join(PACKETS));
+                return Err(OpenError::NoMetadata {
+                    folder: folder.to_owned(),
+                    had_packets: packets.is_ok_and(|packets| packets.len() > 0),
+                });
             }
             Err(error) => return Err(io(&path)(error)),
         };
