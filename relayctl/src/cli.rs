@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::commands::{self, CatArgs, RecordArgs, StatArgs, VerifyArgs};
+use crate::commands::{self, CaptureArgs, CatArgs, RecordArgs, StatArgs, VerifyArgs};
 use crate::exit::Exit;
 use crate::guest::Accel;
-use crate::run;
+use crate::run::{self, Transport};
 use crate::term::ColorChoice;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
@@ -88,6 +88,14 @@ pub struct RunArgs {
     /// Boot this ELF file and build nothing
     #[arg(long, value_name = "ELF")]
     pub kernel: Option<PathBuf>,
+
+    /// How the guest's records leave it: over virtio ports, or not at all
+    #[arg(long, value_enum, default_value_t)]
+    pub transport: Transport,
+
+    /// Where the capture and how large it may get
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 
     /// Do not show the console's text
     #[arg(long, short)]

@@ -22,6 +22,7 @@ pub mod exit;
 pub mod guest;
 pub mod install;
 pub mod ledger;
+pub mod ports;
 pub mod render;
 pub mod run;
 pub mod summary;

@@ -13,6 +13,7 @@ use super::folder::{self, CONSOLE, FRAGMENTS, FolderError, METADATA, PACKETS, RU
 use super::index;
 use super::metadata::{Collected, Collector};
 use crate::decode::Schema;
+use crate::exit::Exit;
 use crate::term::say;
 use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c};
 
@@ -48,6 +49,17 @@ impl fmt::Display for CaptureError {
 }
 
 impl std::error::Error for CaptureError {}
+
+impl CaptureError {
+    /// The exit code for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Folder(FolderError::Exists(_) | FolderError::NoCapture(_)) => Exit::Usage,
+            Self::Folder(FolderError::Io { .. }) | Self::Write { .. } => Exit::Infrastructure,
+        }
+    }
+}
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -196,6 +208,12 @@ impl Capture {
         if shared.has_room(bytes.len() as u64) {
             shared.append(Path::new(CONSOLE), bytes);
         }
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        lock(&self.shared).totals.clone()
     }
 
     /// Ends the capture, with what is to be known about how it was made. The

@@ -16,7 +16,7 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::capture::{Capture, DEFAULT_MAX_SIZE, Options};
+use crate::capture::{Capture, CaptureError, DEFAULT_MAX_SIZE, Options};
 use crate::exit::Exit;
 use crate::term::say;
 use crate::wire::Kind;
@@ -160,9 +160,9 @@ enum Event {
 pub fn record(args: &RecordArgs) -> Exit {
     match try_record(args) {
         Ok(exit) => exit,
-        Err(what) => {
+        Err((exit, what)) => {
             say(what);
-            Exit::Infrastructure
+            exit
         }
     }
 }
@@ -174,14 +174,17 @@ pub(crate) fn unix_ms() -> u64 {
 }
 
 /// Records until the source ends or a signal comes.
-fn try_record(args: &RecordArgs) -> Result<Exit, String> {
+fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let from = &args.from;
-    let mut input = from.open().map_err(|error| format!("{from}: {error}"))?;
-    let capture = Capture::create(&args.capture.options(from.kind())).map_err(|e| e.to_string())?;
+    let fail = |what: String| (Exit::Infrastructure, what);
+    let failed = |error: CaptureError| (error.exit(), error.to_string());
+    let mut input = from.open().map_err(|error| fail(format!("{from}: {error}")))?;
+    let capture = Capture::create(&args.capture.options(from.kind())).map_err(failed)?;
     let folder = capture.folder().to_owned();
     let (started, began) = (unix_ms(), Instant::now());
     let (sender, events) = mpsc::sync_channel(QUEUE);
-    listen_for_signals(sender.clone()).map_err(|error| format!("cannot listen for signals: {error}"))?;
+    listen_for_signals(sender.clone())
+        .map_err(|error| fail(format!("cannot listen for signals: {error}")))?;
     // Not joined: a source that has nothing to say is not waited for at the end.
     thread::spawn(move || {
         let mut buffer = vec![0; 1 << 18];
@@ -231,7 +234,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, String> {
         "result": result,
         "exit": exit.code(),
     });
-    let totals = capture.finish(info).map_err(|error| error.to_string())?;
+    let totals = capture.finish(info).map_err(failed)?;
     say(format!(
         "{}: {} packets, {} bytes, {} bytes of fragments",
         folder.display(),

@@ -12,26 +12,26 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The reference metadata.
-pub const METADATA: &str = include_str!("../data/metadata");
+pub(crate) const METADATA: &str = include_str!("../data/metadata");
 
 /// The uuid in it.
-pub const UUID: [u8; 16] = [
+pub(crate) const UUID: [u8; 16] = [
     0x6d, 0x7a, 0x3c, 0x1e, 0x0b, 0x42, 0x4f, 0x5a, 0x9c, 0x88, 0x21, 0xd4, 0xe6, 0xf7, 0x0a, 0x95,
 ];
 
 /// Task, IRQ and NMI context.
-pub const TASK: u8 = 0;
-pub const IRQ: u8 = 1;
-pub const NMI: u8 = 2;
+pub(crate) const TASK: u8 = 0;
+pub(crate) const IRQ: u8 = 1;
+pub(crate) const NMI: u8 = 2;
 
 /// The metadata for a number of CPUs.
-pub fn metadata(cpus: u32) -> String {
+pub(crate) fn metadata(cpus: u32) -> String {
     assert!(METADATA.contains("cpus = 2;"));
     METADATA.replace("cpus = 2;", &format!("cpus = {cpus};"))
 }
 
 /// Bit by bit, not by table: another implementation than the one under test.
-pub fn crc32c(bytes: &[u8]) -> u32 {
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0u32, |crc, byte| {
         (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
             (crc >> 1) ^ (0x82f6_3b78 & (crc & 1).wrapping_neg())
@@ -40,17 +40,17 @@ pub fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 /// One stream that is being made.
-pub struct Stream {
-    pub id: u32,
-    pub cpu: u32,
-    pub number: u64,
-    pub ordinal: u64,
+pub(crate) struct Stream {
+    pub(crate) id: u32,
+    pub(crate) cpu: u32,
+    pub(crate) number: u64,
+    pub(crate) ordinal: u64,
     /// Cumulative losses: full, too big, wrapped, nested, closed, discarded.
-    pub lost: [u64; 6],
-    pub overwritten: u64,
-    pub uncommitted: u64,
+    pub(crate) lost: [u64; 6],
+    pub(crate) overwritten: u64,
+    pub(crate) uncommitted: u64,
     /// Bytes of padding behind the next packet's contents, at least.
-    pub padding: usize,
+    pub(crate) padding: usize,
     begin: u64,
     records: u64,
     body: Vec<u8>,
@@ -58,7 +58,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn new(id: u32, cpu: u32, begin: u64) -> Self {
+    pub(crate) fn new(id: u32, cpu: u32, begin: u64) -> Self {
         Self {
             id,
             cpu,
@@ -76,7 +76,7 @@ impl Stream {
     }
 
     /// A record that is none of anybody's.
-    pub fn raw(&mut self, id: u16, ticks: u64, context: u8, payload: &[u8]) {
+    pub(crate) fn raw(&mut self, id: u16, ticks: u64, context: u8, payload: &[u8]) {
         let word = ticks << 16 | u64::from(id);
         self.body.extend(word.to_le_bytes());
         self.body.push(context);
@@ -84,12 +84,12 @@ impl Stream {
         self.last = ticks;
     }
 
-    pub fn record(&mut self, id: u16, ticks: u64, context: u8, payload: &[u8]) {
+    pub(crate) fn record(&mut self, id: u16, ticks: u64, context: u8, payload: &[u8]) {
         self.raw(id, ticks, context, payload);
         self.records += 1;
     }
 
-    pub fn klog(&mut self, ticks: u64, context: u8, severity: u8, line: u32, texts: [&str; 3]) {
+    pub(crate) fn klog(&mut self, ticks: u64, context: u8, severity: u8, line: u32, texts: [&str; 3]) {
         let mut payload = vec![severity];
         payload.extend(line.to_le_bytes());
         for text in texts {
@@ -101,14 +101,14 @@ impl Stream {
         self.record(1, ticks, context, &payload);
     }
 
-    pub fn claim(&mut self, ticks: u64, channel: u16, from: u8, attempted: u64) {
+    pub(crate) fn claim(&mut self, ticks: u64, channel: u16, from: u8, attempted: u64) {
         let mut payload = channel.to_le_bytes().to_vec();
         payload.push(from);
         payload.extend(attempted.to_le_bytes());
         self.record(1, ticks, TASK, &payload);
     }
 
-    pub fn flood(&mut self, ticks: u64, context: u8, sequence: u64, length: u16) {
+    pub(crate) fn flood(&mut self, ticks: u64, context: u8, sequence: u64, length: u16) {
         let mut sealed = sequence.to_le_bytes().to_vec();
         sealed.extend(self.cpu.to_le_bytes());
         sealed.push(context);
@@ -120,7 +120,7 @@ impl Stream {
     }
 
     /// Ends the packet at a time.
-    pub fn packet(&mut self, end: u64, flags: u32) -> Vec<u8> {
+    pub(crate) fn packet(&mut self, end: u64, flags: u32) -> Vec<u8> {
         let content = 168 + self.body.len();
         let size = (content + self.padding).next_multiple_of(8);
         let mut packet = Vec::with_capacity(size);
@@ -159,7 +159,7 @@ impl Stream {
 }
 
 /// The packets of a metadata text, in pieces.
-pub fn metadata_packets(text: &str, piece: usize) -> Vec<Vec<u8>> {
+pub(crate) fn metadata_packets(text: &str, piece: usize) -> Vec<Vec<u8>> {
     let mut stream = Stream::new(0, 0, 0);
     let pieces: Vec<_> = text.as_bytes().chunks(piece).collect();
     let last = pieces.len() - 1;
@@ -173,7 +173,7 @@ pub fn metadata_packets(text: &str, piece: usize) -> Vec<Vec<u8>> {
 
 /// The packets of a small machine with two CPUs: all channels, all contexts,
 /// all fillers, losses, a clock that passes the end of its 48 bits.
-pub fn small() -> Vec<Vec<u8>> {
+pub(crate) fn small() -> Vec<Vec<u8>> {
     let mut packets = metadata_packets(&metadata(2), 1000);
     let t = (1 << 48) - 100;
     for cpu in 0..2 {
@@ -215,7 +215,7 @@ pub fn small() -> Vec<Vec<u8>> {
 }
 
 /// A folder for one test.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{count}"));
@@ -226,10 +226,10 @@ pub fn folder(name: &str) -> PathBuf {
 
 /// What a command left: its exit code, stdout and stderr.
 #[derive(Debug)]
-pub struct Left {
-    pub code: Option<i32>,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Left {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl From<Output> for Left {
@@ -244,7 +244,7 @@ impl From<Output> for Left {
 }
 
 /// Runs relayctl.
-pub fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
+pub(crate) fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
     Command::new(env!("CARGO_BIN_EXE_relayctl"))
         .args(args)
         .env_remove("NO_COLOR")
@@ -255,7 +255,7 @@ pub fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
 }
 
 /// Makes a capture of packets that came over one port, and returns its folder.
-pub fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
+pub(crate) fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
     let folder = folder(name);
     let raw = folder.join("raw");
     fs::write(&raw, packets.concat()).expect("it is writable");
@@ -266,7 +266,7 @@ pub fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
 }
 
 /// Runs `relayctl record` on a file.
-pub fn record(raw: &Path, out: &Path) -> Left {
+pub(crate) fn record(raw: &Path, out: &Path) -> Left {
     relayctl(&[
         "record".as_ref(),
         "--from".as_ref(),
