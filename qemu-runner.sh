@@ -8,6 +8,8 @@
 #   RELAY_INITRD     file that the kernel gets as its ramdisk
 #   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio)
 #   RELAY_QMP        path of a unix socket on which QEMU serves QMP
+#   RELAY_PORTS      number of virtio-console ports relay.0, relay.1, ..., 0..31 (default 0)
+#   RELAY_PORTS_SOCKET  path of the unix socket that QEMU connects each of them to, in order
 #   RELAY_GDB        1: wait for gdb on tcp:1234
 #   RELAY_BIOS       firmware image (default: qboot.rom where QEMU has it, else QEMU's own default)
 #   RELAY_QEMU       QEMU binary (default qemu-system-x86_64)
@@ -104,6 +106,19 @@ if [[ -n ${RELAY_INITRD:-} ]]; then
     arguments+=(-initrd "$RELAY_INITRD")
 fi
 [[ -z ${RELAY_QMP:-} ]] || arguments+=(-qmp "unix:$RELAY_QMP,server=on,wait=off")
+ports=${RELAY_PORTS:-0}
+if [[ $ports != 0 ]]; then
+    number RELAY_PORTS "$ports" 1 31
+    [[ -S ${RELAY_PORTS_SOCKET:-} ]] ||
+        die "RELAY_PORTS needs RELAY_PORTS_SOCKET, a unix socket that somebody listens on, not '${RELAY_PORTS_SOCKET:-}'"
+    # Port 0 of the device is kept for a console.
+    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 1))")
+    for ((port = 0; port < ports; port++)); do
+        # QEMU wants a comma in a value doubled.
+        arguments+=(-chardev "socket,id=relay$port,path=${RELAY_PORTS_SOCKET//,/,,}"
+            -device "virtserialport,chardev=relay$port,name=relay.$port,nr=$((port + 1))")
+    done
+fi
 if flag RELAY_GDB "${RELAY_GDB:-}"; then
     printf 'qemu-runner.sh: waiting for gdb: gdb %q -ex "target remote :1234"\n' "$kernel" >&2
     arguments+=(-s -S)

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::commands::{self, CaptureArgs, CatArgs, RecordArgs, StatArgs, VerifyArgs};
 use crate::exit::Exit;
 use crate::guest::Accel;
-use crate::run;
+use crate::run::{self, Transport};
 use crate::term::ColorChoice;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
@@ -37,6 +38,14 @@ pub struct Cli {
 pub enum Command {
     /// Build the kernel, boot it in QEMU, show its log live, check and sum up
     Run(RunArgs),
+    /// Make a capture from a machine that somebody else started
+    Record(RecordArgs),
+    /// Show the records of a capture, merged by time
+    Cat(CatArgs),
+    /// Show the ledger of a capture: packets, records, losses
+    Stat(StatArgs),
+    /// Prove that a capture misses nothing: complete, open (proven so far) or broken
+    Verify(VerifyArgs),
 }
 
 /// The options of `run`.
@@ -79,6 +88,14 @@ pub struct RunArgs {
     /// Boot this ELF file and build nothing
     #[arg(long, value_name = "ELF")]
     pub kernel: Option<PathBuf>,
+
+    /// How the guest's records leave it: over virtio ports, or not at all
+    #[arg(long, value_enum, default_value_t)]
+    pub transport: Transport,
+
+    /// Where the capture and how large it may get
+    #[command(flatten)]
+    pub capture: CaptureArgs,
 
     /// Do not show the console's text
     #[arg(long, short)]
@@ -172,6 +189,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     };
     match cli.command {
         Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Record(args)) => commands::record(&args),
+        Some(Command::Cat(args)) => commands::cat(&args),
+        Some(Command::Stat(args)) => commands::stat(&args),
+        Some(Command::Verify(args)) => commands::verify(&args),
         None => run::run(&cli.run),
     }
 }
@@ -186,6 +207,7 @@ mod tests {
         let cli = Cli::try_parse_from([&["relayctl"], args].concat())?;
         Ok(match cli.command {
             Some(Command::Run(args)) => args,
+            Some(other) => panic!("{other:?} is not run"),
             None => cli.run,
         })
     }

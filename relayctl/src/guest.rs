@@ -64,6 +64,8 @@ pub struct GuestConfig {
     pub gdb: bool,
     /// More arguments for QEMU.
     pub qemu_args: Vec<OsString>,
+    /// How many virtio ports the guest has, and the socket that they end at.
+    pub ports: Option<(u32, PathBuf)>,
 }
 
 /// What the threads beside the main loop report.
@@ -266,6 +268,14 @@ fn command(config: &GuestConfig) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
+    match &config.ports {
+        Some((count, socket)) => command
+            .env("RELAY_PORTS", count.to_string())
+            .env("RELAY_PORTS_SOCKET", socket),
+        None => command
+            .env_remove("RELAY_PORTS")
+            .env_remove("RELAY_PORTS_SOCKET"),
+    };
     if config.gdb {
         command.env("RELAY_GDB", "1");
     } else {

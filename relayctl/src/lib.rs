@@ -12,15 +12,22 @@
 
 #![deny(unsafe_code)]
 
+pub mod audit;
+pub mod capture;
 pub mod cli;
+pub mod commands;
 pub mod console;
+pub mod decode;
 pub mod exit;
 pub mod guest;
 pub mod install;
 pub mod ledger;
+pub mod ports;
 pub mod render;
 pub mod run;
 pub mod summary;
 pub mod symbols;
 pub mod term;
+pub mod tsdl;
+pub mod wire;
 pub mod workspace;

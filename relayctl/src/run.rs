@@ -11,16 +11,24 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::audit::Audit;
+use crate::capture::{Capture, CaptureError, Stored};
 use crate::cli::RunArgs;
+use crate::commands::unix_ms;
 use crate::console::{Line, LineSplitter, RawLine, printable};
 use crate::exit::Exit;
 use crate::guest::{Accel, Event, Guest, GuestConfig, GuestEnd};
 use crate::install::{self, InstallError, Need, RealSystem};
 use crate::ledger::{Ledger, Verdict};
+use crate::ports::{MAX_PORTS, Ports};
 use crate::render::Renderer;
-use crate::summary::{self, RunFacts};
+use crate::summary::{self, CaptureFacts, RunFacts};
 use crate::symbols::LazySymbols;
 use crate::term::{Output, say};
+use crate::wire::Kind;
 use crate::workspace::{BuildError, RUNNER, Workspace};
 
 /// How long a guest that is expected to end may be silent.
@@ -38,6 +46,16 @@ const QUEUE: usize = 64;
 
 /// The scenario that goes on until it is stopped.
 const ENDLESS: &str = "idle";
+
+/// How records leave the guest, apart from its console.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    /// Over virtio-console ports, one per CPU
+    #[default]
+    Virtio,
+    /// Not at all: the console's text is all there is
+    None,
+}
 
 /// Why a run did not get as far as a guest's verdict.
 #[derive(Debug)]
@@ -63,6 +81,10 @@ pub enum RunError {
     Signals(io::Error),
     /// The console's text could not be written.
     Output(io::Error),
+    /// The capture could not be begun.
+    Capture(CaptureError),
+    /// The socket for the guest's ports could not be made.
+    Ports(io::Error),
 }
 
 impl RunError {
@@ -70,6 +92,7 @@ impl RunError {
     fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
+            Self::Capture(error) => error.exit(),
             _ => Exit::Infrastructure,
         }
     }
@@ -90,6 +113,8 @@ impl fmt::Display for RunError {
             Self::Guest(error) => write!(f, "QEMU could not be started: {RUNNER}: {error}"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
             Self::Output(error) => write!(f, "cannot write the console's text: {error}"),
+            Self::Capture(error) => error.fmt(f),
+            Self::Ports(error) => write!(f, "cannot make a socket for the guest's ports: {error}"),
         }
     }
 }
@@ -182,6 +207,14 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             kernel.display()
         ));
     }
+    let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
+    let ports = match args.transport {
+        Transport::Virtio => Some(
+            Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?,
+        ),
+        Transport::None => None,
+    };
+    let started_unix_ms = unix_ms();
     let config = GuestConfig {
         runner: workspace.root.join(RUNNER),
         kernel: kernel.clone(),
@@ -191,16 +224,80 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         accel: args.accel,
         gdb: args.gdb,
         qemu_args: args.qemu_args.clone(),
+        ports: ports.as_ref().map(|ports| (ports.count(), ports.path().to_owned())),
     };
     let (sender, events) = mpsc::sync_channel(QUEUE);
     listen_for_signals(sender.clone())?;
     let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
-    let symbols = LazySymbols::new(kernel, workspace.root);
+    let symbols = LazySymbols::new(kernel.clone(), workspace.root);
     let mut watch = Watch::new(args, symbols);
+    watch.capture = Some(capture);
     let end = watch.until_end(&mut guest, &events)?;
     let wall = guest.started().elapsed();
     explain(args, end, &guest);
-    Ok(watch.sum_up(args, end, wall))
+    if let Some(ports) = ports {
+        ports.finish();
+    }
+    let mut problems = watch.problems(end);
+    let mut facts = None;
+    if let Some(capture) = &watch.capture {
+        facts = Some(judge(capture, &mut problems));
+    }
+    let mut exit = end.exit(watch.endless, problems.is_empty());
+    if let Some(capture) = watch.capture.take() {
+        let info = json!({
+            "command": "run",
+            "arguments": std::env::args().collect::<Vec<_>>(),
+            "kernel": kernel,
+            "kernel_command_line": config.words.join(" "),
+            "smp": args.smp,
+            "memory_mib": args.memory,
+            "accel": args.accel.name(),
+            "ports": config.ports.as_ref().map_or(0, |(count, _)| *count),
+            "started_unix_ms": started_unix_ms,
+            "wall_ms": summary::milliseconds(wall),
+            "result": end.result(watch.endless),
+            "exit": exit.code(),
+            "verdict": facts.as_ref().and_then(|facts| facts.verdict),
+        });
+        // It has been said already, when it happened.
+        if capture.finish(info).is_err() && exit == Exit::Good {
+            exit = Exit::Infrastructure;
+        }
+    }
+    watch.sum_up(args, end, exit, wall, problems, facts);
+    Ok(exit)
+}
+
+/// Judges what was captured, and adds what is wrong to `problems`.
+fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFacts {
+    let totals = capture.totals();
+    let mut facts = CaptureFacts {
+        path: capture.folder().display().to_string(),
+        verdict: None,
+        packets: totals.packets,
+        records: 0,
+        bytes: totals.bytes,
+    };
+    if let Some(error) = totals.metadata_error {
+        problems.push(format!("the capture has no metadata: {error}"));
+        facts.verdict = Some(Verdict::Broken(Vec::new()).name());
+    }
+    if totals.has_metadata {
+        let audit = Stored::open(capture.folder()).and_then(|stored| Audit::of(&stored));
+        let verdict = match audit {
+            Ok(audit) => {
+                facts.records = audit.sums().delivered;
+                audit.verdict()
+            }
+            Err(error) => Verdict::Broken(vec![error.to_string()]),
+        };
+        facts.verdict = Some(verdict.name());
+        if let Verdict::Broken(reasons) = verdict {
+            problems.extend(reasons.into_iter().map(|reason| format!("capture: {reason}")));
+        }
+    }
+    facts
 }
 
 /// Refuses KVM where it is not to be had, and warns where it is.
@@ -292,6 +389,8 @@ struct Watch {
     limit: Option<Duration>,
     /// How long the guest may be silent.
     patience: Option<Duration>,
+    /// Keeps the console's text, too.
+    capture: Option<Capture>,
 }
 
 impl Watch {
@@ -316,6 +415,7 @@ impl Watch {
             endless,
             limit,
             patience: (!patient).then_some(PATIENCE),
+            capture: None,
         }
     }
 
@@ -410,6 +510,9 @@ impl Watch {
 
     /// Takes console text that came at a time after QEMU's start.
     fn take(&mut self, bytes: &[u8], came: Duration) -> Result<(), RunError> {
+        if let Some(capture) = &self.capture {
+            capture.console(bytes);
+        }
         let mut shown = String::new();
         let Self {
             splitter,
@@ -445,8 +548,8 @@ impl Watch {
         }
     }
 
-    /// Prints the summary and decides the exit code.
-    fn sum_up(&self, args: &RunArgs, end: End, wall: Duration) -> Exit {
+    /// What is wrong with the console's records.
+    fn problems(&self, end: End) -> Vec<String> {
         let mut problems = match self.ledger.verdict() {
             Verdict::Broken(reasons) => reasons,
             Verdict::Complete | Verdict::Open => Vec::new(),
@@ -454,7 +557,19 @@ impl Watch {
         if end == End::Guest(GuestEnd::Pass) && self.first_line.is_none() {
             problems.push("the guest reported success without one log record".to_owned());
         }
-        let exit = end.exit(self.endless, problems.is_empty());
+        problems
+    }
+
+    /// Prints the summary.
+    fn sum_up(
+        &self,
+        args: &RunArgs,
+        end: End,
+        exit: Exit,
+        wall: Duration,
+        problems: Vec<String>,
+        capture: Option<CaptureFacts>,
+    ) {
         let facts = RunFacts {
             scenario: args.scenario.clone(),
             result: end.result(self.endless),
@@ -463,13 +578,13 @@ impl Watch {
             wall_ms: summary::milliseconds(wall),
             smp: args.smp,
             problems,
+            capture,
         };
         // There is nobody to tell about a summary that cannot be written.
         let _ = match args.json {
             true => Output::new(io::stdout()).put(&(summary::json(&self.ledger, &facts) + "\n")),
             false => Output::new(io::stderr()).put(&summary::table(&self.ledger, &facts)),
         };
-        exit
     }
 }
 
@@ -492,6 +607,7 @@ mod tests {
             accel: Accel::Tcg,
             gdb: false,
             qemu_args: Vec::new(),
+            ports: None,
         };
         let (sender, events) = mpsc::sync_channel(QUEUE);
         let mut guest = Guest::start(&config, sender).expect("there is a shell");

@@ -25,6 +25,36 @@ pub struct RunFacts {
     pub smp: u32,
     /// What is wrong with the records.
     pub problems: Vec<String>,
+    /// The capture.
+    pub capture: Option<CaptureFacts>,
+}
+
+/// What a run has captured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CaptureFacts {
+    /// The capture's folder.
+    pub path: String,
+    /// `complete`, `open` or `broken`; nothing if no metadata came.
+    pub verdict: Option<&'static str>,
+    /// Packets of streams.
+    pub packets: u64,
+    /// Records in them.
+    pub records: u64,
+    /// Bytes that were written.
+    pub bytes: u64,
+}
+
+impl CaptureFacts {
+    /// A line for people.
+    fn line(&self) -> String {
+        match self.verdict {
+            Some(verdict) => format!(
+                "capture {}: {verdict}, {} records in {} packets, {} bytes",
+                self.path, self.records, self.packets, self.bytes
+            ),
+            None => format!("capture {}: the console's text only", self.path),
+        }
+    }
 }
 
 /// Milliseconds, to the microsecond.
@@ -215,6 +245,9 @@ pub fn table(ledger: &Ledger, run: &RunFacts) -> String {
     for problem in &run.problems {
         let _ = writeln!(text, "problem: {problem}");
     }
+    if let Some(capture) = &run.capture {
+        let _ = writeln!(text, "{}", capture.line());
+    }
     let first = match run.first_line_ms {
         Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
         None => "no log line".to_owned(),
@@ -273,7 +306,7 @@ fn row(
 }
 
 /// Aligns columns to the right, the last one to the left.
-fn align<const N: usize>(rows: &[[String; N]]) -> String {
+pub(crate) fn align<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let mut text = String::new();
     for row in rows {
@@ -310,6 +343,13 @@ mod tests {
             wall_ms: 1200.0,
             smp: 2,
             problems: Vec::new(),
+            capture: Some(CaptureFacts {
+                path: "captures/x".into(),
+                verdict: Some("complete"),
+                packets: 2,
+                records: 7,
+                bytes: 4096,
+            }),
         };
         (ledger, run)
     }
@@ -321,6 +361,7 @@ mod tests {
             serde_json::from_str(&json(&ledger, &run)).expect("it is JSON");
         assert_eq!(value["run"]["scenario"], "smoke");
         assert_eq!(value["run"]["first_line_ms"], 83.25);
+        assert_eq!(value["run"]["capture"]["verdict"], "complete");
         let total = &value["total"];
         for (key, count) in [
             ("attempted", 4),
@@ -354,8 +395,12 @@ mod tests {
         assert_eq!(lines[4], "lost: full 2");
         assert_eq!(
             lines[5],
+            "capture captures/x: complete, 7 records in 2 packets, 4096 bytes"
+        );
+        assert_eq!(
+            lines[6],
             "first log line 0.083 s after QEMU's start, 1.200 s in all"
         );
-        assert_eq!(lines[6], "scenario smoke on 2 CPUs: pass");
+        assert_eq!(lines[7], "scenario smoke on 2 CPUs: pass");
     }
 }

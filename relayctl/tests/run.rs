@@ -41,6 +41,11 @@ fn kernel() -> PathBuf {
     path
 }
 
+/// A folder for a capture that does not exist yet.
+fn capture() -> PathBuf {
+    kernel().with_extension("capture")
+}
+
 /// relayctl with a pretended QEMU that runs `script`.
 fn relayctl(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayctl"));
@@ -48,6 +53,8 @@ fn relayctl(script: &str, args: &[&str]) -> Command {
         .arg("run")
         .arg("--kernel")
         .arg(kernel())
+        .arg("--out")
+        .arg(capture())
         .args(args)
         .env(
             "RELAY_QEMU",

@@ -1,0 +1,221 @@
+//! A capture folder that is there.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::folder::{FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
+use super::index::{Entry, Index};
+use super::reader::PacketReader;
+use crate::decode::{Channel, Schema, SchemaError};
+use crate::tsdl::MAX_TEXT;
+use crate::wire::crc32c;
+
+/// The most foreign files that are named.
+const MAX_FOREIGN: usize = 16;
+
+/// Why a capture cannot be read.
+#[derive(Debug)]
+pub enum OpenError {
+    /// There is no capture.
+    NoCapture(PathBuf),
+    /// It has no metadata, without which nothing can be read.
+    NoMetadata {
+        /// The capture.
+        folder: PathBuf,
+        /// Whether it had packets of streams, and so metadata, once.
+        had_packets: bool,
+    },
+    /// Its metadata cannot be used.
+    Schema(PathBuf, SchemaError),
+    /// A file cannot be read.
+    Io(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCapture(path) => write!(
+                f,
+                "{}: no capture (a folder with a folder {TRACE}); 'relayctl run' makes one",
+                path.display()
+            ),
+            Self::NoMetadata { folder, had_packets: false } => write!(
+                f,
+                "{}: nothing can be read without metadata: none came, or it did not come to its end",
+                folder.display()
+            ),
+            Self::NoMetadata { folder, had_packets: true } => write!(
+                f,
+                "{}: nothing can be read without metadata, and the file trace/{METADATA} is gone",
+                folder.display()
+            ),
+            Self::Schema(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A stream that is there, or should be.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The place of its channel in the schema.
+    pub channel: usize,
+    /// Its CPU.
+    pub cpu: u32,
+    /// The name of its file.
+    pub file: String,
+}
+
+/// A capture folder that is there.
+#[derive(Debug)]
+pub struct Stored {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the metadata says.
+    pub schema: Schema,
+    /// The streams that the metadata promises, by channel, then CPU.
+    pub streams: Vec<Stream>,
+    /// What is wrong beside the streams.
+    pub problems: Vec<String>,
+    /// Bytes that were no whole packet.
+    pub fragments: u64,
+    /// Whether the capture was made to its end.
+    pub is_finished: bool,
+    /// The packets as they arrived.
+    index: Index,
+}
+
+impl Stored {
+    /// Opens a capture.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or its metadata cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let trace = folder.join(TRACE);
+        if !trace.is_dir() {
+            return Err(OpenError::NoCapture(folder.to_owned()));
+        }
+        let path = trace.join(METADATA);
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io(path, error)
+        };
+        let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let packets = fs::metadata(folder.join(PACKETS));
+                return Err(OpenError::NoMetadata {
+                    folder: folder.to_owned(),
+                    had_packets: packets.is_ok_and(|packets| packets.len() > 0),
+                });
+            }
+            Err(error) => return Err(io(&path)(error)),
+        };
+        let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
+        let path = folder.join(PACKETS);
+        let mut problems = Vec::new();
+        let mut index = match open_file(&path) {
+            Ok(file) => Index::read(BufReader::new(file)).map_err(io(&path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                problems.push(
+                    "packets: there is no list of packets to compare the streams with".to_owned(),
+                );
+                Index::default()
+            }
+            Err(error) => return Err(io(&path)(error)),
+        };
+        problems.append(&mut index.problems);
+        let is = Entry {
+            size: u32::try_from(text.len()).unwrap_or(u32::MAX),
+            crc: crc32c(&text),
+        };
+        if index.of(METADATA) != [is] {
+            problems.push("metadata: it is not as it arrived".to_owned());
+        }
+        let mut streams = Vec::new();
+        for (at, channel) in schema.channels.iter().enumerate() {
+            streams.extend((0..schema.cpus).map(|cpu| Stream {
+                channel: at,
+                cpu,
+                file: channel.file_of(cpu),
+            }));
+        }
+        let mut stored = Self {
+            folder: folder.to_owned(),
+            schema,
+            streams,
+            problems,
+            fragments: fragments(&folder.join(FRAGMENTS)),
+            is_finished: folder.join(RUN).is_file(),
+            index,
+        };
+        stored.find_foreign(&trace).map_err(io(&trace))?;
+        Ok(stored)
+    }
+
+    /// Finds files that are no stream of the capture, and lines about such.
+    fn find_foreign(&mut self, trace: &Path) -> io::Result<()> {
+        let known = |name: &str| {
+            name == METADATA || self.streams.iter().any(|stream| stream.file == name)
+        };
+        let mut foreign = Vec::new();
+        for entry in fs::read_dir(trace)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if foreign.len() < MAX_FOREIGN && !known(&name) {
+                foreign.push(format!("trace/{name}: no stream of this capture"));
+            }
+        }
+        let files = self.index.files().filter(|file| !known(file));
+        foreign.extend(files.take(MAX_FOREIGN).map(|file| {
+            format!("packets: lines about '{file}', which is no stream of this capture")
+        }));
+        self.problems.append(&mut foreign);
+        Ok(())
+    }
+
+    /// A stream's channel.
+    #[must_use]
+    pub fn channel(&self, stream: &Stream) -> &Channel {
+        &self.schema.channels[stream.channel]
+    }
+
+    /// Opens a stream's file; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it is there and cannot be opened.
+    pub fn packets(&self, stream: &Stream) -> Result<Option<PacketReader<'_>>, OpenError> {
+        let path = self.folder.join(TRACE).join(&stream.file);
+        match PacketReader::open(&path, self.index.of(&stream.file)) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::Io(path, error)),
+        }
+    }
+
+    /// How many packets of a stream arrived.
+    #[must_use]
+    pub fn listed(&self, stream: &Stream) -> usize {
+        self.index.of(&stream.file).len()
+    }
+}
+
+/// Reads a file that should be small.
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of all fragments; what cannot be read counts nothing.
+fn fragments(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| entry.metadata().ok());
+    sizes.map(|metadata| metadata.len()).sum()
+}

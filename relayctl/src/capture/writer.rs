@@ -1,0 +1,476 @@
+//! Writes a capture folder.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::folder::{self, CONSOLE, FRAGMENTS, FolderError, METADATA, PACKETS, RUN, TRACE};
+use super::index;
+use super::metadata::{Collected, Collector};
+use crate::decode::Schema;
+use crate::exit::Exit;
+use crate::term::say;
+use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c};
+
+/// How many bytes that came before the metadata are kept in memory.
+const MAX_EARLY: u64 = 256 << 20;
+
+/// How many files are held open.
+const MAX_OPEN: usize = 256;
+
+/// Why a capture cannot be made or finished.
+#[derive(Debug)]
+pub enum CaptureError {
+    /// Its folder cannot be had.
+    Folder(FolderError),
+    /// Something could not be written; the capture ends there.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: io::Error,
+    },
+}
+
+impl fmt::Display for CaptureError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(error) => error.fmt(f),
+            Self::Write { path, error } => {
+                write!(f, "the capture is cut off: {}: {error}", path.display())
+            }
+        }
+    }
+}
+
+impl std::error::Error for CaptureError {}
+
+impl CaptureError {
+    /// The exit code for it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Folder(FolderError::Exists(_) | FolderError::NoCapture(_)) => Exit::Usage,
+            Self::Folder(FolderError::Io { .. }) | Self::Write { .. } => Exit::Infrastructure,
+        }
+    }
+}
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The folder; by default one named after the time.
+    pub out: Option<PathBuf>,
+    /// Whether an existing capture there is replaced.
+    pub force: bool,
+    /// The most bytes that are written.
+    pub max_size: u64,
+    /// Where the bytes come from.
+    pub kind: Kind,
+}
+
+/// What came.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Packets of streams that were written.
+    pub packets: u64,
+    /// Bytes that were written.
+    pub bytes: u64,
+    /// Bytes that were no whole packet, or a packet of no known stream.
+    pub fragments: u64,
+    /// Bytes that were left out, because the capture had its largest size or could not
+    /// be written.
+    pub left_out: u64,
+    /// Whether the metadata came, and was understood.
+    pub has_metadata: bool,
+    /// Why the metadata could not be used.
+    pub metadata_error: Option<String>,
+}
+
+/// A file that grows.
+#[derive(Debug)]
+struct Growing {
+    /// Its handle, unless too many are open.
+    file: Option<File>,
+    /// Its length.
+    length: u64,
+}
+
+/// What all ports write to.
+#[derive(Debug)]
+struct Shared {
+    /// The capture's folder.
+    folder: PathBuf,
+    /// The most bytes.
+    max_size: u64,
+    /// What came so far.
+    totals: Totals,
+    /// Files by their path within the folder.
+    files: HashMap<PathBuf, Growing>,
+    /// The metadata so far.
+    collector: Collector,
+    /// The metadata, once it is complete.
+    schema: Option<Box<Schema>>,
+    /// What came before it, by port.
+    early: Vec<(u32, Vec<u8>)>,
+    /// How many bytes that are.
+    early_bytes: u64,
+    /// Whether the capture has its largest size.
+    is_full: bool,
+    /// What could not be written; the capture ends there.
+    error: Option<CaptureError>,
+}
+
+/// A capture that is being made.
+#[derive(Debug)]
+pub struct Capture {
+    /// Its folder.
+    folder: PathBuf,
+    /// Where the bytes come from.
+    kind: Kind,
+    /// What all ports write to.
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// Takes the bytes of one port, in a thread of its own if wanted.
+#[derive(Debug)]
+pub struct Port {
+    /// Its number.
+    number: u32,
+    /// Finds the packets.
+    splitter: Splitter,
+    /// What all ports write to.
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// The shared part; a thread that panicked leaves it usable.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Capture {
+    /// Makes the folder of a new capture.
+    ///
+    /// # Errors
+    ///
+    /// When it exists and may not be replaced, or cannot be made.
+    pub fn create(options: &Options) -> Result<Self, CaptureError> {
+        let folder = folder::create(options.out.as_deref(), options.force);
+        let folder = folder.map_err(CaptureError::Folder)?;
+        let mut shared = Shared {
+            folder: folder.clone(),
+            max_size: options.max_size,
+            totals: Totals::default(),
+            files: HashMap::new(),
+            collector: Collector::default(),
+            schema: None,
+            early: Vec::new(),
+            early_bytes: 0,
+            is_full: false,
+            error: None,
+        };
+        // There is a list, even if it stays empty.
+        shared.append(Path::new(PACKETS), &[]);
+        match shared.error.take() {
+            Some(error) => Err(error),
+            None => Ok(Self {
+                folder,
+                kind: options.kind,
+                shared: Arc::new(Mutex::new(shared)),
+            }),
+        }
+    }
+
+    /// The capture's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A sink for the bytes of a port.
+    #[must_use]
+    pub fn port(&self, number: u32) -> Port {
+        Port {
+            number,
+            splitter: Splitter::new(self.kind),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Takes bytes of the serial console.
+    pub fn console(&self, bytes: &[u8]) {
+        let mut shared = lock(&self.shared);
+        if shared.has_room(bytes.len() as u64) {
+            shared.append(Path::new(CONSOLE), bytes);
+        }
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        lock(&self.shared).totals.clone()
+    }
+
+    /// Ends the capture, with what is to be known about how it was made. The
+    /// ports should have ended; what they take later is not written.
+    ///
+    /// # Errors
+    ///
+    /// The first time that something could not be written. All that came before
+    /// is there.
+    pub fn finish(self, mut info: Value) -> Result<Totals, CaptureError> {
+        let mut shared = lock(&self.shared);
+        if shared.schema.is_none() {
+            let why = "it did not come to its end";
+            shared.totals.metadata_error.get_or_insert(why.to_owned());
+        }
+        shared.give_up_early();
+        let totals = shared.totals.clone();
+        if let Some(info) = info.as_object_mut() {
+            let made = json!({
+                "packets": totals.packets,
+                "bytes": totals.bytes,
+                "fragments": totals.fragments,
+                "left_out": totals.left_out,
+                "max_size": shared.max_size,
+                "metadata": totals.has_metadata,
+                "error": shared.error.as_ref().map(ToString::to_string),
+            });
+            info.insert("capture".to_owned(), made);
+            let versions = json!({ "relayctl": env!("CARGO_PKG_VERSION"), "format": 1 });
+            info.insert("versions".to_owned(), versions);
+        }
+        let text = format!("{info:#}\n");
+        let path = self.folder.join(RUN);
+        let written = fs::write(&path, text);
+        if let Some(error) = shared.error.take() {
+            return Err(error);
+        }
+        // Whoever is late finds it closed.
+        shared.is_full = true;
+        written.map_err(|error| CaptureError::Write { path, error })?;
+        Ok(totals)
+    }
+}
+
+impl Port {
+    /// Takes the next bytes, in chunks of any length. It never fails: what
+    /// cannot be written is counted, and told by [`Capture::finish`].
+    pub fn push(&mut self, chunk: &[u8]) {
+        let Self {
+            number,
+            splitter,
+            shared,
+        } = self;
+        let Ok(()) = splitter.push(chunk, |piece| take(shared, *number, piece));
+    }
+
+    /// Ends the port: what is left of it is a fragment.
+    pub fn finish(mut self) {
+        let Self {
+            number,
+            splitter,
+            shared,
+        } = &mut self;
+        let Ok(()) = splitter.finish(|piece| take(shared, *number, piece));
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.push(chunk);
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes what a port has found.
+fn take(
+    shared: &Mutex<Shared>,
+    port: u32,
+    piece: Piece<'_>,
+) -> Result<(), std::convert::Infallible> {
+    match piece {
+        Piece::Packet(header, packet) => {
+            // Before the lock: the ports compute it side by side.
+            let crc = crc32c(packet);
+            lock(shared).packet(port, header, packet, crc);
+        }
+        Piece::Fragment(bytes) => lock(shared).fragment(port, bytes),
+    }
+    Ok(())
+}
+
+impl Shared {
+    /// Takes a whole packet.
+    fn packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
+        if self.schema.is_some() {
+            return self.stream_packet(port, header, packet, crc);
+        }
+        if self.totals.metadata_error.is_some() {
+            return self.fragment(port, packet);
+        }
+        self.early_bytes += packet.len() as u64;
+        self.early.push((port, packet.to_vec()));
+        if header.stream_id == wire::METADATA {
+            match self.collector.take(header, header.contents(packet)) {
+                Collected::More => {}
+                Collected::Complete(text, schema) => self.begin(&text, schema),
+                Collected::Spoiled(why) => self.no_metadata(why),
+            }
+        } else if self.early_bytes > MAX_EARLY {
+            self.no_metadata(format!("{MAX_EARLY} bytes came before its end"));
+        }
+    }
+
+    /// Begins with the streams: the metadata is complete.
+    fn begin(&mut self, text: &[u8], schema: Box<Schema>) {
+        if self.has_room(text.len() as u64) {
+            self.append(&Path::new(TRACE).join(METADATA), text);
+            let line = index::line(METADATA, 0, text.len() as u64, crc32c(text));
+            self.append(Path::new(PACKETS), line.as_bytes());
+        }
+        self.schema = Some(schema);
+        self.totals.has_metadata = true;
+        self.early_bytes = 0;
+        for (port, packet) in std::mem::take(&mut self.early) {
+            // They were sound when they came.
+            if let Some(Ok(header)) = Header::of(&packet)
+                && header.stream_id != wire::METADATA
+            {
+                self.stream_packet(port, &header, &packet, crc32c(&packet));
+            }
+        }
+    }
+
+    /// Goes on without streams: there will be no metadata.
+    fn no_metadata(&mut self, why: String) {
+        say(format!(
+            "the metadata cannot be used, so that packets become fragments: {why}"
+        ));
+        self.totals.metadata_error = Some(why);
+        self.give_up_early();
+    }
+
+    /// Makes fragments of what waits for the metadata.
+    fn give_up_early(&mut self) {
+        self.early_bytes = 0;
+        for (port, packet) in std::mem::take(&mut self.early) {
+            self.fragment(port, &packet);
+        }
+    }
+
+    /// Takes a packet after the metadata.
+    fn stream_packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
+        let file = self.schema.as_ref().and_then(|schema| {
+            let known = header.uuid == schema.uuid && header.cpu < schema.cpus;
+            let channel = schema.channel(header.stream_id).filter(|_| known);
+            channel.map(|channel| channel.file_of(header.cpu))
+        });
+        let Some(file) = file else {
+            return self.fragment(port, packet);
+        };
+        if !self.has_room(packet.len() as u64) {
+            return;
+        }
+        let path = Path::new(TRACE).join(&file);
+        let Some(offset) = self.append(&path, packet) else {
+            return;
+        };
+        let line = index::line(&file, offset, packet.len() as u64, crc);
+        self.append(Path::new(PACKETS), line.as_bytes());
+        self.totals.packets += 1;
+    }
+
+    /// Takes bytes that are no whole packet of a known stream.
+    fn fragment(&mut self, port: u32, bytes: &[u8]) {
+        if self.has_room(bytes.len() as u64) {
+            self.totals.fragments += bytes.len() as u64;
+            self.append(&Path::new(FRAGMENTS).join(port.to_string()), bytes);
+        }
+    }
+
+    /// Whether so many bytes may be written. Once something may not, nothing
+    /// may: streams end early, and have no gaps.
+    fn has_room(&mut self, bytes: u64) -> bool {
+        let fits = self.totals.bytes.saturating_add(bytes) <= self.max_size;
+        if !fits && !self.is_full {
+            self.is_full = true;
+            say(format!(
+                "the capture has its largest size, {} bytes (--max-size): the rest is left out",
+                self.max_size
+            ));
+        }
+        let has_room = !self.is_full && self.error.is_none();
+        if !has_room {
+            self.totals.left_out += bytes;
+        }
+        has_room
+    }
+
+    /// Appends to a file, and says where. After a failure nothing is written any more.
+    fn append(&mut self, path: &Path, bytes: &[u8]) -> Option<u64> {
+        if self.error.is_some() {
+            return None;
+        }
+        match self.try_append(path, bytes) {
+            Ok(offset) => {
+                self.totals.bytes += bytes.len() as u64;
+                Some(offset)
+            }
+            Err(error) => {
+                let path = self.folder.join(path);
+                let error = CaptureError::Write { path, error };
+                say(error.to_string());
+                self.error = Some(error);
+                None
+            }
+        }
+    }
+
+    /// Appends to a file. All bytes are written or none are.
+    fn try_append(&mut self, path: &Path, bytes: &[u8]) -> io::Result<u64> {
+        if self.files.len() > MAX_OPEN {
+            let open = self.files.values().filter(|file| file.file.is_some());
+            if open.count() > MAX_OPEN {
+                self.files.values_mut().for_each(|file| file.file = None);
+            }
+        }
+        if !self.files.contains_key(path) {
+            let growing = Growing {
+                file: None,
+                length: 0,
+            };
+            self.files.insert(path.to_owned(), growing);
+        }
+        let whole = self.folder.join(path);
+        let Some(growing) = self.files.get_mut(path) else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let file = match &mut growing.file {
+            Some(file) => file,
+            none => {
+                if let Some(parent) = whole.parent() {
+                    fs::create_dir_all(parent)?;
+                }
+                none.insert(OpenOptions::new().append(true).create(true).open(&whole)?)
+            }
+        };
+        let offset = growing.length;
+        if let Err(error) = file.write_all(bytes) {
+            // A stream holds whole packets only.
+            let _ = file.set_len(offset);
+            return Err(error);
+        }
+        growing.length += bytes.len() as u64;
+        Ok(offset)
+    }
+}

@@ -1,0 +1,299 @@
+//! All streams of a capture as one, by time.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::filter::Filter;
+use crate::capture::{Item, OpenError, PacketReader, Stored, Stream};
+use crate::console::{Losses, Severity};
+use crate::decode::{Channel, Position, Record, Schema, Value};
+use crate::tsdl::Type;
+use crate::wire::Header;
+
+/// A record, with what belongs to it.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// Its channel.
+    pub channel: &'a Channel,
+    /// Its CPU.
+    pub cpu: u32,
+    /// Its time in nanoseconds since power-on.
+    pub ns: u64,
+    /// Its severity, if it has one.
+    pub severity: Option<Severity>,
+    /// The record.
+    pub record: Record<'a>,
+    /// The number of its packet.
+    pub packet: u64,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Next<'a, 'v> {
+    /// A record with its fields.
+    Record(Shown<'a>, &'v [Value<'v>]),
+    /// Losses, or damage, where they were found.
+    Note(String),
+}
+
+/// One stream on its way.
+#[derive(Debug)]
+struct Cursor<'a> {
+    /// The stream.
+    stream: &'a Stream,
+    /// Its channel.
+    channel: &'a Channel,
+    /// Its packets.
+    reader: PacketReader<'a>,
+    /// The packet.
+    buffer: Vec<u8>,
+    /// Its header, and how far it is read.
+    packet: Option<(Header, Position)>,
+    /// The header of the packet before.
+    last: Option<Header>,
+    /// Notes that come before the next record.
+    notes: Vec<String>,
+    /// The time that the stream has got to, in ticks.
+    ticks: u64,
+}
+
+/// All wanted streams of a capture as one sequence, ordered by time, then CPU,
+/// then channel. It keeps one packet of each stream in memory.
+#[derive(Debug)]
+pub struct Merge<'a> {
+    /// The capture.
+    stored: &'a Stored,
+    /// What is wanted.
+    filter: &'a Filter,
+    /// The streams.
+    cursors: Vec<Cursor<'a>>,
+    /// Which stream comes next: by time, CPU, place.
+    heap: BinaryHeap<Reverse<(u64, u32, usize)>>,
+}
+
+impl<'a> Merge<'a> {
+    /// Begins.
+    ///
+    /// # Errors
+    ///
+    /// When a stream cannot be read.
+    pub fn new(stored: &'a Stored, filter: &'a Filter) -> Result<Self, OpenError> {
+        let mut merge = Self {
+            stored,
+            filter,
+            cursors: Vec::new(),
+            heap: BinaryHeap::new(),
+        };
+        for stream in &stored.streams {
+            let channel = stored.channel(stream);
+            if !filter.has_stream(&channel.name, stream.cpu) {
+                continue;
+            }
+            let Some(reader) = stored.packets(stream)? else {
+                continue;
+            };
+            merge.cursors.push(Cursor {
+                stream,
+                channel,
+                reader,
+                buffer: Vec::new(),
+                packet: None,
+                last: None,
+                notes: Vec::new(),
+                ticks: 0,
+            });
+            merge.queue(merge.cursors.len() - 1)?;
+        }
+        Ok(merge)
+    }
+
+    /// Lets a stream wait for its turn.
+    fn queue(&mut self, place: usize) -> Result<(), OpenError> {
+        let Some(cursor) = self.cursors.get_mut(place) else {
+            return Ok(());
+        };
+        let advanced = cursor.advance(&self.stored.schema, self.filter);
+        let more = advanced.map_err(|error| {
+            let path = self.stored.folder.join("trace").join(&cursor.stream.file);
+            OpenError::Io(path, error)
+        })?;
+        match more {
+            true => self.heap.push(Reverse((cursor.ticks, cursor.stream.cpu, place))),
+            // It is over: its packet is not needed any more.
+            false => cursor.buffer = Vec::new(),
+        }
+        Ok(())
+    }
+
+    /// Gives everything to `show`, until it is content.
+    ///
+    /// # Errors
+    ///
+    /// The first of `show`.
+    pub fn each<E: From<OpenError>>(
+        &mut self,
+        mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(Reverse((_, _, place))) = self.heap.pop() {
+            if let Some(cursor) = self.cursors.get_mut(place) {
+                cursor.show(&self.stored.schema, self.filter, &mut show)?;
+            }
+            self.queue(place)?;
+        }
+        Ok(())
+    }
+}
+
+impl Cursor<'_> {
+    /// Goes on to the next note or record; false at the end.
+    fn advance(&mut self, schema: &Schema, filter: &Filter) -> std::io::Result<bool> {
+        loop {
+            if !self.notes.is_empty() {
+                return Ok(true);
+            }
+            if let Some((header, position)) = &mut self.packet {
+                match position.peek(header, header.contents(&self.buffer)) {
+                    Ok(Some(stamp)) => {
+                        self.ticks = stamp.ticks;
+                        return Ok(true);
+                    }
+                    Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
+                    Err(error) => {
+                        let number = header.number;
+                        self.note(format!("packet {number}: {error}"));
+                        self.last = self.packet.take().map(|(header, _)| header);
+                        continue;
+                    }
+                }
+            }
+            match self.reader.next(&mut self.buffer)? {
+                None => return Ok(false),
+                Some(Item::Problem { offset, what }) => {
+                    self.note(format!("{} at {offset}: {what}", self.stream.file));
+                }
+                Some(Item::Unlisted { .. }) => {}
+                Some(Item::Packet { offset, header }) => {
+                    let belongs = header.uuid == schema.uuid
+                        && header.stream_id == self.channel.number
+                        && header.cpu == self.stream.cpu;
+                    if !belongs {
+                        let file = &self.stream.file;
+                        self.note(format!("{file} at {offset}: a packet of another stream"));
+                        continue;
+                    }
+                    self.ticks = header.begin;
+                    let is_wanted = filter.has_begun(schema.nanoseconds(header.end))
+                        && filter.is_not_over(schema.nanoseconds(header.begin));
+                    if is_wanted {
+                        self.note_losses(schema, &header);
+                        self.packet = Some((header, Position::begin(&header)));
+                    } else {
+                        self.last = Some(header);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes what was lost since the packet before.
+    fn note_losses(&mut self, schema: &Schema, header: &Header) {
+        let before = self.last.map_or(Losses::default(), |last| last.lost);
+        let reasons = header.lost.named().into_iter().zip(before.named());
+        let reasons: Vec<_> = reasons
+            .map(|((name, now), (_, before))| (name, now.saturating_sub(before)))
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        let (mut from, mut next, mut number) = (0, 0, 0);
+        if let Some(last) = &self.last {
+            (from, next) = (last.end, last.ordinal + last.records);
+            number = last.number + 1;
+        }
+        let [from, to] = [from, header.end].map(|ticks| seconds(schema.nanoseconds(ticks)));
+        let span = format!("between {} and {}", from.trim_start(), to.trim_start());
+        if !reasons.is_empty() {
+            let lost = header.lost.total().saturating_sub(before.total());
+            self.note(format!("{lost} records lost {span} ({})", reasons.join(", ")));
+        }
+        let gap = header.ordinal.saturating_sub(next);
+        if header.number > number {
+            let last = header.number - 1;
+            self.note(format!("packets {number} to {last} are missing: {gap} records {span}"));
+        } else if gap > 0 {
+            self.note(format!("{gap} records overwritten {span}"));
+        }
+        if header.is_salvaged {
+            let (number, records) = (header.number, header.uncommitted);
+            self.note(format!(
+                "packet {number} was salvaged from a stopped CPU, {records} records uncommitted"
+            ));
+        }
+    }
+
+    /// Notes something.
+    fn note(&mut self, what: String) {
+        let (channel, cpu) = (&self.channel.name, self.stream.cpu);
+        self.notes.push(format!("-- {channel} cpu {cpu}: {what}"));
+    }
+
+    /// Shows what [`advance`](Self::advance) has found.
+    fn show<E>(
+        &mut self,
+        schema: &Schema,
+        filter: &Filter,
+        show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.notes.is_empty() {
+            return self.notes.drain(..).try_for_each(|note| show(Next::Note(note)));
+        }
+        let Some((header, position)) = &mut self.packet else {
+            return Ok(());
+        };
+        let mut values = Vec::new();
+        let contents = header.contents(&self.buffer);
+        match position.take(self.channel, header, contents, &mut values) {
+            Ok(Some(record)) => {
+                let ns = schema.nanoseconds(record.stamp.ticks);
+                let severity = severity(&record, &values);
+                let is_wanted =
+                    filter.has_begun(ns) && filter.is_not_over(ns) && filter.has_severity(severity);
+                let shown = Shown {
+                    channel: self.channel,
+                    cpu: self.stream.cpu,
+                    ns,
+                    severity,
+                    record,
+                    packet: header.number,
+                };
+                match is_wanted {
+                    true => show(Next::Record(shown, &values)),
+                    false => Ok(()),
+                }
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                let number = header.number;
+                self.note(format!("packet {number}: {error}"));
+                self.last = self.packet.take().map(|(header, _)| header);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The severity of a record: its field `severity`, by the label.
+fn severity(record: &Record<'_>, values: &[Value<'_>]) -> Option<Severity> {
+    let place = record.event.field("severity")?;
+    let field = record.event.fields.fields.get(place)?;
+    let Type::Enum(class) = &field.kind else {
+        return None;
+    };
+    let label = class.label(values.get(place)?.as_integer()?)?;
+    let mut all = Severity::ALL.into_iter();
+    all.find(|severity| severity.name().eq_ignore_ascii_case(label))
+}
+
+/// A time as the console shows it: seconds with six decimals in twelve columns.
+pub(super) fn seconds(ns: u64) -> String {
+    format!("{:>5}.{:06}", ns / 1_000_000_000, ns % 1_000_000_000 / 1000)
+}

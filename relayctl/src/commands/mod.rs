@@ -1,0 +1,18 @@
+//! The commands that work with captures.
+
+mod cat;
+mod filter;
+mod merge;
+mod record;
+mod source;
+mod stat;
+mod verify;
+
+pub use cat::{CatArgs, cat};
+pub use filter::{CpuSet, Filter};
+pub use merge::{Merge, Next, Shown};
+pub use record::{CaptureArgs, Origin, RecordArgs, record};
+pub(crate) use record::unix_ms;
+pub use source::{Source, SourceError};
+pub use stat::{StatArgs, stat};
+pub use verify::{VerifyArgs, verify};

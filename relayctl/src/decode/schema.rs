@@ -1,0 +1,316 @@
+//! What the metadata says about streams and records.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::tsdl::{self, Clock, EnvValue, Int, Len, Metadata, Struct, Type};
+
+/// The version of the format that is read.
+const FORMAT: i128 = 1;
+
+/// The most streams, channels times CPUs.
+pub(super) const MAX_STREAMS: u64 = 1 << 14;
+
+/// The fixed part of a packet, as the metadata must describe it: its own part,
+/// then the stream's. Names with sizes in bytes.
+const PACKET_HEADER: [(&str, u8); 4] = [
+    ("magic", 4),
+    ("uuid", 16),
+    ("stream_id", 4),
+    ("stream_instance_id", 8),
+];
+
+/// The other part of it.
+const PACKET_CONTEXT: [(&str, u8); 18] = [
+    ("timestamp_begin", 8),
+    ("timestamp_end", 8),
+    ("content_size", 8),
+    ("packet_size", 8),
+    ("packet_seq_num", 8),
+    ("events_discarded", 8),
+    ("cpu_id", 4),
+    ("flags", 4),
+    ("ordinal", 8),
+    ("records", 8),
+    ("lost_full", 8),
+    ("lost_too_big", 8),
+    ("lost_wrapped", 8),
+    ("lost_nested", 8),
+    ("lost_closed", 8),
+    ("lost_discarded", 8),
+    ("overwritten", 8),
+    ("uncommitted", 8),
+];
+
+/// Why a metadata text cannot be worked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SchemaError {
+    /// It is not UTF-8.
+    Utf8 {
+        /// Bytes before the first wrong one.
+        valid: usize,
+    },
+    /// It is not the language, or not the part of it that is read.
+    Tsdl(tsdl::TsdlError),
+    /// It is another version of the format.
+    Version(Option<EnvValue>),
+    /// Something is not as the format has it.
+    Layout(String),
+}
+
+impl fmt::Display for SchemaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Utf8 { valid } => write!(f, "metadata: not UTF-8 behind byte {valid}"),
+            Self::Tsdl(error) => error.fmt(f),
+            Self::Version(None) => write!(
+                f,
+                "metadata: no relay_format in env; version {FORMAT} is read here"
+            ),
+            Self::Version(Some(version)) => write!(
+                f,
+                "metadata: relay_format is {version:?}; version {FORMAT} is read here"
+            ),
+            Self::Layout(what) => write!(f, "metadata: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for SchemaError {}
+
+/// One kind of record.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Its number.
+    pub id: u16,
+    /// Its name.
+    pub name: String,
+    /// Its fields.
+    pub fields: Struct,
+}
+
+impl Event {
+    /// The place of a field.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<usize> {
+        self.fields.fields.iter().position(|field| field.name == name)
+    }
+}
+
+/// One channel.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    /// Its number.
+    pub number: u32,
+    /// Its name, such as `sched/3`.
+    pub name: String,
+    /// The names of its streams' files, without the CPU: `sched_3`.
+    pub file: String,
+    /// Its kinds of records, ascending by number.
+    events: Vec<Event>,
+}
+
+impl Channel {
+    /// The kind of record with a number.
+    #[must_use]
+    pub fn event(&self, id: u16) -> Option<&Event> {
+        let at = self.events.binary_search_by_key(&id, |event| event.id).ok()?;
+        self.events.get(at)
+    }
+
+    /// All kinds of records.
+    pub fn events(&self) -> impl Iterator<Item = &Event> {
+        self.events.iter()
+    }
+
+    /// The name of the file of a CPU's stream.
+    #[must_use]
+    pub fn file_of(&self, cpu: u32) -> String {
+        format!("{}_{cpu}", self.file)
+    }
+}
+
+/// What the metadata says, as far as it matters here.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// The boot's number.
+    pub uuid: [u8; 16],
+    /// The clock.
+    pub clock: Clock,
+    /// CPUs that have streams: 0 to this, exclusive.
+    pub cpus: u32,
+    /// The channels, ascending by number.
+    pub channels: Vec<Channel>,
+}
+
+impl Schema {
+    /// Reads a metadata text.
+    ///
+    /// # Errors
+    ///
+    /// When it is not a metadata text of this version of the format.
+    pub fn read(text: &[u8]) -> Result<Self, SchemaError> {
+        let text = str::from_utf8(text).map_err(|error| SchemaError::Utf8 {
+            valid: error.valid_up_to(),
+        })?;
+        Self::new(tsdl::parse(text).map_err(SchemaError::Tsdl)?)
+    }
+
+    /// Checks a metadata text's description against the format.
+    ///
+    /// # Errors
+    ///
+    /// When it does not agree with the format.
+    pub fn new(metadata: Metadata) -> Result<Self, SchemaError> {
+        let layout = |what: String| SchemaError::Layout(what);
+        match metadata.env.get("relay_format") {
+            Some(EnvValue::Number(FORMAT)) => {}
+            other => return Err(SchemaError::Version(other.cloned())),
+        }
+        let uuid = metadata
+            .uuid
+            .ok_or_else(|| layout("the trace has no uuid".to_owned()))?;
+        let clock = metadata
+            .clock
+            .ok_or_else(|| layout("there is no clock".to_owned()))?;
+        let cpus = match metadata.env.get("cpus") {
+            Some(EnvValue::Number(cpus @ 1..=65536)) => u32::try_from(*cpus).unwrap_or(0),
+            other => {
+                return Err(layout(format!(
+                    "env.cpus should be a number from 1 to 65536, not {other:?}"
+                )));
+            }
+        };
+        fixed("trace.packet.header", metadata.packet_header.as_ref(), &PACKET_HEADER)
+            .map_err(layout)?;
+        let mut names = channel_names(&metadata.env).map_err(layout)?;
+        let mut channels = Vec::new();
+        for (number, class) in metadata.streams {
+            let name = u32::try_from(number)
+                .ok()
+                .filter(|number| *number > 0)
+                .and_then(|number| Some((number, names.remove(&number)?)));
+            let (number, name) = name.ok_or_else(|| {
+                layout(format!(
+                    "stream {number} has no name: env.channel_{number} is missing"
+                ))
+            })?;
+            let of = |part: &str| format!("stream {number}: {part}");
+            let context = class.packet_context.as_ref();
+            fixed(&of("packet.context"), context, &PACKET_CONTEXT).map_err(layout)?;
+            let header = class.event_header.as_ref();
+            fixed(&of("event.header"), header, &[("id", 2), ("timestamp", 6)]).map_err(layout)?;
+            let context = class.event_context.as_ref();
+            fixed(&of("event.context"), context, &[("context", 1)]).map_err(layout)?;
+            let mut events = Vec::new();
+            for (id, event) in class.events {
+                let id = u16::try_from(id).map_err(|_| {
+                    layout(format!("stream {number}: event {id} does not fit 16 bits"))
+                })?;
+                events.push(Event {
+                    id,
+                    name: event.name,
+                    fields: event.fields,
+                });
+            }
+            channels.push(Channel {
+                number,
+                file: name.replace('/', "_"),
+                name,
+                events,
+            });
+        }
+        if let Some((number, name)) = names.first_key_value() {
+            return Err(layout(format!(
+                "channel {number}, {name}, has no stream {number}"
+            )));
+        }
+        if channels.len() as u64 * u64::from(cpus) > MAX_STREAMS {
+            return Err(layout(format!(
+                "{} channels on {cpus} CPUs are more than {MAX_STREAMS} streams",
+                channels.len()
+            )));
+        }
+        Ok(Self {
+            uuid,
+            clock,
+            cpus,
+            channels,
+        })
+    }
+
+    /// The channel with a number.
+    #[must_use]
+    pub fn channel(&self, number: u32) -> Option<&Channel> {
+        let channels = &self.channels;
+        let at = channels.binary_search_by_key(&number, |channel| channel.number);
+        channels.get(at.ok()?)
+    }
+
+    /// Nanoseconds since the clock's zero, which is power-on, rounded down.
+    #[must_use]
+    pub fn nanoseconds(&self, ticks: u64) -> u64 {
+        let ns = u128::from(ticks) * 1_000_000_000 / u128::from(self.clock.frequency);
+        u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+}
+
+/// Reads the names of channels out of `env`.
+fn channel_names(env: &BTreeMap<String, EnvValue>) -> Result<BTreeMap<u32, String>, String> {
+    let mut names = BTreeMap::new();
+    let mut files = BTreeMap::new();
+    for (key, value) in env {
+        let Some(number) = key.strip_prefix("channel_") else {
+            continue;
+        };
+        let number: u32 = number
+            .parse()
+            .map_err(|_| format!("env.{key}: 'channel_' and a number would be right"))?;
+        let EnvValue::Text(name) = value else {
+            return Err(format!("env.{key} should be a text"));
+        };
+        let good = |part: &str| {
+            let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            !part.is_empty() && part.len() <= 64 && part.chars().all(known)
+        };
+        if name.len() > 128 || !name.split('/').all(good) {
+            return Err(format!(
+                "env.{key}: a channel's name is made of a-z, 0-9 and -, with / between parts"
+            ));
+        }
+        if let Some(other) = files.insert(name.replace('/', "_"), number) {
+            return Err(format!("channels {other} and {number} have the same name"));
+        }
+        names.insert(number, name.clone());
+    }
+    Ok(names)
+}
+
+/// Compares a structure with what the format fixes.
+fn fixed(what: &str, is: Option<&Struct>, wanted: &[(&str, u8)]) -> Result<(), String> {
+    let is = is.ok_or_else(|| format!("{what} is missing"))?;
+    for (at, (name, bytes)) in wanted.iter().enumerate() {
+        let field = is.fields.get(at);
+        let good = field.is_some_and(|field| {
+            field.name == *name
+                && match &field.kind {
+                    Type::Array(of, Len::Fixed(length)) => {
+                        of.is_byte() && *length == u64::from(*bytes)
+                    }
+                    kind => {
+                        let int = kind.as_int();
+                        int.is_some_and(|int: Int| int.bytes == *bytes && !int.signed)
+                    }
+                }
+        });
+        if !good {
+            return Err(format!(
+                "{what}: field {at} should be {name} with {bytes} bytes, without sign"
+            ));
+        }
+    }
+    match is.fields.len() > wanted.len() {
+        true => Err(format!("{what}: it should end behind {} fields", wanted.len())),
+        false => Ok(()),
+    }
+}

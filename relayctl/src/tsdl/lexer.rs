@@ -1,0 +1,166 @@
+//! Cuts a metadata text into words.
+
+use super::TsdlError;
+
+/// Where a word begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The line, from 1.
+    pub(super) line: u32,
+    /// The column in bytes, from 1.
+    pub(super) column: u32,
+}
+
+impl Place {
+    /// An error here.
+    pub(super) fn error(self, what: impl Into<String>) -> TsdlError {
+        TsdlError {
+            line: self.line,
+            column: self.column,
+            what: what.into(),
+        }
+    }
+}
+
+/// A word of the language.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token<'a> {
+    /// A name or keyword.
+    Word(&'a str),
+    /// A number without sign.
+    Number(u64),
+    /// A text, without its quotes and escapes.
+    Text(String),
+    /// `{`, `;`, `:=`, `...` and the like.
+    Sign(&'static str),
+    /// Behind the last one.
+    End,
+}
+
+/// The signs, longer ones first.
+const SIGNS: [&str; 16] = [
+    "...", ":=", "->", "{", "}", "[", "]", "(", ")", ";", ",", ".", ":", "=", "-", "+",
+];
+
+/// Reads words, one after the other.
+#[derive(Debug)]
+pub(super) struct Lexer<'a> {
+    /// What is left.
+    rest: &'a str,
+    /// Where it begins.
+    place: Place,
+}
+
+impl<'a> Lexer<'a> {
+    /// Begins at the beginning.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            rest: text,
+            place: Place { line: 1, column: 1 },
+        }
+    }
+
+    /// Goes on by `length` bytes, which end at a character's end.
+    fn advance(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(length);
+        for byte in taken.bytes() {
+            if byte == b'\n' {
+                self.place.line = self.place.line.saturating_add(1);
+                self.place.column = 1;
+            } else {
+                self.place.column = self.place.column.saturating_add(1);
+            }
+        }
+        self.rest = rest;
+        taken
+    }
+
+    /// Goes on behind blanks and comments.
+    fn skip_blanks(&mut self) -> Result<(), TsdlError> {
+        loop {
+            let blanks = self.rest.len() - self.rest.trim_ascii_start().len();
+            self.advance(blanks);
+            if self.rest.starts_with("/*") {
+                let end = self.rest[2..].find("*/");
+                let end = end.ok_or_else(|| self.place.error("this comment does not end"))?;
+                self.advance(end + 4);
+            } else if self.rest.starts_with("//") {
+                let end = self.rest.find('\n').unwrap_or(self.rest.len());
+                self.advance(end);
+            } else if blanks == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next word, and where it is.
+    pub(super) fn next(&mut self) -> Result<(Place, Token<'a>), TsdlError> {
+        self.skip_blanks()?;
+        let place = self.place;
+        let Some(first) = self.rest.chars().next() else {
+            return Ok((place, Token::End));
+        };
+        let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let token = if first.is_ascii_digit() {
+            let end = self.rest.find(|c| !in_word(c)).unwrap_or(self.rest.len());
+            let word = self.advance(end);
+            Token::Number(number(word).ok_or_else(|| {
+                place.error(format!("'{}' is not a number of 64 bits", clip(word)))
+            })?)
+        } else if in_word(first) {
+            let end = self.rest.find(|c| !in_word(c)).unwrap_or(self.rest.len());
+            Token::Word(self.advance(end))
+        } else if first == '"' {
+            self.text(place)?
+        } else if let Some(sign) = SIGNS.into_iter().find(|sign| self.rest.starts_with(sign)) {
+            self.advance(sign.len());
+            Token::Sign(sign)
+        } else {
+            return Err(place.error(format!("{first:?} does not belong here")));
+        };
+        Ok((place, token))
+    }
+
+    /// Reads a text in quotes.
+    fn text(&mut self, place: Place) -> Result<Token<'a>, TsdlError> {
+        let mut text = String::new();
+        let mut chars = self.rest.char_indices().skip(1);
+        while let Some((at, c)) = chars.next() {
+            match c {
+                '"' => {
+                    self.advance(at + 1);
+                    return Ok(Token::Text(text));
+                }
+                '\\' => match chars.next() {
+                    Some((_, 'n')) => text.push('\n'),
+                    Some((_, 't')) => text.push('\t'),
+                    Some((_, c @ ('"' | '\\' | '\''))) => text.push(c),
+                    _ => return Err(place.error("only \\n, \\t, \\\", \\' and \\\\ are known in a text")),
+                },
+                '\n' => break,
+                c => text.push(c),
+            }
+        }
+        Err(place.error("this text does not end on its line"))
+    }
+}
+
+/// Reads a number as C writes it, suffixes included.
+fn number(word: &str) -> Option<u64> {
+    let word = word.trim_end_matches(['u', 'U', 'l', 'L']);
+    let (digits, radix) = match word.as_bytes() {
+        [b'0', b'x' | b'X', ..] => (&word[2..], 16),
+        [b'0', b'b' | b'B', ..] => (&word[2..], 2),
+        [b'0', _, ..] => (&word[1..], 8),
+        _ => (word, 10),
+    };
+    u64::from_str_radix(digits, radix).ok()
+}
+
+/// The beginning of a word, for a message.
+pub(super) fn clip(word: &str) -> String {
+    match word.char_indices().nth(40) {
+        Some((at, _)) => format!("{}...", &word[..at]),
+        None => word.to_owned(),
+    }
+}

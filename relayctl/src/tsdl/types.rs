@@ -1,0 +1,189 @@
+//! The types of fields.
+
+use std::sync::Arc;
+
+/// The most fields that one record may have, elements of arrays included.
+pub(super) const MAX_WEIGHT: u64 = 1 << 16;
+
+/// A field's type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Type {
+    /// An integer.
+    Int(Int),
+    /// An integer whose values have names.
+    Enum(Arc<Enum>),
+    /// A floating point number of so many bytes, 4 or 8.
+    Float(u8),
+    /// A text up to a zero byte.
+    String,
+    /// Several of one type.
+    Array(Arc<Type>, Len),
+    /// Fields.
+    Struct(Struct),
+}
+
+/// An integer of whole bytes, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Int {
+    /// How many bytes, 1 to 8.
+    pub bytes: u8,
+    /// Whether it is signed.
+    pub signed: bool,
+    /// The base in which people want to see it.
+    pub base: u8,
+    /// Whether arrays of it are text.
+    pub text: bool,
+    /// Whether it counts the clock's ticks.
+    pub clock: bool,
+}
+
+/// An enumeration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enum {
+    /// What it is stored as.
+    pub container: Int,
+    /// Names with the first and last of their values.
+    pub labels: Vec<(String, i128, i128)>,
+}
+
+impl Enum {
+    /// The first name of a value.
+    #[must_use]
+    pub fn label(&self, value: i128) -> Option<&str> {
+        let mut labels = self.labels.iter();
+        labels
+            .find(|(_, from, to)| (*from..=*to).contains(&value))
+            .map(|(name, ..)| name.as_str())
+    }
+}
+
+/// How many elements an array has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Len {
+    /// Always so many.
+    Fixed(u64),
+    /// As the earlier field with this place in the same structure says.
+    Field(usize),
+}
+
+/// A structure: fields one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Struct {
+    /// The fields.
+    pub fields: Arc<[Field]>,
+    /// The fewest bytes that a value takes.
+    min_size: u64,
+    /// How many values it holds at least, itself included.
+    weight: u64,
+    /// How many structures lie within each other, itself included.
+    depth: u32,
+}
+
+/// A field of a structure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, without the underscore that keeps it from being a keyword.
+    pub name: String,
+    /// Its type.
+    pub kind: Type,
+}
+
+impl Type {
+    /// The integer that it is, or is stored as.
+    #[must_use]
+    pub fn as_int(&self) -> Option<Int> {
+        match self {
+            Self::Int(int) => Some(*int),
+            Self::Enum(class) => Some(class.container),
+            _ => None,
+        }
+    }
+
+    /// Whether it is one byte of text or of plain data, so that arrays of it
+    /// are slices.
+    #[must_use]
+    pub fn is_byte(&self) -> bool {
+        matches!(
+            self,
+            Self::Int(Int {
+                bytes: 1,
+                signed: false,
+                ..
+            })
+        )
+    }
+
+    /// The fewest bytes that a value takes.
+    #[must_use]
+    pub fn min_size(&self) -> u64 {
+        match self {
+            Self::Int(int) => int.bytes.into(),
+            Self::Enum(class) => class.container.bytes.into(),
+            Self::Float(bytes) => (*bytes).into(),
+            Self::String => 1,
+            Self::Array(of, Len::Fixed(length)) => of.min_size().saturating_mul(*length),
+            Self::Array(_, Len::Field(_)) => 0,
+            Self::Struct(of) => of.min_size(),
+        }
+    }
+
+    /// How many structures lie within each other.
+    fn depth(&self) -> u32 {
+        match self {
+            Self::Array(of, _) => of.depth(),
+            Self::Struct(of) => of.depth(),
+            _ => 0,
+        }
+    }
+
+    /// How many values it holds at least, itself included; slices count once.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Self::Array(of, Len::Fixed(length)) if !of.is_byte() => {
+                of.weight().saturating_mul(*length).saturating_add(1)
+            }
+            Self::Struct(of) => of.weight(),
+            _ => 1,
+        }
+    }
+}
+
+impl Struct {
+    /// Puts fields together. What is asked for later is counted here, once:
+    /// named structures may hold each other many times over.
+    pub(super) fn new(fields: Vec<Field>) -> Self {
+        let sum = |of: fn(&Type) -> u64, begin| {
+            let each = fields.iter().map(|field| of(&field.kind));
+            each.fold(begin, u64::saturating_add)
+        };
+        let depths = fields.iter().map(|field| field.kind.depth());
+        Self {
+            min_size: sum(Type::min_size, 0),
+            weight: sum(Type::weight, 1),
+            depth: depths.fold(0, u32::max) + 1,
+            fields: fields.into(),
+        }
+    }
+
+    /// The fewest bytes that a value takes.
+    #[must_use]
+    pub fn min_size(&self) -> u64 {
+        self.min_size
+    }
+
+    /// How many values it holds at least, itself included.
+    pub(super) fn weight(&self) -> u64 {
+        self.weight
+    }
+
+    /// How many structures lie within each other, itself included.
+    pub(super) fn depth(&self) -> u32 {
+        self.depth
+    }
+}
+
+impl Default for Struct {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
+}

@@ -1,0 +1,243 @@
+//! The fixed part of a packet.
+
+use std::fmt;
+
+use super::HEADER_SIZE;
+use crate::console::Losses;
+
+/// What every packet begins with.
+pub const MAGIC: u32 = 0xC1FC_1FC1;
+
+/// The largest packet that the format knows, in bytes.
+const FORMAT_MAX: u64 = 1 << 31;
+
+/// Flag: the stream was closed with this packet.
+const FINAL: u32 = 1;
+/// Flag: made from what a stopped CPU left.
+const SALVAGED: u32 = 2;
+
+/// The fixed part of one packet, checked for contradictions within itself.
+///
+/// Sizes are in bytes here, in bits on the wire. Times are in ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The boot that the packet belongs to.
+    pub uuid: [u8; 16],
+    /// The channel's number, 0 for metadata.
+    pub stream_id: u32,
+    /// The CPU, below 65536.
+    pub cpu: u32,
+    /// When the packet was opened.
+    pub begin: u64,
+    /// When it was closed.
+    pub end: u64,
+    /// Bytes of header and records, at least [`HEADER_SIZE`].
+    pub content_size: u64,
+    /// Bytes of the whole packet, a multiple of 8.
+    pub packet_size: u64,
+    /// Number of the packet in its stream.
+    pub number: u64,
+    /// Whether the stream was closed with this packet.
+    pub is_final: bool,
+    /// Whether it was made from what a stopped CPU left.
+    pub is_salvaged: bool,
+    /// Records in the packets before this one.
+    pub ordinal: u64,
+    /// Records in this packet.
+    pub records: u64,
+    /// Records lost since the stream began, up to the closing.
+    pub lost: Losses,
+    /// Records overwritten unread, up to the delivery.
+    pub overwritten: u64,
+    /// Records that were under way in what a stopped CPU left.
+    pub uncommitted: u64,
+}
+
+/// How a header contradicts itself or the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderError {
+    /// It does not begin with [`MAGIC`].
+    Magic(u32),
+    /// The sizes, in bits, cannot be.
+    Sizes {
+        /// Of header and records.
+        content: u64,
+        /// Of the packet.
+        packet: u64,
+    },
+    /// The stream's instance is not the CPU, or no CPU.
+    Cpu {
+        /// What `stream_instance_id` says.
+        instance: u64,
+        /// What `cpu_id` says.
+        cpu: u32,
+    },
+    /// It ends before it begins.
+    Times {
+        /// Ticks of the opening.
+        begin: u64,
+        /// Ticks of the closing.
+        end: u64,
+    },
+    /// The losses by reason are not `events_discarded`.
+    Losses {
+        /// What `events_discarded` says.
+        discarded: u64,
+    },
+    /// Flags that this version of the format does not have.
+    Flags(u32),
+    /// A count that leaves no room for what it counts.
+    Count(u64),
+}
+
+impl fmt::Display for HeaderError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Magic(magic) => {
+                write!(f, "it begins with {magic:#010x} instead of {MAGIC:#010x}")
+            }
+            Self::Sizes { content, packet } => write!(
+                f,
+                "sizes of {content} and {packet} bits; {} <= content_size <= packet_size <= {}, \
+                 both in whole bytes, packet_size in multiples of 64 would be right",
+                HEADER_SIZE * 8,
+                FORMAT_MAX * 8
+            ),
+            Self::Cpu { instance, cpu } => write!(
+                f,
+                "stream_instance_id {instance} and cpu_id {cpu} should be equal, and below 65536"
+            ),
+            Self::Times { begin, end } => {
+                write!(f, "it ends at {end} ticks, before it begins at {begin}")
+            }
+            Self::Losses { discarded } => write!(
+                f,
+                "events_discarded is {discarded}, which is not the sum of the losses by reason"
+            ),
+            Self::Flags(flags) => write!(f, "unknown flags {flags:#x}"),
+            Self::Count(count) => write!(f, "a count of {count} cannot be"),
+        }
+    }
+}
+
+impl std::error::Error for HeaderError {}
+
+/// The `N` bytes at `at`, which lie within the header.
+fn bytes<const N: usize>(header: &[u8; HEADER_SIZE], at: usize) -> [u8; N] {
+    std::array::from_fn(|i| header[at + i])
+}
+
+/// The u32 at `at`.
+fn u32_at(header: &[u8; HEADER_SIZE], at: usize) -> u32 {
+    u32::from_le_bytes(bytes(header, at))
+}
+
+/// The u64 at `at`.
+fn u64_at(header: &[u8; HEADER_SIZE], at: usize) -> u64 {
+    u64::from_le_bytes(bytes(header, at))
+}
+
+impl Header {
+    /// Reads the first bytes of a packet.
+    ///
+    /// # Errors
+    ///
+    /// When they are not a sound header.
+    pub fn parse(header: &[u8; HEADER_SIZE]) -> Result<Self, HeaderError> {
+        let magic = u32_at(header, 0);
+        if magic != MAGIC {
+            return Err(HeaderError::Magic(magic));
+        }
+        let (content, packet) = (u64_at(header, 48), u64_at(header, 56));
+        let sound = content >= HEADER_SIZE as u64 * 8
+            && content <= packet
+            && packet <= FORMAT_MAX * 8
+            && content.is_multiple_of(8)
+            && packet.is_multiple_of(64);
+        if !sound {
+            return Err(HeaderError::Sizes { content, packet });
+        }
+        let (instance, cpu) = (u64_at(header, 24), u32_at(header, 80));
+        if instance != u64::from(cpu) || cpu >= 1 << 16 {
+            return Err(HeaderError::Cpu { instance, cpu });
+        }
+        let (begin, end) = (u64_at(header, 32), u64_at(header, 40));
+        if begin > end {
+            return Err(HeaderError::Times { begin, end });
+        }
+        let lost = Losses {
+            full: u64_at(header, 104),
+            too_big: u64_at(header, 112),
+            wrapped: u64_at(header, 120),
+            nested: u64_at(header, 128),
+            closed: u64_at(header, 136),
+            discarded: u64_at(header, 144),
+            ..Losses::default()
+        };
+        let discarded = u64_at(header, 72);
+        let sum = lost
+            .named()
+            .iter()
+            .try_fold(0u64, |sum, (_, count)| sum.checked_add(*count));
+        if sum != Some(discarded) {
+            return Err(HeaderError::Losses { discarded });
+        }
+        let flags = u32_at(header, 84);
+        if flags & !(FINAL | SALVAGED) != 0 {
+            return Err(HeaderError::Flags(flags));
+        }
+        let parsed = Self {
+            uuid: bytes(header, 4),
+            stream_id: u32_at(header, 20),
+            cpu,
+            begin,
+            end,
+            content_size: content / 8,
+            packet_size: packet / 8,
+            number: u64_at(header, 64),
+            is_final: flags & FINAL != 0,
+            is_salvaged: flags & SALVAGED != 0,
+            ordinal: u64_at(header, 88),
+            records: u64_at(header, 96),
+            lost,
+            overwritten: u64_at(header, 152),
+            uncommitted: u64_at(header, 160),
+        };
+        // Later sums rely on this: no two of these counts overflow together.
+        let counts = [
+            parsed.number,
+            parsed.ordinal,
+            parsed.records,
+            discarded,
+            parsed.overwritten,
+            parsed.uncommitted,
+        ];
+        match counts.into_iter().find(|count| *count >= 1 << 60) {
+            Some(count) => Err(HeaderError::Count(count)),
+            None => Ok(parsed),
+        }
+    }
+
+    /// Reads the header of a packet or of its beginning; `None` where there is
+    /// less than a header.
+    #[must_use]
+    pub fn of(packet: &[u8]) -> Option<Result<Self, HeaderError>> {
+        packet.first_chunk().map(Self::parse)
+    }
+
+    /// What the packet holds after its header, without padding. `packet` are
+    /// the packet's bytes; what is not there is left out.
+    #[must_use]
+    pub fn contents<'a>(&self, packet: &'a [u8]) -> &'a [u8] {
+        let end = usize::try_from(self.content_size).unwrap_or(usize::MAX);
+        packet
+            .get(HEADER_SIZE..end.min(packet.len()))
+            .unwrap_or_default()
+    }
+
+    /// Attempts that the stream's ledger shows at the end of this packet.
+    #[must_use]
+    pub fn attempted(&self) -> u64 {
+        self.ordinal + self.records + self.lost.total() + self.uncommitted
+    }
+}

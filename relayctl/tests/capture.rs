@@ -1,0 +1,254 @@
+//! Captures made of synthetic packets: written, shown, counted and judged.
+
+mod synthetic;
+
+use std::fs;
+use std::path::Path;
+
+use synthetic::{Stream, capture, folder, metadata, metadata_packets, record, relayctl, small};
+
+/// Runs `verify` and returns the exit code and the judgement.
+fn verify(folder: &Path) -> (Option<i32>, String) {
+    let left = relayctl(&["verify".as_ref(), folder.as_os_str()]);
+    let last = left.out.lines().last().unwrap_or_default().to_owned();
+    (left.code, last)
+}
+
+/// What `verify` finds wrong.
+fn problems(folder: &Path) -> String {
+    relayctl(&["verify".as_ref(), folder.as_os_str()]).out
+}
+
+#[test]
+fn a_whole_capture_is_complete() {
+    let out = capture("whole", &small());
+    let left = relayctl(&["verify".as_ref(), out.as_os_str()]);
+    assert_eq!(left.code, Some(0), "{left:?}");
+    assert!(left.out.ends_with("complete\n"), "{left:?}");
+    // klog 4 + 5, 2 * 7 lost, flood 14, claims 10.
+    assert!(left.out.contains("attempted 47 = delivered 33 + lost 14 (missing 0)"), "{left:?}");
+    assert!(left.out.contains("10 claims compared"), "{left:?}");
+}
+
+#[test]
+fn stat_counts_everything() {
+    let out = capture("stat", &small());
+    let left = relayctl(&["stat".as_ref(), out.as_os_str(), "--json".as_ref()]);
+    assert_eq!(left.code, Some(0), "{left:?}");
+    let value: serde_json::Value = serde_json::from_str(&left.out).expect("it is JSON");
+    let total = &value["total"];
+    for (key, count) in [
+        ("attempted", 47),
+        ("delivered", 33),
+        ("lost", 14),
+        ("overwritten", 0),
+        ("uncommitted", 0),
+        ("unaccounted", 0),
+    ] {
+        assert_eq!(total[key], count, "{key}");
+    }
+    let klog = &value["channels"][0];
+    assert_eq!(klog["name"], "klog");
+    let cpu = &klog["cpus"][1];
+    assert_eq!((&cpu["cpu"], &cpu["packets"], &cpu["records"]), (&1.into(), &3.into(), &5.into()));
+    assert_eq!((&cpu["lost"]["full"], &cpu["lost"]["discarded"]), (&4.into(), &3.into()));
+    assert_eq!(cpu["lost"]["missing"], 0);
+    let table = relayctl(&["stat".as_ref(), out.as_os_str()]);
+    assert_eq!(table.code, Some(0));
+    assert_eq!(table.out.lines().count(), 2 + 6, "{}", table.out);
+}
+
+#[test]
+fn cat_merges_by_time_and_shows_losses() {
+    let out = capture("cat", &small());
+    let left = relayctl(&["cat".as_ref(), out.as_os_str()]);
+    assert_eq!(left.code, Some(0), "{left:?}");
+    let lines: Vec<_> = left.out.lines().collect();
+    let first = "] 0:0 task INFO  kernel::a smoke.rs:41: gr\u{fc}\u{df} \"quoted\" back\\slash";
+    assert!(lines[2].ends_with(first), "{}", left.out);
+    assert!(lines[0].starts_with("-- klog cpu 0: 3 records lost between 0.000000 and "), "{}", left.out);
+    assert!(lines[0].ends_with("(discarded 3)"));
+    assert!(left.out.contains(" 1:3 irq  TRACE m f:4294967295: two\n            | lines\n"));
+    assert!(left.out.contains(" 1:6 nmi        flood flood: sequence=0 checksum="));
+    let times: Vec<&str> = lines
+        .iter()
+        .filter(|line| line.starts_with('['))
+        .map(|line| &line[..14])
+        .collect();
+    assert_eq!(times.len(), 33);
+    assert!(times.is_sorted(), "{times:?}");
+}
+
+#[test]
+fn cat_filters() {
+    let out = capture("filter", &small());
+    let count = |args: &[&str]| {
+        let mut all = vec!["cat", out.to_str().unwrap(), "--json"];
+        all.extend(args);
+        relayctl(&all).out.lines().count()
+    };
+    assert_eq!(count(&[]), 33);
+    assert_eq!(count(&["--channel", "klog"]), 9);
+    assert_eq!(count(&["--channel", "klog", "--channel", "claims"]), 19);
+    assert_eq!(count(&["--cpu", "1"]), 17);
+    assert_eq!(count(&["--cpu", "0-1"]), 33);
+    assert_eq!(count(&["--cpu", "2,3"]), 0);
+    assert_eq!(count(&["--level", "error"]), 2);
+    assert_eq!(count(&["--level", "warn"]), 4);
+    assert_eq!(count(&["--since", "200000"]), 0);
+    assert_eq!(count(&["--until", "1"]), 0);
+    assert_eq!(count(&["--since", "1", "--until", "200000"]), 33);
+}
+
+#[test]
+fn raw_bytes_are_as_good_as_a_capture() {
+    let packets = small();
+    let out = capture("raw", &packets);
+    let raw = folder("raw").join("raw");
+    fs::write(&raw, packets.concat()).unwrap();
+    let show = |path: &Path| relayctl(&["cat".as_ref(), path.as_os_str()]).out;
+    assert_eq!(show(&raw), show(&out));
+    assert_eq!(verify(&raw), (Some(0), "complete".to_owned()));
+    let piped = std::process::Command::new(env!("CARGO_BIN_EXE_relayctl"))
+        .args(["cat", "-"])
+        .stdin(fs::File::open(&raw).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), show(&out));
+}
+
+#[test]
+fn an_existing_folder_needs_force() {
+    let out = capture("force", &small());
+    let raw = out.with_file_name("raw");
+    let left = record(&raw, &out);
+    assert_eq!(left.code, Some(2));
+    assert!(left.err.contains("--force"), "{left:?}");
+    let forced = |out: &Path| {
+        relayctl(&["record", "--force", "--from", raw.to_str().unwrap(), "--out", out.to_str().unwrap()])
+    };
+    assert_eq!(forced(&out).code, Some(0));
+    assert_eq!(verify(&out).1, "complete");
+    // Nothing that is no capture is removed.
+    let other = folder("other");
+    fs::write(other.join("precious"), "x").unwrap();
+    assert_eq!(forced(&other).code, Some(2));
+    assert!(other.join("precious").exists());
+}
+
+#[test]
+fn a_full_capture_is_open() {
+    let folder = folder("full");
+    let raw = folder.join("raw");
+    fs::write(&raw, small().concat()).unwrap();
+    let out = folder.join("capture");
+    let left = relayctl(&[
+        "record", "--max-size", "6000", "--from", raw.to_str().unwrap(), "--out", out.to_str().unwrap(),
+    ]);
+    assert_eq!(left.code, Some(0));
+    assert!(left.err.contains("--max-size"), "{left:?}");
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+}
+
+#[test]
+fn garbage_between_packets_becomes_a_fragment() {
+    let mut packets = small();
+    let half = packets[9][..100].to_vec();
+    packets.insert(9, b"line noise".to_vec());
+    packets.insert(7, half);
+    let out = capture("garbage", &packets);
+    let left = relayctl(&["verify".as_ref(), out.as_os_str()]);
+    assert!(left.out.contains("110 bytes came that were no whole packet"), "{left:?}");
+    assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
+    assert_eq!(fs::read(out.join("fragments/0")).unwrap().len(), 110);
+}
+
+#[test]
+fn packets_before_the_metadata_wait_for_it() {
+    let mut packets = small();
+    let metadata = metadata_packets(&metadata(2), 1000).len();
+    packets.rotate_left(metadata);
+    assert_eq!(verify(&capture("early", &packets)), (Some(0), "complete".to_owned()));
+    // Without it nothing is lost either.
+    packets.truncate(packets.len() - 1);
+    let out = capture("early", &packets);
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    assert_eq!(fs::read(out.join("fragments/0")).unwrap(), packets.concat());
+}
+
+#[test]
+fn what_the_ledger_forbids_is_broken() {
+    let metadata = metadata_packets(&metadata(1), 1 << 20);
+    let judge = |change: &dyn Fn(&mut Stream), flags: u32, claims: &[(u16, u8, u64)]| {
+        let mut packets = metadata.clone();
+        let mut klog = Stream::new(1, 0, 100);
+        klog.klog(110, 0, 3, 1, ["m", "f", "a"]);
+        klog.lost[0] = 5;
+        klog.overwritten = 0;
+        packets.push(klog.packet(120, 0));
+        klog.klog(130, 0, 3, 1, ["m", "f", "b"]);
+        klog.klog(131, 1, 3, 1, ["m", "f", "c"]);
+        change(&mut klog);
+        packets.push(klog.packet(140, flags));
+        let mut stream = Stream::new(2, 0, 0);
+        for (channel, from, attempted) in claims {
+            stream.claim(150, *channel, *from, *attempted);
+        }
+        packets.push(stream.packet(200, 1));
+        packets.push(Stream::new(3, 0, 0).packet(1, 1));
+        let out = capture("ledger", &packets);
+        (verify(&out).1, problems(&out))
+    };
+    let same = |_: &mut Stream| {};
+    assert_eq!(judge(&same, 1, &[(1, 0, 8)]).0, "complete");
+    assert_eq!(judge(&same, 0, &[(1, 0, 8)]).0, "open");
+    assert_eq!(judge(&same, 0, &[(1, 0, 80)]).0, "open");
+    let is_broken = |(verdict, problems): (String, String), with: &str| {
+        assert_eq!(verdict, "broken", "{problems}");
+        assert!(problems.contains(with), "{problems}");
+    };
+    is_broken(judge(&same, 0, &[(1, 0, 7)]), "the writers claim 7 attempts, the ledger has 8");
+    is_broken(judge(&same, 1, &[(1, 0, 9)]), "the writers claim 9");
+    is_broken(judge(&same, 1, &[(1, 0, 9), (7, 0, 1)]), "channel 7, which there is not");
+    is_broken(judge(&|s| s.lost[0] = 4, 1, &[]), "full falls from 5 to 4");
+    is_broken(judge(&|s| s.number = 5, 1, &[]), "packets 1 to 4 are missing");
+    is_broken(judge(&|s| s.number = 0, 1, &[]), "packet 0, where 1 should be");
+    is_broken(judge(&|s| s.ordinal = 0, 1, &[]), "begins with record 0, where 1 should be");
+    is_broken(judge(&|s| s.ordinal = 3, 1, &[]), "2 record numbers are skipped, 0 records are said");
+    is_broken(judge(&|s| s.overwritten = 3, 1, &[]), "0 record numbers are skipped, 3 records are said");
+    is_broken(judge(&|s| s.klog(200, 0, 1, 1, ["", "", ""]), 1, &[]), "time 200 is not between 131 and 140");
+    is_broken(judge(&|s| s.klog(120, 0, 1, 1, ["", "", ""]), 1, &[]), "time 120 is not between");
+    is_broken(judge(&|s| s.raw(1, 132, 0, &[1]), 1, &[]), "contents end within it");
+    is_broken(judge(&|s| s.raw(9, 132, 0, &[1]), 1, &[]), "knows no event 9");
+    is_broken(judge(&|s| s.raw(0xFFFD, 132, 3, &[]), 1, &[]), "context 3");
+    is_broken(judge(&|s| s.raw(1, 132, 0, &[0; 11]), 1, &[]), "it has 3 records, its header says 2");
+    let overwritten = judge(&|s| (s.ordinal, s.overwritten) = (3, 2), 1, &[(1, 0, 10)]);
+    assert_eq!(overwritten.0, "complete", "{}", overwritten.1);
+}
+
+#[test]
+fn the_flood_is_checked_record_by_record() {
+    let judge = |make: &dyn Fn(&mut Stream)| {
+        let mut packets = metadata_packets(&metadata(1), 1 << 20);
+        let mut flood = Stream::new(3, 0, 100);
+        make(&mut flood);
+        packets.push(flood.packet(200, 1));
+        let out = capture("flood", &packets);
+        problems(&out)
+    };
+    let good = judge(&|s| (0..3).for_each(|n| s.flood(110 + n, 0, n, 3)));
+    assert!(!good.contains("broken"), "{good}");
+    let gap = judge(&|s| [0, 2].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3)));
+    assert!(gap.contains("1 of the flood's numbers are skipped, but only 0"), "{gap}");
+    let lost = judge(&|s| {
+        [0, 2].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3));
+        s.lost[2] = 1;
+    });
+    assert!(!lost.contains("broken"), "{lost}");
+    let again = judge(&|s| [0, 0].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3)));
+    assert!(again.contains("flood 0 where at least 1 should be"), "{again}");
+    let mut payload = vec![0; 12];
+    payload.extend([1, 0, 0]);
+    let seal = judge(&|s| s.record(1, 110, 0, &payload));
+    assert!(seal.contains("checksum 0x00000000"), "{seal}");
+}
