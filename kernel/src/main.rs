@@ -124,6 +124,7 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     let cpus = platform.processors.ids().len();
     channels::grow(cpus, options);
     channels::describe(cpus);
+    transport::keep(cpus);
     console::init();
     transport::init(cpus);
     transport::join();

@@ -31,7 +31,10 @@ const PATIENCE_MS: u64 = 5_000;
 /// The device. Task context; ports do not need it once they are open.
 static DEVICE: Mutex<Option<Console>> = Mutex::new(None);
 
-/// How many ports are used; 0 without a device.
+/// There is a device, or it was not looked for yet.
+static IS_THERE: AtomicBool = AtomicBool::new(true);
+
+/// How many ports are used; 0 before there are any.
 static PORTS: AtomicUsize = AtomicUsize::new(0);
 
 static PUMPS: [Mutex<Option<Pump>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
@@ -71,25 +74,50 @@ struct Stream {
     ended: bool,
 }
 
-/// Finds the device and makes a pump for each of its ports that is needed. Task context on the boot
-/// CPU, after the streams of `cpus` CPUs were started. Ports are opened by [`join`].
-pub(crate) fn init(cpus: usize) {
-    let device = match vcon::init() {
-        Ok(Some(device)) => device,
-        Ok(None) => return log::info!("no virtio console: the serial console is all there is"),
-        Err(error) => return log::warn!("the virtio console cannot be used: {error}"),
-    };
-    let found = device.ports().count();
-    if found == 0 {
-        return log::warn!("the virtio console has no ports: nothing is captured");
-    }
-    let ports = found.min(cpus);
-    log::info!("virtio console: {found} ports, {ports} used for {cpus} CPUs");
+/// Keeps what is printed of the klog of `cpus` CPUs from now on, for the ports that may be found.
+/// Task context on the boot CPU, before the console starts.
+pub(crate) fn keep(cpus: usize) {
     for printed in PRINTED.iter().take(cpus) {
         printed.call_once(|| ArrayQueue::new(WAITING));
     }
+}
+
+/// Finds the device and its ports. Task context on the boot CPU, after the streams of `cpus` CPUs
+/// were started. Ports are opened by [`join`].
+pub(crate) fn init(cpus: usize) {
+    let Some((device, found)) = find() else {
+        // What was kept goes back to its writers.
+        IS_THERE.store(false, Ordering::Release);
+        PRINTED
+            .iter()
+            .filter_map(Once::get)
+            .for_each(|printed| while printed.pop().is_some() {});
+        return;
+    };
+    let ports = found.min(cpus);
+    log::info!("virtio console: {found} ports, {ports} used for {cpus} CPUs");
     *DEVICE.lock() = Some(device);
     PORTS.store(ports, Ordering::Release);
+}
+
+/// The device, if there is one with ports, and how many; says if not.
+fn find() -> Option<(Console, usize)> {
+    let device = match vcon::init() {
+        Ok(Some(device)) => device,
+        Ok(None) => {
+            log::info!("no virtio console: the serial console is all there is");
+            return None;
+        }
+        Err(error) => {
+            log::warn!("the virtio console cannot be used: {error}");
+            return None;
+        }
+    };
+    let found = device.ports().count();
+    if found == 0 {
+        log::warn!("the virtio console has no ports: nothing is captured");
+    }
+    (found != 0).then_some((device, found))
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
@@ -158,6 +186,7 @@ pub(crate) fn hand_over(subbuf: SubBuffer<'static>) {
     let cpu = subbuf.packet().cpu;
     let is_final = subbuf.packet().is_final;
     if let Some(printed) = PRINTED.get(cpu).and_then(Once::get)
+        && IS_THERE.load(Ordering::Acquire)
         && printed.push(subbuf).is_err()
     {
         SKIPPED.fetch_add(1, Ordering::Relaxed);

@@ -99,6 +99,13 @@ pub(crate) fn finish() {
             "-- cpu {cpu}: stream is not closed, {printed} records printed"
         );
     }
+    let skipped = transport::skipped();
+    if skipped != 0 {
+        let _ = writeln!(
+            console.out,
+            "-- {skipped} sub-buffers were not captured: ports too slow"
+        );
+    }
     let no_ring = channels::KLOG.lost_no_ring();
     if no_ring != 0 {
         let _ = writeln!(

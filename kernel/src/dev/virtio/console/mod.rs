@@ -29,7 +29,5 @@ mod protocol;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use driver::{OpenError, PortInfo};
-pub(crate) use error::Error;
 pub(crate) use kernel::{Console, CpuPort, init, open_here};
-pub(crate) use port::{Counters, Dead, InFlight, Port, Reclaimed, Refusal, Rejected};
+pub(crate) use port::{Refusal, Rejected};
