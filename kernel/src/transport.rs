@@ -232,10 +232,13 @@ pub(crate) fn has_work() -> bool {
     })
 }
 
-/// Whether everything that the CPUs of this CPU's pump wrote has left the machine, or cannot.
+/// Whether everything that the calling CPU wrote has been given to its port, or cannot be; if the
+/// pump is its own: whether everything that passes through it has left the machine.
 pub(crate) fn is_done() -> bool {
     match my_pump().and_then(Mutex::try_lock) {
-        Some(guard) => guard.as_ref().is_none_or(Pump::is_done),
+        Some(guard) => guard
+            .as_ref()
+            .is_none_or(|pump| pump.is_done(percpu::cpu_index())),
         None => my_pump().is_none(),
     }
 }
@@ -329,10 +332,15 @@ impl Pump {
         self.streams.iter_mut().find_map(Stream::next)
     }
 
-    /// Whether nothing is left to send or to wait for.
-    fn is_done(&self) -> bool {
-        let all_sent = self.refused.is_none() && self.port.in_flight() == 0;
-        self.is_dead || (all_sent && self.streams.iter().all(|stream| stream.ended))
+    /// Whether nothing is left to send or to wait for, for `cpu`.
+    fn is_done(&self, cpu: usize) -> bool {
+        let is_owner = cpu < PORTS.load(Ordering::Relaxed);
+        let mut mine = self
+            .streams
+            .iter()
+            .filter(|stream| is_owner || stream.cpu == cpu);
+        let has_sent = !is_owner || self.port.in_flight() == 0;
+        self.is_dead || (self.refused.is_none() && has_sent && mine.all(|stream| stream.ended))
     }
 }
 
