@@ -8,10 +8,19 @@ use relay::record::Framed;
 use relay::{Geometry, Loss, Storage};
 
 /// Which CPU the thread plays, and what time it is.
-#[derive(Default)]
 struct Stage {
     cpu: AtomicUsize,
     now: AtomicU64,
+}
+
+impl Default for Stage {
+    /// A machine that has been on for a moment: time 0 is not after anything.
+    fn default() -> Self {
+        Self {
+            cpu: AtomicUsize::new(0),
+            now: AtomicU64::new(1),
+        }
+    }
 }
 
 // SAFETY: one thread plays all CPUs, one after the other.
