@@ -38,7 +38,7 @@ use x86_64::instructions::interrupts;
 
 use arch::{apic, clock, percpu, pic, smp, tables};
 use cmdline::Options;
-use dev::{ExitCode, acpi};
+use dev::{ExitCode, acpi, virtio};
 use error::BringUpError;
 use scenario::Verdict;
 
@@ -131,6 +131,7 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     if !missing.is_empty() {
         log::warn!("these CPUs did not come up, the rest go on: {missing}");
     }
+    virtio::console::start();
     Ok(())
 }
 

@@ -4,7 +4,6 @@
 //! that one message can make it say, and the next message waits until the last was taken and what
 //! it caused was read.
 
-use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE};
@@ -123,7 +122,7 @@ impl<D: Device> Control<D> {
         let mut queue = |index| -> Result<_, QueueError> {
             let bell = device.doorbell(index);
             let bell = bell.ok_or(QueueError::NoDoorbell { index })?;
-            Ok((Box::new(Queue::new(device.transport(), index)?), bell))
+            Ok((Queue::new(device.transport(), index)?, bell))
         };
         let (receive, receive_bell) = queue(RECEIVE)?;
         // Not freed when the other queue fails: the device knows of it.
@@ -210,7 +209,7 @@ impl<D: Device> Control<D> {
     ///
     /// # Safety
     /// The device has been reset, and has said so, since the queues were set up.
-    pub(super) unsafe fn free(self) {
+    pub(super) unsafe fn free(mut self) {
         // SAFETY: the caller's promise. The buffers go with the queues, before the pages.
         unsafe {
             self.receive.free();

@@ -1,6 +1,5 @@
 //! Setting the device up, and keeping an eye on it.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -87,7 +86,7 @@ impl fmt::Display for OpenError {
 /// A port's queue, before the port is opened.
 enum Seat<D: Device> {
     /// It is here.
-    Free(Box<Queue<D::Memory>>, D::Doorbell),
+    Free(Queue<D::Memory>, D::Doorbell),
     /// The port has it.
     Taken,
     /// There is none.
@@ -210,7 +209,7 @@ impl<D: Device> Driver<D> {
             return Seat::Unusable(QueueError::NoDoorbell { index });
         };
         match Queue::new(self.device.transport(), index) {
-            Ok(queue) => Seat::Free(Box::new(queue), doorbell),
+            Ok(queue) => Seat::Free(queue, doorbell),
             Err(error) => Seat::Unusable(error),
         }
     }
@@ -262,8 +261,7 @@ impl<D: Device> Driver<D> {
     }
 
     /// Hears what the device has to say: of ports that come and go, of the host opening and
-    /// closing them, of failure. To be called when [`take_signal`](Self::take_signal) says so, and
-    /// from time to time. Never waits.
+    /// closing them, of failure. Never waits.
     ///
     /// # Errors
     /// - When the device broke the rules of its control queues: nothing more is heard of ports;
@@ -287,17 +285,31 @@ impl<D: Device> Driver<D> {
         Ok(())
     }
 
-    /// Whether the device has said something since the last call: see [`poll`](Self::poll).
-    pub(crate) fn take_signal(&self) -> bool {
-        self.control_line.take_signal()
-    }
-
     /// The ports that the device has now.
     pub(crate) fn ports(&self) -> impl Iterator<Item = PortInfo> {
         self.directory.present().map(|(id, name)| PortInfo {
             id,
             name,
             is_host_open: self.lines[id].is_host_open(),
+        })
+    }
+
+    /// What the device has, for the log.
+    pub(super) fn summary(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            write!(
+                f,
+                "{} ports, {} interrupts",
+                self.directory.present().count(),
+                self.device.interrupts()
+            )?;
+            for (id, name) in self.directory.present() {
+                write!(f, ", {id} '{name}'")?;
+                if !self.lines[id].is_host_open() {
+                    f.write_str(" (closed)")?;
+                }
+            }
+            Ok(())
         })
     }
 

@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::control;
-use super::driver::Driver;
+use super::driver::{Driver, OpenError, PortInfo};
 use super::error::Error;
 use super::fake::{Fake, pages, set_grain};
 use super::port::{Dead, InFlight, Port, Reclaimed, Refusal};
 use super::protocol::event;
-use super::{OpenError, PortInfo};
 use crate::arch::irq::Handler;
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::queue::{QueueError, QueueFault};
