@@ -32,6 +32,7 @@ pub(super) struct Control<D: Device> {
     transmit: Flights<D::Memory, Outbound>,
     transmit_bell: D::Doorbell,
     memory: Pages<D::Memory>,
+    has_interrupt: bool,
 }
 
 /// A buffer that the device writes a message into.
@@ -115,10 +116,7 @@ impl<D: Device> Control<D> {
     /// When the device does not have them, or memory is missing.
     pub(super) fn new(device: &mut D, interrupt: Option<u16>) -> Result<Self, Error> {
         let memory = Pages::new().ok_or(Error::NoMemory)?;
-        if let Some(interrupt) = interrupt {
-            // Without it the queue is only looked at from time to time.
-            device.assign(RECEIVE, interrupt);
-        }
+        let has_interrupt = interrupt.is_some_and(|interrupt| device.assign(RECEIVE, interrupt));
         let mut queue = |index| -> Result<_, QueueError> {
             let bell = device.doorbell(index);
             let bell = bell.ok_or(QueueError::NoDoorbell { index })?;
@@ -134,6 +132,7 @@ impl<D: Device> Control<D> {
             transmit: Flights::new(transmit),
             transmit_bell,
             memory,
+            has_interrupt,
         };
         let buffers = this.receive.queue().free().min(BUFFERS - 1);
         for index in 0..buffers {
@@ -147,6 +146,11 @@ impl<D: Device> Control<D> {
     /// Tells the device of the buffers that wait for its messages. When it is running.
     pub(super) fn start(&mut self) {
         self.receive.notify(&mut self.receive_bell);
+    }
+
+    /// Whether the device raises the interrupt when it has said something.
+    pub(super) fn has_interrupt(&self) -> bool {
+        self.has_interrupt
     }
 
     /// Whether the device has taken the last message.

@@ -9,7 +9,7 @@
 //! A [`Port`] shares nothing with other ports but the device itself: it has its own queue, its own
 //! doorbell, its own counters, and an interrupt that goes to its own CPU. No port's call takes a
 //! lock or allocates. What the console and the interrupt handler have to tell a port, they tell
-//! through atomics ([`line`]).
+//! through atomics ([`mod@line`]).
 //!
 //! Buffers ([`InFlight`]) belong to the port while the device has them, and come back from
 //! [`Port::reclaim`], each once: when the device has used them, or when it was reset and said so.
@@ -28,6 +28,8 @@ mod protocol;
 #[cfg(test)]
 mod tests;
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use spin::{Mutex, Once};
 use virtio_drivers::transport::DeviceType;
 
@@ -41,6 +43,9 @@ use crate::dev::pci::msix::Target;
 
 /// The console device of this machine.
 pub(crate) type Console = Driver<PciDevice>;
+
+/// How often a device without interrupts is asked whether it has something to say.
+const ASK_MS: u64 = 100;
 
 /// The console device, once [`start`] has found it.
 static CONSOLE: Once<Mutex<Console>> = Once::new();
@@ -89,16 +94,29 @@ pub(crate) fn start() {
 
 /// Hears the device out, if it has said something since the last call: of the host opening and
 /// closing ports, of ports that come and go, of failure, which goes to the log. Costs two loads if
-/// it has not.
+/// it has not. A device without interrupts is asked every [`ASK_MS`].
 ///
 /// Task context. To be called by the CPU that called [`start`], whenever it wakes: an interrupt
 /// wakes it when there is something to hear.
 pub(crate) fn listen() {
-    if CONTROL_LINE.get().is_some_and(|line| line.take_signal())
-        && let Some(Err(error)) = with_console(Console::poll)
-    {
+    let is_due = match CONTROL_LINE.get() {
+        Some(line) => line.take_signal(),
+        None => CONSOLE.is_completed() && is_time_to_ask(),
+    };
+    if is_due && let Some(Err(error)) = with_console(Console::poll) {
         log::error!("virtio-console: {error}");
     }
+}
+
+/// Whether a device that cannot say when it has something to say was not asked for a while.
+fn is_time_to_ask() -> bool {
+    static ASKED: AtomicU64 = AtomicU64::new(0);
+    let now = clock::ticks();
+    let is_time = now.wrapping_sub(ASKED.load(Ordering::Relaxed)) >= clock::ticks_of_ms(ASK_MS);
+    if is_time {
+        ASKED.store(now, Ordering::Relaxed);
+    }
+    is_time
 }
 
 /// Calls `action` with the console device; `None` when there is none. Task context: takes a lock

@@ -602,6 +602,24 @@ fn every_port_has_an_interrupt_of_its_own_as_far_as_they_reach() {
     );
 }
 
+#[test]
+fn a_device_that_will_not_interrupt_is_polled() {
+    let fake = Fake::new(&[(0, "a", true)]);
+    fake.state().raises = false;
+    let mut console = start(&fake).unwrap();
+    assert!(console.control_line().is_none() && console.port_line(0).is_none());
+    let target = Target {
+        apic_id: 0,
+        vector: 0x60,
+    };
+    let mut port: Port<Fake, Parcel> = console.open(0, Some(target)).unwrap();
+    assert!(!port.has_interrupt() && fake.state().routes.is_empty());
+    let factory = Factory::default();
+    send(&mut port, &factory, b"x");
+    assert_eq!(fake.consume(0), b"x");
+    assert_eq!(reclaim_sent(&mut port), [b"x"]);
+}
+
 /// A random number generator (xorshift).
 struct Random(u64);
 
