@@ -147,17 +147,18 @@ impl Output {
         IN_LINE.store(true, Ordering::Relaxed);
         // The port takes everything.
         let _ = line::write(self, item, clock::micros);
-        IN_LINE.store(false, Ordering::Relaxed);
         if let Item::Record { cpu, number, .. } | Item::Damaged { cpu, number, .. } = *item {
             // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
             PRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
         }
+        // Release: after the number, so that the post-mortem prints no record again without saying so.
+        IN_LINE.store(false, Ordering::Release);
     }
 
     /// Ends the line that somebody else was stopped in.
     fn end_line(&mut self) {
         if IN_LINE.swap(false, Ordering::Relaxed) {
-            self.0.send(b"\n");
+            self.0.send(b"\n-- the line above was cut off\n");
         }
     }
 }
