@@ -2,7 +2,8 @@
 
 use x86_64::instructions::interrupts;
 
-use crate::arch::smp;
+use crate::arch::{percpu, smp};
+use crate::dev::virtio::console as vcon;
 use crate::{console, transport};
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
@@ -27,7 +28,9 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
         let has_more = console::poll();
-        transport::attend();
+        if percpu::cpu_index() == 0 {
+            vcon::listen();
+        }
         transport::poll();
         interrupts::disable();
         if done() {

@@ -19,7 +19,8 @@ use spin::{Mutex, Once};
 use crate::arch::{clock, percpu};
 use crate::channels::{CLAIMS, FLOOD, METADATA, PerCpu};
 use crate::cpuset::MAX_CPUS;
-use crate::dev::virtio::console::{self as vcon, Console, CpuPort, Refusal, Rejected};
+use crate::dev::virtio::console::port::{Refusal, Rejected};
+use crate::dev::virtio::console::{self as vcon, CpuPort};
 
 /// Sub-buffers of klog that wait for the port, per CPU, at most. Where a port stalls, the rest of
 /// the ring is left to the console, and the capture misses what does not fit.
@@ -27,9 +28,6 @@ const WAITING: usize = 12;
 
 /// How long the end waits for a port that moves nothing.
 const PATIENCE_MS: u64 = 5_000;
-
-/// The device. Task context; ports do not need it once they are open.
-static DEVICE: Mutex<Option<Console>> = Mutex::new(None);
 
 /// There is a device, or it was not looked for yet.
 static IS_THERE: AtomicBool = AtomicBool::new(true);
@@ -85,7 +83,9 @@ pub(crate) fn keep(cpus: usize) {
 /// Finds the device and its ports. Task context on the boot CPU, after the streams of `cpus` CPUs
 /// were started. Ports are opened by [`join`].
 pub(crate) fn init(cpus: usize) {
-    let Some((device, found)) = find() else {
+    vcon::start();
+    let found = vcon::with_console(|console| console.ports().count()).unwrap_or(0);
+    if found == 0 {
         // What was kept goes back to its writers.
         IS_THERE.store(false, Ordering::Release);
         PRINTED
@@ -93,31 +93,10 @@ pub(crate) fn init(cpus: usize) {
             .filter_map(Once::get)
             .for_each(|printed| while printed.pop().is_some() {});
         return;
-    };
-    let ports = found.min(cpus);
-    log::info!("virtio console: {found} ports, {ports} used for {cpus} CPUs");
-    *DEVICE.lock() = Some(device);
-    PORTS.store(ports, Ordering::Release);
-}
-
-/// The device, if there is one with ports, and how many; says if not.
-fn find() -> Option<(Console, usize)> {
-    let device = match vcon::init() {
-        Ok(Some(device)) => device,
-        Ok(None) => {
-            log::info!("no virtio console: the serial console is all there is");
-            return None;
-        }
-        Err(error) => {
-            log::warn!("the virtio console cannot be used: {error}");
-            return None;
-        }
-    };
-    let found = device.ports().count();
-    if found == 0 {
-        log::warn!("the virtio console has no ports: nothing is captured");
     }
-    (found != 0).then_some((device, found))
+    let ports = found.min(cpus);
+    log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
+    PORTS.store(ports, Ordering::Release);
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
@@ -128,13 +107,12 @@ pub(crate) fn join() {
     if cpu >= ports {
         return;
     }
-    let mut guard = DEVICE.lock();
-    let Some(device) = guard.as_mut() else { return };
-    let Some(info) = device.ports().nth(cpu) else {
-        return;
-    };
-    match vcon::open_here(device, info.id) {
-        Ok(port) => {
+    let opened = vcon::with_console(|console| {
+        let id = console.ports().nth(cpu)?.id;
+        Some(vcon::open_here(console, id))
+    });
+    match opened.flatten() {
+        Some(Ok(port)) => {
             let streams = (cpu..MAX_CPUS)
                 .step_by(ports)
                 .flat_map(streams_of)
@@ -147,7 +125,8 @@ pub(crate) fn join() {
             };
             *PUMPS[cpu].lock() = Some(pump);
         }
-        Err(error) => log::warn!("cpu {cpu} has no port: {error}"),
+        Some(Err(error)) => log::warn!("cpu {cpu} has no port: {error}"),
+        None => {}
     }
 }
 
@@ -205,20 +184,6 @@ pub(crate) fn poll() {
         && let Some(pump) = guard.as_mut()
     {
         pump.run();
-    }
-}
-
-/// Hears what the device has to say of its ports. Task context on the boot CPU, from time to time.
-pub(crate) fn attend() {
-    if PORTS.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    if let Some(mut guard) = DEVICE.try_lock()
-        && let Some(device) = guard.as_mut()
-        && device.take_signal()
-        && let Err(error) = device.poll()
-    {
-        log::warn!("virtio console: {error}");
     }
 }
 

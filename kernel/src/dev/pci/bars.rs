@@ -117,7 +117,10 @@ mod tests {
 
     /// Functions by device number: their words, and which bits of them can be written.
     #[derive(Clone, Default)]
-    struct Fake(Rc<RefCell<HashMap<(u8, u8), (u32, u32)>>>);
+    struct Fake(Rc<RefCell<Words>>);
+
+    /// By device number and offset.
+    type Words = HashMap<(u8, u8), (u32, u32)>;
 
     impl Fake {
         fn word(&self, device: u8, offset: u8, value: u32, writable: u32) {

@@ -48,6 +48,9 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pci(error) => error.fmt(f),
+            Self::Virtio(VirtioPciError::MissingCommonConfig) => f.write_str(
+                "the device is older than virtio 1.0; start QEMU without disable-modern",
+            ),
             Self::Virtio(error) => error.fmt(f),
             Self::Structure { kind, length } => write!(
                 f,
@@ -180,7 +183,7 @@ impl Structures {
         // Section 4.1.4.4.
         let multiplier = capability.word(snapshot, 16).unwrap_or(0);
         let all = [Some(&common), Some(&notify), Some(&isr), device.as_ref()];
-        for (kind, place) in (1..).zip(all.into_iter()) {
+        for (kind, place) in (1..).zip(all) {
             let Some(place) = place else { continue };
             let least = match kind {
                 VIRTIO_PCI_CAP_COMMON_CFG => size_of::<CommonConfiguration>() as u64,

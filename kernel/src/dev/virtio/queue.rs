@@ -23,7 +23,7 @@ macro_rules! sizes {
         pub(super) enum Queue<H: Hal> {
             $(
                 #[doc = concat!($size, " descriptors.")]
-                $variant(VirtQueue<H, $size>),
+                $variant(Box<VirtQueue<H, $size>>),
             )*
         }
 
@@ -46,7 +46,7 @@ macro_rules! sizes {
                 $(
                     if offered >= $size {
                         return VirtQueue::new(transport, index, false, false)
-                            .map(Self::$variant)
+                            .map(|queue| Self::$variant(Box::new(queue)))
                             .map_err(|error| QueueError::Setup { index, error });
                     }
                 )*
@@ -109,9 +109,11 @@ macro_rules! sizes {
                 inputs: &'a [&'a [u8]],
                 outputs: &'a mut [&'a mut [u8]],
             ) -> Result<u32, Error> {
-                // SAFETY: the caller's promise.
                 match self {
-                    $(Self::$variant(queue) => unsafe { queue.pop_used(id, inputs, outputs) },)*
+                    $(Self::$variant(queue) => {
+                        // SAFETY: the caller's promise.
+                        unsafe { queue.pop_used(id, inputs, outputs) }
+                    })*
                 }
             }
         }
@@ -214,7 +216,7 @@ pub(super) unsafe trait Flight {
 /// [`free`](Self::free) does, after a reset.
 #[derive(Debug)]
 pub(super) struct Flights<H: Hal, T> {
-    queue: ManuallyDrop<Box<Queue<H>>>,
+    queue: ManuallyDrop<Queue<H>>,
     /// By identifier.
     in_flight: ManuallyDrop<Box<[Option<T>]>>,
     count: usize,
@@ -222,7 +224,7 @@ pub(super) struct Flights<H: Hal, T> {
 
 impl<H: Hal, T: Flight> Flights<H, T> {
     /// Nothing in flight. Allocates.
-    pub(super) fn new(queue: Box<Queue<H>>) -> Self {
+    pub(super) fn new(queue: Queue<H>) -> Self {
         let in_flight = (0..queue.size()).map(|_| None).collect();
         Self {
             queue: ManuallyDrop::new(queue),
@@ -329,9 +331,13 @@ impl<H: Hal, T: Flight> Flights<H, T> {
     /// Frees the queue, and drops what is in flight.
     ///
     /// # Safety
-    /// The device has been reset, and has said so, since the queue was set up.
-    pub(super) unsafe fn free(self) {
-        drop(ManuallyDrop::into_inner(self.queue));
-        drop(ManuallyDrop::into_inner(self.in_flight));
+    /// The device has been reset, and has said so, since the queue was set up; and nothing of
+    /// `self` is used any more.
+    pub(super) unsafe fn free(&mut self) {
+        // SAFETY: once: nothing is used any more, says the caller.
+        unsafe {
+            ManuallyDrop::drop(&mut self.queue);
+            ManuallyDrop::drop(&mut self.in_flight);
+        }
     }
 }

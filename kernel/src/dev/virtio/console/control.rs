@@ -4,7 +4,6 @@
 //! that one message can make it say, and the next message waits until the last was taken and what
 //! it caused was read.
 
-use alloc::boxed::Box;
 use core::ptr::NonNull;
 
 use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE};
@@ -33,6 +32,7 @@ pub(super) struct Control<D: Device> {
     transmit: Flights<D::Memory, Outbound>,
     transmit_bell: D::Doorbell,
     memory: Pages<D::Memory>,
+    has_interrupt: bool,
 }
 
 /// A buffer that the device writes a message into.
@@ -116,14 +116,11 @@ impl<D: Device> Control<D> {
     /// When the device does not have them, or memory is missing.
     pub(super) fn new(device: &mut D, interrupt: Option<u16>) -> Result<Self, Error> {
         let memory = Pages::new().ok_or(Error::NoMemory)?;
-        if let Some(interrupt) = interrupt {
-            // Without it the queue is only looked at from time to time.
-            device.assign(RECEIVE, interrupt);
-        }
+        let has_interrupt = interrupt.is_some_and(|interrupt| device.assign(RECEIVE, interrupt));
         let mut queue = |index| -> Result<_, QueueError> {
             let bell = device.doorbell(index);
             let bell = bell.ok_or(QueueError::NoDoorbell { index })?;
-            Ok((Box::new(Queue::new(device.transport(), index)?), bell))
+            Ok((Queue::new(device.transport(), index)?, bell))
         };
         let (receive, receive_bell) = queue(RECEIVE)?;
         // Not freed when the other queue fails: the device knows of it.
@@ -135,6 +132,7 @@ impl<D: Device> Control<D> {
             transmit: Flights::new(transmit),
             transmit_bell,
             memory,
+            has_interrupt,
         };
         let buffers = this.receive.queue().free().min(BUFFERS - 1);
         for index in 0..buffers {
@@ -148,6 +146,11 @@ impl<D: Device> Control<D> {
     /// Tells the device of the buffers that wait for its messages. When it is running.
     pub(super) fn start(&mut self) {
         self.receive.notify(&mut self.receive_bell);
+    }
+
+    /// Whether the device raises the interrupt when it has said something.
+    pub(super) fn has_interrupt(&self) -> bool {
+        self.has_interrupt
     }
 
     /// Whether the device has taken the last message.
@@ -210,7 +213,7 @@ impl<D: Device> Control<D> {
     ///
     /// # Safety
     /// The device has been reset, and has said so, since the queues were set up.
-    pub(super) unsafe fn free(self) {
+    pub(super) unsafe fn free(mut self) {
         // SAFETY: the caller's promise. The buffers go with the queues, before the pages.
         unsafe {
             self.receive.free();

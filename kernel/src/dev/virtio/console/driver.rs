@@ -1,6 +1,5 @@
 //! Setting the device up, and keeping an eye on it.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -87,7 +86,7 @@ impl fmt::Display for OpenError {
 /// A port's queue, before the port is opened.
 enum Seat<D: Device> {
     /// It is here.
-    Free(Box<Queue<D::Memory>>, D::Doorbell),
+    Free(Queue<D::Memory>, D::Doorbell),
     /// The port has it.
     Taken,
     /// There is none.
@@ -103,6 +102,8 @@ pub(crate) struct Driver<D: Device> {
     control_fault: Option<QueueFault>,
     directory: Directory,
     seats: Vec<Seat<D>>,
+    /// By port: its interrupt, if the device raises one.
+    interrupts: [Option<u16>; MAX_PORTS],
     /// By port. For ever: interrupt handlers and ports use them.
     lines: &'static [Line],
     /// Of the control queue and the configuration.
@@ -139,6 +140,7 @@ impl<D: Device> Driver<D> {
             control_fault: None,
             directory: Directory::new(0),
             seats: Vec::new(),
+            interrupts: [None; MAX_PORTS],
             lines,
             control_line,
             state: State::Running,
@@ -202,23 +204,17 @@ impl<D: Device> Driver<D> {
     /// Sets up a port's queue.
     fn set_up(&mut self, id: usize) -> Seat<D> {
         let index = transmit_queue(id);
-        if let Some(interrupt) = self.interrupt(id) {
-            // A device that will not has to be polled; `open` finds out again.
-            self.device.assign(index, interrupt);
+        let interrupt = FIRST_PORT_INTERRUPT + id as u16;
+        if interrupt < self.device.interrupts() && self.device.assign(index, interrupt) {
+            self.interrupts[id] = Some(interrupt);
         }
         let Some(doorbell) = self.device.doorbell(index) else {
             return Seat::Unusable(QueueError::NoDoorbell { index });
         };
         match Queue::new(self.device.transport(), index) {
-            Ok(queue) => Seat::Free(Box::new(queue), doorbell),
+            Ok(queue) => Seat::Free(queue, doorbell),
             Err(error) => Seat::Unusable(error),
         }
-    }
-
-    /// The interrupt of a port, if the device has one for it.
-    fn interrupt(&self, id: usize) -> Option<u16> {
-        let interrupt = FIRST_PORT_INTERRUPT + id as u16;
-        (interrupt < self.device.interrupts()).then_some(interrupt)
     }
 
     /// Asks for the ports, and waits until the device has taken all messages, with which, in QEMU,
@@ -262,8 +258,7 @@ impl<D: Device> Driver<D> {
     }
 
     /// Hears what the device has to say: of ports that come and go, of the host opening and
-    /// closing them, of failure. To be called when [`take_signal`](Self::take_signal) says so, and
-    /// from time to time. Never waits.
+    /// closing them, of failure. Never waits.
     ///
     /// # Errors
     /// - When the device broke the rules of its control queues: nothing more is heard of ports;
@@ -287,17 +282,31 @@ impl<D: Device> Driver<D> {
         Ok(())
     }
 
-    /// Whether the device has said something since the last call: see [`poll`](Self::poll).
-    pub(crate) fn take_signal(&self) -> bool {
-        self.control_line.take_signal()
-    }
-
     /// The ports that the device has now.
     pub(crate) fn ports(&self) -> impl Iterator<Item = PortInfo> {
         self.directory.present().map(|(id, name)| PortInfo {
             id,
             name,
             is_host_open: self.lines[id].is_host_open(),
+        })
+    }
+
+    /// What the device has, for the log.
+    pub(super) fn summary(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| {
+            write!(
+                f,
+                "{} ports, {} interrupts",
+                self.directory.present().count(),
+                self.device.interrupts()
+            )?;
+            for (id, name) in self.directory.present() {
+                write!(f, ", {id} '{name}'")?;
+                if !self.lines[id].is_host_open() {
+                    f.write_str(" (closed)")?;
+                }
+            }
+            Ok(())
         })
     }
 
@@ -308,13 +317,13 @@ impl<D: Device> Driver<D> {
 
     /// What is to be told of a port's interrupts; `None` when the port raises none.
     pub(super) fn port_line(&self, id: usize) -> Option<&'static Line> {
-        self.interrupt(id)?;
+        self.interrupts.get(id).copied().flatten()?;
         self.lines.get(id)
     }
 
     /// What is to be told of the interrupts of the control queue; `None` when there are none.
     pub(super) fn control_line(&self) -> Option<&'static Line> {
-        let has_interrupt = self.control.is_some() && self.device.interrupts() > CONTROL_INTERRUPT;
+        let has_interrupt = self.control.as_ref().is_some_and(Control::has_interrupt);
         has_interrupt.then_some(self.control_line)
     }
 
@@ -351,7 +360,7 @@ impl<D: Device> Driver<D> {
         target: Option<Target>,
     ) -> Result<Port<D, B>, OpenError> {
         let name = self.can_open(id)?;
-        let interrupt = self.interrupt(id);
+        let interrupt = self.interrupts[id];
         let seat = self.seats.get_mut(id).ok_or(OpenError::NoSuchPort { id })?;
         let Seat::Free(queue, doorbell) = core::mem::replace(seat, Seat::Taken) else {
             return Err(OpenError::Taken { id });

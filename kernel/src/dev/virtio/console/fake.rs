@@ -226,6 +226,8 @@ pub(super) struct State {
     /// It has doorbells for the queues below this.
     pub(super) doorbells: u16,
     pub(super) interrupts: u16,
+    /// It lets queues raise interrupts.
+    pub(super) raises: bool,
     pub(super) routes: Vec<(u16, Target)>,
     pub(super) was_cut_off: bool,
     /// Ports that are there from the start: number, name, whether the host has it open.
@@ -258,6 +260,7 @@ impl Fake {
             listens: true,
             doorbells: 66,
             interrupts: 32,
+            raises: true,
             routes: Vec::new(),
             was_cut_off: false,
             ports: ports.to_vec(),
@@ -490,7 +493,11 @@ impl Device for Fake {
     }
 
     fn assign(&mut self, queue: u16, interrupt: u16) -> bool {
-        let queue = &mut self.state().queues[usize::from(queue)];
+        let mut state = self.state();
+        if !state.raises {
+            return false;
+        }
+        let queue = &mut state.queues[usize::from(queue)];
         assert_eq!(
             queue.size, 0,
             "interrupts are assigned before the queue is set up"

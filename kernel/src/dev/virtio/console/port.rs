@@ -1,8 +1,8 @@
 //! One port's way to the host.
 
-use alloc::boxed::Box;
 use core::fmt;
 use core::marker::PhantomData;
+use core::sync::atomic::{Ordering, fence};
 
 use super::line::Line;
 use super::protocol::Name;
@@ -204,6 +204,9 @@ impl fmt::Display for Counters {
     }
 }
 
+/// A port's queue, with the buffers in flight.
+type Cargo<M, B> = Flights<M, Parcel<M, B>>;
+
 /// One port, in the hands of whoever sends through it.
 ///
 /// All calls take no lock, allocate nothing, and never wait. Task or IRQ context; a port has one
@@ -214,8 +217,7 @@ impl fmt::Display for Counters {
 pub(crate) struct Port<D: Device, B: InFlight> {
     id: usize,
     name: Name,
-    /// `None` only while it is dropped.
-    flights: Option<Flights<D::Memory, Parcel<D::Memory, B>>>,
+    flights: Cargo<D::Memory, B>,
     doorbell: D::Doorbell,
     line: &'static Line,
     has_interrupt: bool,
@@ -229,7 +231,7 @@ pub(crate) struct Port<D: Device, B: InFlight> {
 pub(super) struct Parts<D: Device> {
     pub(super) id: usize,
     pub(super) name: Name,
-    pub(super) queue: Box<Queue<D::Memory>>,
+    pub(super) queue: Queue<D::Memory>,
     pub(super) doorbell: D::Doorbell,
     pub(super) line: &'static Line,
     pub(super) has_interrupt: bool,
@@ -241,7 +243,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
         Self {
             id: parts.id,
             name: parts.name,
-            flights: Some(Flights::new(parts.queue)),
+            flights: Flights::new(parts.queue),
             doorbell: parts.doorbell,
             line: parts.line,
             has_interrupt: parts.has_interrupt,
@@ -263,14 +265,12 @@ impl<D: Device, B: InFlight> Port<D, B> {
 
     /// How many buffers can be in flight, if none is in pieces.
     pub(crate) fn depth(&self) -> usize {
-        self.flights
-            .as_ref()
-            .map_or(0, |flights| flights.queue().size())
+        self.flights.queue().size()
     }
 
     /// How many buffers are in flight.
     pub(crate) fn in_flight(&self) -> usize {
-        self.flights.as_ref().map_or(0, Flights::count)
+        self.flights.count()
     }
 
     /// Whether the host has the port open. It may close at any time; what is in flight then is
@@ -295,11 +295,9 @@ impl<D: Device, B: InFlight> Port<D, B> {
     /// are none, [`reclaim`](Self::reclaim) is to be called without them; call it once more after
     /// asking for them again.
     pub(crate) fn want_interrupts(&mut self, wanted: bool) {
-        if let Some(flights) = &mut self.flights {
-            flights.set_interrupts(wanted);
-            // ORDERING: the wish is visible before the caller looks for what came before it.
-            core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
-        }
+        self.flights.set_interrupts(wanted);
+        // ORDERING: the wish is visible before the caller looks for what came before it.
+        fence(Ordering::SeqCst);
     }
 
     /// Why the port sends nothing more; `None` while it works.
@@ -348,14 +346,12 @@ impl<D: Device, B: InFlight> Port<D, B> {
             buffer,
             _memory: PhantomData,
         };
-        let launched = match &mut self.flights {
-            Some(flights) => flights.launch(parcel),
-            None => Err(parcel),
-        };
-        launched.map_err(|Parcel { buffer, .. }| Rejected {
-            buffer,
-            refusal: Refusal::Full,
-        })?;
+        self.flights
+            .launch(parcel)
+            .map_err(|Parcel { buffer, .. }| Rejected {
+                buffer,
+                refusal: Refusal::Full,
+            })?;
         self.counters.submitted += 1;
         self.counters.submitted_bytes += length as u64;
         self.is_untold = true;
@@ -368,10 +364,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
         if !self.is_untold || self.is_dead().is_some() {
             return;
         }
-        let Some(flights) = &self.flights else {
-            return;
-        };
-        if flights.notify(&mut self.doorbell) {
+        if self.flights.notify(&mut self.doorbell) {
             self.counters.notified += 1;
         } else {
             self.counters.not_notified += 1;
@@ -382,11 +375,8 @@ impl<D: Device, B: InFlight> Port<D, B> {
     /// Whether [`reclaim`](Self::reclaim) has something to say. To be asked before a CPU halts,
     /// with interrupts off.
     pub(crate) fn has_reclaimable(&self) -> bool {
-        let Some(flights) = &self.flights else {
-            return false;
-        };
-        (self.fault.is_none() && flights.has_used())
-            || (self.line.is_reset() && flights.count() > 0)
+        (self.fault.is_none() && self.flights.has_used())
+            || (self.line.is_reset() && self.in_flight() > 0)
     }
 
     /// Takes back a buffer that the device is done with; in no particular order. To be called until
@@ -395,9 +385,8 @@ impl<D: Device, B: InFlight> Port<D, B> {
     /// When the device breaks the rules the port is [dead](Self::is_dead), and what is in flight
     /// comes back only after the device was reset.
     pub(crate) fn reclaim(&mut self) -> Option<Reclaimed<B>> {
-        let flights = self.flights.as_mut()?;
         if self.fault.is_none() {
-            match flights.take() {
+            match self.flights.take() {
                 Ok(Some((Parcel { buffer, .. }, written))) => {
                     self.counters.sent += 1;
                     self.counters.sent_bytes += buffer.bytes().len() as u64;
@@ -417,7 +406,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
         }
         // SAFETY: the line says that the device was reset, and has said so, after the queue was
         // set up: the queue is older than the port.
-        let Parcel { buffer, .. } = unsafe { flights.recover() }?;
+        let Parcel { buffer, .. } = unsafe { self.flights.recover() }?;
         self.counters.unsent += 1;
         Some(Reclaimed::Unsent(buffer))
     }
@@ -425,11 +414,9 @@ impl<D: Device, B: InFlight> Port<D, B> {
 
 impl<D: Device, B: InFlight> Drop for Port<D, B> {
     fn drop(&mut self) {
-        if let Some(flights) = self.flights.take()
-            && self.line.is_reset()
-        {
-            // SAFETY: as in `reclaim`.
-            unsafe { flights.free() };
+        if self.line.is_reset() {
+            // SAFETY: as in `reclaim`; and this is the end of `self`.
+            unsafe { self.flights.free() };
         }
     }
 }

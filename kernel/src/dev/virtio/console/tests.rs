@@ -4,12 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::control;
-use super::driver::Driver;
+use super::driver::{Driver, OpenError, PortInfo};
 use super::error::Error;
 use super::fake::{Fake, pages, set_grain};
 use super::port::{Dead, InFlight, Port, Reclaimed, Refusal};
 use super::protocol::event;
-use super::{OpenError, PortInfo};
 use crate::arch::irq::Handler;
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::queue::{QueueError, QueueFault};
@@ -601,6 +600,24 @@ fn every_port_has_an_interrupt_of_its_own_as_far_as_they_reach() {
             .unwrap()
             .has_interrupt()
     );
+}
+
+#[test]
+fn a_device_that_will_not_interrupt_is_polled() {
+    let fake = Fake::new(&[(0, "a", true)]);
+    fake.state().raises = false;
+    let mut console = start(&fake).unwrap();
+    assert!(console.control_line().is_none() && console.port_line(0).is_none());
+    let target = Target {
+        apic_id: 0,
+        vector: 0x60,
+    };
+    let mut port: Port<Fake, Parcel> = console.open(0, Some(target)).unwrap();
+    assert!(!port.has_interrupt() && fake.state().routes.is_empty());
+    let factory = Factory::default();
+    send(&mut port, &factory, b"x");
+    assert_eq!(fake.consume(0), b"x");
+    assert_eq!(reclaim_sent(&mut port), [b"x"]);
 }
 
 /// A random number generator (xorshift).
