@@ -94,6 +94,10 @@ pub(crate) fn init(cpus: usize) {
             .for_each(|printed| while printed.pop().is_some() {});
         return;
     }
+    let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
+    if senseless != 0 {
+        log::warn!("virtio-console: {senseless} messages of the device made no sense");
+    }
     let ports = found.min(cpus);
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     PORTS.store(ports, Ordering::Release);
@@ -113,6 +117,13 @@ pub(crate) fn join() {
     });
     match opened.flatten() {
         Some(Ok(port)) => {
+            log::debug!(
+                "port {} '{}' is cpu {cpu}'s: {} buffers in flight at most, interrupts: {}",
+                port.id(),
+                port.name(),
+                port.depth(),
+                port.has_interrupt()
+            );
             let streams = (cpu..MAX_CPUS)
                 .step_by(ports)
                 .flat_map(streams_of)

@@ -73,11 +73,6 @@ macro_rules! sizes {
                 match self { $(Self::$variant(queue) => queue.should_notify(),)* }
             }
 
-            /// Says whether the driver wants to be told of used buffers (section 2.7.7): a hint.
-            pub(super) fn set_interrupts(&mut self, wanted: bool) {
-                match self { $(Self::$variant(queue) => queue.set_dev_notify(wanted),)* }
-            }
-
             /// The identifier that the device says it is done with next, unchecked.
             fn peek(&self) -> Option<u16> {
                 match self { $(Self::$variant(queue) => queue.peek_used(),)* }
@@ -236,11 +231,6 @@ impl<H: Hal, T: Flight> Flights<H, T> {
     /// The queue.
     pub(super) fn queue(&self) -> &Queue<H> {
         &self.queue
-    }
-
-    /// Says whether the driver wants to be told of used buffers: a hint.
-    pub(super) fn set_interrupts(&mut self, wanted: bool) {
-        self.queue.set_interrupts(wanted);
     }
 
     /// How many are in flight.

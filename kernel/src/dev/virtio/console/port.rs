@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::marker::PhantomData;
-use core::sync::atomic::{Ordering, fence};
 
 use super::line::Line;
 use super::protocol::Name;
@@ -275,6 +274,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
 
     /// Whether the host has the port open. It may close at any time; what is in flight then is
     /// lost.
+    #[cfg(test)]
     pub(crate) fn is_host_open(&self) -> bool {
         self.line.is_host_open()
     }
@@ -287,17 +287,9 @@ impl<D: Device, B: InFlight> Port<D, B> {
 
     /// Whether there was an interrupt since the last call. The interrupt itself has ended the halt
     /// of the CPU that opened the port, if it was halted.
+    #[cfg(test)]
     pub(crate) fn take_signal(&self) -> bool {
         self.line.take_signal()
-    }
-
-    /// Asks the device for interrupts, or for none: a hint, which may come too late. While there
-    /// are none, [`reclaim`](Self::reclaim) is to be called without them; call it once more after
-    /// asking for them again.
-    pub(crate) fn want_interrupts(&mut self, wanted: bool) {
-        self.flights.set_interrupts(wanted);
-        // ORDERING: the wish is visible before the caller looks for what came before it.
-        fence(Ordering::SeqCst);
     }
 
     /// Why the port sends nothing more; `None` while it works.

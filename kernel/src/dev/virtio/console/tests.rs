@@ -159,10 +159,6 @@ fn a_device_that_is_awake_is_not_notified() {
     send(&mut port, &factory, b"x");
     assert_eq!(fake.transmit(1, |queue| queue.rung), 0);
     assert_eq!(port.counters().not_notified, 1);
-    port.want_interrupts(false);
-    assert!(!fake.transmit(1, |queue| queue.interrupts_wanted()));
-    port.want_interrupts(true);
-    assert!(fake.transmit(1, |queue| queue.interrupts_wanted()));
 }
 
 #[test]
