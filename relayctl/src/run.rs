@@ -209,9 +209,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     }
     let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
     let ports = match args.transport {
-        Transport::Virtio => Some(
-            Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?,
-        ),
+        Transport::Virtio => {
+            Some(Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?)
+        }
         Transport::None => None,
     };
     let started_unix_ms = unix_ms();
@@ -224,7 +224,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         accel: args.accel,
         gdb: args.gdb,
         qemu_args: args.qemu_args.clone(),
-        ports: ports.as_ref().map(|ports| (ports.count(), ports.path().to_owned())),
+        ports: ports
+            .as_ref()
+            .map(|ports| (ports.count(), ports.path().to_owned())),
     };
     let (sender, events) = mpsc::sync_channel(QUEUE);
     listen_for_signals(sender.clone())?;
@@ -294,7 +296,11 @@ fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFacts {
         };
         facts.verdict = Some(verdict.name());
         if let Verdict::Broken(reasons) = verdict {
-            problems.extend(reasons.into_iter().map(|reason| format!("capture: {reason}")));
+            problems.extend(
+                reasons
+                    .into_iter()
+                    .map(|reason| format!("capture: {reason}")),
+            );
         }
     }
     facts

@@ -52,12 +52,18 @@ impl Text<'_> {
     }
 
     fn expect(&mut self, what: &str) {
-        assert!(self.skip(what), "{what:?} should be in front of {:?}", self.0);
+        assert!(
+            self.skip(what),
+            "{what:?} should be in front of {:?}",
+            self.0
+        );
     }
 
     fn word(&mut self) -> String {
         self.0 = self.0.trim_start();
-        let end = self.0.find(|c: char| !(c.is_alphanumeric() || "_-.".contains(c)));
+        let end = self
+            .0
+            .find(|c: char| !(c.is_alphanumeric() || "_-.".contains(c)));
         let (word, rest) = self.0.split_at(end.unwrap_or(self.0.len()));
         self.0 = rest;
         word.to_owned()
@@ -160,7 +166,13 @@ fn theirs(text: &str) -> Vec<String> {
         let fields = rest.fields();
         if !event.starts_with("filler") {
             let ticks = ticks.parse().expect("a number");
-            records.push(key(ticks, &packet["cpu_id"], event, &context["context"], &fields.into()));
+            records.push(key(
+                ticks,
+                &packet["cpu_id"],
+                event,
+                &context["context"],
+                &fields.into(),
+            ));
         }
     }
     records
@@ -174,7 +186,13 @@ fn ours(text: &str) -> Vec<String> {
         .map(|record| {
             let event = record["event"].as_str().expect("a name");
             let ticks = record["ticks"].as_u64().expect("a number");
-            key(ticks, &record["cpu"], event, &record["context"], &record["fields"])
+            key(
+                ticks,
+                &record["cpu"],
+                event,
+                &record["context"],
+                &record["fields"],
+            )
         })
         .collect()
 }
@@ -184,7 +202,10 @@ fn compare(out: &Path) -> usize {
     let left = babeltrace(&out.join("trace"));
     assert_eq!(left.code, Some(0), "{}", left.err);
     for line in left.err.lines() {
-        assert!(line.contains("Tracer ") && line.contains("discarded"), "{line}");
+        assert!(
+            line.contains("Tracer ") && line.contains("discarded"),
+            "{line}"
+        );
     }
     let cat = relayctl(&["cat".as_ref(), "--json".as_ref(), out.as_os_str()]);
     assert_eq!(cat.code, Some(0), "{}", cat.err);
@@ -217,7 +238,9 @@ fn both_readers_agree_about_losses_and_many_packets() {
     let mut packets = metadata_packets(&metadata(4), 1 << 12);
     let mut random = 1u64;
     let mut next = move |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
         (random >> 33) % below
     };
     for cpu in 0..4 {

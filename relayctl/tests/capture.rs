@@ -26,7 +26,11 @@ fn a_whole_capture_is_complete() {
     assert_eq!(left.code, Some(0), "{left:?}");
     assert!(left.out.ends_with("complete\n"), "{left:?}");
     // klog 4 + 5, 2 * 7 lost, flood 14, claims 10.
-    assert!(left.out.contains("attempted 47 = delivered 33 + lost 14 (missing 0)"), "{left:?}");
+    assert!(
+        left.out
+            .contains("attempted 47 = delivered 33 + lost 14 (missing 0)"),
+        "{left:?}"
+    );
     assert!(left.out.contains("10 claims compared"), "{left:?}");
 }
 
@@ -50,8 +54,14 @@ fn stat_counts_everything() {
     let klog = &value["channels"][0];
     assert_eq!(klog["name"], "klog");
     let cpu = &klog["cpus"][1];
-    assert_eq!((&cpu["cpu"], &cpu["packets"], &cpu["records"]), (&1.into(), &3.into(), &5.into()));
-    assert_eq!((&cpu["lost"]["full"], &cpu["lost"]["discarded"]), (&4.into(), &3.into()));
+    assert_eq!(
+        (&cpu["cpu"], &cpu["packets"], &cpu["records"]),
+        (&1.into(), &3.into(), &5.into())
+    );
+    assert_eq!(
+        (&cpu["lost"]["full"], &cpu["lost"]["discarded"]),
+        (&4.into(), &3.into())
+    );
     assert_eq!(cpu["lost"]["missing"], 0);
     let table = relayctl(&["stat".as_ref(), out.as_os_str()]);
     assert_eq!(table.code, Some(0));
@@ -66,10 +76,20 @@ fn cat_merges_by_time_and_shows_losses() {
     let lines: Vec<_> = left.out.lines().collect();
     let first = "] 0:0 task INFO  kernel::a smoke.rs:41: gr\u{fc}\u{df} \"quoted\" back\\slash";
     assert!(lines[2].ends_with(first), "{}", left.out);
-    assert!(lines[0].starts_with("-- klog cpu 0: 3 records lost between 0.000000 and "), "{}", left.out);
+    assert!(
+        lines[0].starts_with("-- klog cpu 0: 3 records lost between 0.000000 and "),
+        "{}",
+        left.out
+    );
     assert!(lines[0].ends_with("(discarded 3)"));
-    assert!(left.out.contains(" 1:3 irq  TRACE m f:4294967295: two\n            | lines\n"));
-    assert!(left.out.contains(" 1:6 nmi        flood flood: sequence=0 checksum="));
+    assert!(
+        left.out
+            .contains(" 1:3 irq  TRACE m f:4294967295: two\n            | lines\n")
+    );
+    assert!(
+        left.out
+            .contains(" 1:6 nmi        flood flood: sequence=0 checksum=")
+    );
     let times: Vec<&str> = lines
         .iter()
         .filter(|line| line.starts_with('['))
@@ -125,7 +145,14 @@ fn an_existing_folder_needs_force() {
     assert_eq!(left.code, Some(2));
     assert!(left.err.contains("--force"), "{left:?}");
     let forced = |out: &Path| {
-        relayctl(&["record", "--force", "--from", raw.to_str().unwrap(), "--out", out.to_str().unwrap()])
+        relayctl(&[
+            "record",
+            "--force",
+            "--from",
+            raw.to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+        ])
     };
     assert_eq!(forced(&out).code, Some(0));
     assert_eq!(verify(&out).1, "complete");
@@ -143,7 +170,13 @@ fn a_full_capture_is_open() {
     fs::write(&raw, small().concat()).unwrap();
     let out = folder.join("capture");
     let left = relayctl(&[
-        "record", "--max-size", "6000", "--from", raw.to_str().unwrap(), "--out", out.to_str().unwrap(),
+        "record",
+        "--max-size",
+        "6000",
+        "--from",
+        raw.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
     ]);
     assert_eq!(left.code, Some(0));
     assert!(left.err.contains("--max-size"), "{left:?}");
@@ -158,7 +191,11 @@ fn garbage_between_packets_becomes_a_fragment() {
     packets.insert(7, half);
     let out = capture("garbage", &packets);
     let left = relayctl(&["verify".as_ref(), out.as_os_str()]);
-    assert!(left.out.contains("110 bytes came that were no whole packet"), "{left:?}");
+    assert!(
+        left.out
+            .contains("110 bytes came that were no whole packet"),
+        "{left:?}"
+    );
     assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
     assert_eq!(fs::read(out.join("fragments/0")).unwrap().len(), 110);
 }
@@ -168,7 +205,10 @@ fn packets_before_the_metadata_wait_for_it() {
     let mut packets = small();
     let metadata = metadata_packets(&metadata(2), 1000).len();
     packets.rotate_left(metadata);
-    assert_eq!(verify(&capture("early", &packets)), (Some(0), "complete".to_owned()));
+    assert_eq!(
+        verify(&capture("early", &packets)),
+        (Some(0), "complete".to_owned())
+    );
     // Without it nothing is lost either.
     packets.truncate(packets.len() - 1);
     let out = capture("early", &packets);
@@ -207,21 +247,57 @@ fn what_the_ledger_forbids_is_broken() {
         assert_eq!(verdict, "broken", "{problems}");
         assert!(problems.contains(with), "{problems}");
     };
-    is_broken(judge(&same, 0, &[(1, 0, 7)]), "the writers claim 7 attempts, the ledger has 8");
+    is_broken(
+        judge(&same, 0, &[(1, 0, 7)]),
+        "the writers claim 7 attempts, the ledger has 8",
+    );
     is_broken(judge(&same, 1, &[(1, 0, 9)]), "the writers claim 9");
-    is_broken(judge(&same, 1, &[(1, 0, 9), (7, 0, 1)]), "channel 7, which there is not");
+    is_broken(
+        judge(&same, 1, &[(1, 0, 9), (7, 0, 1)]),
+        "channel 7, which there is not",
+    );
     is_broken(judge(&|s| s.lost[0] = 4, 1, &[]), "full falls from 5 to 4");
-    is_broken(judge(&|s| s.number = 5, 1, &[]), "packets 1 to 4 are missing");
-    is_broken(judge(&|s| s.number = 0, 1, &[]), "packet 0, where 1 should be");
-    is_broken(judge(&|s| s.ordinal = 0, 1, &[]), "begins with record 0, where 1 should be");
-    is_broken(judge(&|s| s.ordinal = 3, 1, &[]), "2 record numbers are skipped, 0 records are said");
-    is_broken(judge(&|s| s.overwritten = 3, 1, &[]), "0 record numbers are skipped, 3 records are said");
-    is_broken(judge(&|s| s.klog(200, 0, 1, 1, ["", "", ""]), 1, &[]), "time 200 is not between 131 and 140");
-    is_broken(judge(&|s| s.klog(120, 0, 1, 1, ["", "", ""]), 1, &[]), "time 120 is not between");
-    is_broken(judge(&|s| s.raw(1, 132, 0, &[1]), 1, &[]), "contents end within it");
-    is_broken(judge(&|s| s.raw(9, 132, 0, &[1]), 1, &[]), "knows no event 9");
+    is_broken(
+        judge(&|s| s.number = 5, 1, &[]),
+        "packets 1 to 4 are missing",
+    );
+    is_broken(
+        judge(&|s| s.number = 0, 1, &[]),
+        "packet 0, where 1 should be",
+    );
+    is_broken(
+        judge(&|s| s.ordinal = 0, 1, &[]),
+        "begins with record 0, where 1 should be",
+    );
+    is_broken(
+        judge(&|s| s.ordinal = 3, 1, &[]),
+        "2 record numbers are skipped, 0 records are said",
+    );
+    is_broken(
+        judge(&|s| s.overwritten = 3, 1, &[]),
+        "0 record numbers are skipped, 3 records are said",
+    );
+    is_broken(
+        judge(&|s| s.klog(200, 0, 1, 1, ["", "", ""]), 1, &[]),
+        "time 200 is not between 131 and 140",
+    );
+    is_broken(
+        judge(&|s| s.klog(120, 0, 1, 1, ["", "", ""]), 1, &[]),
+        "time 120 is not between",
+    );
+    is_broken(
+        judge(&|s| s.raw(1, 132, 0, &[1]), 1, &[]),
+        "contents end within it",
+    );
+    is_broken(
+        judge(&|s| s.raw(9, 132, 0, &[1]), 1, &[]),
+        "knows no event 9",
+    );
     is_broken(judge(&|s| s.raw(0xFFFD, 132, 3, &[]), 1, &[]), "context 3");
-    is_broken(judge(&|s| s.raw(1, 132, 0, &[0; 11]), 1, &[]), "it has 3 records, its header says 2");
+    is_broken(
+        judge(&|s| s.raw(1, 132, 0, &[0; 11]), 1, &[]),
+        "it has 3 records, its header says 2",
+    );
     let overwritten = judge(&|s| (s.ordinal, s.overwritten) = (3, 2), 1, &[(1, 0, 10)]);
     assert_eq!(overwritten.0, "complete", "{}", overwritten.1);
 }
@@ -239,14 +315,20 @@ fn the_flood_is_checked_record_by_record() {
     let good = judge(&|s| (0..3).for_each(|n| s.flood(110 + n, 0, n, 3)));
     assert!(!good.contains("broken"), "{good}");
     let gap = judge(&|s| [0, 2].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3)));
-    assert!(gap.contains("1 of the flood's numbers are skipped, but only 0"), "{gap}");
+    assert!(
+        gap.contains("1 of the flood's numbers are skipped, but only 0"),
+        "{gap}"
+    );
     let lost = judge(&|s| {
         [0, 2].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3));
         s.lost[2] = 1;
     });
     assert!(!lost.contains("broken"), "{lost}");
     let again = judge(&|s| [0, 0].into_iter().for_each(|n| s.flood(110 + n, 0, n, 3)));
-    assert!(again.contains("flood 0 where at least 1 should be"), "{again}");
+    assert!(
+        again.contains("flood 0 where at least 1 should be"),
+        "{again}"
+    );
     let mut payload = vec![0; 12];
     payload.extend([1, 0, 0]);
     let seal = judge(&|s| s.record(1, 110, 0, &payload));

@@ -34,7 +34,10 @@ fn shown(folder: &Path) -> (BTreeSet<String>, usize) {
         if let Next::Record(shown, values) = next {
             let (channel, cpu) = (&shown.channel.name, shown.cpu);
             let (number, ticks) = (shown.record.number, shown.record.stamp.ticks);
-            records.insert(format!("{channel}_{cpu} {} {number} {ticks} {values:?}", shown.packet));
+            records.insert(format!(
+                "{channel}_{cpu} {} {number} {ticks} {values:?}",
+                shown.packet
+            ));
             count += 1;
         }
         Ok(())
@@ -50,7 +53,8 @@ fn copy(from: &Path, to: &Path) {
         for entry in fs::read_dir(from.join(path)).expect("it is readable") {
             let entry = entry.expect("it is readable");
             if entry.path().is_file() {
-                fs::copy(entry.path(), to.join(path).join(entry.file_name())).expect("it is copied");
+                fs::copy(entry.path(), to.join(path).join(entry.file_name()))
+                    .expect("it is copied");
             }
         }
     }
@@ -90,7 +94,9 @@ fn streams(whole: &Path) -> Vec<(PathBuf, Vec<std::ops::Range<usize>>)> {
 fn of_packet<'a>(all: &'a BTreeSet<String>, file: &Path, packet: usize) -> BTreeSet<&'a String> {
     let name = file.file_name().unwrap().to_str().unwrap();
     let start = format!("{name} {packet} ");
-    all.iter().filter(|record| record.starts_with(&start)).collect()
+    all.iter()
+        .filter(|record| record.starts_with(&start))
+        .collect()
 }
 
 #[test]
@@ -110,9 +116,16 @@ fn every_flipped_bit_of_a_stream_is_found() {
                 changed[bit / 8] ^= 1 << (bit % 8);
                 fs::write(damaged.join(&name), &changed).unwrap();
                 let verdict = judge(&damaged);
-                assert!(matches!(verdict, Verdict::Broken(_)), "{name:?} bit {bit}: {verdict:?}");
+                assert!(
+                    matches!(verdict, Verdict::Broken(_)),
+                    "{name:?} bit {bit}: {verdict:?}"
+                );
                 let (records, count) = shown(&damaged);
-                assert_eq!(records.iter().collect::<BTreeSet<_>>(), rest, "{name:?} bit {bit}");
+                assert_eq!(
+                    records.iter().collect::<BTreeSet<_>>(),
+                    rest,
+                    "{name:?} bit {bit}"
+                );
                 assert_eq!(count, rest.len());
             }
         }
@@ -130,7 +143,10 @@ fn every_flipped_bit_of_list_and_metadata_is_found() {
             let mut changed = bytes.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
             fs::write(damaged.join(name), &changed).unwrap();
-            assert!(matches!(judge(&damaged), Verdict::Broken(_)), "{name} bit {bit}");
+            assert!(
+                matches!(judge(&damaged), Verdict::Broken(_)),
+                "{name} bit {bit}"
+            );
         }
         fs::write(damaged.join(name), &bytes).unwrap();
     }
@@ -143,7 +159,10 @@ fn every_cut_is_found() {
         let bytes = fs::read(whole.join(&name)).unwrap();
         for length in 0..bytes.len() {
             fs::write(damaged.join(&name), &bytes[..length]).unwrap();
-            assert!(matches!(judge(&damaged), Verdict::Broken(_)), "{name:?} at {length}");
+            assert!(
+                matches!(judge(&damaged), Verdict::Broken(_)),
+                "{name:?} at {length}"
+            );
             let mut rest: BTreeSet<_> = all.iter().collect();
             for (number, packet) in packets.iter().enumerate() {
                 if packet.end > length {
@@ -151,10 +170,17 @@ fn every_cut_is_found() {
                 }
             }
             let (records, _) = shown(&damaged);
-            assert_eq!(records.iter().collect::<BTreeSet<_>>(), rest, "{name:?} at {length}");
+            assert_eq!(
+                records.iter().collect::<BTreeSet<_>>(),
+                rest,
+                "{name:?} at {length}"
+            );
         }
         fs::remove_file(damaged.join(&name)).unwrap();
-        assert!(matches!(judge(&damaged), Verdict::Broken(_)), "{name:?} removed");
+        assert!(
+            matches!(judge(&damaged), Verdict::Broken(_)),
+            "{name:?} removed"
+        );
         fs::write(damaged.join(&name), &bytes).unwrap();
     }
 }
@@ -165,12 +191,23 @@ fn packets_removed_doubled_and_swapped_are_found() {
     for (name, packets) in streams(&whole) {
         let bytes = fs::read(whole.join(&name)).unwrap();
         let check = |order: &[usize], expected: BTreeSet<&String>| {
-            let changed: Vec<u8> = order.iter().flat_map(|n| &bytes[packets[*n].clone()]).copied().collect();
+            let changed: Vec<u8> = order
+                .iter()
+                .flat_map(|n| &bytes[packets[*n].clone()])
+                .copied()
+                .collect();
             fs::write(damaged.join(&name), changed).unwrap();
             let verdict = judge(&damaged);
-            assert!(matches!(verdict, Verdict::Broken(_)), "{name:?} {order:?}: {verdict:?}");
+            assert!(
+                matches!(verdict, Verdict::Broken(_)),
+                "{name:?} {order:?}: {verdict:?}"
+            );
             let (records, count) = shown(&damaged);
-            assert_eq!(records.iter().collect::<BTreeSet<_>>(), expected, "{name:?} {order:?}");
+            assert_eq!(
+                records.iter().collect::<BTreeSet<_>>(),
+                expected,
+                "{name:?} {order:?}"
+            );
             assert_eq!(count, expected.len(), "{name:?} {order:?}");
         };
         let order: Vec<usize> = (0..packets.len()).collect();
@@ -178,7 +215,10 @@ fn packets_removed_doubled_and_swapped_are_found() {
             let mut removed = order.clone();
             removed.remove(n);
             let hit = of_packet(&all, &name, n);
-            check(&removed, all.iter().filter(|record| !hit.contains(record)).collect());
+            check(
+                &removed,
+                all.iter().filter(|record| !hit.contains(record)).collect(),
+            );
             for at in 0..=packets.len() {
                 let mut doubled = order.clone();
                 doubled.insert(at, n);
@@ -213,7 +253,10 @@ fn split(bytes: &[u8], kind: Kind, chunks: &[usize]) -> (Vec<Vec<u8>>, Vec<u8>, 
     };
     let (mut rest, mut chunks) = (bytes, chunks.iter().cycle());
     while !rest.is_empty() {
-        let length = chunks.next().map_or(rest.len(), |length| (*length).max(1)).min(rest.len());
+        let length = chunks
+            .next()
+            .map_or(rest.len(), |length| (*length).max(1))
+            .min(rest.len());
         let (now, later) = rest.split_at(length);
         let Ok(()) = splitter.push(now, &mut take);
         rest = later;
@@ -235,7 +278,10 @@ fn a_flipped_bit_on_the_wire_costs_one_packet() {
             assert_eq!(total, bytes.len());
             let others = packets.iter().enumerate().filter(|(n, _)| *n != number);
             for (n, other) in others {
-                assert!(found.contains(other), "packet {n} with bit {bit} of packet {number} flipped");
+                assert!(
+                    found.contains(other),
+                    "packet {n} with bit {bit} of packet {number} flipped"
+                );
             }
         }
         at += packet.len();
@@ -250,7 +296,10 @@ fn a_stream_cut_anywhere_is_read_up_to_there() {
         for kind in [Kind::Live, Kind::Stored] {
             let (found, fragments, total) = split(&bytes[..length], kind, &[]);
             assert_eq!(total, length);
-            assert_eq!([found.concat(), fragments.clone()].concat(), bytes[..length]);
+            assert_eq!(
+                [found.concat(), fragments.clone()].concat(),
+                bytes[..length]
+            );
             assert_eq!(found, packets[..found.len()]);
             assert!(fragments.len() < packets.get(found.len()).map_or(1, Vec::len));
         }

@@ -457,17 +457,28 @@ fn every_port_is_captured() {
         done.display(),
         print_good(),
     );
-    let mut child = relayctl(&script, &["--smp", "2", "--force", "--out", out.to_str().unwrap()])
-        .spawn()
-        .expect("relayctl starts");
+    let mut child = relayctl(
+        &script,
+        &["--smp", "2", "--force", "--out", out.to_str().unwrap()],
+    )
+    .spawn()
+    .expect("relayctl starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
     let arguments: Vec<String> = lines
         .by_ref()
         .map(|line| line.expect("it is text"))
         .take_while(|line| line != "ready")
         .collect();
-    assert!(arguments.iter().any(|arg| arg == "virtio-serial-pci,max_ports=3"), "{arguments:?}");
-    let devices: Vec<_> = arguments.iter().filter(|arg| arg.starts_with("virtserialport,")).collect();
+    assert!(
+        arguments
+            .iter()
+            .any(|arg| arg == "virtio-serial-pci,max_ports=3"),
+        "{arguments:?}"
+    );
+    let devices: Vec<_> = arguments
+        .iter()
+        .filter(|arg| arg.starts_with("virtserialport,"))
+        .collect();
     assert_eq!(
         devices,
         [
@@ -492,20 +503,32 @@ fn every_port_is_captured() {
     for packet in packets.iter().filter(|packet| !on_port_1(packet)) {
         ports[0].write_all(packet).expect("relayctl reads");
     }
-    ports[0].write_all(b"the end of a packet").expect("relayctl reads");
+    ports[0]
+        .write_all(b"the end of a packet")
+        .expect("relayctl reads");
     drop(ports);
     fs::write(&done, "").expect("it is writable");
     let console: Vec<_> = lines.map(|line| line.expect("it is text")).collect();
     assert_eq!(console.join("\n") + "\n", GOOD);
     let left: Left = child.wait_with_output().expect("relayctl ends").into();
     assert_eq!(left.code, Some(0), "{}", left.err);
-    assert!(left.err.contains(": complete, 33 records in 12 packets"), "{}", left.err);
+    assert!(
+        left.err.contains(": complete, 33 records in 12 packets"),
+        "{}",
+        left.err
+    );
     let log = fs::read_to_string(out.join("console.log")).expect("it is kept");
     assert!(log.ends_with(GOOD), "{log}");
-    assert_eq!(fs::read(out.join("fragments/0")).expect("it is kept"), b"the end of a packet");
+    assert_eq!(
+        fs::read(out.join("fragments/0")).expect("it is kept"),
+        b"the end of a packet"
+    );
     let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
     let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
-    assert_eq!((&run["result"], &run["verdict"]), (&"pass".into(), &"complete".into()));
+    assert_eq!(
+        (&run["result"], &run["verdict"]),
+        (&"pass".into(), &"complete".into())
+    );
     let verify = synthetic::relayctl(&["verify".as_ref(), out.as_os_str()]);
     assert_eq!(verify.code, Some(0), "{verify:?}");
     assert!(verify.out.ends_with("complete\n"), "{verify:?}");
@@ -521,9 +544,12 @@ fn a_broken_capture_is_a_failure() {
         done.display(),
         print_good(),
     );
-    let mut child = relayctl(&script, &["--smp", "1", "--force", "--out", out.to_str().unwrap()])
-        .spawn()
-        .expect("relayctl starts");
+    let mut child = relayctl(
+        &script,
+        &["--smp", "1", "--force", "--out", out.to_str().unwrap()],
+    )
+    .spawn()
+    .expect("relayctl starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
     let path = lines
         .by_ref()
@@ -539,7 +565,11 @@ fn a_broken_capture_is_a_failure() {
     lines.for_each(drop);
     let left: Left = child.wait_with_output().expect("relayctl ends").into();
     assert_eq!(left.code, Some(1), "{}", left.err);
-    assert!(left.err.contains("problem: capture: klog_0 at "), "{}", left.err);
+    assert!(
+        left.err.contains("problem: capture: klog_0 at "),
+        "{}",
+        left.err
+    );
 }
 
 #[test]
@@ -547,7 +577,12 @@ fn without_a_transport_there_are_no_ports() {
     let script = "for arg; do echo \"$arg\"; done; exit 33";
     let left = run(script, &["--transport", "none"]);
     assert!(!left.out.contains("virtio-serial"), "{}", left.out);
-    assert!(left.err.contains("no records came beside the console's text"), "{}", left.err);
+    assert!(
+        left.err
+            .contains("no records came beside the console's text"),
+        "{}",
+        left.err
+    );
 }
 
 #[test]

@@ -45,7 +45,10 @@ pub(super) struct Claims {
 impl Claims {
     /// Prepares for the claims that the metadata describes.
     pub(super) fn new(schema: &Schema) -> Self {
-        let channel = schema.channels.iter().find(|channel| channel.name == CHANNEL);
+        let channel = schema
+            .channels
+            .iter()
+            .find(|channel| channel.name == CHANNEL);
         let fields = channel.and_then(|channel| {
             let event = channel.events().find(|event| event.name == EVENT)?;
             Some(Fields {
@@ -115,7 +118,10 @@ impl Claims {
         };
         for ((cpu, channel), claim) in std::mem::take(&mut self.claims) {
             let Some(&place) = places.get(&(cpu, channel)) else {
-                self.wrong(cpu, format!("a claim about channel {channel}, which there is not"));
+                self.wrong(
+                    cpu,
+                    format!("a claim about channel {channel}, which there is not"),
+                );
                 continue;
             };
             let whole = is_whole(streams, cpu);
@@ -137,7 +143,9 @@ impl Claims {
 /// How a claim contradicts a stream. `whole` says that no claim of the CPU is lost.
 fn contradiction(stream: &StreamAudit, claim: [u64; 3], whole: bool) -> Option<String> {
     let sums = stream.sums();
-    let claimed = claim.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+    let claimed = claim
+        .iter()
+        .fold(0u64, |sum, count| sum.saturating_add(*count));
     let attempted = sums.attempted;
     // What the writers tried after the last packet of an open stream is not
     // known; a part of the claims may be lost.
@@ -148,7 +156,9 @@ fn contradiction(stream: &StreamAudit, claim: [u64; 3], whole: bool) -> Option<S
         (false, false) => false,
     };
     if wrong {
-        return Some(format!("the writers claim {claimed} attempts, the ledger has {attempted}"));
+        return Some(format!(
+            "the writers claim {claimed} attempts, the ledger has {attempted}"
+        ));
     }
     if !(stream.is_closed() && whole) || attempted != sums.delivered {
         return None;

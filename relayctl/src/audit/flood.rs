@@ -68,7 +68,9 @@ impl Flood {
         }
         let byte = (sequence & 0xFF) as u8;
         if data.iter().any(|is| *is != byte) {
-            return Err(format!("flood {sequence}: its data are not all {byte:#04x}"));
+            return Err(format!(
+                "flood {sequence}: its data are not all {byte:#04x}"
+            ));
         }
         let (next, skipped) = &mut self.next[usize::from(context)];
         let gap = sequence.checked_sub(*next).ok_or_else(|| {

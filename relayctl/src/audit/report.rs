@@ -100,7 +100,10 @@ pub fn stat_json(audit: &Audit) -> String {
     let mut channels: Vec<Channel<'_>> = Vec::new();
     for stream in &audit.streams {
         let sums = stream.sums();
-        if channels.last().is_none_or(|channel| channel.name != stream.channel) {
+        if channels
+            .last()
+            .is_none_or(|channel| channel.name != stream.channel)
+        {
             channels.push(Channel {
                 name: &stream.channel,
                 cpus: Vec::new(),
@@ -133,35 +136,77 @@ pub fn stat_json(audit: &Audit) -> String {
 #[must_use]
 pub fn stat_table(audit: &Audit, schema: &Schema) -> String {
     let heads = [
-        "channel", "cpu", "packets", "records", "bytes", "records/s", "attempted", "full",
-        "too_big", "wrapped", "nested", "closed", "discarded", "missing", "overwritten",
-        "uncommitted", "unaccounted", "stream",
+        "channel",
+        "cpu",
+        "packets",
+        "records",
+        "bytes",
+        "records/s",
+        "attempted",
+        "full",
+        "too_big",
+        "wrapped",
+        "nested",
+        "closed",
+        "discarded",
+        "missing",
+        "overwritten",
+        "uncommitted",
+        "unaccounted",
+        "stream",
     ];
     let mut rows = vec![heads.map(str::to_owned)];
-    let row = |channel: &str, cpu: String, counts: [u64; 3], rate: String, sums: &Sums, end: &str| {
-        let [packets, records, bytes] = counts.map(|count| count.to_string());
-        let lost = &sums.lost;
-        let numbers = [
-            sums.attempted,
-            lost.full,
-            lost.too_big,
-            lost.wrapped,
-            lost.nested,
-            lost.closed,
-            lost.discarded,
-            lost.missing,
-            sums.overwritten,
-            sums.uncommitted,
-            sums.unaccounted,
-        ];
-        let [attempted, full, too_big, wrapped, nested, closed, discarded, missing, overwritten, uncommitted, unaccounted] =
-            numbers.map(|number| number.to_string());
-        [
-            channel.to_owned(), cpu, packets, records, bytes, rate, attempted, full, too_big,
-            wrapped, nested, closed, discarded, missing, overwritten, uncommitted, unaccounted,
-            end.to_owned(),
-        ]
-    };
+    let row =
+        |channel: &str, cpu: String, counts: [u64; 3], rate: String, sums: &Sums, end: &str| {
+            let [packets, records, bytes] = counts.map(|count| count.to_string());
+            let lost = &sums.lost;
+            let numbers = [
+                sums.attempted,
+                lost.full,
+                lost.too_big,
+                lost.wrapped,
+                lost.nested,
+                lost.closed,
+                lost.discarded,
+                lost.missing,
+                sums.overwritten,
+                sums.uncommitted,
+                sums.unaccounted,
+            ];
+            let [
+                attempted,
+                full,
+                too_big,
+                wrapped,
+                nested,
+                closed,
+                discarded,
+                missing,
+                overwritten,
+                uncommitted,
+                unaccounted,
+            ] = numbers.map(|number| number.to_string());
+            [
+                channel.to_owned(),
+                cpu,
+                packets,
+                records,
+                bytes,
+                rate,
+                attempted,
+                full,
+                too_big,
+                wrapped,
+                nested,
+                closed,
+                discarded,
+                missing,
+                overwritten,
+                uncommitted,
+                unaccounted,
+                end.to_owned(),
+            ]
+        };
     let mut all = [0; 3];
     let mut times: Option<(u64, u64)> = None;
     for stream in &audit.streams {

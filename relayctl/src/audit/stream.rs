@@ -86,7 +86,7 @@ impl StreamAudit {
                     audit.bytes += header.packet_size;
                     let mut records = Records::new(channel, &header, &buffer);
                     let fault = loop {
-                        match records.next() {
+                        match records.next_record() {
                             Ok(Some((record, values))) => {
                                 audit.contexts[record.stamp.context as usize] += 1;
                                 claims.record(channel, stream.cpu, &record, values);
@@ -94,7 +94,13 @@ impl StreamAudit {
                                     && let Err(what) = flood.record(&record, values)
                                 {
                                     let number = header.number;
-                                    audit.problem(offset, format!("packet {number}, record {}: {what}", record.number));
+                                    audit.problem(
+                                        offset,
+                                        format!(
+                                            "packet {number}, record {}: {what}",
+                                            record.number
+                                        ),
+                                    );
                                 }
                             }
                             Ok(None) => break None,
@@ -111,7 +117,10 @@ impl StreamAudit {
                 // A capture whose making was cut off may have written a packet and
                 // not its line.
                 Some(Item::Unlisted { offset }) if stored.is_finished => {
-                    audit.problem(offset, "packets from here on are not in the list of packets");
+                    audit.problem(
+                        offset,
+                        "packets from here on are not in the list of packets",
+                    );
                 }
                 Some(Item::Unlisted { .. }) => {}
                 None => break,
@@ -138,7 +147,8 @@ impl StreamAudit {
             return;
         }
         let what = what.as_ref();
-        self.problems.push(format!("{} at {offset}: {what}", self.file));
+        self.problems
+            .push(format!("{} at {offset}: {what}", self.file));
     }
 
     /// Whether a packet belongs into this stream.
@@ -150,7 +160,10 @@ impl StreamAudit {
             let is = (header.stream_id, header.cpu);
             self.problem(
                 offset,
-                format!("a packet of another stream or boot (channel {}, cpu {})", is.0, is.1),
+                format!(
+                    "a packet of another stream or boot (channel {}, cpu {})",
+                    is.0, is.1
+                ),
             );
         }
         belongs
@@ -168,26 +181,38 @@ impl StreamAudit {
             self.undecoded += header.records;
         } else if is > number {
             self.has_gaps = true;
-            self.problem(offset, format!("packets {number} to {} are missing before it", is - 1));
+            self.problem(
+                offset,
+                format!("packets {number} to {} are missing before it", is - 1),
+            );
         }
         match header.ordinal.checked_sub(ordinal) {
             Some(gap) if is > number => self.absent += gap,
             Some(gap) => self.skipped += gap,
             None if is >= number => self.problem(
                 offset,
-                format!("packet {is} begins with record {}, where {ordinal} should be", header.ordinal),
+                format!(
+                    "packet {is} begins with record {}, where {ordinal} should be",
+                    header.ordinal
+                ),
             ),
             None => {}
         }
         if header.begin < end {
             self.problem(
                 offset,
-                format!("packet {is} begins at {} ticks, the one before ends at {end}", header.begin),
+                format!(
+                    "packet {is} begins at {} ticks, the one before ends at {end}",
+                    header.begin
+                ),
             );
         }
         if let Some(last) = self.last {
             if last.is_final {
-                self.problem(offset, format!("packet {is} comes after the stream was closed"));
+                self.problem(
+                    offset,
+                    format!("packet {is} comes after the stream was closed"),
+                );
             }
             let before = last.lost.named().into_iter().chain([
                 ("overwritten", last.overwritten),
@@ -199,7 +224,10 @@ impl StreamAudit {
             ]);
             for ((name, before), (_, now)) in before.zip(now) {
                 if now < before {
-                    self.problem(offset, format!("packet {is}: {name} falls from {before} to {now}"));
+                    self.problem(
+                        offset,
+                        format!("packet {is}: {name} falls from {before} to {now}"),
+                    );
                 }
             }
         }
@@ -277,7 +305,10 @@ impl StreamAudit {
         }
         let mut problems = self.problems.clone();
         if self.more_problems > 0 {
-            problems.push(format!("{}: {} more problems", self.file, self.more_problems));
+            problems.push(format!(
+                "{}: {} more problems",
+                self.file, self.more_problems
+            ));
         }
         Verdict::Broken(problems)
     }

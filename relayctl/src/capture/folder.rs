@@ -74,7 +74,8 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
 pub fn root() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let workspace = here.ancestors().find(|folder| {
-        folder.join(crate::workspace::RUNNER).is_file() && folder.join("kernel/Cargo.toml").is_file()
+        folder.join(crate::workspace::RUNNER).is_file()
+            && folder.join("kernel/Cargo.toml").is_file()
     });
     workspace.unwrap_or(&here).join(CAPTURES)
 }
@@ -103,7 +104,11 @@ fn name_of(seconds: u64) -> String {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let date = day - (153 * month + 2) / 5 + 1;
-    let (month, carry) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     format!(
         "{:04}-{month:02}-{date:02}T{:02}-{:02}-{:02}Z",
         era * 400 + year + carry,

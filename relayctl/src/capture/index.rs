@@ -81,7 +81,9 @@ impl Index {
                 break;
             }
             if number > MAX_PACKETS {
-                index.problem(format!("more than {MAX_PACKETS} lines; the rest is not read"));
+                index.problem(format!(
+                    "more than {MAX_PACKETS} lines; the rest is not read"
+                ));
                 break;
             }
             match line.strip_suffix(b"\n").and_then(parse) {

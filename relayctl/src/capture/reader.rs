@@ -175,7 +175,10 @@ impl<'a> PacketReader<'a> {
             }
             // It was listed, and nevertheless is no packet.
             Ok(_) => {
-                self.problem(offset, format!("packet {entry} has another size than its header says"));
+                self.problem(
+                    offset,
+                    format!("packet {entry} has another size than its header says"),
+                );
                 None
             }
             Err(error) => {
@@ -245,12 +248,18 @@ impl<'a> PacketReader<'a> {
                 let there = self.length - offset;
                 self.problem(
                     offset,
-                    format!("of packet {number} only {there} of {} bytes are there", entry.size),
+                    format!(
+                        "of packet {number} only {there} of {} bytes are there",
+                        entry.size
+                    ),
                 );
             } else if in_place {
                 self.problem(
                     offset,
-                    format!("packet {number} was changed: its checksum is not {:08x}", entry.crc),
+                    format!(
+                        "packet {number} was changed: its checksum is not {:08x}",
+                        entry.crc
+                    ),
                 );
             }
             if in_place {
@@ -272,7 +281,9 @@ impl<'a> PacketReader<'a> {
         let mut block = vec![0; BLOCK];
         while at < self.length && self.budget > 0 {
             let length = self.read_some(at, &mut block)?;
-            let found = block[..length].windows(4).position(|window| window == magic);
+            let found = block[..length]
+                .windows(4)
+                .position(|window| window == magic);
             self.budget = self.budget.saturating_sub(found.unwrap_or(length) as u64);
             match found {
                 Some(skip) => {

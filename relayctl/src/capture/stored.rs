@@ -41,12 +41,18 @@ impl fmt::Display for OpenError {
                 "{}: no capture (a folder with a folder {TRACE}); 'relayctl run' makes one",
                 path.display()
             ),
-            Self::NoMetadata { folder, had_packets: false } => write!(
+            Self::NoMetadata {
+                folder,
+                had_packets: false,
+            } => write!(
                 f,
                 "{}: nothing can be read without metadata: none came, or it did not come to its end",
                 folder.display()
             ),
-            Self::NoMetadata { folder, had_packets: true } => write!(
+            Self::NoMetadata {
+                folder,
+                had_packets: true,
+            } => write!(
                 f,
                 "{}: nothing can be read without metadata, and the file trace/{METADATA} is gone",
                 folder.display()
@@ -160,9 +166,8 @@ impl Stored {
 
     /// Finds files that are no stream of the capture, and lines about such.
     fn find_foreign(&mut self, trace: &Path) -> io::Result<()> {
-        let known = |name: &str| {
-            name == METADATA || self.streams.iter().any(|stream| stream.file == name)
-        };
+        let known =
+            |name: &str| name == METADATA || self.streams.iter().any(|stream| stream.file == name);
         let mut foreign = Vec::new();
         for entry in fs::read_dir(trace)? {
             let name = entry?.file_name();

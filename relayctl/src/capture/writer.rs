@@ -451,7 +451,9 @@ impl Shared {
     /// Makes this capture the newest one.
     fn link(&self) {
         if let Err(error) = folder::link(&self.folder) {
-            say(format!("the link to the newest capture could not be made: {error}"));
+            say(format!(
+                "the link to the newest capture could not be made: {error}"
+            ));
         }
     }
 

@@ -224,7 +224,11 @@ fn push_text(out: &mut String, shown: &Shown<'_>, values: &[Value<'_>], verbose:
         shown.severity.map_or("", upper)
     );
     if verbose {
-        let _ = write!(out, "(packet {}, {} ticks) ", shown.packet, record.stamp.ticks);
+        let _ = write!(
+            out,
+            "(packet {}, {} ticks) ",
+            shown.packet, record.stamp.ticks
+        );
     }
     let Some(message) = message(shown, values) else {
         let event = printable(record.event.name.as_bytes());
@@ -234,8 +238,17 @@ fn push_text(out: &mut String, shown: &Shown<'_>, values: &[Value<'_>], verbose:
         return;
     };
     let part = |name| printable(text_field(shown, values, name).unwrap_or_default());
-    let number = record.event.field("line").and_then(|at| values.get(at)?.as_unsigned());
-    let _ = write!(out, "{} {}:{}: ", part("module"), part("file"), number.unwrap_or(0));
+    let number = record
+        .event
+        .field("line")
+        .and_then(|at| values.get(at)?.as_unsigned());
+    let _ = write!(
+        out,
+        "{} {}:{}: ",
+        part("module"),
+        part("file"),
+        number.unwrap_or(0)
+    );
     for (at, line) in message.split(|byte| *byte == b'\n').enumerate() {
         if at > 0 {
             out.push_str("            | ");

@@ -62,13 +62,15 @@ impl Filter {
     /// Whether a time in nanoseconds is not too early.
     #[must_use]
     pub fn has_begun(&self, ns: u64) -> bool {
-        self.since.is_none_or(|since| u128::from(ns) >= since.as_nanos())
+        self.since
+            .is_none_or(|since| u128::from(ns) >= since.as_nanos())
     }
 
     /// Whether a time in nanoseconds is not too late.
     #[must_use]
     pub fn is_not_over(&self, ns: u64) -> bool {
-        self.until.is_none_or(|until| u128::from(ns) <= until.as_nanos())
+        self.until
+            .is_none_or(|until| u128::from(ns) <= until.as_nanos())
     }
 
     /// Whether a severity is wanted.
@@ -118,7 +120,15 @@ mod tests {
         assert_eq!(parse_seconds("1.25"), Ok(Duration::from_millis(1250)));
         assert_eq!(parse_seconds("0.000000001"), Ok(Duration::from_nanos(1)));
         assert_eq!(parse_seconds("7"), Ok(Duration::from_secs(7)));
-        for wrong in ["", ".5", "1e3", "-1", "1.0000000001", "x", "99999999999999999999"] {
+        for wrong in [
+            "",
+            ".5",
+            "1e3",
+            "-1",
+            "1.0000000001",
+            "x",
+            "99999999999999999999",
+        ] {
             assert!(parse_seconds(wrong).is_err(), "{wrong}");
         }
     }

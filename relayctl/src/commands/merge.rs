@@ -118,7 +118,9 @@ impl<'a> Merge<'a> {
             OpenError::Io(path, error)
         })?;
         match more {
-            true => self.heap.push(Reverse((cursor.ticks, cursor.stream.cpu, place))),
+            true => self
+                .heap
+                .push(Reverse((cursor.ticks, cursor.stream.cpu, place))),
             // It is over: its packet is not needed any more.
             false => cursor.buffer = Vec::new(),
         }
@@ -213,12 +215,17 @@ impl Cursor<'_> {
         let span = format!("between {} and {}", from.trim_start(), to.trim_start());
         if !reasons.is_empty() {
             let lost = header.lost.total().saturating_sub(before.total());
-            self.note(format!("{lost} records lost {span} ({})", reasons.join(", ")));
+            self.note(format!(
+                "{lost} records lost {span} ({})",
+                reasons.join(", ")
+            ));
         }
         let gap = header.ordinal.saturating_sub(next);
         if header.number > number {
             let last = header.number - 1;
-            self.note(format!("packets {number} to {last} are missing: {gap} records {span}"));
+            self.note(format!(
+                "packets {number} to {last} are missing: {gap} records {span}"
+            ));
         } else if gap > 0 {
             self.note(format!("{gap} records overwritten {span}"));
         }
@@ -244,7 +251,10 @@ impl Cursor<'_> {
         show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if !self.notes.is_empty() {
-            return self.notes.drain(..).try_for_each(|note| show(Next::Note(note)));
+            return self
+                .notes
+                .drain(..)
+                .try_for_each(|note| show(Next::Note(note)));
         }
         let Some((header, position)) = &mut self.packet else {
             return Ok(());

@@ -143,7 +143,9 @@ fn parse_size(text: &str) -> Result<u64, String> {
     number
         .and_then(|number| number.checked_mul(1 << shift))
         .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| "a size is a number of bytes above 0, with K, M or G behind it if wanted".to_owned())
+        .ok_or_else(|| {
+            "a size is a number of bytes above 0, with K, M or G behind it if wanted".to_owned()
+        })
 }
 
 /// What the threads beside the main loop report.
@@ -178,7 +180,9 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let from = &args.from;
     let fail = |what: String| (Exit::Infrastructure, what);
     let failed = |error: CaptureError| (error.exit(), error.to_string());
-    let mut input = from.open().map_err(|error| fail(format!("{from}: {error}")))?;
+    let mut input = from
+        .open()
+        .map_err(|error| fail(format!("{from}: {error}")))?;
     let capture = Capture::create(&args.capture.options(from.kind())).map_err(failed)?;
     let folder = capture.folder().to_owned();
     let (started, began) = (unix_ms(), Instant::now());
@@ -192,7 +196,10 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
             match input.read(&mut buffer) {
                 Ok(0) => break Ok(()),
                 Ok(length) => {
-                    if sender.send(Event::Bytes(buffer[..length].to_vec())).is_err() {
+                    if sender
+                        .send(Event::Bytes(buffer[..length].to_vec()))
+                        .is_err()
+                    {
                         return;
                     }
                 }

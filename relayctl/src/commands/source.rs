@@ -76,7 +76,8 @@ impl Source {
             }
             // A pipe is as good as a file.
             Some(name) if name.exists() && !name.is_dir() => {
-                let file = File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
+                let file =
+                    File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
                 Self::raw(name, file)
             }
             Some(name) => Self::folder(name),

@@ -93,7 +93,10 @@ impl Event {
     /// The place of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<usize> {
-        self.fields.fields.iter().position(|field| field.name == name)
+        self.fields
+            .fields
+            .iter()
+            .position(|field| field.name == name)
     }
 }
 
@@ -114,7 +117,10 @@ impl Channel {
     /// The kind of record with a number.
     #[must_use]
     pub fn event(&self, id: u16) -> Option<&Event> {
-        let at = self.events.binary_search_by_key(&id, |event| event.id).ok()?;
+        let at = self
+            .events
+            .binary_search_by_key(&id, |event| event.id)
+            .ok()?;
         self.events.get(at)
     }
 
@@ -181,8 +187,12 @@ impl Schema {
                 )));
             }
         };
-        fixed("trace.packet.header", metadata.packet_header.as_ref(), &PACKET_HEADER)
-            .map_err(layout)?;
+        fixed(
+            "trace.packet.header",
+            metadata.packet_header.as_ref(),
+            &PACKET_HEADER,
+        )
+        .map_err(layout)?;
         let mut names = channel_names(&metadata.env).map_err(layout)?;
         let mut channels = Vec::new();
         for (number, class) in metadata.streams {
@@ -310,7 +320,10 @@ fn fixed(what: &str, is: Option<&Struct>, wanted: &[(&str, u8)]) -> Result<(), S
         }
     }
     match is.fields.len() > wanted.len() {
-        true => Err(format!("{what}: it should end behind {} fields", wanted.len())),
+        true => Err(format!(
+            "{what}: it should end behind {} fields",
+            wanted.len()
+        )),
         false => Ok(()),
     }
 }

@@ -93,9 +93,9 @@ fn text_value(out: &mut String, kind: &Type, value: &Value<'_>, whole: bool) {
         (_, Value::Signed(number)) => write!(out, "{number}"),
         (_, Value::Float(number)) => write!(out, "{number}"),
         (_, Value::Text(text)) => write!(out, "\"{}\"", printable(text)),
-        (_, Value::Bytes(bytes)) if whole => bytes
-            .iter()
-            .try_for_each(|byte| write!(out, "{byte:02x}")),
+        (_, Value::Bytes(bytes)) if whole => {
+            bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        }
         (_, Value::Bytes(bytes)) => write!(out, "<{} bytes>", bytes.len()),
         (Type::Struct(of), Value::List(values)) => {
             out.push('{');

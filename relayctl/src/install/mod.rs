@@ -264,7 +264,10 @@ fn ensure_program(system: &mut dyn System, need: Need) -> Result<(), InstallErro
         });
     }
     let sudo = if system.is_root() { "" } else { "sudo " };
-    let by_hand = format!("{sudo}apt-get update && {sudo}{}", apt(need.install_words()));
+    let by_hand = format!(
+        "{sudo}apt-get update && {sudo}{}",
+        apt(need.install_words())
+    );
     may_install(system, need, &by_hand)?;
     if !system.is_root() && system.find_program("sudo").is_none() {
         let why = "this needs root, and there is no sudo";

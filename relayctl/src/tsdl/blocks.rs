@@ -67,8 +67,9 @@ fn structure(place: Place, given: Given) -> Result<Struct, TsdlError> {
 /// A value that has to be a number in the range of `T`.
 fn number<T: TryFrom<i128>>(place: Place, given: Given) -> Result<T, TsdlError> {
     match attribute(place, given)? {
-        Value::Number(number) => T::try_from(number)
-            .map_err(|_| place.error(format!("{number} is out of range"))),
+        Value::Number(number) => {
+            T::try_from(number).map_err(|_| place.error(format!("{number} is out of range")))
+        }
         _ => Err(place.error("this should be a number")),
     }
 }
@@ -106,10 +107,13 @@ fn uuid(place: Place, value: Value) -> Result<[u8; 16], TsdlError> {
         let bytes = text.as_bytes();
         let dashes = [8, 13, 18, 23];
         let formed = bytes.len() == 36
-            && bytes.iter().enumerate().all(|(at, byte)| match dashes.contains(&at) {
-                true => *byte == b'-',
-                false => byte.is_ascii_hexdigit(),
-            });
+            && bytes
+                .iter()
+                .enumerate()
+                .all(|(at, byte)| match dashes.contains(&at) {
+                    true => *byte == b'-',
+                    false => byte.is_ascii_hexdigit(),
+                });
         let number = u128::from_str_radix(&text.replace('-', ""), 16).ok();
         number.filter(|_| formed).map(u128::to_be_bytes)
     };
@@ -170,11 +174,7 @@ fn clock(parser: &mut Parser<'_>, place: Place) -> Result<Clock, TsdlError> {
 }
 
 /// Reads `stream { ... }`.
-fn stream(
-    parser: &mut Parser<'_>,
-    place: Place,
-    metadata: &mut Metadata,
-) -> Result<(), TsdlError> {
+fn stream(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Result<(), TsdlError> {
     let mut id = 0;
     let mut class = StreamClass::default();
     parser.block(|place, name, given| {
@@ -197,11 +197,7 @@ fn stream(
 }
 
 /// Reads `event { ... }`.
-fn event(
-    parser: &mut Parser<'_>,
-    place: Place,
-    metadata: &mut Metadata,
-) -> Result<(), TsdlError> {
+fn event(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Result<(), TsdlError> {
     let (mut id, mut stream_id) = (0, 0);
     let mut class = EventClass {
         name: String::new(),
@@ -222,7 +218,9 @@ fn event(
         Ok(())
     })?;
     let stream = metadata.streams.get_mut(&stream_id).ok_or_else(|| {
-        place.error(format!("this event's stream {stream_id} is not described before it"))
+        place.error(format!(
+            "this event's stream {stream_id} is not described before it"
+        ))
     })?;
     match stream.events.insert(id, class) {
         Some(_) => Err(place.error(format!("stream {stream_id} has an event {id} already"))),

@@ -135,7 +135,11 @@ impl<'a> Lexer<'a> {
                     Some((_, 'n')) => text.push('\n'),
                     Some((_, 't')) => text.push('\t'),
                     Some((_, c @ ('"' | '\\' | '\''))) => text.push(c),
-                    _ => return Err(place.error("only \\n, \\t, \\\", \\' and \\\\ are known in a text")),
+                    _ => {
+                        return Err(
+                            place.error("only \\n, \\t, \\\", \\' and \\\\ are known in a text")
+                        );
+                    }
                 },
                 '\n' => break,
                 c => text.push(c),

@@ -111,10 +111,7 @@ pub fn parse(text: &str) -> Result<Metadata, TsdlError> {
         return Err(TsdlError {
             line: 1,
             column: 1,
-            what: format!(
-                "it has {} bytes, at most {MAX_TEXT} are read",
-                text.len()
-            ),
+            what: format!("it has {} bytes, at most {MAX_TEXT} are read", text.len()),
         });
     }
     blocks::parse(parser::Parser::new(text)?)

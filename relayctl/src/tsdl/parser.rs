@@ -75,7 +75,8 @@ impl<'a> Parser<'a> {
             Token::Sign(sign) => format!("'{sign}'"),
             Token::End => "the end".to_owned(),
         };
-        self.place.error(format!("{wanted} should be here, not {is}"))
+        self.place
+            .error(format!("{wanted} should be here, not {is}"))
     }
 
     /// Whether the text has ended.
@@ -322,17 +323,22 @@ impl<'a> Parser<'a> {
         match (exponent, mantissa) {
             (8, 24) => Ok(Type::Float(4)),
             (11, 53) => Ok(Type::Float(8)),
-            _ => Err(place.error("a floating point number has exp_dig 8 and mant_dig 24, or 11 and 53")),
+            _ => {
+                Err(place
+                    .error("a floating point number has exp_dig 8 and mant_dig 24, or 11 and 53"))
+            }
         }
     }
 
     /// Reads what may be behind `string`.
     fn string(&mut self) -> Result<Type, TsdlError> {
         if self.token == Token::Sign("{") {
-            self.block(|place, name, given| match (name, attribute(place, given)?) {
-                ("encoding", Value::Name(word)) if word == "UTF8" || word == "ASCII" => Ok(()),
-                (name, _) => Err(place.error(unknown("string", name))),
-            })?;
+            self.block(
+                |place, name, given| match (name, attribute(place, given)?) {
+                    ("encoding", Value::Name(word)) if word == "UTF8" || word == "ASCII" => Ok(()),
+                    (name, _) => Err(place.error(unknown("string", name))),
+                },
+            )?;
         }
         Ok(Type::String)
     }
@@ -507,5 +513,8 @@ pub(super) fn little_endian(place: Place, value: &Value) -> Result<(), TsdlError
 
 /// The message about an attribute that is not known.
 pub(super) fn unknown(block: &str, name: &str) -> String {
-    format!("'{}' is not a setting of {block}, or its value is of the wrong kind", clip(name))
+    format!(
+        "'{}' is not a setting of {block}, or its value is of the wrong kind",
+        clip(name)
+    )
 }

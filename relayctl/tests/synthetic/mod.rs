@@ -89,7 +89,14 @@ impl Stream {
         self.records += 1;
     }
 
-    pub(crate) fn klog(&mut self, ticks: u64, context: u8, severity: u8, line: u32, texts: [&str; 3]) {
+    pub(crate) fn klog(
+        &mut self,
+        ticks: u64,
+        context: u8,
+        severity: u8,
+        line: u32,
+        texts: [&str; 3],
+    ) {
         let mut payload = vec![severity];
         payload.extend(line.to_le_bytes());
         for text in texts {
@@ -178,7 +185,17 @@ pub(crate) fn small() -> Vec<Vec<u8>> {
     let t = (1 << 48) - 100;
     for cpu in 0..2 {
         let mut klog = Stream::new(1, cpu, t);
-        klog.klog(t + 10, TASK, 3, 41, ["kernel::a", "smoke.rs", "gr\u{fc}\u{df} \"quoted\" back\\slash"]);
+        klog.klog(
+            t + 10,
+            TASK,
+            3,
+            41,
+            [
+                "kernel::a",
+                "smoke.rs",
+                "gr\u{fc}\u{df} \"quoted\" back\\slash",
+            ],
+        );
         klog.raw(0xFFFD, t + 20, IRQ, &[]);
         klog.raw(0xFFFE, t + 21, NMI, b"\x03abc");
         klog.raw(0xFFFF, t + 150, TASK, b"\x05\0\0\0hello");
