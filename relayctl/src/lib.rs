@@ -6,6 +6,10 @@
 //! [`guest`] runs QEMU, [`console`] reads its text, [`render`] and [`symbols`]
 //! show it, [`ledger`] counts it, and [`summary`] tells the result.
 //!
+//! What a guest sends over its [`ports`] becomes a [`capture`]: [`wire`] finds the
+//! packets, [`tsdl`] reads the metadata, [`decode`] the records. [`audit`] proves
+//! that nothing is missing, and [`commands`] are what works with captures.
+//!
 //! Nothing that comes from a guest, a file or the command line is trusted: it
 //! gives a clear error or is shown escaped, and never makes relayctl panic,
 //! hang, or use memory without bound.

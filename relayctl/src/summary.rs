@@ -52,7 +52,10 @@ impl CaptureFacts {
                 "capture {}: {verdict}, {} records in {} packets, {} bytes",
                 self.path, self.records, self.packets, self.bytes
             ),
-            None => format!("capture {}: the console's text only", self.path),
+            None => format!(
+                "capture {}: no records came beside the console's text",
+                self.path
+            ),
         }
     }
 }

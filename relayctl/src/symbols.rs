@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use addr2line::Context;
 use gimli::{DwarfSections, EndianArcSlice, Error as DwarfError, LittleEndian};
-use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
+use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use crate::term::say;
 
@@ -94,6 +94,9 @@ pub struct Symbols {
     dwarf: Context<Section>,
     /// Functions by address, ascending: `(address, size, name)`, for code without line tables.
     functions: Vec<(u64, u64, String)>,
+    /// Where code is, `(from, behind)`. Debug information also describes functions
+    /// that the linker left out, at address 0.
+    code: Vec<(u64, u64)>,
     /// Taken off the front of source paths.
     root: PathBuf,
 }
@@ -152,10 +155,19 @@ impl Symbols {
             })
             .collect();
         functions.sort();
+        let code = elf
+            .sections()
+            .filter(|section| section.kind() == SectionKind::Text)
+            .map(|section| {
+                let from = section.address();
+                (from, from.saturating_add(section.size()))
+            })
+            .collect();
         let dwarf = Context::from_dwarf(dwarf).map_err(SymbolError::Dwarf)?;
         Ok(Self {
             dwarf,
             functions,
+            code,
             root: root.to_owned(),
         })
     }
@@ -165,6 +177,10 @@ impl Symbols {
     #[must_use]
     pub fn frames(&self, address: Address) -> Vec<Frame> {
         let address = address.inside();
+        let mut code = self.code.iter();
+        if !code.any(|(from, behind)| (*from..*behind).contains(&address)) {
+            return Vec::new();
+        }
         let mut found = Vec::new();
         // Damaged debug information ends the list, the symbol table still helps.
         if let Ok(mut frames) = self.dwarf.find_frames(address).skip_all_loads() {

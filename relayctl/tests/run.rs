@@ -1,8 +1,11 @@
 //! `relayctl run` against a QEMU that is only pretended: what it shows, how it
 //! ends, and that nothing is left behind. No guest is needed.
 
+mod synthetic;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -49,12 +52,14 @@ fn capture() -> PathBuf {
 /// relayctl with a pretended QEMU that runs `script`.
 fn relayctl(script: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayctl"));
+    if !args.contains(&"--out") {
+        command.arg("run").arg("--out").arg(capture());
+    } else {
+        command.arg("run");
+    }
     command
-        .arg("run")
         .arg("--kernel")
         .arg(kernel())
-        .arg("--out")
-        .arg(capture())
         .args(args)
         .env(
             "RELAY_QEMU",
@@ -439,4 +444,152 @@ fn what_may_not_be_installed_is_named() {
         "{}",
         left.err
     );
+}
+
+#[test]
+fn every_port_is_captured() {
+    let out = capture();
+    let done = out.with_extension("done");
+    // Prints QEMU's arguments, then waits like a machine that runs.
+    let script = format!(
+        "for arg; do echo \"$arg\"; done; echo ready
+         until [ -e '{}' ]; do sleep 0.05; done; {} exit 33",
+        done.display(),
+        print_good(),
+    );
+    let mut child = relayctl(
+        &script,
+        &["--smp", "2", "--force", "--out", out.to_str().unwrap()],
+    )
+    .spawn()
+    .expect("relayctl starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
+    let arguments: Vec<String> = lines
+        .by_ref()
+        .map(|line| line.expect("it is text"))
+        .take_while(|line| line != "ready")
+        .collect();
+    assert!(
+        arguments
+            .iter()
+            .any(|arg| arg == "virtio-serial-pci,max_ports=3"),
+        "{arguments:?}"
+    );
+    let devices: Vec<_> = arguments
+        .iter()
+        .filter(|arg| arg.starts_with("virtserialport,"))
+        .collect();
+    assert_eq!(
+        devices,
+        [
+            "virtserialport,chardev=relay0,name=relay.0,nr=1",
+            "virtserialport,chardev=relay1,name=relay.1,nr=2"
+        ]
+    );
+    let mut ports = Vec::new();
+    for port in 0..2 {
+        let start = format!("socket,id=relay{port},path=");
+        let path = arguments.iter().find_map(|arg| arg.strip_prefix(&start));
+        let path = path.unwrap_or_else(|| panic!("{arguments:?}"));
+        ports.push(UnixStream::connect(path).expect("relayctl listens"));
+    }
+    // The streams of CPU 1 come on port 1, before the metadata on port 0.
+    let packets = synthetic::small();
+    let on_port_1 = |packet: &&Vec<u8>| packet[20] != 0 && packet[80] == 1;
+    for packet in packets.iter().filter(on_port_1) {
+        ports[1].write_all(packet).expect("relayctl reads");
+    }
+    thread::sleep(Duration::from_millis(100));
+    for packet in packets.iter().filter(|packet| !on_port_1(packet)) {
+        ports[0].write_all(packet).expect("relayctl reads");
+    }
+    ports[0]
+        .write_all(b"the end of a packet")
+        .expect("relayctl reads");
+    drop(ports);
+    fs::write(&done, "").expect("it is writable");
+    let console: Vec<_> = lines.map(|line| line.expect("it is text")).collect();
+    assert_eq!(console.join("\n") + "\n", GOOD);
+    let left: Left = child.wait_with_output().expect("relayctl ends").into();
+    assert_eq!(left.code, Some(0), "{}", left.err);
+    assert!(
+        left.err.contains(": complete, 33 records in 12 packets"),
+        "{}",
+        left.err
+    );
+    let log = fs::read_to_string(out.join("console.log")).expect("it is kept");
+    assert!(log.ends_with(GOOD), "{log}");
+    assert_eq!(
+        fs::read(out.join("fragments/0")).expect("it is kept"),
+        b"the end of a packet"
+    );
+    let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
+    let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
+    assert_eq!(
+        (&run["result"], &run["verdict"]),
+        (&"pass".into(), &"complete".into())
+    );
+    let verify = synthetic::relayctl(&["verify".as_ref(), out.as_os_str()]);
+    assert_eq!(verify.code, Some(0), "{verify:?}");
+    assert!(verify.out.ends_with("complete\n"), "{verify:?}");
+}
+
+#[test]
+fn a_broken_capture_is_a_failure() {
+    let out = capture();
+    let done = out.with_extension("done");
+    let script = format!(
+        "for arg; do echo \"$arg\"; done; echo ready
+         until [ -e '{}' ]; do sleep 0.05; done; {} exit 33",
+        done.display(),
+        print_good(),
+    );
+    let mut child = relayctl(
+        &script,
+        &["--smp", "1", "--force", "--out", out.to_str().unwrap()],
+    )
+    .spawn()
+    .expect("relayctl starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
+    let path = lines
+        .by_ref()
+        .map(|line| line.expect("it is text"))
+        .take_while(|line| line != "ready")
+        .find_map(|arg| Some(arg.strip_prefix("socket,id=relay0,path=")?.to_owned()));
+    let mut packets = synthetic::small();
+    packets.remove(6);
+    let mut port = UnixStream::connect(path.expect("there is a port")).expect("relayctl listens");
+    port.write_all(&packets.concat()).expect("relayctl reads");
+    drop(port);
+    fs::write(&done, "").expect("it is writable");
+    lines.for_each(drop);
+    let left: Left = child.wait_with_output().expect("relayctl ends").into();
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(
+        left.err.contains("problem: capture: klog_0 at "),
+        "{}",
+        left.err
+    );
+}
+
+#[test]
+fn without_a_transport_there_are_no_ports() {
+    let script = "for arg; do echo \"$arg\"; done; exit 33";
+    let left = run(script, &["--transport", "none"]);
+    assert!(!left.out.contains("virtio-serial"), "{}", left.out);
+    assert!(
+        left.err
+            .contains("no records came beside the console's text"),
+        "{}",
+        left.err
+    );
+}
+
+#[test]
+fn an_existing_folder_is_not_written_to() {
+    let out = capture();
+    fs::create_dir_all(out.join("trace")).expect("it is writable");
+    let left = run("exit 33", &["--out", out.to_str().unwrap()]);
+    assert_eq!(left.code, Some(2), "{}", left.err);
+    assert!(left.err.contains("--force"), "{}", left.err);
 }

@@ -86,7 +86,7 @@ impl StreamAudit {
                     audit.bytes += header.packet_size;
                     let mut records = Records::new(channel, &header, &buffer);
                     let fault = loop {
-                        match records.next() {
+                        match records.next_record() {
                             Ok(Some((record, values))) => {
                                 audit.contexts[record.stamp.context as usize] += 1;
                                 claims.record(channel, stream.cpu, &record, values);

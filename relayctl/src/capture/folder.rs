@@ -119,7 +119,7 @@ fn name_of(seconds: u64) -> String {
 }
 
 /// Makes the folder of a new capture: `out`, or one named after the time in
-/// [`root`], where `latest` then points at it.
+/// [`root`].
 ///
 /// # Errors
 ///
@@ -154,12 +154,11 @@ pub(super) fn create(out: Option<&Path>, force: bool) -> Result<PathBuf, FolderE
     };
     let trace = folder.join(TRACE);
     fs::create_dir_all(&trace).map_err(at(&trace))?;
-    link(&folder)?;
     Ok(folder)
 }
 
 /// Lets `latest` point at a capture, if it lies directly in [`root`].
-fn link(folder: &Path) -> Result<(), FolderError> {
+pub(super) fn link(folder: &Path) -> Result<(), FolderError> {
     let (Ok(root), Ok(folder)) = (fs::canonicalize(root()), fs::canonicalize(folder)) else {
         return Ok(());
     };
@@ -191,7 +190,7 @@ fn is_empty_folder(path: &Path) -> bool {
 }
 
 /// Removes a capture, and nothing that is none.
-fn remove(folder: &Path) -> Result<(), FolderError> {
+pub(super) fn remove(folder: &Path) -> Result<(), FolderError> {
     let known = [TRACE, PACKETS, FRAGMENTS, CONSOLE, RUN];
     let foreign = || FolderError::NoCapture(folder.to_owned());
     let entries = fs::read_dir(folder).map_err(|_| foreign())?;

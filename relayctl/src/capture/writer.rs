@@ -108,6 +108,8 @@ struct Shared {
     folder: PathBuf,
     /// The most bytes.
     max_size: u64,
+    /// Whether the folder was made for nothing if nothing comes.
+    is_default: bool,
     /// What came so far.
     totals: Totals,
     /// Files by their path within the folder.
@@ -165,6 +167,7 @@ impl Capture {
         let mut shared = Shared {
             folder: folder.clone(),
             max_size: options.max_size,
+            is_default: options.out.is_none(),
             totals: Totals::default(),
             files: HashMap::new(),
             collector: Collector::default(),
@@ -244,6 +247,12 @@ impl Capture {
             info.insert("capture".to_owned(), made);
             let versions = json!({ "relayctl": env!("CARGO_PKG_VERSION"), "format": 1 });
             info.insert("versions".to_owned(), versions);
+        }
+        if totals.bytes == 0 && shared.is_default {
+            // Nothing came: there is nothing to look at later.
+            let _ = folder::remove(&self.folder);
+            let _ = fs::remove_dir(&self.folder);
+            return Ok(totals);
         }
         let text = format!("{info:#}\n");
         let path = self.folder.join(RUN);
@@ -423,6 +432,9 @@ impl Shared {
         }
         match self.try_append(path, bytes) {
             Ok(offset) => {
+                if self.totals.bytes == 0 && !bytes.is_empty() {
+                    self.link();
+                }
                 self.totals.bytes += bytes.len() as u64;
                 Some(offset)
             }
@@ -433,6 +445,15 @@ impl Shared {
                 self.error = Some(error);
                 None
             }
+        }
+    }
+
+    /// Makes this capture the newest one.
+    fn link(&self) {
+        if let Err(error) = folder::link(&self.folder) {
+            say(format!(
+                "the link to the newest capture could not be made: {error}"
+            ));
         }
     }
 

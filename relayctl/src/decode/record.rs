@@ -275,7 +275,7 @@ impl<'a, 's> Records<'a, 's> {
     /// # Errors
     ///
     /// When the rest of the packet cannot be read.
-    pub fn next(&mut self) -> Result<Option<(Record<'s>, &[Value<'a>])>, RecordError> {
+    pub fn next_record(&mut self) -> Result<Option<(Record<'s>, &[Value<'a>])>, RecordError> {
         if self.position.peek(self.header, self.contents)?.is_none() {
             return Ok(None);
         }

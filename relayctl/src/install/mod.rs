@@ -28,6 +28,9 @@ pub const KERNEL_TARGET: &str = "x86_64-unknown-none";
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
 
+/// The reference reader of traces.
+pub const BABELTRACE: &str = "babeltrace2";
+
 /// How long to wait for another package manager to give its lock back.
 const LOCK_WAIT: Duration = Duration::from_secs(600);
 
@@ -41,6 +44,8 @@ pub enum Need {
     RustTarget,
     /// The emulator that runs the kernel.
     Qemu,
+    /// The reference reader of traces; only tests need it.
+    Babeltrace,
 }
 
 impl Need {
@@ -49,6 +54,15 @@ impl Need {
         match self {
             Self::RustTarget => "the Rust target x86_64-unknown-none",
             Self::Qemu => QEMU,
+            Self::Babeltrace => BABELTRACE,
+        }
+    }
+
+    /// The words behind `apt-get` that install it.
+    fn install_words(self) -> &'static [&'static str] {
+        match self {
+            Self::Babeltrace => INSTALL_BABELTRACE,
+            _ => INSTALL_QEMU,
         }
     }
 }
@@ -139,6 +153,7 @@ pub fn ensure(system: &mut dyn System, needs: &[Need]) -> Result<(), InstallErro
         match need {
             Need::RustTarget => ensure_rust_target(system)?,
             Need::Qemu => ensure_qemu(system)?,
+            Need::Babeltrace => ensure_program(system, need)?,
         }
     }
     Ok(())
@@ -221,22 +236,38 @@ fn has_rust_target(system: &mut dyn System) -> Result<bool, InstallError> {
 
 /// Makes sure that the emulator runs.
 fn ensure_qemu(system: &mut dyn System) -> Result<(), InstallError> {
-    let need = Need::Qemu;
     // Whoever names another QEMU for the runner script looks after it.
     let own = system
         .env("RELAY_QEMU")
         .is_some_and(|name| !name.is_empty());
-    if own || has_qemu(system)? {
+    match own {
+        true => Ok(()),
+        false => ensure_program(system, Need::Qemu),
+    }
+}
+
+/// Makes sure that a program runs that is in a package of its own.
+fn ensure_program(system: &mut dyn System, need: Need) -> Result<(), InstallError> {
+    if has_program(system, need)? {
         return Ok(());
     }
     let os_release = system
         .read(Path::new("/etc/os-release"))
         .unwrap_or_default();
     if !is_debian(&os_release) || system.find_program("apt-get").is_none() {
-        return Err(foreign_qemu(&os_release));
+        return Err(match need {
+            Need::Qemu => foreign_qemu(&os_release),
+            _ => InstallError::NoRecipe {
+                need,
+                advice: "install it with your system's package manager",
+            },
+        });
     }
     let sudo = if system.is_root() { "" } else { "sudo " };
-    let by_hand = format!("{sudo}apt-get update && {sudo}{}", apt(INSTALL_QEMU));
+    let by_hand = format!(
+        "{sudo}apt-get update && {sudo}{}",
+        apt(need.install_words())
+    );
     may_install(system, need, &by_hand)?;
     if !system.is_root() && system.find_program("sudo").is_none() {
         let why = "this needs root, and there is no sudo";
@@ -253,8 +284,8 @@ fn ensure_qemu(system: &mut dyn System) -> Result<(), InstallError> {
             "{error}; going on with the package lists that are there"
         ));
     }
-    run_apt(system, need, INSTALL_QEMU)?;
-    match has_qemu(system)? {
+    run_apt(system, need, need.install_words())?;
+    match has_program(system, need)? {
         true => Ok(()),
         false => Err(InstallError::StillMissing {
             need,
@@ -263,19 +294,18 @@ fn ensure_qemu(system: &mut dyn System) -> Result<(), InstallError> {
     }
 }
 
-/// Whether the emulator is there and starts.
-fn has_qemu(system: &mut dyn System) -> Result<bool, InstallError> {
-    let Some(path) = system.find_program(QEMU) else {
+/// Whether a program is there and starts.
+fn has_program(system: &mut dyn System, need: Need) -> Result<bool, InstallError> {
+    let Some(path) = system.find_program(need.name()) else {
         return Ok(false);
     };
-    let need = Need::Qemu;
     let command = format!("{} --version", path.display());
     let failed = |detail| InstallError::Failed {
         need,
         command,
         detail,
     };
-    match system.probe(&Cmd::new(&[QEMU, "--version"])) {
+    match system.probe(&Cmd::new(&[need.name(), "--version"])) {
         Ok(Done { ok: true, .. }) => Ok(true),
         Ok(Done { output, .. }) => Err(failed(last_line(&output))),
         Err(error) => Err(failed(error.to_string())),
@@ -292,6 +322,9 @@ const INSTALL_QEMU: &[&str] = &[
     "--no-install-recommends",
     "qemu-system-x86",
 ];
+
+/// The words behind `apt-get` that install the reference reader of traces.
+const INSTALL_BABELTRACE: &[&str] = &["install", "-y", "--no-install-recommends", "babeltrace2"];
 
 /// An `apt-get` command as it would be typed.
 fn apt(words: &[&str]) -> String {

@@ -112,9 +112,8 @@ impl Splitter {
         };
         match self.kind {
             Kind::Live => size,
-            // And the magic number, or the header, of the next one.
-            Kind::Stored if size <= HEADER_SIZE => HEADER_SIZE,
-            Kind::Stored => size.saturating_add(4),
+            // And the header of the next one.
+            Kind::Stored => size.saturating_add(HEADER_SIZE),
         }
     }
 
@@ -182,11 +181,14 @@ impl Splitter {
         }
         if self.kind == Kind::Stored {
             let behind = &bytes[size..];
-            if behind.len() < 4 && !last {
+            let followed = behind.starts_with(&MAGIC.to_le_bytes());
+            if !followed && behind.len() < HEADER_SIZE && !last {
                 return Found::More;
             }
-            let followed = behind.is_empty() || behind.starts_with(&MAGIC.to_le_bytes());
-            if !followed && let Some(inner) = inner_packet(&header, &bytes[..size]) {
+            if !followed
+                && !behind.is_empty()
+                && let Some(inner) = inner_packet(&header, bytes, size)
+            {
                 return Found::Garbage(inner);
             }
         }
@@ -220,14 +222,16 @@ fn next_magic(bytes: &[u8], last: bool) -> usize {
     bytes.len()
 }
 
-/// Where within a packet another one of the same boot begins.
-fn inner_packet(outer: &Header, packet: &[u8]) -> Option<usize> {
+/// Where within the first `size` bytes another packet of the same boot begins.
+fn inner_packet(outer: &Header, bytes: &[u8], size: usize) -> Option<usize> {
+    let bytes = &bytes[..bytes.len().min(size + HEADER_SIZE)];
     let mut at = 0;
-    loop {
-        at += next_magic(&packet[at..], true);
-        let header = Header::of(packet.get(at..)?)?;
-        if header.is_ok_and(|inner| inner.uuid == outer.uuid) {
+    while at < size {
+        at += next_magic(&bytes[at..], true);
+        let header = Header::of(&bytes[at..])?;
+        if at < size && header.is_ok_and(|inner| inner.uuid == outer.uuid) {
             return Some(at);
         }
     }
+    None
 }
