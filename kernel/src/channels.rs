@@ -127,10 +127,10 @@ pub(crate) fn start_early() -> bool {
     memory.is_some_and(|memory| KLOG.start(0, memory, EARLY).is_ok())
 }
 
-/// Gives CPUs 0 to `cpus - 1` streams of all channels, of full size. Task context on the boot
-/// CPU, with a heap, before the others start. What cannot be had is reported; what is written
-/// there is counted as lost.
-pub(crate) fn grow(cpus: usize, options: &Options<'_>) {
+/// Gives CPUs 0 to `cpus - 1` klog rings of full size. Task context on the boot CPU, with a heap,
+/// before the others start. What cannot be had is reported; what is written there is counted as
+/// lost.
+pub(crate) fn grow_log(cpus: usize) {
     match Storage::allocate(&FULL) {
         Ok(memory) => {
             if let Err(error) = KLOG.replace(memory, FULL) {
@@ -139,11 +139,15 @@ pub(crate) fn grow(cpus: usize, options: &Options<'_>) {
         }
         Err(error) => log::error!("the log of cpu 0 stays at its early size: {error}"),
     }
+    for cpu in 1..cpus {
+        start(&KLOG, "klog", cpu, FULL);
+    }
+}
+
+/// Gives them streams of all other channels, likewise.
+pub(crate) fn start_others(cpus: usize, options: &Options<'_>) {
     let flood = flood_geometry(options);
     for cpu in 0..cpus {
-        if cpu != 0 {
-            start(&KLOG, "klog", cpu, FULL);
-        }
         start(&CLAIMS, "claims", cpu, CLAIMS_RING);
         start(&FLOOD, "flood", cpu, flood);
     }

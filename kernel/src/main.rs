@@ -122,10 +122,11 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
 
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();
-    channels::grow(cpus, options);
-    channels::describe(cpus);
+    channels::grow_log(cpus);
     transport::keep(cpus);
     console::init();
+    channels::start_others(cpus, options);
+    channels::describe(cpus);
     transport::init(cpus);
     transport::join();
     log::info!("clock: {calibration}");

@@ -48,7 +48,7 @@ struct Console {
 }
 
 /// Starts the console, and prints what was logged up to now. Task context on the boot CPU, after
-/// [`channels::grow`](crate::channels::grow) and the clock's calibration.
+/// [`channels::grow_log`] and the clock's calibration.
 pub(crate) fn init() {
     let drain = match Drain::open(&channels::KLOG) {
         Ok(drain) => drain,

@@ -35,7 +35,7 @@ const STACKS: u64 = 0xffff_c100_0000_0000;
 const DEVICES: u64 = 0xffff_c200_0000_0000;
 
 /// The greatest heap. Half of memory up to this; the rest is for stacks and page tables.
-const MAX_HEAP: u64 = 256 * 1024 * 1024;
+const MAX_HEAP: u64 = 1024 * 1024 * 1024;
 /// The smallest heap that is worth starting with.
 const MIN_HEAP: u64 = LARGE;
 

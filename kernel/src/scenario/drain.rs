@@ -52,6 +52,13 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         log::error!("there is no port to drain to");
         return Verdict::Fail;
     }
+    if let Some(cpu) = percpu::online()
+        .iter()
+        .find(|cpu| FLOOD.stats(*cpu).is_none())
+    {
+        log::error!("cpu {cpu} has no ring to drain: give the machine more memory");
+        return Verdict::Fail;
+    }
     let size = options.subbuf.unwrap_or(64 * 1024) as u64;
     let count = options.count.unwrap_or(64) as u64;
     // What a ring surely holds: a sub-buffer less, each with a header and a rest that is too small.
