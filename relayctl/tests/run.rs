@@ -599,3 +599,22 @@ fn an_existing_folder_is_not_written_to() {
     assert_eq!(left.code, Some(2), "{}", left.err);
     assert!(left.err.contains("--force"), "{}", left.err);
 }
+
+#[test]
+fn the_runner_refuses_ports_that_end_nowhere() {
+    for (ports, socket) in [
+        ("1", ""),
+        ("1", "/nonexistent"),
+        ("32", "/dev/null"),
+        ("x", ""),
+    ] {
+        let mut runner = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../qemu-runner.sh"));
+        runner.arg(kernel()).env("RELAY_QEMU", "true");
+        runner
+            .env("RELAY_PORTS", ports)
+            .env("RELAY_PORTS_SOCKET", socket);
+        let left: Left = runner.output().expect("there is a shell").into();
+        assert_eq!(left.code, Some(3), "{ports} {socket}");
+        assert!(left.err.contains("RELAY_PORTS"), "{}", left.err);
+    }
+}

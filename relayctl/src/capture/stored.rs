@@ -118,7 +118,8 @@ impl Stored {
                 let packets = fs::metadata(folder.join(PACKETS));
                 return Err(OpenError::NoMetadata {
                     folder: folder.to_owned(),
-                    had_packets: packets.is_ok_and(|packets| packets.len() > 0),
+                    had_packets: packets.is_ok_and(|packets| packets.len() > 0)
+                        || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
                 });
             }
             Err(error) => return Err(io(&path)(error)),
