@@ -112,7 +112,7 @@ if [[ $ports != 0 ]]; then
     [[ -S ${RELAY_PORTS_SOCKET:-} ]] ||
         die "RELAY_PORTS needs RELAY_PORTS_SOCKET, a unix socket that somebody listens on, not '${RELAY_PORTS_SOCKET:-}'"
     # Port 0 of the device is kept for a console.
-    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 1))")
+    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 1)),vectors=$((ports + 2))")
     for ((port = 0; port < ports; port++)); do
         # QEMU wants a comma in a value doubled.
         arguments+=(-chardev "socket,id=relay$port,path=${RELAY_PORTS_SOCKET//,/,,}"

@@ -27,6 +27,12 @@ pub(crate) struct Options<'a> {
     pub(crate) cpu: Option<usize>,
     /// `kind=WORD`: the variant of a scenario.
     pub(crate) kind: Option<&'a str>,
+    /// `records=N`: how many records each CPU shall write.
+    pub(crate) records: Option<u64>,
+    /// `subbuf=BYTES`: the size of the scenario's sub-buffers.
+    pub(crate) subbuf: Option<usize>,
+    /// `count=N`: the number of the scenario's sub-buffers.
+    pub(crate) count: Option<usize>,
 }
 
 impl Default for Options<'_> {
@@ -40,6 +46,9 @@ impl Default for Options<'_> {
             lose: None,
             cpu: None,
             kind: None,
+            records: None,
+            subbuf: None,
+            count: None,
         }
     }
 }
@@ -89,7 +98,8 @@ impl fmt::Display for Complaint<'_> {
 }
 
 /// The keys [`parse`] understands, for messages.
-const KNOWN_KEYS: &str = "scenario, seed, seconds, loglevel, tsc_hz, lose, cpu, kind";
+const KNOWN_KEYS: &str =
+    "scenario, seed, seconds, loglevel, tsc_hz, lose, cpu, kind, records, subbuf, count";
 
 /// Slowest and fastest clock that `tsc_hz` may claim. The range keeps every
 /// conversion between ticks and time within 64 bits.
@@ -134,6 +144,13 @@ pub(crate) fn parse<'a>(text: &'a str, mut complain: impl FnMut(Complaint<'a>)) 
             "lose" => set(&mut options.lose, cpu(value), "a CPU's number"),
             "cpu" => set(&mut options.cpu, cpu(value), "a CPU's number"),
             "kind" => set(&mut options.kind, text_value(value).map(Some), "a word"),
+            "records" => set(
+                &mut options.records,
+                number(value).map(Some),
+                "a number below 2^64",
+            ),
+            "subbuf" => set(&mut options.subbuf, size(value), "a number of bytes"),
+            "count" => set(&mut options.count, size(value), "a number"),
             _ => {
                 complain(Complaint::UnknownKey { key });
                 continue;
@@ -174,6 +191,11 @@ fn cpu(value: &str) -> Option<Option<usize>> {
     usize::try_from(number(value)?).ok().map(Some)
 }
 
+/// A size or count. Whether a buffer can have it is for the reader of the option to say.
+fn size(value: &str) -> Option<Option<usize>> {
+    usize::try_from(number(value)?).ok().map(Some)
+}
+
 /// A log level by its name, in lower case.
 fn level(value: &str) -> Option<LevelFilter> {
     match value {
@@ -206,7 +228,8 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let (options, complaints) = run(
-            "scenario=panic seed=0x2a  seconds=5 loglevel=trace tsc_hz=2300000000 lose=3 cpu=1 kind=fault",
+            "scenario=panic seed=0x2a  seconds=5 loglevel=trace tsc_hz=2300000000 lose=3 \
+             cpu=1 kind=fault records=9 subbuf=4096 count=8",
         );
         assert_eq!(complaints, []);
         assert_eq!(
@@ -220,6 +243,9 @@ mod tests {
                 lose: Some(3),
                 cpu: Some(1),
                 kind: Some("fault"),
+                records: Some(9),
+                subbuf: Some(4096),
+                count: Some(8),
             }
         );
     }

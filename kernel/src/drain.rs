@@ -104,7 +104,14 @@ impl<'a, const CPUS: usize> Drain<'a, CPUS> {
         self.feeds.iter_mut().flatten().for_each(Feed::refill);
     }
 
-    /// The oldest of what is there, unless something older may still come: from a CPU that
+    /// Gives sub-buffers that were read to their end to `done`, and goes on with the next.
+    pub(crate) fn settle(&mut self, mut done: impl FnMut(SubBuffer<'a>)) {
+        for feed in self.feeds.iter_mut().flatten() {
+            feed.settle(&mut done);
+        }
+    }
+
+    /// The oldest of what is there, after [`settle`](Self::settle), unless something older may still come: from a CPU that
     /// `is_live` and has given nothing as young as that. What is older than `patience` (a time in
     /// ticks) is not held back.
     pub(crate) fn next(
@@ -112,7 +119,6 @@ impl<'a, const CPUS: usize> Drain<'a, CPUS> {
         is_live: impl Fn(usize) -> bool,
         patience: u64,
     ) -> Option<Item<'_>> {
-        self.feeds.iter_mut().flatten().for_each(Feed::settle);
         let feeds = self
             .feeds
             .iter()
@@ -173,15 +179,17 @@ impl<'a> Feed<'a> {
         }
     }
 
-    /// Gives back what was read to its end and goes on with the next.
-    fn settle(&mut self) {
+    /// Gives what was read to its end to `done` and goes on with the next.
+    fn settle(&mut self, done: &mut impl FnMut(SubBuffer<'a>)) {
         while let Some(taken) = &self.taken {
             let packet = taken.subbuf.packet();
             let tells = self.told != packet.lost || (packet.is_final && !self.ended);
             if !taken.is_at_end() || tells {
                 return;
             }
-            self.taken = None;
+            if let Some(taken) = self.taken.take() {
+                done(taken.subbuf);
+            }
             self.refill();
         }
     }

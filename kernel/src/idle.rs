@@ -2,8 +2,9 @@
 
 use x86_64::instructions::interrupts;
 
-use crate::arch::smp;
-use crate::console;
+use crate::arch::{percpu, smp};
+use crate::dev::virtio::console as vcon;
+use crate::{console, transport};
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
 /// the console is looked after.
@@ -27,12 +28,16 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
         let has_more = console::poll();
+        if percpu::cpu_index() == 0 {
+            vcon::listen();
+        }
+        transport::poll();
         interrupts::disable();
         if done() {
             interrupts::enable();
             return;
         }
-        if has_more {
+        if has_more || transport::has_work() {
             interrupts::enable();
         } else {
             interrupts::enable_and_hlt();

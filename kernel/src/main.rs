@@ -19,6 +19,8 @@ extern crate alloc;
     reason = "instructions, registers and hardware structures"
 )]
 mod arch;
+mod channels;
+mod claims;
 mod cmdline;
 mod console;
 mod cpuset;
@@ -32,6 +34,7 @@ mod klog;
 mod mem;
 mod panic;
 mod scenario;
+mod transport;
 
 use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
@@ -118,8 +121,13 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     let calibration = clock::calibrate(platform.hpet, options.tsc_hz)?;
 
     // The log at its full size, and somebody who reads it.
-    klog::grow(platform.processors.ids().len());
+    let cpus = platform.processors.ids().len();
+    channels::grow(cpus, options);
+    channels::describe(cpus);
+    transport::keep(cpus);
     console::init();
+    transport::init(cpus);
+    transport::join();
     log::info!("clock: {calibration}");
     log::info!("cpus: {}", platform.processors);
 
@@ -145,6 +153,7 @@ fn shut_down(options: &Options<'static>, verdict: Verdict) -> ! {
     };
     scenario::conclude(options, verdict);
     console::finish();
+    transport::finish(core::hint::spin_loop);
     dev::exit(match verdict {
         Verdict::Pass => ExitCode::Pass,
         Verdict::Fail => ExitCode::Fail,

@@ -84,8 +84,7 @@ impl fmt::Display for StartError {
             Self::NoSuchCpu { cpu, cpus } => {
                 write!(
                     f,
-                    "there is no CPU {cpu}: the channel has room for CPUs 0 to {}",
-                    cpus - 1
+                    "there is no CPU {cpu}: the channel has room for {cpus}, numbered from 0"
                 )
             }
             Self::Started(cpu) => write!(f, "the stream of CPU {cpu} has a ring already"),
@@ -132,8 +131,8 @@ impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
 
     /// Gives `cpu` its first ring, in `storage`.
     ///
-    /// Any context. It may be called from another CPU if that happens-before the first write of
-    /// `cpu`.
+    /// Task context, or any for memory that is not from the heap: what is refused is dropped. It
+    /// may be called from another CPU if that happens-before the first write of `cpu`.
     ///
     /// # Errors
     /// [`StartError`]: there is no such CPU, it has a ring, or the storage is too small.
@@ -156,14 +155,15 @@ impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
     /// this interrupts, and readers, go on without a gap. The memory of the old ring stays in use
     /// until the channel is dropped.
     ///
-    /// Task or IRQ context.
+    /// Task context, or IRQ context for memory that is not from the heap: what is refused is
+    /// dropped.
     ///
     /// # Errors
     /// [`CloseError`]: the stream was not started, is closed, or the storage is too small.
     pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
         self.writer()
             .ok_or(CloseError::NotStarted)?
-            .succeed(storage, geometry, 0)
+            .succeed(storage, geometry)
     }
 
     /// The right to write on this CPU; `None` if the channel has no room for its number.

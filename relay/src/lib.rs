@@ -51,6 +51,7 @@ extern crate std;
 
 mod channel;
 pub mod clients;
+pub mod ctf;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"

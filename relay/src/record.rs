@@ -1,7 +1,7 @@
 //! How the records of relay's own clients begin, and what fills a discarded one.
 //!
 //! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of
-//! the timestamp above a 16-bit event id. The upper bits of the time are those of the packet's
+//! the timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper bits of the time are those of the packet's
 //! begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
 //!
 //! The ids 0xFFFD to 0xFFFF are fillers: what a discarded reservation leaves when something was
@@ -10,15 +10,18 @@
 use crate::ring::Hooks;
 use core::fmt;
 
-/// Bytes of the header of a record.
+/// Bytes of the header word of a record.
 pub const HEADER: usize = 8;
 
-/// A filler that is the header alone.
-const FILLER: u16 = 0xFFFD;
-/// A filler with a byte of length after the header, and that many bytes after it.
-const FILLER_U8: u16 = 0xFFFE;
-/// A filler with four bytes of length after the header, and that many bytes after them.
-const FILLER_U32: u16 = 0xFFFF;
+/// Bytes of header and context: no record is shorter.
+pub const MIN_RECORD: usize = HEADER + 1;
+
+/// A filler that is header and context alone.
+pub(crate) const FILLER: u16 = 0xFFFD;
+/// A filler with a byte of length after the context, and that many bytes after it.
+pub(crate) const FILLER_U8: u16 = 0xFFFE;
+/// A filler with four bytes of length after the context, and that many bytes after them.
+pub(crate) const FILLER_U32: u16 = 0xFFFF;
 
 /// The header of a record of event `id` at `ticks`.
 #[must_use]
@@ -43,10 +46,11 @@ impl Hooks for Framed {
     }
 }
 
-/// Makes `bytes` a filler. Fewer than [`HEADER`] bytes cannot be one; no record is that short.
-fn fill(bytes: &mut [u8], ticks: u64) {
+/// Makes `bytes` a filler, in task context. Fewer than [`MIN_RECORD`] bytes cannot be one; no
+/// record is that short.
+pub(crate) fn fill(bytes: &mut [u8], ticks: u64) {
     bytes.fill(0);
-    let Some((head, body)) = bytes.split_at_mut_checked(HEADER) else {
+    let Some((head, body)) = bytes.split_at_mut_checked(MIN_RECORD) else {
         return;
     };
     let id = match body.len() {
@@ -60,7 +64,7 @@ fn fill(bytes: &mut [u8], ticks: u64) {
             FILLER_U32
         }
     };
-    head.copy_from_slice(&header(id, ticks));
+    head[..HEADER].copy_from_slice(&header(id, ticks));
 }
 
 /// A record whose bytes do not make sense.
@@ -153,7 +157,12 @@ impl<'a> Fields<'a> {
                 .array()
                 .map(u64::from_le_bytes)
                 .ok_or(cut_off("its header is cut off"))?;
-            let skip = match word as u16 {
+            let id = word as u16;
+            let is_filler = id >= FILLER;
+            if is_filler && self.u8().is_none() {
+                return Err(cut_off("its context is cut off"));
+            }
+            let skip = match id {
                 FILLER => Some(0),
                 FILLER_U8 => self.u8().map(usize::from),
                 FILLER_U32 => self.u32().map(|len| len as usize),
@@ -175,7 +184,7 @@ mod tests {
 
     #[test]
     fn fillers_of_every_length_are_skipped() {
-        for len in (HEADER..600).chain([70_000]) {
+        for len in (MIN_RECORD..600).chain([70_000]) {
             let mut bytes = vec![0x55; len];
             fill(&mut bytes, 3);
             bytes.extend(header(7, 9));

@@ -10,6 +10,7 @@
 //!   NMI). A single instruction cannot be split by an interrupt, so on x86_64 these are
 //!   *non-LOCKed* instructions: a third of the price, and no cache line is locked.
 
+pub(crate) use core::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 #[cfg(loom)]

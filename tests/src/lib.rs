@@ -22,6 +22,7 @@ use relayctl::install::{self, Need, RealSystem};
 use relayctl::workspace::{Build, Workspace};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// How long relayctl may be silent. It gives up a silent guest by itself, earlier.
 const PATIENCE: Duration = Duration::from_secs(150);
@@ -104,6 +105,8 @@ pub struct Session {
     left: Run,
     /// Held while the guest runs.
     _turn: Turn,
+    /// Where the capture goes, if no test asked for it.
+    folder: Option<TempDir>,
 }
 
 /// Where a line came from.
@@ -126,7 +129,14 @@ impl Session {
             .args(["run", "--json", "--kernel"])
             .arg(kernel())
             .args(args);
-        Self::spawn(command, turn)
+        // Captures that no test asked for do not pile up in the workspace.
+        let folder = tempfile::tempdir().expect("the temporary folder is writable");
+        if !args.contains(&"--out") {
+            command.arg("--out").arg(folder.path()).arg("--force");
+        }
+        let mut session = Self::spawn(command, turn);
+        session.folder = Some(folder);
+        session
     }
 
     /// Starts any command that boots a guest.
@@ -166,6 +176,7 @@ impl Session {
             lines,
             left,
             _turn: turn,
+            folder: None,
         }
     }
 

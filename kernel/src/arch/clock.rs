@@ -34,6 +34,21 @@ pub(crate) fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
+/// 128 bits that differ from boot to boot: from the processor's random numbers, where it has them,
+/// and the time. Good for names, not for secrets. Task context.
+pub(crate) fn random_seed() -> u128 {
+    let random = x86_64::instructions::random::RdRand::new();
+    let draw = || random.and_then(|random| random.get_u64()).unwrap_or(0) ^ mix(ticks());
+    u128::from(draw()) << 64 | u128::from(draw())
+}
+
+/// Spreads what is known of `value` over all bits (the finaliser of SplitMix64).
+const fn mix(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ value >> 31
+}
+
 /// Ticks per second, once bring-up has found out. Any context.
 #[inline]
 pub(crate) fn frequency_hz() -> Option<u64> {

@@ -5,6 +5,7 @@
 //!
 //! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
 //! - [`tables`]: GDT, TSS, IDT; [`traps`]: the stubs and what they dispatch to;
+//! - [`irq`]: the vectors of devices and their handlers;
 //! - [`apic`]: the local APIC; [`clock`]: the time stamp counter as a clock;
 //! - [`smp`]: starting, waking, parking and stopping other CPUs;
 //! - [`platform`]: all this as relay sees it;
@@ -13,6 +14,7 @@
 pub(crate) mod apic;
 pub(crate) mod backtrace;
 pub(crate) mod clock;
+pub(crate) mod irq;
 pub(crate) mod percpu;
 pub(crate) mod pic;
 pub(crate) mod platform;

@@ -268,9 +268,14 @@ pub(crate) fn park_others() -> CpuSet {
 ///
 /// In task context, so that no record of this CPU is half written when it stops.
 pub(crate) fn park() -> ! {
+    crate::channels::close_this_cpu();
+    interrupts::enable();
+    crate::transport::finish(|| {
+        crate::console::poll();
+        interrupts::enable_and_hlt();
+    });
     interrupts::disable();
     apic::stop_timer();
-    crate::klog::close_this_cpu();
     // ORDERING: pairs with the load in `park_others`: the stream is closed.
     PARKED.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Release);
     if percpu::online().contains(0) && percpu::cpu_index() != 0 {

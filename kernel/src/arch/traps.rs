@@ -18,7 +18,7 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::percpu::{self, IrqLevel};
 use super::tables::{Ist, KERNEL_CODE};
-use super::{apic, smp};
+use super::{apic, irq, smp};
 
 /// Vectors of the interrupts that this kernel uses. The higher, the more urgent
 /// (Intel SDM Vol. 3A, 11.8.3.1).
@@ -41,6 +41,10 @@ pub(crate) mod vector {
     pub(crate) const TIMER: u8 = 0x40;
     /// An interrupt from another CPU: look whether there is something to do.
     pub(crate) const WAKE: u8 = 0x50;
+    /// The first vector of those that devices are given, see [`irq`](crate::arch::irq).
+    pub(crate) const DEVICE_FIRST: u8 = 0x60;
+    /// The last vector of those that devices are given.
+    pub(crate) const DEVICE_LAST: u8 = 0x8f;
     /// The local APIC's own errors.
     pub(crate) const APIC_ERROR: u8 = 0xfe;
     /// An interrupt that went away before it was taken. The low four bits must be
@@ -251,11 +255,15 @@ fn interrupt(vector: u8) {
         vector::TIMER => {
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
             crate::scenario::on_timer();
-            crate::klog::tick();
+            crate::channels::tick();
+            crate::transport::poll();
             apic::end_of_interrupt();
         }
         vector::WAKE => {
             crate::scenario::on_ipi();
+            apic::end_of_interrupt();
+        }
+        vector::DEVICE_FIRST..=vector::DEVICE_LAST if irq::handle(vector) => {
             apic::end_of_interrupt();
         }
         vector::APIC_ERROR => {

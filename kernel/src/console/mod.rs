@@ -14,9 +14,10 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use spin::Mutex;
 
 use crate::arch::{clock, percpu};
+use crate::channels;
 use crate::cpuset::MAX_CPUS;
 use crate::drain::{Drain, Item};
-use crate::klog;
+use crate::transport;
 use uart::Uart;
 
 pub(crate) use post_mortem::panic_flush;
@@ -47,9 +48,9 @@ struct Console {
 }
 
 /// Starts the console, and prints what was logged up to now. Task context on the boot CPU, after
-/// [`klog::grow`] and the clock's calibration.
+/// [`channels::grow`](crate::channels::grow) and the clock's calibration.
 pub(crate) fn init() {
-    let drain = match Drain::open(&klog::CHANNEL) {
+    let drain = match Drain::open(&channels::KLOG) {
         Ok(drain) => drain,
         Err(error) => return log::error!("no console: {error}"),
     };
@@ -79,7 +80,7 @@ pub(crate) fn poll() -> bool {
 /// Prints everything that is left, after all streams were closed; says which were not. Task
 /// context, the only CPU that still runs.
 pub(crate) fn finish() {
-    klog::close_this_cpu();
+    channels::close_this_cpu();
     let mut guard = CONSOLE.lock();
     let Some(console) = guard.as_mut() else {
         return;
@@ -90,13 +91,22 @@ pub(crate) fn finish() {
             patience = clock::Timeout::after_ms(FINISH_PATIENCE_MS);
         }
     }
+    // What was printed last is handed over, too.
+    console.print(1, |_| false);
     for (cpu, printed) in console.drain.open_streams() {
         let _ = writeln!(
             console.out,
             "-- cpu {cpu}: stream is not closed, {printed} records printed"
         );
     }
-    let no_ring = klog::CHANNEL.lost_no_ring();
+    let skipped = transport::skipped();
+    if skipped != 0 {
+        let _ = writeln!(
+            console.out,
+            "-- {skipped} sub-buffers were not captured: ports too slow"
+        );
+    }
+    let no_ring = channels::KLOG.lost_no_ring();
     if no_ring != 0 {
         let _ = writeln!(
             console.out,
@@ -125,10 +135,11 @@ impl Console {
     fn print(&mut self, batch: usize, is_live: impl Fn(usize) -> bool) -> bool {
         self.drain.refill();
         // What this CPU itself has logged need not wait for its timer.
-        klog::tick();
+        channels::tick();
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {
+            self.drain.settle(transport::hand_over);
             let Some(item) = self.drain.next(&is_live, patience) else {
                 return false;
             };
@@ -147,17 +158,18 @@ impl Output {
         IN_LINE.store(true, Ordering::Relaxed);
         // The port takes everything.
         let _ = line::write(self, item, clock::micros);
-        IN_LINE.store(false, Ordering::Relaxed);
         if let Item::Record { cpu, number, .. } | Item::Damaged { cpu, number, .. } = *item {
             // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
             PRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
         }
+        // Release: after the number, so that the post-mortem prints no record again without saying so.
+        IN_LINE.store(false, Ordering::Release);
     }
 
     /// Ends the line that somebody else was stopped in.
     fn end_line(&mut self) {
         if IN_LINE.swap(false, Ordering::Relaxed) {
-            self.0.send(b"\n");
+            self.0.send(b"\n-- the line above was cut off\n");
         }
     }
 }

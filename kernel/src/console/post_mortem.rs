@@ -15,8 +15,8 @@ use spin::Mutex;
 use super::uart::Uart;
 use super::{Output, PRINTED, line};
 use crate::arch::{clock, platform};
+use crate::channels::KLOG;
 use crate::cpuset::MAX_CPUS;
-use crate::klog::CHANNEL;
 
 /// What is left of each CPU's records. Static because a panic may be short of stack; only the CPU
 /// that ends the machine comes here.
@@ -34,7 +34,7 @@ pub(crate) fn panic_flush() {
     };
     for (cpu, trail) in trails.iter_mut().enumerate() {
         *trail = Trail::of(cpu);
-        if trail.is_none() && CHANNEL.stats(cpu).is_some_and(|stats| stats.packets != 0) {
+        if trail.is_none() && KLOG.stats(cpu).is_some_and(|stats| stats.packets != 0) {
             let _ = writeln!(
                 out,
                 "-- cpu {cpu}: has not stopped, its last records are not read"
@@ -75,8 +75,8 @@ struct Trail<'a> {
 impl Trail<'static> {
     /// What `cpu` has left; `None` if it has no stream, or may still be writing to it.
     fn of(cpu: usize) -> Option<Self> {
-        CHANNEL.stats(cpu)?;
-        let salvage = CHANNEL.salvage(platform::stopped(cpu)?)?;
+        KLOG.stats(cpu)?;
+        let salvage = KLOG.salvage(platform::stopped(cpu)?)?;
         let mut trail = Self {
             cpu,
             salvage,
@@ -174,10 +174,7 @@ impl<'a> Trail<'a> {
                 "-- cpu {cpu}: some of its last records are in doubt, left out"
             );
         }
-        let lost = CHANNEL
-            .stats(*cpu)
-            .map(|stats| stats.lost)
-            .unwrap_or_default();
+        let lost = KLOG.stats(*cpu).map(|stats| stats.lost).unwrap_or_default();
         if lost.total() != 0 {
             let total = lost.total();
             let _ = writeln!(out, "-- cpu {cpu}: {total} records lost in all ({lost})");

@@ -1,7 +1,9 @@
-//! Devices: the firmware's tables and the way out.
+//! Devices: the firmware's tables, PCI and virtio, and the way out.
 
 pub(crate) mod acpi;
 pub(crate) mod exit;
 mod madt;
+pub(crate) mod pci;
+pub(crate) mod virtio;
 
 pub(crate) use exit::{ExitCode, exit};

@@ -8,10 +8,19 @@ use relay::record::Framed;
 use relay::{Geometry, Loss, Storage};
 
 /// Which CPU the thread plays, and what time it is.
-#[derive(Default)]
 struct Stage {
     cpu: AtomicUsize,
     now: AtomicU64,
+}
+
+impl Default for Stage {
+    /// A machine that has been on for a moment: time 0 is not after anything.
+    fn default() -> Self {
+        Self {
+            cpu: AtomicUsize::new(0),
+            now: AtomicU64::new(1),
+        }
+    }
 }
 
 // SAFETY: one thread plays all CPUs, one after the other.
@@ -66,7 +75,11 @@ fn tick_all(log: &TestLog, cpus: usize) {
 fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
     let mut out = Vec::new();
     drain.refill();
-    while let Some(item) = drain.next(|_| true, 0) {
+    loop {
+        drain.settle(drop);
+        let Some(item) = drain.next(|_| true, 0) else {
+            return out;
+        };
         out.push(match item {
             Item::Record {
                 cpu,
@@ -80,7 +93,6 @@ fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
             Item::Damaged { cpu, malformed, .. } => format!("{cpu}: {malformed}"),
         });
     }
-    out
 }
 
 #[test]

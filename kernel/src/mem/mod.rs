@@ -13,6 +13,7 @@
 mod frames;
 mod heap;
 mod space;
+mod walk;
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -190,6 +191,20 @@ fn register_boot_stack(info: &BootInfo) {
 /// The pointer is only as good as the address: what lies there is the caller's to know.
 pub(crate) fn physical(address: u64) -> *mut u8 {
     OFFSET.load(Ordering::Relaxed).wrapping_add(address) as *mut u8
+}
+
+/// The physical address of memory that the kernel has mapped, and how many of the `length` bytes
+/// from there on follow each other in physical memory. `None` when nothing is mapped there.
+///
+/// Any context, any CPU: takes no lock.
+pub(crate) fn physical_of(address: u64, length: u64) -> Option<(u64, u64)> {
+    let (top, _) = x86_64::registers::control::Cr3::read();
+    walk::contiguous(top.start_address().as_u64(), address, length, |entry| {
+        // SAFETY: the address is that of an entry of the page tables in use, which are in RAM,
+        // which is mapped at the offset. They are never freed. Another CPU may be adding entries
+        // to them: that is one aligned 64-bit store, as this is one load.
+        unsafe { AtomicU64::from_ptr(physical(entry).cast()) }.load(Ordering::Relaxed)
+    })
 }
 
 /// Runs `action` with the address space. Task context.

@@ -1,5 +1,7 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod drain;
+mod flood;
 mod hang;
 mod idle;
 mod panic;
@@ -50,11 +52,13 @@ struct Scenario {
 }
 
 /// All scenarios.
-static ALL: [&Scenario; 4] = [
+static ALL: [&Scenario; 6] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
+    &flood::SCENARIO,
+    &drain::SCENARIO,
 ];
 
 /// What is being run, once the machine is up.
@@ -95,6 +99,7 @@ pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
 
 /// What every CPU but CPU 0 does once it is up: its part in the scenario, then nothing.
 pub(crate) fn run_on_other_cpu() -> ! {
+    crate::transport::join();
     crate::idle::until(|| RUNNING.get().is_some());
     if let Some((scenario, options)) = RUNNING.get() {
         (scenario.other_cpu)(options);
@@ -147,6 +152,6 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(Names.to_string(), "smoke, idle, panic, hang");
+        assert_eq!(Names.to_string(), "smoke, idle, panic, hang, flood, drain");
     }
 }

@@ -19,6 +19,7 @@
 //! | .. | module path, file name and message, UTF-8 |
 
 use crate::channel::Channel;
+use crate::ctf::metadata::{EnumClass, EventClass, Field, Kind, StreamClass};
 use crate::platform::{Context, Platform};
 use crate::record::{Fields, HEADER, Malformed, extend_ticks, header};
 use crate::ring::WriteError;
@@ -26,6 +27,62 @@ use core::fmt::{self, Write as _};
 
 /// The event id of a klog record.
 pub const EVENT_ID: u16 = 1;
+
+/// klog as the metadata describes it: channel 1.
+pub const STREAM: StreamClass = StreamClass {
+    id: 1,
+    name: "klog",
+    events: &[EventClass {
+        id: EVENT_ID,
+        name: "klog",
+        fields: &[
+            Field {
+                name: "severity",
+                kind: Kind::Enum(&SEVERITY),
+            },
+            Field {
+                name: "line",
+                kind: Kind::U32,
+            },
+            Field {
+                name: "module_length",
+                kind: Kind::U16,
+            },
+            Field {
+                name: "file_length",
+                kind: Kind::U16,
+            },
+            Field {
+                name: "message_length",
+                kind: Kind::U16,
+            },
+            Field {
+                name: "module",
+                kind: Kind::Text("module_length"),
+            },
+            Field {
+                name: "file",
+                kind: Kind::Text("file_length"),
+            },
+            Field {
+                name: "message",
+                kind: Kind::Text("message_length"),
+            },
+        ],
+    }],
+};
+
+/// The names of severities.
+const SEVERITY: EnumClass = EnumClass {
+    name: "severity_t",
+    values: &[
+        (Severity::Error.name(), Severity::Error as u8),
+        (Severity::Warn.name(), Severity::Warn as u8),
+        (Severity::Info.name(), Severity::Info as u8),
+        (Severity::Debug.name(), Severity::Debug as u8),
+        (Severity::Trace.name(), Severity::Trace as u8),
+    ],
+};
 
 /// The longest message, in bytes, the note of a cut included.
 pub const MAX_MESSAGE: usize = 1024;

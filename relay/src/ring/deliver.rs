@@ -5,7 +5,7 @@ use super::writer::Writer;
 use super::{Closed, HOT_RECORD, Packet, Ring, hot_bytes, hot_records};
 use crate::platform::Platform;
 use crate::step::{Mistake, broken, step};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::ptr;
 
 impl<P: Platform> Writer<'_, P> {
@@ -47,6 +47,9 @@ impl<P: Platform> Writer<'_, P> {
             }
             step();
             stream.busy.store(0, Ordering::Release);
+            // What an interrupt completes before this store is found by the look below, what it
+            // completes after it is its own to deliver: the look must not move up.
+            compiler_fence(Ordering::SeqCst);
             step();
             if broken(Mistake::NoRecheck) || !self.is_deliverable() {
                 return;
@@ -55,7 +58,7 @@ impl<P: Platform> Writer<'_, P> {
     }
 
     /// Whether there is something to deliver.
-    fn is_deliverable(&self) -> bool {
+    pub(super) fn is_deliverable(&self) -> bool {
         let Some(ring) = self.stream.delivering() else {
             return false;
         };
@@ -147,6 +150,7 @@ impl<P: Platform> Writer<'_, P> {
 
 impl Ring {
     /// Whether every byte of packet `packet` is committed.
+    #[inline]
     pub(super) fn is_complete(&self, packet: u64) -> bool {
         let hot = self.sub(packet).hot.load(Ordering::Relaxed);
         hot_bytes(hot) == self.geometry.subbuf_size() as u64

@@ -36,16 +36,19 @@ impl Entry {
     const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
 
     /// The word for `packet` in `state` in block `block`.
+    #[inline]
     pub(super) const fn new(packet: u64, state: State, block: usize) -> Self {
         Self(packet << Self::PACKET_SHIFT | ((block & 0xFFFF) as u64) << 2 | state as u64)
     }
 
     /// Whether this entry is about packet `packet`.
+    #[inline]
     pub(super) const fn is_packet(self, packet: u64) -> bool {
         self.0 >> Self::PACKET_SHIFT == packet & Self::PACKET_MASK
     }
 
     /// The state.
+    #[inline]
     pub(super) const fn state(self) -> State {
         match self.0 & 3 {
             0 => State::Empty,
@@ -56,16 +59,19 @@ impl Entry {
     }
 
     /// The number of the block.
+    #[inline]
     pub(super) const fn block(self) -> usize {
         (self.0 >> 2) as usize & 0xFFFF
     }
 
     /// The same packet and block in another state.
+    #[inline]
     pub(super) const fn with_state(self, state: State) -> Self {
         Self(self.0 & !3 | state as u64)
     }
 
     /// The same packet, free, with `block` in its place.
+    #[inline]
     pub(super) const fn emptied_into(self, block: usize) -> Self {
         Self(self.0 & !0x3_FFFF | ((block & 0xFFFF) as u64) << 2 | State::Empty as u64)
     }

@@ -27,6 +27,9 @@ pub enum CloseError {
     NotStarted,
     /// It is closed already.
     Closed,
+    /// The context that this one interrupted is about to close it, which may yet fail: try again
+    /// later.
+    Busy,
     /// There is no free sub-buffer for the closing packet: consume some and try again.
     NoRoom,
     /// The new ring's memory was refused.
@@ -38,6 +41,7 @@ impl fmt::Display for CloseError {
         match self {
             Self::NotStarted => f.write_str("this CPU has no ring in the channel"),
             Self::Closed => f.write_str("the stream is closed already"),
+            Self::Busy => f.write_str("the stream is just being closed; try again later"),
             Self::NoRoom => f.write_str(
                 "no free sub-buffer is left for the closing packet; consume some and try again",
             ),
@@ -93,7 +97,10 @@ impl<P: Platform> Writer<'_, P> {
                 Ordering::Acquire,
             ) {
                 Ok(_) => break,
-                Err(_) => ring = self.sealed_successor(ring).ok_or(CloseError::Closed)?,
+                Err(_) => {
+                    let next = self.sealed_successor(ring);
+                    ring = next.ok_or_else(|| ring.close_error())?;
+                }
             }
             step();
         }
@@ -111,15 +118,13 @@ impl<P: Platform> Writer<'_, P> {
         }
     }
 
-    /// Goes on in a new ring of `geometry` in `storage`, whose first packet is numbered `first`.
-    /// The old one is sealed and drained in order.
-    pub(crate) fn succeed(
-        &self,
-        storage: Storage,
-        geometry: Geometry,
-        first: u64,
-    ) -> Result<(), CloseError> {
+    /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
+    pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
         let mut old = self.stream.current().ok_or(CloseError::NotStarted)?;
+        // Intents hold 32 bits of a position, and do not say in which ring: the new ring begins
+        // as far from the old one as those bits allow.
+        let far = (old.position().unsealed().0 >> 1).wrapping_add(1 << 31);
+        let first = far / geometry.subbuf_size() as u64;
         let new = Ring::build(storage, geometry, first).map_err(CloseError::Storage)?;
         step();
         loop {
@@ -135,7 +140,7 @@ impl<P: Platform> Writer<'_, P> {
                     None => {
                         // SAFETY: just built, and nobody has seen it.
                         unsafe { Ring::destroy(new) };
-                        return Err(CloseError::Closed);
+                        return Err(old.close_error());
                     }
                 },
             }
@@ -210,21 +215,25 @@ impl<P: Platform> Writer<'_, P> {
             return Err(Obstacle::Moved);
         }
         step();
-        let used = if is_open {
-            offset
+        let (used, ticks) = if is_open {
+            (offset, ticks)
         } else {
+            // A tick that came between the clock and the swap has promised that nothing older
+            // comes. None can promise more now: the packet is undelivered.
+            let ticks = ticks.max(self.stream.quiet_since.load(Ordering::Relaxed));
             let block = ring.entry(packet).block();
             self.open_packet(ring, packet, block, ticks);
-            geometry.start_reserve() as u64
+            (geometry.start_reserve() as u64, ticks)
         };
-        self.close_packet(
-            ring,
-            packet,
-            used,
-            ticks,
-            &losses,
-            closing == Closing::Final,
-        );
+        let is_final = closing == Closing::Final;
+        // No packet comes after the last one: it tells of what was lost up to now.
+        let losses = if is_final {
+            self.stream.lost.sample()
+        } else {
+            losses
+        };
+        step();
+        self.close_packet(ring, packet, used, ticks, &losses, is_final);
         self.add(ring, packet, size - used, false);
         Ok(Flushed::Packet)
     }
@@ -241,6 +250,17 @@ impl<P: Platform> Writer<'_, P> {
         let now = self.now();
         if self.stream.is_drained() {
             self.stream.quiet_since.store(now, Ordering::Release);
+        }
+    }
+}
+
+impl Ring {
+    /// Why a ring that is its own successor cannot be closed or replaced.
+    fn close_error(&self) -> CloseError {
+        if self.position().is_sealed() {
+            CloseError::Closed
+        } else {
+            CloseError::Busy
         }
     }
 }

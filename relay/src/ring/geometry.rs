@@ -153,93 +153,110 @@ impl Geometry {
 
     /// Bytes in a sub-buffer.
     #[must_use]
+    #[inline]
     pub const fn subbuf_size(&self) -> usize {
         1 << self.size_log2
     }
 
     /// Number of sub-buffers.
     #[must_use]
+    #[inline]
     pub const fn subbuf_count(&self) -> usize {
         self.count as usize
     }
 
     /// Blocks of memory: one for each sub-buffer, and the spares.
     #[must_use]
+    #[inline]
     pub const fn blocks(&self) -> usize {
         self.count as usize + self.spares as usize
     }
 
     /// Number of spare blocks.
     #[must_use]
+    #[inline]
     pub const fn spares(&self) -> usize {
         self.spares as usize
     }
 
     /// Bytes kept free at the start of every sub-buffer.
     #[must_use]
+    #[inline]
     pub const fn start_reserve(&self) -> usize {
         self.start_reserve as usize
     }
 
     /// Bytes kept free at the end of every sub-buffer.
     #[must_use]
+    #[inline]
     pub const fn end_reserve(&self) -> usize {
         self.end_reserve as usize
     }
 
     /// What happens when the buffer is full.
     #[must_use]
+    #[inline]
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
     /// The longest record that fits, in bytes.
     #[must_use]
+    #[inline]
     pub const fn max_record(&self) -> usize {
         self.subbuf_size() - self.start_reserve() - self.end_reserve()
     }
 
     /// Where records must end at the latest, in bytes from the start of the sub-buffer.
+    #[inline]
     pub(super) const fn limit(&self) -> u64 {
         (1u64 << self.size_log2) - self.end_reserve as u64
     }
 
     /// The index of packet `packet`'s entry and commit word.
+    #[inline]
     pub(super) const fn index(&self, packet: u64) -> usize {
         (packet & (self.count as u64 - 1)) as usize
     }
 
     /// The number of the packet that `position` lies in.
+    #[inline]
     pub(super) const fn packet(&self, position: Position) -> u64 {
         position.0 >> (self.size_log2 + 1)
     }
 
     /// Bytes from the start of its sub-buffer to `position`.
+    #[inline]
     pub(super) const fn offset(&self, position: Position) -> u64 {
         (position.0 >> 1) & ((1u64 << self.size_log2) - 1)
     }
 
     /// The position `offset` bytes into packet `packet`, not sealed. An offset of a whole
     /// sub-buffer is the start of the next packet.
+    #[inline]
     pub(super) const fn position(&self, packet: u64, offset: u64) -> Position {
         Position((packet << (self.size_log2 + 1)).wrapping_add(offset << 1))
     }
 
     /// The packet after `packet`, modulo the number of packets a position can tell apart.
+    #[inline]
     pub(super) const fn after(&self, packet: u64) -> u64 {
         packet.wrapping_add(1) & self.packet_mask()
     }
 
     /// How far packet `from` lies before packet `to`, modulo.
+    #[inline]
     pub(super) const fn distance(&self, from: u64, to: u64) -> u64 {
         to.wrapping_sub(from) & self.packet_mask()
     }
 
     /// `packet` minus `back`, modulo.
+    #[inline]
     pub(super) const fn before(&self, packet: u64, back: u64) -> u64 {
         packet.wrapping_sub(back) & self.packet_mask()
     }
 
+    #[inline]
     const fn packet_mask(&self) -> u64 {
         u64::MAX >> (self.size_log2 + 1)
     }
@@ -255,21 +272,25 @@ impl Position {
     const SEALED: u64 = 1;
 
     /// Whether no reservation may succeed any more.
+    #[inline]
     pub(super) const fn is_sealed(self) -> bool {
         self.0 & Self::SEALED != 0
     }
 
     /// The same place, sealed.
+    #[inline]
     pub(super) const fn sealed(self) -> Self {
         Self(self.0 | Self::SEALED)
     }
 
     /// The same place, not sealed.
+    #[inline]
     pub(super) const fn unsealed(self) -> Self {
         Self(self.0 & !Self::SEALED)
     }
 
     /// How many bytes this lies after `start`, modulo.
+    #[inline]
     pub(super) const fn since(self, start: Self) -> u64 {
         (self.unsealed().0.wrapping_sub(start.unsealed().0)) >> 1
     }

@@ -109,11 +109,13 @@ impl LossCounters {
     }
 
     /// Counts one lost record. Owner only.
+    #[inline]
     pub(super) fn count(&self, loss: Loss) {
         self.0[loss as usize].add(1);
     }
 
     /// The counts as they are now.
+    #[inline]
     pub(super) fn sample(&self) -> Losses {
         Losses(core::array::from_fn(|i| self.0[i].load(Ordering::Relaxed)))
     }

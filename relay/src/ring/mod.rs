@@ -56,9 +56,11 @@ use storage::Layout;
 ///
 /// The hooks run in the context of the write that opens, closes or completes a packet: any
 /// context, NMI included. They must not lock, wait or allocate; they may write records, which is
-/// a nested write like any other.
+/// a nested write like any other, but fewer than fit into a packet: otherwise delivery goes on for
+/// ever.
 pub trait Hooks: Sync {
-    /// Packet `start` begins: `header` is its start reserve, to be filled.
+    /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there is
+    /// no start reserve.
     fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
         let _ = (header, start);
     }
@@ -76,7 +78,8 @@ pub trait Hooks: Sync {
         bytes.fill(0);
     }
 
-    /// A packet of CPU `cpu` became readable.
+    /// A packet of CPU `cpu` became readable. Publishing it is a Release store: a hook that looks
+    /// whether a reader sleeps needs a SeqCst fence before it looks, or a wake-up is lost.
     fn deliver(&self, cpu: usize) {
         let _ = cpu;
     }
@@ -117,7 +120,8 @@ pub struct Packet {
     pub end_ticks: u64,
     /// Records lost up to its closing, since the stream began, by reason.
     pub lost: Losses,
-    /// Records overwritten before they were read, up to its delivery (continuous mode).
+    /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
+    /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).
     pub overwritten: u64,
     /// Whether the stream was closed with this packet: it is the last one.
     pub is_final: bool,
@@ -354,6 +358,7 @@ impl Ring {
     }
 
     /// The control words of packet `packet`'s sub-buffer.
+    #[inline]
     fn sub(&self, packet: u64) -> &Sub {
         // SAFETY: `index` is below `subbuf_count`, and `build` wrote that many.
         unsafe { self.subs.add(self.geometry.index(packet)).as_ref() }
@@ -361,11 +366,13 @@ impl Ring {
 
     /// The entry word of packet `packet`'s sub-buffer. Acquire: what a reader did with a block
     /// before it gave it back happens-before what the owner does next.
+    #[inline]
     fn entry(&self, packet: u64) -> Entry {
         Entry(self.sub(packet).ent.load(Ordering::Acquire))
     }
 
     /// What is known of the packet in block `block`.
+    #[inline]
     fn info(&self, block: usize) -> &BlockInfo {
         assert!(block < self.geometry.blocks());
         // SAFETY: `block` is below `blocks`, and `build` wrote that many.
@@ -380,6 +387,7 @@ impl Ring {
     }
 
     /// The first of `len` bytes at `offset` of block `block`.
+    #[inline]
     fn at(&self, block: usize, offset: usize, len: usize) -> NonNull<u8> {
         let size = self.geometry.subbuf_size();
         assert!(block < self.geometry.blocks() && offset <= size && len <= size - offset);
@@ -388,11 +396,13 @@ impl Ring {
     }
 
     /// The write position.
+    #[inline]
     fn position(&self) -> Position {
         Position(self.pos.load(Ordering::Acquire))
     }
 
     /// The ring that replaces this one, if any.
+    #[inline]
     fn successor(&self) -> Option<&Self> {
         let succ = self.succ.load(Ordering::Acquire);
         if core::ptr::eq(succ, self) {

@@ -7,7 +7,8 @@ use crate::sync::Ordering;
 use core::fmt;
 
 /// The one consuming reader of a stream. It may run on any CPU, in task or IRQ context, one
-/// call at a time. Dropping it lets another be opened, which goes on where this one stopped.
+/// call at a time. Dropping it lets another be opened, which goes on where this one stopped; one
+/// that is leaked stays the only one.
 ///
 /// See [`Channel::reader`](crate::Channel::reader) for an example.
 pub struct Reader<'a> {
@@ -120,7 +121,7 @@ impl<'a> Reader<'a> {
         self.stream.want_flush();
     }
 
-    /// A time, in ticks: every record of this stream that is not readable yet is younger. It
+    /// A time, in ticks: no record of this stream that is not readable yet is older. It
     /// moves with the owner's [ticks](crate::Channel::tick), so readers of several streams can
     /// merge by time without waiting for a stream that is quiet.
     ///

@@ -3,7 +3,7 @@
 use super::geometry::Position;
 use super::stream::Intent;
 use super::writer::Writer;
-use super::{Loss, Ring};
+use super::{Closed, Loss, Ring};
 use crate::platform::Platform;
 use crate::step::step;
 use crate::sync::Ordering;
@@ -17,7 +17,8 @@ use core::ptr::NonNull;
 /// - you are pinned to the CPU that reserved it, so it cannot be sent elsewhere.
 ///
 /// Dropping it uncommitted discards the record, visibly: it is counted as lost
-/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered.
+/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered. One that an
+/// interrupt handler keeps beyond its end may confuse the post-mortem of its CPU, nothing else.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -142,8 +143,24 @@ impl<'a, P: Platform> Slot<'a, P> {
     }
 
     /// Gives the space back, if nothing was reserved after it.
+    #[inline]
     fn roll_back(&self) -> bool {
-        self.ring.pos.cas(self.end.0, self.begin.0)
+        // A slot that fills its packet has noted where that ends. The note must not outlive it:
+        // the post-mortem would believe it. The packet cannot be complete meanwhile.
+        let closed = &self.ring.sub(self.packet).closed;
+        let is_exact = self.ring.geometry.offset(self.end) == 0;
+        let note = closed.load(Ordering::Relaxed);
+        if is_exact {
+            let other = self.ring.geometry.before(self.packet, 1);
+            closed.store(Closed::new(other, 0, false).0, Ordering::Release);
+            step();
+        }
+        let is_back = self.ring.pos.cas(self.end.0, self.begin.0);
+        if is_exact && !is_back {
+            step();
+            closed.store(note, Ordering::Release);
+        }
+        is_back
     }
 }
 

@@ -194,6 +194,7 @@ impl Stream {
     }
 
     /// Counts one lost record. Owner only.
+    #[inline]
     pub(super) fn lose(&self, loss: Loss) {
         self.lost.count(loss);
     }

@@ -7,7 +7,7 @@ use super::stream::{DEPTH, Intent, Stream};
 use super::{Closed, Hooks, Loss, Losses, Mode, PacketStart, Ring};
 use crate::platform::Platform;
 use crate::step::{Mistake, broken, step};
-use crate::sync::Ordering;
+use crate::sync::{Ordering, compiler_fence};
 use core::fmt;
 
 /// What happened to a record that was not written.
@@ -112,7 +112,12 @@ impl<'a, P: Platform> Writer<'a, P> {
     /// The time, in ticks.
     #[inline(always)]
     pub(super) fn now(&self) -> u64 {
-        self.pin.platform.now()
+        // An interrupt must find the clock read after what is read before it here, and before
+        // what comes after; a platform's way to read it may tell the compiler nothing of memory.
+        compiler_fence(Ordering::SeqCst);
+        let ticks = self.pin.platform.now();
+        compiler_fence(Ordering::SeqCst);
+        ticks
     }
 
     /// The longest record that fits, in bytes.
@@ -150,7 +155,11 @@ impl<'a, P: Platform> Writer<'a, P> {
             return Err(WriteError::Lost(Loss::Nested));
         };
         step();
-        let early = self.now();
+        let early = if broken(Mistake::ClockOutsideLoop) {
+            self.now()
+        } else {
+            0
+        };
         let (plan, ticks, losses) = loop {
             let pos = ring.position();
             step();

@@ -1,5 +1,6 @@
 //! The kernel in QEMU, watched by relayctl.
 
+mod capture;
 mod command;
 mod failure;
 mod smoke;

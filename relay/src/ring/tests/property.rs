@@ -101,7 +101,7 @@ fn run_nested(world: &Rc<World>, ops: &[Op], nested: Vec<Op>, gaps: Vec<usize>) 
 
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 4 } else { count },
+        cases: if cfg!(miri) { 2 } else { count },
         failure_persistence: None,
         ..ProptestConfig::default()
     }

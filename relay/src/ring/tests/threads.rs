@@ -66,7 +66,7 @@ fn run(mode: Mode, spares: usize, records: u64) {
                 if number % 5000 == 4999 {
                     let count = 2 << (number / 5000 % 3);
                     let storage = Storage::allocate(&geometry(count)).unwrap();
-                    writer().succeed(storage, geometry(count), number).unwrap();
+                    writer().succeed(storage, geometry(count)).unwrap();
                 }
             }
             while writer().close().is_err() {

@@ -1,0 +1,166 @@
+//! `drain`: measures what writing costs and how fast the ports take it away: first one CPU with idle
+//! neighbours, then all CPUs at once.
+//!
+//! Each round fills the rings with the drain paused, which gives the writers' cost without it; then
+//! lets the drain run on what is there, which gives its speed; then writes as much again with the
+//! drain running, which gives the writers' cost with it.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::flood::{self, Part};
+use super::{Scenario, Verdict};
+use crate::arch::clock::{self, Timeout};
+use crate::arch::{percpu, smp};
+use crate::channels::FLOOD;
+use crate::cmdline::Options;
+use crate::cpuset::CpuSet;
+use crate::{idle, transport};
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "drain",
+    about: "measures writers and drain, from one CPU and from all",
+    boot_cpu,
+    other_cpu,
+    on_timer: || {},
+    on_ipi: || {},
+    on_nmi: || {},
+};
+
+/// Bytes of data in a record: the measure is the drain, not the writer.
+const DATA: u16 = 1000;
+/// A record with its header.
+const RECORD: u64 = DATA as u64 + 23;
+/// How long nothing may arrive before the scenario fails.
+const PATIENCE_MS: u64 = 20_000;
+
+/// What all CPUs shall do; each does a step once, when this reaches its number.
+static STEP: AtomicU32 = AtomicU32::new(0);
+/// CPUs that have done the step.
+static DONE: AtomicU32 = AtomicU32::new(0);
+/// Ticks that they needed, added up.
+static TOOK: AtomicU64 = AtomicU64::new(0);
+
+/// All CPUs fill their rings, the drain being paused.
+const FILL: u32 = 1;
+/// All CPUs empty their rings.
+const EMPTY: u32 = 2;
+/// All CPUs write as much again.
+const REFILL: u32 = 3;
+
+fn boot_cpu(options: &Options<'static>) -> Verdict {
+    if !transport::is_there() {
+        log::error!("there is no port to drain to");
+        return Verdict::Fail;
+    }
+    let size = options.subbuf.unwrap_or(64 * 1024) as u64;
+    let count = options.count.unwrap_or(64) as u64;
+    // What a ring surely holds: a sub-buffer less, each with a header and a rest that is too small.
+    let records = (count - 1) * ((size - 256) / RECORD);
+    let all = percpu::online();
+    let me = CpuSet::only(percpu::cpu_index());
+    let measured = round(me, records) && round(all, records);
+    let lost: u64 = all
+        .iter()
+        .filter_map(|cpu| FLOOD.stats(cpu))
+        .map(|stats| stats.lost.total())
+        .sum();
+    log::info!("drain: {lost} records lost while they were written with the drain running");
+    if measured {
+        Verdict::Pass
+    } else {
+        Verdict::Fail
+    }
+}
+
+/// One round with `cpus`, `records` on each; false if it got stuck.
+fn round(cpus: CpuSet, records: u64) -> bool {
+    let writers = cpus.iter().count() as u64;
+    transport::pause(true);
+    let Some((alone, _)) = step(FILL, cpus, records) else {
+        return false;
+    };
+    transport::pause(false);
+    let Some((_, wall)) = step(EMPTY, cpus, records) else {
+        return false;
+    };
+    let Some((together, _)) = step(REFILL, cpus, records) else {
+        return false;
+    };
+    if step(EMPTY, cpus, records).is_none() {
+        return false;
+    }
+    let nanos = |ticks: u64| clock::micros(ticks) * 1000 / (records * writers);
+    let bytes = records * writers * RECORD;
+    let rate = bytes / clock::micros(wall).max(1);
+    log::info!(
+        "drain: {writers} cpus, {bytes} bytes in {} us = {rate} MB/s; a record of {RECORD} bytes \
+         costs its writer {} ns without the drain, {} ns with it",
+        clock::micros(wall),
+        nanos(alone),
+        nanos(together)
+    );
+    true
+}
+
+/// Has `cpus` do a step, and waits for it. Returns the ticks that they needed, added up, and from
+/// begin to end; `None` if they got stuck.
+fn step(what: u32, cpus: CpuSet, records: u64) -> Option<(u64, u64)> {
+    let me = CpuSet::only(percpu::cpu_index());
+    TOOK.store(0, Ordering::Relaxed);
+    DONE.store(0, Ordering::Relaxed);
+    let start = clock::ticks();
+    if cpus != me {
+        RECORDS.store(records, Ordering::Relaxed);
+        // ORDERING: who sees the step sees the number of records.
+        STEP.store(
+            STEP.load(Ordering::Relaxed) & !0xF | what,
+            Ordering::Relaxed,
+        );
+        STEP.fetch_add(0x10, Ordering::Release);
+        smp::wake(cpus.without(me));
+    }
+    act(what, records);
+    let wanted = cpus.iter().count() as u32;
+    let patience = Timeout::after_ms(PATIENCE_MS);
+    idle::until(|| DONE.load(Ordering::Acquire) == wanted || patience.expired());
+    let end = clock::ticks();
+    let done = DONE.load(Ordering::Acquire) == wanted;
+    if !done {
+        log::error!("drain: stuck in step {what}");
+    }
+    done.then(|| (TOOK.load(Ordering::Relaxed), end.wrapping_sub(start)))
+}
+
+/// Records of the step.
+static RECORDS: AtomicU64 = AtomicU64::new(0);
+
+/// The steps of the other CPUs, as they come.
+fn other_cpu(_options: &Options<'static>) {
+    let mut seen = 0;
+    loop {
+        idle::until(|| STEP.load(Ordering::Acquire) >> 4 != seen);
+        let now = STEP.load(Ordering::Acquire);
+        seen = now >> 4;
+        act(now & 0xF, RECORDS.load(Ordering::Relaxed));
+        smp::wake(CpuSet::only(0));
+    }
+}
+
+/// Does one step on the calling CPU.
+fn act(what: u32, records: u64) {
+    let start = clock::ticks();
+    match what {
+        EMPTY => {
+            FLOOD.flush();
+            transport::poll();
+            let patience = Timeout::after_ms(PATIENCE_MS);
+            idle::until(|| transport::is_drained() || patience.expired());
+        }
+        _ => {
+            let part = Part::of(percpu::cpu_index());
+            (0..records).for_each(|_| flood::write(part, DATA));
+        }
+    }
+    TOOK.fetch_add(clock::ticks().wrapping_sub(start), Ordering::Relaxed);
+    DONE.fetch_add(1, Ordering::Release);
+}

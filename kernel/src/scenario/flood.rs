@@ -1,0 +1,170 @@
+//! `flood`: every CPU writes records as fast as it can, from task and timer interrupt, to a channel
+//! of its own: `records=` per CPU, or for `seconds=`. With small buffers (`subbuf=`, `count=`)
+//! records are lost, with large ones none; either way the ledger must balance.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crc::{CRC_32_ISCSI, Crc, Table};
+use relay::record::{self, MIN_RECORD};
+
+use super::{Scenario, Verdict};
+use crate::arch::clock::{self, Timeout};
+use crate::arch::percpu;
+use crate::channels::FLOOD;
+use crate::claims::{self, Claimed};
+use crate::cmdline::Options;
+use crate::cpuset::MAX_CPUS;
+use crate::idle;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "flood",
+    about: "every CPU writes as fast as it can, from task and interrupt context",
+    boot_cpu,
+    other_cpu: take_part,
+    on_timer,
+    on_ipi: || {},
+    on_nmi: || {},
+};
+
+/// Records of each CPU, where the command line does not say otherwise.
+const RECORDS: u64 = 20_000;
+/// Of how many records one is written by the timer interrupt, in bursts.
+const BURST: u64 = 32;
+/// Bytes of data in a record.
+const DATA: u16 = 16;
+/// Bytes of a record before its data: header and context, sequence, checksum, length.
+const FIXED: usize = MIN_RECORD + 8 + 4 + 2;
+/// How long no CPU may write anything before the scenario fails.
+const PATIENCE_MS: u64 = 20_000;
+
+/// The checksum of a record: CRC-32C, from a table.
+const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
+
+/// One CPU's part.
+#[repr(align(128))]
+pub(super) struct Part {
+    /// Interrupts shall write.
+    runs: AtomicBool,
+    /// The CPU has written all it shall.
+    is_done: AtomicBool,
+    /// Records tried from task, interrupt and NMI context.
+    tried: [AtomicU64; 3],
+}
+
+static PARTS: [Part; MAX_CPUS] = [const {
+    Part {
+        runs: AtomicBool::new(false),
+        is_done: AtomicBool::new(false),
+        tried: [const { AtomicU64::new(0) }; 3],
+    }
+}; MAX_CPUS];
+
+impl Part {
+    pub(super) fn of(cpu: usize) -> &'static Self {
+        &PARTS[cpu % MAX_CPUS]
+    }
+
+    fn tried(&self) -> u64 {
+        self.tried
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+fn boot_cpu(options: &Options<'static>) -> Verdict {
+    let cpus = percpu::online();
+    let start = clock::ticks();
+    take_part(options);
+    let tried = || -> u64 { cpus.iter().map(|cpu| Part::of(cpu).tried()).sum() };
+    let all_done = || {
+        cpus.iter()
+            .all(|cpu| Part::of(cpu).is_done.load(Ordering::Acquire))
+    };
+    let mut seen = tried();
+    let mut patience = Timeout::after_ms(PATIENCE_MS);
+    idle::until(|| {
+        if tried() != seen {
+            seen = tried();
+            patience = Timeout::after_ms(PATIENCE_MS);
+        }
+        all_done() || patience.expired()
+    });
+    let took = clock::micros(clock::ticks().wrapping_sub(start));
+    let lost: u64 = cpus
+        .iter()
+        .filter_map(|cpu| FLOOD.stats(cpu))
+        .map(|stats| stats.lost.total())
+        .sum();
+    log::info!("{} records tried in {took} us, {lost} lost", tried());
+    if all_done() {
+        Verdict::Pass
+    } else {
+        log::error!("not all CPUs have written what they should");
+        Verdict::Fail
+    }
+}
+
+/// Writes this CPU's share.
+fn take_part(options: &Options<'static>) {
+    let part = Part::of(percpu::cpu_index());
+    let records = match (options.records, options.seconds) {
+        (Some(records), _) => records,
+        (None, Some(_)) => u64::MAX,
+        (None, None) => RECORDS,
+    };
+    let time = options
+        .seconds
+        .map(|seconds| Timeout::after_ms(seconds * 1000));
+    part.runs.store(true, Ordering::Relaxed);
+    while part.tried() < records && !time.is_some_and(|time| time.expired()) {
+        write(part, DATA);
+    }
+    part.runs.store(false, Ordering::Relaxed);
+    part.is_done.store(true, Ordering::Release);
+}
+
+/// The timer interrupt's share: a burst, into the middle of whatever the task is writing.
+fn on_timer() {
+    let part = Part::of(percpu::cpu_index());
+    if part.runs.load(Ordering::Relaxed) {
+        for _ in 0..BURST {
+            write(part, DATA);
+        }
+    }
+}
+
+/// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of data.
+pub(super) fn write(part: &Part, length: u16) {
+    let context = percpu::context() as u8;
+    let count = &part.tried[usize::from(context)];
+    // Its own context alone changes it.
+    let sequence = count.load(Ordering::Relaxed);
+    count.store(sequence + 1, Ordering::Relaxed);
+    claims::count(Claimed::Flood);
+
+    let Ok(mut slot) = FLOOD.reserve(FIXED + usize::from(length)) else {
+        return;
+    };
+    let header = record::header(1, slot.timestamp());
+    let mut checksum = CRC.digest();
+    checksum.update(&sequence.to_le_bytes());
+    checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
+    checksum.update(&[context]);
+    let checksum = checksum.finalize().to_le_bytes();
+    let fields: [&[u8]; 5] = [
+        &header,
+        &[context],
+        &sequence.to_le_bytes(),
+        &checksum,
+        &length.to_le_bytes(),
+    ];
+    let mut rest = slot.bytes_mut();
+    for field in fields {
+        let (place, after) = core::mem::take(&mut rest).split_at_mut(field.len());
+        place.copy_from_slice(field);
+        rest = after;
+    }
+    rest.fill(sequence as u8);
+    slot.commit();
+}

@@ -1,0 +1,318 @@
+//! Corners that a review found: each is a claim of the documentation, checked at every step.
+
+extern crate std;
+
+use super::world::OneCpu;
+use crate::ring::writer::Pin;
+use crate::ring::{
+    CloseError, Geometry, Loss, Mode, NoHooks, Packet, Reader, Salvage, Stopped, Storage, Stream,
+    WriteError, Writer,
+};
+use crate::step::with_hook;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+/// A stream of one CPU that lives for the rest of the test.
+#[derive(Clone, Copy)]
+struct Stage {
+    stream: &'static Stream,
+    cpu: &'static OneCpu,
+}
+
+impl Stage {
+    fn new(geometry: Geometry) -> Self {
+        let stage = Self {
+            stream: std::boxed::Box::leak(std::boxed::Box::new(Stream::new())),
+            cpu: std::boxed::Box::leak(std::boxed::Box::new(OneCpu::default())),
+        };
+        let storage = Storage::allocate(&geometry).unwrap();
+        assert_eq!(stage.stream.start(storage, geometry, 0), Ok(true));
+        stage
+    }
+
+    fn writer(self) -> Writer<'static, OneCpu> {
+        Writer::new(self.stream, &NoHooks, Pin::new(self.cpu))
+    }
+
+    fn write(self, len: usize) -> Result<(), WriteError> {
+        self.writer().write(&vec![7; len])
+    }
+
+    /// Writes, whatever comes of it.
+    fn try_write(self, len: usize) {
+        let _ = self.write(len);
+    }
+
+    fn discard(self, len: usize) {
+        if let Ok(slot) = self.writer().reserve(len) {
+            slot.discard();
+        }
+    }
+
+    fn replace(self) -> Result<(), CloseError> {
+        let geometry = small();
+        let storage = Storage::allocate(&geometry).unwrap();
+        self.writer().succeed(storage, geometry)
+    }
+
+    fn reader(self) -> &'static RefCell<Reader<'static>> {
+        let reader = Reader::open(self.stream, 0).unwrap();
+        std::boxed::Box::leak(std::boxed::Box::new(RefCell::new(reader)))
+    }
+
+    fn salvage(self) -> Salvage<'static> {
+        // SAFETY: the calling thread is the CPU, and writes nothing while the result is used.
+        Salvage::new(self.stream, unsafe { Stopped::new(0) })
+    }
+}
+
+/// Two sub-buffers of 16 bytes.
+fn small() -> Geometry {
+    Geometry::new(16, 2).unwrap()
+}
+
+/// Everything that a reader finds now.
+fn packets(reader: &RefCell<Reader<'_>>) -> Vec<Packet> {
+    let mut reader = reader.borrow_mut();
+    core::iter::from_fn(|| reader.next_subbuf().map(|taken| *taken.packet())).collect()
+}
+
+/// Runs `nested` at step `at` of `outer`; false if there is no such step.
+fn at(at: usize, outer: impl FnOnce(), nested: impl Fn() + 'static) -> bool {
+    let steps = Rc::new(Cell::new(0));
+    let counted = Rc::clone(&steps);
+    let hook = move || {
+        counted.set(counted.get() + 1);
+        if counted.get() == at {
+            nested();
+        }
+    };
+    with_hook(hook, outer);
+    steps.get() >= at
+}
+
+/// What operations there are, to be combined.
+const ACTS: [fn(Stage); 7] = [
+    |stage| stage.try_write(5),
+    |stage| stage.try_write(16),
+    |stage| stage.discard(5),
+    |stage| stage.try_write(17),
+    |stage| {
+        stage.writer().flush();
+    },
+    |stage| {
+        let _ = stage.replace();
+    },
+    |stage| stage.writer().tick(),
+];
+
+/// A tick at every step of every operation, itself interrupted at every step by every operation:
+/// what it promises holds for all that comes, empty packets included.
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn nothing_older_comes_after_a_quiet_time() {
+    let mut programs = 0;
+    for prefix in 0..4 {
+        for outer in ACTS {
+            for inner in ACTS {
+                for i in 1.. {
+                    let mut happened = false;
+                    for j in 0.. {
+                        let (hit, deep) = quiet_program(prefix, outer, i, j, inner);
+                        programs += 1;
+                        happened |= hit;
+                        if !hit || !deep {
+                            break;
+                        }
+                    }
+                    if !happened {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    assert!(programs > 5_000, "only {programs} programs");
+}
+
+fn quiet_program(
+    prefix: usize,
+    outer: fn(Stage),
+    i: usize,
+    j: usize,
+    inner: fn(Stage),
+) -> (bool, bool) {
+    let stage = Stage::new(small());
+    let reader = stage.reader();
+    let before: &[usize] = [&[][..], &[17], &[5], &[11, 17]][prefix];
+    for len in before {
+        stage.try_write(*len);
+    }
+    let quiet = Rc::new(Cell::new(0));
+    let deep = Rc::new(Cell::new(j == 0));
+    let hook = {
+        let (quiet, deep) = (Rc::clone(&quiet), Rc::clone(&deep));
+        move || {
+            if j == 0 {
+                stage.writer().tick();
+            } else {
+                deep.set(at(j, || stage.writer().tick(), move || inner(stage)));
+            }
+            quiet.set(reader.borrow().quiet_since());
+            packets(reader);
+        }
+    };
+    let hit = at(i, || outer(stage), hook);
+    stage.writer().flush();
+    for packet in packets(reader) {
+        let promised = quiet.get();
+        assert!(
+            packet.begin_ticks >= promised,
+            "{packet:?} comes after {promised} was promised"
+        );
+    }
+    (hit, deep.get())
+}
+
+#[test]
+fn a_loss_before_the_end_is_in_the_final_packet() {
+    for i in 1.. {
+        let stage = Stage::new(small());
+        let reader = stage.reader();
+        stage.write(3).unwrap();
+        let heard = Rc::new(Cell::new(None));
+        let hears = Rc::clone(&heard);
+        let close = || stage.writer().close().unwrap();
+        if !at(i, close, move || hears.set(Some(stage.write(17)))) {
+            break;
+        }
+        let last = packets(reader).pop().unwrap();
+        assert!(last.is_final);
+        // Who hears that the record was too big was there before the seal: after it, the stream
+        // is closed to all.
+        if heard.get() == Some(Err(WriteError::Lost(Loss::TooBig))) {
+            assert_eq!(last.lost.get(Loss::TooBig), 1, "step {i}: {last:?}");
+        }
+    }
+}
+
+#[test]
+fn a_discarded_exact_fit_leaves_no_mark_that_the_post_mortem_believes() {
+    for (start, end) in [(0, 0), (2, 3)] {
+        let geometry = small().with_reserves(start, end).unwrap();
+        for i in 1.. {
+            let stage = Stage::new(geometry);
+            stage.write(6).unwrap();
+            stage.discard(16 - start - end - 6);
+            let found = Rc::new(Cell::new(0));
+            let finds = Rc::clone(&found);
+            let autopsy = move || {
+                let all = stage.salvage();
+                finds.set(
+                    all.flat_map(|packet| packet.committed().map(<[u8]>::len).collect::<Vec<_>>())
+                        .sum(),
+                );
+            };
+            if !at(i, || stage.try_write(9), autopsy) {
+                break;
+            }
+            assert!(
+                found.get() >= 6,
+                "reserves {start}, {end}, step {i}: {}",
+                found.get()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_under_way_in_an_old_ring_does_not_confuse_the_post_mortem_of_the_new() {
+    for first in [1, 3, 5] {
+        for second in [1, 3, 5] {
+            for third in [1, 3, 5] {
+                let stage = Stage::new(small());
+                let old = stage.writer().reserve(first).unwrap();
+                stage.replace().unwrap();
+                stage.write(second).unwrap();
+                let new = stage.writer().reserve(third).unwrap();
+                stage.write(4).unwrap();
+                let mut found = 0;
+                for packet in stage.salvage() {
+                    assert!(!packet.is_cut());
+                    found += packet.committed().map(<[u8]>::len).sum::<usize>();
+                }
+                assert_eq!(found, second + 4);
+                new.commit();
+                old.commit();
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_hears_that_a_stream_is_closed_while_it_is_not() {
+    let nested: [fn(Stage) -> Result<(), CloseError>; 2] =
+        [|stage| stage.replace(), |stage| stage.writer().close()];
+    for act in nested {
+        for i in 1.. {
+            let stage = Stage::new(small());
+            let reader = stage.reader();
+            stage.write(16).unwrap();
+            stage.write(16).unwrap();
+            let heard = Rc::new(Cell::new(None));
+            let hears = Rc::clone(&heard);
+            let mut closed = None;
+            let hit = at(
+                i,
+                || closed = Some(stage.writer().close()),
+                move || {
+                    hears.set(Some(act(stage)));
+                },
+            );
+            if !hit {
+                break;
+            }
+            let is_open = closed == Some(Err(CloseError::NoRoom));
+            assert!(
+                !is_open || heard.get() != Some(Err(CloseError::Closed)),
+                "step {i}"
+            );
+            // It can be tried again.
+            packets(reader);
+            if is_open {
+                let again = stage.writer().close();
+                assert!(
+                    matches!(again, Ok(()) | Err(CloseError::Closed)),
+                    "{again:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_close_without_room_can_be_tried_again() {
+    let stage = Stage::new(small());
+    let reader = stage.reader();
+    stage.write(16).unwrap();
+    stage.write(16).unwrap();
+    assert_eq!(stage.writer().close(), Err(CloseError::NoRoom));
+    packets(reader);
+    assert_eq!(stage.writer().close(), Ok(()));
+    assert_eq!(stage.writer().close(), Err(CloseError::Closed));
+    assert_eq!(stage.replace(), Err(CloseError::Closed));
+}
+
+#[test]
+fn a_discard_gives_its_space_back() {
+    let stage = Stage::new(small().with_mode(Mode::Continuous));
+    let reader = stage.reader();
+    stage.write(6).unwrap();
+    for len in [10, 3, 10] {
+        stage.discard(len);
+    }
+    stage.write(10).unwrap();
+    assert_eq!(packets(reader)[0].records, 2);
+}
