@@ -498,8 +498,11 @@ fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
 #[test]
 fn every_port_is_captured() {
     let (left, shown, out) = run_with_ports(2, "exit 33", |arguments, ports| {
-        let device = "virtio-serial-pci,max_ports=3";
-        assert!(arguments.iter().any(|arg| arg == device), "{arguments:?}");
+        let device = "virtio-serial-pci,max_ports=3,";
+        assert!(
+            arguments.iter().any(|arg| arg.starts_with(device)),
+            "{arguments:?}"
+        );
         let devices = arguments
             .iter()
             .filter(|arg| arg.starts_with("virtserialport,"));
