@@ -334,3 +334,84 @@ fn the_flood_is_checked_record_by_record() {
     let seal = judge(&|s| s.record(1, 110, 0, &payload));
     assert!(seal.contains("checksum 0x00000000"), "{seal}");
 }
+
+#[test]
+fn the_newest_capture_is_the_default() {
+    // Outside of the workspace, so that its captures stay as they are.
+    let scratch = relayctl::capture::Scratch::new().expect("there is room");
+    let here = scratch.path();
+    let run = |args: &[&str]| -> synthetic::Left {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_relayctl"));
+        let output = command.args(args).current_dir(here).output();
+        output.expect("relayctl starts").into()
+    };
+    let left = run(&["verify"]);
+    assert_eq!(left.code, Some(3));
+    assert!(left.err.contains("there is no capture yet"), "{left:?}");
+    fs::write(here.join("raw"), small().concat()).unwrap();
+    fs::write(here.join("part"), &small().concat()[..7500]).unwrap();
+    for (file, verdict) in [("part", "open"), ("raw", "complete"), ("part", "open")] {
+        assert_eq!(run(&["record", "--from", file]).code, Some(0));
+        assert_eq!(run(&["verify"]).out.lines().last(), Some(verdict));
+    }
+    let entries = fs::read_dir(here.join("captures")).unwrap();
+    assert_eq!(entries.count(), 4, "three captures and the link");
+    // Nothing came: nothing is left.
+    fs::write(here.join("nothing"), "").unwrap();
+    assert_eq!(run(&["record", "--from", "nothing"]).code, Some(0));
+    assert_eq!(fs::read_dir(here.join("captures")).unwrap().count(), 4);
+    let link = fs::read_link(here.join("captures/latest")).unwrap();
+    assert!(
+        link.is_relative() && link.components().count() == 1,
+        "{link:?}"
+    );
+}
+
+#[test]
+fn a_capture_whose_making_was_cut_off_is_open_at_best() {
+    let out = capture("unlisted", &small());
+    let list = fs::read_to_string(out.join("packets")).unwrap();
+    let end = list.trim_end().rfind('\n').unwrap() + 1;
+    fs::write(out.join("packets"), &list[..end]).unwrap();
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+    fs::remove_file(out.join("run.json")).unwrap();
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    fs::remove_file(out.join("packets")).unwrap();
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+    // Its records are shown nevertheless.
+    let left = relayctl(&["cat".as_ref(), "--json".as_ref(), out.as_os_str()]);
+    assert_eq!(left.out.lines().count(), 33);
+    // Without its metadata it cannot be read.
+    fs::remove_file(out.join("trace/metadata")).unwrap();
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+}
+
+#[test]
+fn verify_speaks_json() {
+    let mut packets = small();
+    let whole: serde_json::Value = {
+        let out = capture("json", &packets);
+        let left = relayctl(&["verify".as_ref(), "--json".as_ref(), out.as_os_str()]);
+        serde_json::from_str(&left.out).expect("it is JSON")
+    };
+    assert_eq!(
+        (&whole["verdict"], &whole["claims"]),
+        (&"complete".into(), &10.into())
+    );
+    assert_eq!(whole["streams"][0]["last_packet"], 2);
+    packets.remove(6);
+    let out = capture("json", &packets);
+    let left = relayctl(&["verify".as_ref(), "--json".as_ref(), out.as_os_str()]);
+    assert_eq!(left.code, Some(1));
+    let broken: serde_json::Value = serde_json::from_str(&left.out).expect("it is JSON");
+    assert_eq!(broken["verdict"], "broken");
+    assert!(
+        broken["problems"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("klog_0 at "),
+        "{broken}"
+    );
+    assert!(broken["total"]["lost"].as_u64() > whole["total"]["lost"].as_u64());
+    assert_eq!(broken["total"]["unaccounted"], 0);
+}

@@ -295,8 +295,12 @@ pub fn verify_text(audit: &Audit) -> String {
             let _ = match &stream.last {
                 Some(last) => writeln!(
                     text,
-                    "open: {}: no closing packet; proven up to packet {}, record {}",
+                    "open: {}: {}; proven up to packet {}, record {}",
                     stream.file,
+                    match last.is_final {
+                        true => "packets that are not in the list of packets",
+                        false => "no closing packet",
+                    },
                     last.number,
                     last.ordinal + last.records
                 ),

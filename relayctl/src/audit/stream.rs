@@ -41,6 +41,9 @@ pub struct StreamAudit {
     has_gaps: bool,
     /// Records that are there but cannot be decoded, or are there twice.
     undecoded: u64,
+    /// Whether packets are not in the list of packets, so that nobody knows whether
+    /// they are as they arrived.
+    is_unlisted: bool,
     /// What is wrong.
     problems: Vec<String>,
     /// How many more problems there are.
@@ -122,7 +125,7 @@ impl StreamAudit {
                         "packets from here on are not in the list of packets",
                     );
                 }
-                Some(Item::Unlisted { .. }) => {}
+                Some(Item::Unlisted { .. }) => audit.is_unlisted = true,
                 None => break,
             }
         }
@@ -298,7 +301,7 @@ impl StreamAudit {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if self.problems.is_empty() {
-            return match self.is_closed() {
+            return match self.is_closed() && !self.is_unlisted {
                 true => Verdict::Complete,
                 false => Verdict::Open,
             };

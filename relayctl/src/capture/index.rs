@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
+use crate::console::printable;
+
 /// The longest line.
 const MAX_LINE: u64 = 256;
 
@@ -112,7 +114,8 @@ impl Index {
         *end = offset.saturating_add(entry.size.into());
         if offset != expected {
             self.problem(format!(
-                "line {number}: a packet at {offset} of {file}, where the one before ends at {expected}"
+                "line {number}: a packet at {offset} of {}, where the one before ends at {expected}",
+                printable(file.as_bytes())
             ));
         }
     }

@@ -66,6 +66,8 @@ pub fn read_raw(mut input: impl Read, folder: &Path) -> Result<Totals, CaptureEr
         force: false,
         max_size: u64::MAX,
         kind: Kind::Stored,
+        // Whoever reads it tells what is in the totals.
+        announce: |_| {},
     })?;
     let mut port = capture.port(0);
     let mut buffer = vec![0; 1 << 20];

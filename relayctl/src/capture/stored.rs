@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::folder::{FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::reader::PacketReader;
+use crate::console::printable;
 use crate::decode::{Channel, Schema, SchemaError};
 use crate::tsdl::MAX_TEXT;
 use crate::wire::crc32c;
@@ -117,7 +118,8 @@ impl Stored {
                 let packets = fs::metadata(folder.join(PACKETS));
                 return Err(OpenError::NoMetadata {
                     folder: folder.to_owned(),
-                    had_packets: packets.is_ok_and(|packets| packets.len() > 0),
+                    had_packets: packets.is_ok_and(|packets| packets.len() > 0)
+                        || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
                 });
             }
             Err(error) => return Err(io(&path)(error)),
@@ -173,12 +175,18 @@ impl Stored {
             let name = entry?.file_name();
             let name = name.to_string_lossy();
             if foreign.len() < MAX_FOREIGN && !known(&name) {
-                foreign.push(format!("trace/{name}: no stream of this capture"));
+                foreign.push(format!(
+                    "trace/{}: no stream of this capture",
+                    printable(name.as_bytes())
+                ));
             }
         }
         let files = self.index.files().filter(|file| !known(file));
         foreign.extend(files.take(MAX_FOREIGN).map(|file| {
-            format!("packets: lines about '{file}', which is no stream of this capture")
+            format!(
+                "packets: lines about '{}', which is no stream of this capture",
+                printable(file.as_bytes())
+            )
         }));
         self.problems.append(&mut foreign);
         Ok(())

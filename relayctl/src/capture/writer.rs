@@ -14,7 +14,6 @@ use super::index;
 use super::metadata::{Collected, Collector};
 use crate::decode::Schema;
 use crate::exit::Exit;
-use crate::term::say;
 use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c};
 
 /// How many bytes that came before the metadata are kept in memory.
@@ -72,6 +71,9 @@ pub struct Options {
     pub max_size: u64,
     /// Where the bytes come from.
     pub kind: Kind,
+    /// Told at once what the user should know: that the capture has its largest
+    /// size, or cannot be written, or gets no metadata. Called under a lock.
+    pub announce: fn(&str),
 }
 
 /// What came.
@@ -108,6 +110,8 @@ struct Shared {
     folder: PathBuf,
     /// The most bytes.
     max_size: u64,
+    /// Tells the user.
+    announce: fn(&str),
     /// Whether the folder was made for nothing if nothing comes.
     is_default: bool,
     /// What came so far.
@@ -167,6 +171,7 @@ impl Capture {
         let mut shared = Shared {
             folder: folder.clone(),
             max_size: options.max_size,
+            announce: options.announce,
             is_default: options.out.is_none(),
             totals: Totals::default(),
             files: HashMap::new(),
@@ -362,7 +367,7 @@ impl Shared {
 
     /// Goes on without streams: there will be no metadata.
     fn no_metadata(&mut self, why: String) {
-        say(format!(
+        (self.announce)(&format!(
             "the metadata cannot be used, so that packets become fragments: {why}"
         ));
         self.totals.metadata_error = Some(why);
@@ -413,7 +418,7 @@ impl Shared {
         let fits = self.totals.bytes.saturating_add(bytes) <= self.max_size;
         if !fits && !self.is_full {
             self.is_full = true;
-            say(format!(
+            (self.announce)(&format!(
                 "the capture has its largest size, {} bytes (--max-size): the rest is left out",
                 self.max_size
             ));
@@ -441,7 +446,7 @@ impl Shared {
             Err(error) => {
                 let path = self.folder.join(path);
                 let error = CaptureError::Write { path, error };
-                say(error.to_string());
+                (self.announce)(&error.to_string());
                 self.error = Some(error);
                 None
             }
@@ -451,7 +456,7 @@ impl Shared {
     /// Makes this capture the newest one.
     fn link(&self) {
         if let Err(error) = folder::link(&self.folder) {
-            say(format!(
+            (self.announce)(&format!(
                 "the link to the newest capture could not be made: {error}"
             ));
         }

@@ -127,6 +127,7 @@ impl CaptureArgs {
             force: self.force,
             max_size: self.max_size,
             kind,
+            announce: |what| say(what),
         }
     }
 }
