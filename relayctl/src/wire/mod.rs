@@ -1,7 +1,7 @@
 //! The bytes of a port: packets, back to back, as `docs/FORMAT.md` has them.
 //!
 //! [`Header`] reads the fixed part of one packet, [`Splitter`] finds the packets
-//! in a stream of bytes, whatever it holds, and [`crc32c`] is the checksum that
+//! in a stream of bytes, whatever it holds, and [`crc32c()`] is the checksum that
 //! goes with them.
 
 mod crc;
