@@ -267,9 +267,12 @@ fn both_readers_agree_about_losses_and_many_packets() {
             packets.push(flood.packet(ticks + 1, 0));
         }
         packets.push(flood.packet(ticks + 2, 1));
-        for channel in [1, 2] {
-            packets.push(Stream::new(channel, cpu, 0).packet(1, 1));
+        packets.push(Stream::new(1, cpu, 0).packet(1, 1));
+        let mut claims = Stream::new(2, cpu, 0);
+        for (from, attempted) in sequence.into_iter().enumerate() {
+            claims.claim(1, 3, from as u8, attempted);
         }
+        packets.push(claims.packet(2, 1));
     }
     let out = capture("babeltrace", &packets);
     assert!(compare(&out) > 2000);

@@ -252,6 +252,8 @@ fn what_the_ledger_forbids_is_broken() {
         "the writers claim 7 attempts, the ledger has 8",
     );
     is_broken(judge(&same, 1, &[(1, 0, 9)]), "the writers claim 9");
+    // Claims are closed, and this stream is not among them.
+    is_broken(judge(&same, 1, &[]), "the writers claim 0 attempts");
     is_broken(
         judge(&same, 1, &[(1, 0, 9), (7, 0, 1)]),
         "channel 7, which there is not",

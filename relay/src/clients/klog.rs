@@ -90,6 +90,9 @@ pub const MAX_MESSAGE: usize = 1024;
 /// Room that is kept for the note of a cut.
 const CUT_NOTE: usize = 32;
 
+/// What a NUL byte becomes: readers of CTF take one for the end of a text.
+const NUL_INSTEAD: u8 = b'?';
+
 /// Bytes of a record before its texts.
 const FIXED: usize = HEADER + 1 + 1 + 4 + 2 + 2 + 2;
 
@@ -247,7 +250,9 @@ impl fmt::Write for Text {
             0
         };
         let kept = shortened(text, room);
-        self.bytes[self.len..self.len + kept.len()].copy_from_slice(kept.as_bytes());
+        for (place, byte) in self.bytes[self.len..].iter_mut().zip(kept.bytes()) {
+            *place = if byte == 0 { NUL_INSTEAD } else { byte };
+        }
         self.len += kept.len();
         self.missing = self.missing.saturating_add(text.len() - kept.len());
         Ok(())

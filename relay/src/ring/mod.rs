@@ -16,13 +16,14 @@
 //! | `deliver` | complete packets become readable, in order, once |
 //! | `flush` | close the open packet; seal, succeed, close the stream |
 //! | `reader` | the consuming reader, zero copy |
-//! | `salvage` | what a stopped CPU left, read only |
+//! | `salvage`, `puzzle` | what a stopped CPU left, read only; which bytes of it are whole records |
 
 mod deliver;
 mod entry;
 mod flush;
 mod geometry;
 mod ledger;
+mod puzzle;
 mod reader;
 mod salvage;
 mod slot;

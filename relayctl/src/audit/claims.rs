@@ -116,6 +116,17 @@ impl Claims {
                 stream.is_closed() && stream.sums().attempted == stream.records()
             })
         };
+        // Where all claims of a CPU are there, what it does not claim it claims not to have tried.
+        for stream in streams
+            .iter()
+            .filter(|stream| Some(stream.channel_number) != own)
+        {
+            if stream.sums().attempted != 0 && is_whole(streams, stream.cpu) {
+                self.claims
+                    .entry((stream.cpu, stream.channel_number))
+                    .or_default();
+            }
+        }
         for ((cpu, channel), claim) in std::mem::take(&mut self.claims) {
             let Some(&place) = places.get(&(cpu, channel)) else {
                 self.wrong(

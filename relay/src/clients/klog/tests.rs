@@ -99,6 +99,11 @@ fn a_message_that_just_fits_is_whole_and_a_longer_one_is_cut_visibly() {
 }
 
 #[test]
+fn a_nul_byte_does_not_end_a_message() {
+    assert_eq!(written_and_read(4096, format_args!("a\0b{}", '\0')), "a?b?");
+}
+
+#[test]
 fn characters_are_not_cut_in_half() {
     for shift in 0..4 {
         let long = format!("{}{}", "a".repeat(shift), "€".repeat(1000));
