@@ -61,7 +61,10 @@ pub mod record;
 #[expect(unsafe_code, reason = "memory that is shared by protocol, not by type")]
 mod ring;
 mod step;
-#[expect(unsafe_code, reason = "single instructions as atomic steps")]
+#[cfg_attr(
+    all(target_arch = "x86_64", not(miri), not(loom)),
+    expect(unsafe_code, reason = "single instructions as atomic steps")
+)]
 mod sync;
 
 pub use channel::{Channel, OpenError, StartError};
