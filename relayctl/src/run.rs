@@ -460,6 +460,7 @@ impl Watch {
     ) -> Result<Option<End>, RunError> {
         let started = guest.started();
         let mut progress = started;
+        let mut captured = 0;
         loop {
             let now = Instant::now();
             if self.limit.is_some_and(|limit| now >= started + limit) {
@@ -491,6 +492,15 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => {
                     if guest.has_ended().map_err(RunError::Guest)? {
                         return Ok(None);
+                    }
+                    // A guest that says nothing may still be sending packets.
+                    let came = self
+                        .capture
+                        .as_ref()
+                        .map_or(0, |capture| capture.totals().came());
+                    if came != captured {
+                        captured = came;
+                        progress = Instant::now();
                     }
                 }
             }
@@ -603,6 +613,11 @@ mod tests {
 
     /// Watches a shell that takes QEMU's place: what happened, and how long it took.
     fn watch(script: &str, patience: Duration) -> (End, Watch) {
+        watch_capturing(script, patience, None)
+    }
+
+    /// The same, with a capture.
+    fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -> (End, Watch) {
         // The runner is started as `RUNNER KERNEL WORDS...`.
         let config = GuestConfig {
             runner: "/bin/sh".into(),
@@ -620,6 +635,7 @@ mod tests {
         let args = Cli::parse_from(["relayctl", "--quiet"]).run;
         let mut watch = Watch::new(&args, LazySymbols::new("/".into(), "/".into()));
         assert_eq!(watch.patience.replace(patience), Some(PATIENCE));
+        watch.capture = capture;
         let end = watch
             .until_end(&mut guest, &events)
             .expect("nothing can go wrong here");
@@ -641,6 +657,30 @@ mod tests {
         let script = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; exit 33";
         let (end, _) = watch(script, Duration::from_millis(1500));
         assert_eq!(end, End::Guest(GuestEnd::Pass));
+    }
+
+    #[test]
+    fn progress_is_what_ports_send() {
+        let folder = tempfile::tempdir().expect("there is room");
+        let capture = Capture::create(&crate::capture::Options {
+            out: Some(folder.path().join("capture")),
+            force: false,
+            max_size: 1 << 20,
+            kind: Kind::Live,
+            announce: |_| {},
+        });
+        let capture = capture.expect("there is room");
+        let mut port = capture.port(0);
+        let sender = thread::spawn(move || {
+            for _ in 0..30 {
+                port.push(&[0x55; 512]);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let patience = Duration::from_millis(1500);
+        let (end, _) = watch_capturing("sleep 2.5; exit 33", patience, Some(capture));
+        assert_eq!(end, End::Guest(GuestEnd::Pass));
+        sender.join().expect("it only sends");
     }
 
     #[test]

@@ -94,6 +94,20 @@ pub struct Totals {
     pub metadata_error: Option<String>,
 }
 
+impl Totals {
+    /// Bytes that came, whatever became of them: tells whether more have come since.
+    #[must_use]
+    pub fn came(&self) -> u64 {
+        let Self {
+            bytes,
+            fragments,
+            left_out,
+            ..
+        } = self;
+        bytes.wrapping_add(*fragments).wrapping_add(*left_out)
+    }
+}
+
 /// A file that grows.
 #[derive(Debug)]
 struct Growing {

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use e2e::{Run, Session, boot, is_gone, relayctl, workspace};
 use relayctl::install::{self, BABELTRACE, Need, RealSystem};
@@ -155,8 +157,10 @@ fn a_guest_that_is_killed_leaves_an_open_capture() {
     session.wait_for("scenario flood");
     // Until some of it has arrived.
     let flood = folder.path().join("trace/flood_0");
+    let deadline = Instant::now() + Duration::from_secs(120);
     while fs::metadata(&flood).map_or(0, |file| file.len()) < 100_000 {
-        std::thread::yield_now();
+        assert!(Instant::now() < deadline, "nothing of the flood arrives");
+        thread::sleep(Duration::from_millis(10));
     }
     for qemu in session.children() {
         rustix::process::kill_process(qemu, Signal::KILL).expect("it runs");
