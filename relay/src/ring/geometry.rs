@@ -11,11 +11,24 @@ pub enum Mode {
     Continuous,
 }
 
+/// What becomes readable, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole sub-buffers, when they are complete.
+    Bulk,
+    /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
+    /// [`Reader::next_records`](crate::Reader::next_records). Costs some work per record, and works only where nothing
+    /// is overwritten.
+    Packet,
+}
+
 /// The validated shape of one buffer. Having a `Geometry` tells you:
 ///
 /// - the sub-buffer size is a power of two of 8 bytes to 2 GiB, the number of sub-buffers a power
 ///   of two of 2 to 32768, there are at most 64 spare blocks, and the whole fits an address space;
-/// - after `start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer are left for records.
+/// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer
+///   are left for records;
+/// - it is not both overwritten and delivered record by record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     size_log2: u32,
@@ -23,7 +36,9 @@ pub struct Geometry {
     spares: u32,
     start_reserve: u32,
     end_reserve: u32,
+    channel_start_reserve: u32,
     mode: Mode,
+    delivery: Delivery,
 }
 
 /// Why a [`Geometry`] was refused.
@@ -35,6 +50,9 @@ pub enum GeometryError {
     SubbufCount(usize),
     /// More than 64 spare blocks.
     Spares(usize),
+    /// Packet delivery in continuous mode: who reads a record that may be overwritten at any time
+    /// can never rely on it.
+    PacketDeliveryOverwrites,
     /// The reserves leave less than 8 bytes of a sub-buffer for records.
     Reserves {
         /// The sub-buffer size in bytes.
@@ -60,6 +78,9 @@ impl fmt::Display for GeometryError {
             Self::Spares(spares) => {
                 write!(f, "there are {spares} spare blocks; at most 64 can be kept")
             }
+            Self::PacketDeliveryOverwrites => f.write_str(
+                "delivery of single records needs a buffer that is not overwritten: use bulk delivery, or no-overwrite mode",
+            ),
             Self::Reserves {
                 subbuf_size,
                 reserved,
@@ -99,7 +120,9 @@ impl Geometry {
             spares: 0,
             start_reserve: 0,
             end_reserve: 0,
+            channel_start_reserve: 0,
             mode: Mode::NoOverwrite,
+            delivery: Delivery::Bulk,
         };
         geometry.check_total()
     }
@@ -109,8 +132,26 @@ impl Geometry {
     ///
     /// # Errors
     /// [`GeometryError::Reserves`] if less than 8 bytes are left for records.
-    pub const fn with_reserves(mut self, start: usize, end: usize) -> Result<Self, GeometryError> {
-        let reserved = start.saturating_add(end);
+    pub const fn with_reserves(self, start: usize, end: usize) -> Result<Self, GeometryError> {
+        self.with_all_reserves(start, end, self.channel_start_reserve())
+    }
+
+    /// The same with `bytes` bytes after the start reserve of the stream's very first sub-buffer, for
+    /// the client's header of the whole stream ([`Hooks::channel_start`](crate::Hooks::channel_start)).
+    ///
+    /// # Errors
+    /// [`GeometryError::Reserves`] if less than 8 bytes are left for records there.
+    pub const fn with_channel_start_reserve(self, bytes: usize) -> Result<Self, GeometryError> {
+        self.with_all_reserves(self.start_reserve(), self.end_reserve(), bytes)
+    }
+
+    const fn with_all_reserves(
+        mut self,
+        start: usize,
+        end: usize,
+        channel_start: usize,
+    ) -> Result<Self, GeometryError> {
+        let reserved = start.saturating_add(end).saturating_add(channel_start);
         if reserved > self.subbuf_size() - 8 {
             return Err(GeometryError::Reserves {
                 subbuf_size: self.subbuf_size(),
@@ -119,14 +160,33 @@ impl Geometry {
         }
         self.start_reserve = start as u32;
         self.end_reserve = end as u32;
+        self.channel_start_reserve = channel_start as u32;
         Ok(self)
     }
 
     /// The same in `mode`.
-    #[must_use]
-    pub const fn with_mode(mut self, mode: Mode) -> Self {
+    ///
+    /// # Errors
+    /// [`GeometryError::PacketDeliveryOverwrites`].
+    pub const fn with_mode(mut self, mode: Mode) -> Result<Self, GeometryError> {
         self.mode = mode;
-        self
+        self.check_delivery()
+    }
+
+    /// The same with `delivery`.
+    ///
+    /// # Errors
+    /// [`GeometryError::PacketDeliveryOverwrites`].
+    pub const fn with_delivery(mut self, delivery: Delivery) -> Result<Self, GeometryError> {
+        self.delivery = delivery;
+        self.check_delivery()
+    }
+
+    const fn check_delivery(self) -> Result<Self, GeometryError> {
+        match (self.mode, self.delivery) {
+            (Mode::Continuous, Delivery::Packet) => Err(GeometryError::PacketDeliveryOverwrites),
+            _ => Ok(self),
+        }
     }
 
     /// The same with `spares` blocks beside the buffer, for readers to exchange against readable
@@ -193,11 +253,33 @@ impl Geometry {
         self.end_reserve as usize
     }
 
+    /// Bytes kept free after the start reserve of the stream's first sub-buffer.
+    #[must_use]
+    #[inline]
+    pub const fn channel_start_reserve(&self) -> usize {
+        self.channel_start_reserve as usize
+    }
+
+    /// What becomes readable, and when.
+    #[must_use]
+    #[inline]
+    pub const fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
     /// What happens when the buffer is full.
     #[must_use]
     #[inline]
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether a ring of `self` can follow one of `other` in the same stream: its client's reserves, its
+    /// mode and its delivery are the same, only sizes and counts differ.
+    #[must_use]
+    pub(super) fn can_follow(&self, other: &Self) -> bool {
+        let kind = |g: &Self| (g.start_reserve, g.end_reserve, g.mode, g.delivery);
+        kind(self) == kind(other)
     }
 
     /// The longest record that fits, in bytes.
@@ -211,6 +293,15 @@ impl Geometry {
     #[inline]
     pub(super) const fn limit(&self) -> u64 {
         (1u64 << self.size_log2) - self.end_reserve as u64
+    }
+
+    /// Twice the offset that a record must end before to be written the fast way: one that ends there
+    /// fills its packet. 0 where commits must be looked at one by one.
+    pub(super) const fn fast_limit(&self) -> u64 {
+        match self.delivery {
+            Delivery::Bulk => self.limit() << 1,
+            Delivery::Packet => 0,
+        }
     }
 
     /// The index of packet `packet`'s entry and commit word.
@@ -287,6 +378,12 @@ impl Position {
     #[inline]
     pub(super) const fn unsealed(self) -> Self {
         Self(self.0 & !Self::SEALED)
+    }
+
+    /// As far away from here as positions go, so that nothing is near both.
+    #[inline]
+    pub(super) const fn far(self) -> Self {
+        Self(self.0 ^ 1 << 63)
     }
 
     /// How many bytes this lies after `start`, modulo.
