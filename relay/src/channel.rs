@@ -3,8 +3,8 @@
 use crate::platform::Platform;
 use crate::record;
 use crate::ring::{
-    CloseError, Exact, Flushed, Geometry, Hooks, Observer, PacketStart, Pin, Plain, Reader,
-    Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream, StreamStats,
+    self, CloseError, Exact, Flushed, Geometry, Hooks, Local, Observer, PacketStart, Pin, Plain,
+    Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream, StreamStats,
     WriteError, Writer,
 };
 use crate::sync::{AtomicU64, Ordering, PerCpu, Usage, const_unless_loom};
@@ -168,17 +168,25 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.streams.get(number).filter(|_| number < there)
     }
 
-    /// The right to write on this CPU; `None` if the channel has no room for its number.
+    /// The stream that CPU `cpu` writes to, and the CPU's own words; `None` if the channel has no room for
+    /// its number.
     #[inline(always)]
-    fn writer(&self) -> Option<Writer<'_, P, U>> {
-        let pin = Pin::new(&self.platform);
-        let own = self.streams.get(pin.cpu())?;
+    fn words_of(&self, cpu: usize) -> Option<(&Stream, &Local)> {
+        let own = self.streams.get(cpu)?;
         let stream = if U::SHARED {
             self.streams.first()?
         } else {
             own
         };
-        Some(Writer::new(stream, &own.local, self.hooks, pin))
+        Some((stream, &own.local))
+    }
+
+    /// The right to write on this CPU; `None` if the channel has no room for its number.
+    #[inline(always)]
+    fn writer(&self) -> Option<Writer<'_, P, U>> {
+        let pin = Pin::new(&self.platform);
+        let (stream, local) = self.words_of(pin.cpu())?;
+        Some(Writer::new(stream, local, self.hooks, pin))
     }
 
     /// Writes `bytes` as one record into the stream of the calling CPU.
@@ -254,9 +262,32 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
 
     #[inline(always)]
     fn put(&self, record: impl Source) -> Result<(), WriteError> {
+        let pin = Pin::new(&self.platform);
+        if let Some((stream, local)) = self.words_of(pin.cpu())
+            && ring::put::<U, _>(stream, local, &self.platform, record, || self.deliver())
+        {
+            return Ok(());
+        }
+        drop(pin);
+        self.put_slowly(record.stamp(), record.bytes())
+    }
+
+    /// The whole way of a write; also tells why it is none.
+    #[cold]
+    #[inline(never)]
+    fn put_slowly(&self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
         match self.writer() {
-            Some(writer) => self.noting(writer.put(record)),
+            Some(writer) => self.noting(writer.put_slowly(stamp, bytes)),
             None => self.noting(Err(WriteError::NoRing)),
+        }
+    }
+
+    /// Delivers what a write has completed.
+    #[cold]
+    #[inline(never)]
+    fn deliver(&self) {
+        if let Some(writer) = self.writer() {
+            writer.deliver();
         }
     }
 

@@ -14,7 +14,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// other looks again before it goes.
     #[cold]
     #[inline(never)]
-    pub(super) fn deliver(&self) {
+    pub(crate) fn deliver(&self) {
         let stream = self.stream;
         loop {
             if U::SHARED {

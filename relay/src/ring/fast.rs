@@ -7,16 +7,17 @@
 
 use super::Ring;
 use super::geometry::Position;
+use super::local::{Level, Local};
+use super::stream::Stream;
 use super::subbuf::{Committed, Sub};
-use super::writer::{WriteError, Writer};
 use crate::platform::Platform;
 use crate::record;
 use crate::step::{Mistake, broken, step};
-use crate::sync::{Ordering, Usage};
+use crate::sync::{Ordering, Usage, compiler_fence};
 use core::ptr::NonNull;
 
 /// Longer records go the whole way, where their length is looked at.
-const MAX_LEN: usize = 1 << 31;
+const MAX_LEN: usize = 1 << 30;
 
 /// What becomes a record.
 pub(crate) trait Source: Copy {
@@ -200,96 +201,120 @@ pub(super) struct Claim<'a> {
     pub(super) bytes: NonNull<u8>,
     pub(super) begin: Position,
     pub(super) ticks: u64,
-    pub(super) level: usize,
+    pub(super) level: Level,
 }
 
-impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
-    /// Writes `record`, if the CPU has joined the stream.
-    #[inline(always)]
-    pub(crate) fn put<S: Source>(self, record: S) -> Result<(), WriteError> {
-        let len = record.len();
-        let Some(claim) = self.claim(len, S::IS_STAMPED) else {
-            return self.put_slowly(record.stamp(), record.bytes());
-        };
-        if broken(Mistake::CommitBeforeBytes) {
-            claim
-                .sub
-                .hot
-                .add_carries::<U>(Committed::step(len as u64, 1));
-            step();
-        }
-        // SAFETY: `len` bytes are reserved at `bytes`, and nobody else uses them until they are
-        // committed below.
-        unsafe { record.store(claim.bytes, claim.ticks) };
+/// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to. False, and
+/// nothing is written, if that takes more than one swap, or the CPU has not joined the stream. `deliver`
+/// is called if the packet is complete with it.
+///
+/// It takes what it needs one by one: a structure would be stored for the slow path's sake.
+#[inline(always)]
+pub(crate) fn put<U: Usage, S: Source>(
+    stream: &Stream,
+    local: &Local,
+    platform: &impl Platform,
+    record: S,
+    deliver: impl FnOnce(),
+) -> bool {
+    let len = record.len();
+    let Some(claim) = claim::<U>(stream, local, platform, len, S::IS_STAMPED) else {
+        return false;
+    };
+    if broken(Mistake::CommitBeforeBytes) {
+        claim
+            .sub
+            .hot
+            .add_carries::<U>(Committed::step(len as u64, 1));
         step();
-        let intent = self.local.intent(claim.level);
-        intent.set_written(len as u64);
-        step();
-        if !broken(Mistake::CommitBeforeBytes)
-            && claim
-                .sub
-                .hot
-                .add_carries::<U>(Committed::step(len as u64, 1))
-        {
-            self.deliver();
-        }
-        step();
-        intent.withdraw();
-        step();
-        self.local.drop_level(claim.level);
-        Ok(())
     }
+    // SAFETY: `len` bytes are reserved at `bytes`, and nobody else uses them until they are
+    // committed below.
+    unsafe { record.store(claim.bytes, claim.ticks) };
+    step();
+    let intent = local.intent(claim.level);
+    intent.set_written(len as u64);
+    step();
+    if !broken(Mistake::CommitBeforeBytes)
+        && claim
+            .sub
+            .hot
+            .add_carries::<U>(Committed::step(len as u64, 1))
+    {
+        deliver();
+    }
+    step();
+    intent.withdraw();
+    step();
+    local.drop_level(claim.level);
+    true
+}
 
-    /// Reserves `len` bytes behind the last record of the open packet; `None` if that takes more than one
-    /// swap. Its level is taken; its clock is read if it is `stamped`.
-    #[inline(always)]
-    pub(super) fn claim(&self, len: usize, stamped: bool) -> Option<Claim<'a>> {
-        // 0 and what is too long for the sums below.
-        if len.wrapping_sub(1) >= MAX_LEN {
-            return None;
-        }
-        let level = self.local.take_level()?;
-        step();
-        // SAFETY: the CPU could take a level: it has joined, so there is a ring; and as long as the
-        // level is held, none that it can find is freed.
-        let ring = unsafe { &*self.stream.cur.load(Ordering::Acquire) };
-        // SAFETY: `open` always points to one of the ring's descriptors.
-        let sub = unsafe { &*ring.open.load(Ordering::Acquire) };
-        step();
-        let pos = ring.pos.load(Ordering::Acquire);
-        step();
-        // After the position: the time counts only if the swap shows that nobody reserved since.
-        let ticks = if stamped { self.now() } else { 0 };
-        step();
-        let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
-        let end = offset.wrapping_add((len as u64) << 1);
-        if end >= ring.fast_limit {
-            self.local.drop_level(level);
-            return None;
-        }
-        let intent = self.local.intent(level);
-        intent.announce(Position(pos), len as u64);
-        step();
-        if !ring.pos.cas::<U>(pos, pos.wrapping_add((len as u64) << 1)) {
-            intent.withdraw();
-            self.local.drop_level(level);
-            return None;
-        }
-        step();
-        let data = sub.data.load(Ordering::Relaxed);
-        // SAFETY: the packet is the descriptor's: `pos` was in it, and the swap shows that no packet was
-        // opened since. `data` is its block, and `end` lies in it.
-        let bytes = unsafe { NonNull::new_unchecked(data.add((offset >> 1) as usize)) };
-        ring.track_write(bytes, len);
-        Some(Claim {
-            ring,
-            sub,
-            bytes,
-            begin: Position(pos),
-            ticks,
-            level,
-        })
+/// Reserves `len` bytes behind the last record of the open packet; `None` if that takes more than one
+/// swap. Its level is taken; its clock is read if it is `stamped`.
+#[inline(always)]
+pub(super) fn claim<'a, U: Usage>(
+    stream: &'a Stream,
+    local: &Local,
+    platform: &impl Platform,
+    len: usize,
+    stamped: bool,
+) -> Option<Claim<'a>> {
+    // 0 and what is too long for the sums below.
+    if len.wrapping_sub(1) >= MAX_LEN {
+        return None;
     }
+    let level = local.take_level()?;
+    step();
+    // SAFETY: the CPU could take a level: it has joined, so there is a ring; and as long as the
+    // level is held, none that it can find is freed.
+    let ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
+    // SAFETY: `open` always points to one of the ring's descriptors.
+    let sub = unsafe { &*ring.open.load(Ordering::Acquire) };
+    step();
+    let pos = ring.pos.load(Ordering::Acquire);
+    step();
+    // After the position: the time counts only if the swap shows that nobody reserved since.
+    let ticks = if stamped { now(platform) } else { 0 };
+    step();
+    let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
+    let end = offset.wrapping_add(len as u64);
+    if end >= ring.fast_limit {
+        local.drop_level(level);
+        return None;
+    }
+    local.intent(level).announce(Position(pos), len as u64);
+    step();
+    // Inside a packet no position wraps.
+    if !ring.pos.cas::<U>(pos, pos.wrapping_add(len as u64)) {
+        local.give_up(level);
+        return None;
+    }
+    step();
+    let data = sub.data.load(Ordering::Relaxed);
+    // SAFETY: the packet is the descriptor's: `pos` was in it, and the swap shows that no packet was
+    // opened since. `data` is its block, and `end` lies in it.
+    let bytes = unsafe { NonNull::new_unchecked(data.add(offset as usize)) };
+    ring.track_write(bytes, len);
+    Some(Claim {
+        ring,
+        sub,
+        bytes,
+        begin: Position(pos),
+        ticks,
+        level,
+    })
+}
+
+/// The time, in ticks.
+#[inline(always)]
+pub(super) fn now(platform: &impl Platform) -> u64 {
+    // An interrupt must find the clock read after what is read before it here, and before
+    // what comes after; a platform's way to read it may tell the compiler nothing of memory.
+    compiler_fence(Ordering::SeqCst);
+    let ticks = platform.now();
+    compiler_fence(Ordering::SeqCst);
+    ticks
 }
 
 #[cfg(all(test, not(loom)))]

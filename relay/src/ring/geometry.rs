@@ -24,7 +24,7 @@ pub enum Delivery {
 
 /// The validated shape of one buffer. Having a `Geometry` tells you:
 ///
-/// - the sub-buffer size is a power of two of 8 bytes to 2 GiB, the number of sub-buffers a power
+/// - the sub-buffer size is a power of two of 8 bytes to 1 GiB, the number of sub-buffers a power
 ///   of two of 2 to 32768, there are at most 64 spare blocks, and the whole fits an address space;
 /// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer
 ///   are left for records;
@@ -44,7 +44,7 @@ pub struct Geometry {
 /// Why a [`Geometry`] was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
-    /// The sub-buffer size in bytes is not a power of two from 8 to 2^31.
+    /// The sub-buffer size in bytes is not a power of two from 8 to 2^30.
     SubbufSize(usize),
     /// The number of sub-buffers is not a power of two from 2 to 32768.
     SubbufCount(usize),
@@ -69,7 +69,7 @@ impl fmt::Display for GeometryError {
         match *self {
             Self::SubbufSize(size) => write!(
                 f,
-                "the sub-buffer size is {size} bytes; it must be a power of two from 8 to 2147483648"
+                "the sub-buffer size is {size} bytes; it must be a power of two from 8 to 1073741824"
             ),
             Self::SubbufCount(count) => write!(
                 f,
@@ -108,7 +108,7 @@ impl Geometry {
     /// assert_eq!(Geometry::new(1000, 8), Err(GeometryError::SubbufSize(1000)));
     /// ```
     pub const fn new(subbuf_size: usize, count: usize) -> Result<Self, GeometryError> {
-        if !subbuf_size.is_power_of_two() || subbuf_size < 8 || subbuf_size > 1 << 31 {
+        if !subbuf_size.is_power_of_two() || subbuf_size < 8 || subbuf_size > 1 << 30 {
             return Err(GeometryError::SubbufSize(subbuf_size));
         }
         if !count.is_power_of_two() || count < 2 || count > 1 << 15 {
@@ -203,7 +203,7 @@ impl Geometry {
     }
 
     const fn check_total(self) -> Result<Self, GeometryError> {
-        // 2^31 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
+        // 2^30 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
         let total = (self.blocks() as u64) << self.size_log2;
         if total > (isize::MAX as u64) / 2 {
             return Err(GeometryError::TooLarge);
@@ -295,11 +295,11 @@ impl Geometry {
         (1u64 << self.size_log2) - self.end_reserve as u64
     }
 
-    /// Twice the offset that a record must end before to be written the fast way: one that ends there
-    /// fills its packet. 0 where commits must be looked at one by one.
+    /// The offset that a record must end before to be written the fast way: one that ends there fills its
+    /// packet. 0 where commits must be looked at one by one.
     pub(super) const fn fast_limit(&self) -> u64 {
         match self.delivery {
-            Delivery::Bulk => self.limit() << 1,
+            Delivery::Bulk => self.limit(),
             Delivery::Packet => 0,
         }
     }
@@ -313,20 +313,20 @@ impl Geometry {
     /// The number of the packet that `position` lies in.
     #[inline]
     pub(super) const fn packet(&self, position: Position) -> u64 {
-        position.0 >> (self.size_log2 + 1)
+        position.unsealed().0 >> self.size_log2
     }
 
     /// Bytes from the start of its sub-buffer to `position`.
     #[inline]
     pub(super) const fn offset(&self, position: Position) -> u64 {
-        (position.0 >> 1) & ((1u64 << self.size_log2) - 1)
+        position.0 & ((1u64 << self.size_log2) - 1)
     }
 
     /// The position `offset` bytes into packet `packet`, not sealed. An offset of a whole
     /// sub-buffer is the start of the next packet.
     #[inline]
     pub(super) const fn position(&self, packet: u64, offset: u64) -> Position {
-        Position((packet << (self.size_log2 + 1)).wrapping_add(offset << 1))
+        Position((packet << self.size_log2).wrapping_add(offset)).unsealed()
     }
 
     /// The packet after `packet`, modulo the number of packets a position can tell apart.
@@ -349,18 +349,22 @@ impl Geometry {
 
     #[inline]
     const fn packet_mask(&self) -> u64 {
-        u64::MAX >> (self.size_log2 + 1)
+        Position::BYTES >> self.size_log2
     }
 }
 
-/// A place in the endless sequence of bytes that passes through a ring: `byte << 1 | SEALED`.
+/// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag in the
+/// highest bit.
 ///
-/// Positions only grow, and are compared modulo 2^64: nothing happens where they wrap.
+/// Positions only grow, and are compared modulo 2^63: nothing happens where they wrap. They wrap where a
+/// packet ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position(pub(super) u64);
 
 impl Position {
-    const SEALED: u64 = 1;
+    const SEALED: u64 = 1 << 63;
+    /// The bits that say where it is.
+    const BYTES: u64 = !Self::SEALED;
 
     /// Whether no reservation may succeed any more.
     #[inline]
@@ -377,26 +381,26 @@ impl Position {
     /// The same place, not sealed.
     #[inline]
     pub(super) const fn unsealed(self) -> Self {
-        Self(self.0 & !Self::SEALED)
+        Self(self.0 & Self::BYTES)
     }
 
     /// As far away from here as positions go, so that nothing is near both.
     #[inline]
     pub(super) const fn far(self) -> Self {
-        Self(self.0 ^ 1 << 63)
+        Self(self.0 ^ 1 << 62)
     }
 
     /// How many bytes this lies after `start`, modulo.
     #[inline]
     pub(super) const fn since(self, start: Self) -> u64 {
-        (self.unsealed().0.wrapping_sub(start.unsealed().0)) >> 1
+        self.0.wrapping_sub(start.0) & Self::BYTES
     }
 }
 
 impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.is_sealed() { " sealed" } else { "" };
-        write!(f, "{:#x}{mark}", self.0 >> 1)
+        write!(f, "{:#x}{mark}", self.unsealed().0)
     }
 }
 
@@ -406,7 +410,7 @@ mod tests {
 
     #[test]
     fn bad_numbers_are_refused_with_their_names() {
-        for size in [0, 1, 4, 7, 12, 4095, 1 << 32, usize::MAX] {
+        for size in [0, 1, 4, 7, 12, 4095, 1 << 31, usize::MAX] {
             assert_eq!(Geometry::new(size, 4), Err(GeometryError::SubbufSize(size)));
         }
         for count in [0, 1, 3, 1 << 16, usize::MAX] {
@@ -427,7 +431,7 @@ mod tests {
                 })
             ));
         }
-        assert!(Geometry::new(1 << 31, 1 << 15).is_ok());
+        assert!(Geometry::new(1 << 30, 1 << 15).is_ok());
     }
 
     #[test]
@@ -437,7 +441,7 @@ mod tests {
         let end = geometry.position(last, 60);
         assert_eq!(geometry.packet(end), last);
         assert_eq!(geometry.offset(end), 60);
-        let next = Position(end.0.wrapping_add(4 << 1));
+        let next = Position(end.0 + 4).unsealed();
         assert_eq!(geometry.packet(next), 0);
         assert_eq!(geometry.offset(next), 0);
         assert_eq!(next, geometry.position(last, 64));

@@ -6,8 +6,15 @@ use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence}
 /// How many records of one CPU may be under way at the same time.
 pub(super) const DEPTH: usize = 8;
 
+/// What one level adds to the depth: the bytes of an intent, so that the depth is where the next one lies.
+const STEP: u64 = size_of::<Intent>() as u64;
+
 /// The depth of a CPU that has not joined the channel: above every real one.
 const NOT_JOINED: u64 = 1 << 32;
+
+/// A level of nesting: the depth at which it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level(u64);
 
 /// What one CPU has under way in a channel. Written by that CPU alone, in any of its contexts.
 ///
@@ -34,9 +41,10 @@ pub(super) struct Intent {
 }
 
 impl Intent {
-    const WRITTEN: u64 = 1 << 63;
-    /// The level's slot is gone, but a younger one is still there.
-    const HOLE: u64 = 1 << 62;
+    /// Flags of a record that is written. With a constant length they are one sign-extended operand.
+    const WRITTEN: u64 = !0 << 31;
+    /// Instead of a length: the level's slot is gone, but a younger one is still there.
+    const HOLE: u64 = 1 << 32;
 
     const_unless_loom! {
         fn new() -> Self {
@@ -70,7 +78,7 @@ impl Intent {
         let word = self.len.load(Ordering::Relaxed);
         let len = word & !(Self::WRITTEN | Self::HOLE);
         let begin = Position(self.begin.load(Ordering::Relaxed));
-        (len != 0).then_some((begin, len, word & Self::WRITTEN != 0))
+        (len != 0).then_some((begin, len, word & Self::WRITTEN == Self::WRITTEN))
     }
 }
 
@@ -112,30 +120,38 @@ impl Local {
 
     /// Takes the next level; `None` if there is none for another record, or the CPU has not joined.
     #[inline(always)]
-    pub(super) fn take_level(&self) -> Option<usize> {
+    pub(super) fn take_level(&self) -> Option<Level> {
         let depth = self.depth.load(Ordering::Relaxed);
-        if depth >= DEPTH as u64 {
+        if depth > STEP * (DEPTH as u64 - 1) {
             return None;
         }
-        self.depth.store(depth + 1, Ordering::Relaxed);
+        self.depth.store(depth + STEP, Ordering::Relaxed);
         // What is used from here on is not looked at before.
         compiler_fence(Ordering::SeqCst);
-        Some(depth as usize)
+        Some(Level(depth))
     }
 
     /// Gives back the level taken last.
     #[inline(always)]
-    pub(super) fn drop_level(&self, level: usize) {
+    pub(super) fn drop_level(&self, level: Level) {
         compiler_fence(Ordering::SeqCst);
-        self.depth.store(level as u64, Ordering::Relaxed);
+        self.depth.store(level.0, Ordering::Relaxed);
+    }
+
+    /// Withdraws the intent of `level`, and gives the level back, which was taken last.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn give_up(&self, level: Level) {
+        self.intent(level).withdraw();
+        self.drop_level(level);
     }
 
     /// The intent of `level`.
     #[inline(always)]
-    pub(super) fn intent(&self, level: usize) -> &Intent {
-        debug_assert!(level < DEPTH);
-        // SAFETY: `take_level` gave it: it is below DEPTH.
-        unsafe { self.intents.get_unchecked(level) }
+    pub(super) fn intent(&self, level: Level) -> &Intent {
+        debug_assert!(level.0 % STEP == 0 && level.0 < STEP * DEPTH as u64);
+        // SAFETY: `take_level` gave it: a multiple of an intent's size, less than all have together.
+        unsafe { &*self.intents.as_ptr().byte_add(level.0 as usize) }
     }
 
     /// All intents. For a CPU that has stopped.
@@ -145,19 +161,37 @@ impl Local {
 
     /// Gives back the level of a slot, which need not be the last: then it stays taken until the younger
     /// ones are gone.
-    pub(super) fn give_back(&self, level: usize) {
-        let intent = self.intent(level);
-        if self.depth.load(Ordering::Relaxed) != level as u64 + 1 {
-            intent.len.store(Intent::HOLE, Ordering::Relaxed);
+    #[inline(always)]
+    pub(super) fn give_back(&self, level: Level) {
+        if self.depth.load(Ordering::Relaxed) == level.0 + STEP && !self.is_hole_below(level) {
+            self.intent(level).withdraw();
+            self.drop_level(level);
+        } else {
+            self.give_back_out_of_order(level);
+        }
+    }
+
+    /// Whether the level below `level` only waits for this one.
+    #[inline(always)]
+    fn is_hole_below(&self, level: Level) -> bool {
+        let below = level.0.checked_sub(STEP).map(Level);
+        below.is_some_and(|below| self.intent(below).len.load(Ordering::Relaxed) == Intent::HOLE)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back_out_of_order(&self, level: Level) {
+        if self.depth.load(Ordering::Relaxed) != level.0 + STEP {
+            self.intent(level)
+                .len
+                .store(Intent::HOLE, Ordering::Relaxed);
             return;
         }
-        intent.withdraw();
         let mut top = level;
-        while let Some(below) = top.checked_sub(1)
-            && self.intent(below).len.load(Ordering::Relaxed) == Intent::HOLE
-        {
-            self.intent(below).withdraw();
-            top = below;
+        self.intent(top).withdraw();
+        while self.is_hole_below(top) {
+            top = Level(top.0 - STEP);
+            self.intent(top).withdraw();
         }
         self.drop_level(top);
     }
@@ -165,7 +199,7 @@ impl Local {
     /// Holds a level for an operation that is no record, until the result is dropped.
     pub(super) fn hold(&self) -> Held<'_> {
         let depth = self.depth.load(Ordering::Relaxed);
-        self.depth.store(depth + 1, Ordering::Relaxed);
+        self.depth.store(depth + STEP, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         Held { local: self, depth }
     }
@@ -205,6 +239,10 @@ impl Drop for Held<'_> {
 mod tests {
     use super::*;
 
+    fn at(level: usize) -> Level {
+        Level(level as u64 * STEP)
+    }
+
     #[test]
     fn nobody_takes_a_level_before_the_cpu_has_joined() {
         let local = Local::new();
@@ -215,7 +253,7 @@ mod tests {
         local.join();
         assert!(local.has_joined() && local.is_idle());
         for level in 0..DEPTH {
-            assert_eq!(local.take_level(), Some(level));
+            assert_eq!(local.take_level(), Some(at(level)));
         }
         assert_eq!(local.take_level(), None);
     }
@@ -233,15 +271,16 @@ mod tests {
             let local = Local::new();
             local.join();
             for level in 0..3 {
-                assert_eq!(local.take_level(), Some(level));
-                local.intent(level).announce(Position(0), 5);
+                assert_eq!(local.take_level(), Some(at(level)));
+                local.intent(at(level)).announce(Position(0), 5);
             }
             let mut live = [true; 3];
             for level in order {
-                local.give_back(level);
+                local.give_back(at(level));
                 live[level] = false;
                 let free = local.take_level().unwrap();
-                assert!(free >= 3 || !live[free], "level {free} is still in use");
+                let is_live = live.iter().zip(0..).any(|(live, i)| *live && at(i) == free);
+                assert!(!is_live, "{free:?} is still in use");
                 local.drop_level(free);
             }
             assert!(local.is_idle());

@@ -70,7 +70,8 @@ pub use stream::StreamStats;
 pub use succession::CloseError;
 pub use writer::WriteError;
 
-pub(crate) use fast::{Exact, Plain, Source, Stamped};
+pub(crate) use fast::{Exact, Plain, Source, Stamped, put};
+pub(crate) use local::Local;
 pub(crate) use stream::Stream;
 pub(crate) use writer::{Pin, Writer};
 
@@ -91,8 +92,7 @@ pub(crate) struct Ring {
     pos: OwnerWord,
     /// The descriptor of the packet that was opened last.
     open: AtomicPtr<Sub>,
-    /// Twice the bytes from the start of a packet before which a record must end to be written without
-    /// a switch; 0 where every write takes the whole way.
+    /// Bytes from the start of a packet before which a record must end to be written without a switch; 0 where every write takes the whole way.
     fast_limit: u64,
     /// Up to where readers may look: a [`Position`], at a packet boundary in bulk delivery; sealed
     /// once nothing more will come in this ring.

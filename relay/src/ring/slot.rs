@@ -2,6 +2,7 @@
 
 use super::fast::{Claim, copy};
 use super::geometry::Position;
+use super::local::Level;
 use super::packet::Closed;
 use super::subbuf::{Committed, Sub};
 use super::writer::Writer;
@@ -41,7 +42,7 @@ pub struct Slot<'a, P: Platform, U: Usage = PerCpu> {
     reserved: usize,
     begin: Position,
     end: Position,
-    level: usize,
+    level: Level,
     ticks: u64,
     published: bool,
 }
@@ -60,7 +61,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         len: usize,
         begin: Position,
         end: Position,
-        level: usize,
+        level: Level,
         ticks: u64,
     ) -> Self {
         Self {
@@ -88,7 +89,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
             len,
             reserved: len,
             begin: claim.begin,
-            end: Position(claim.begin.0.wrapping_add((len as u64) << 1)),
+            end: Position(claim.begin.0.wrapping_add(len as u64)),
             level: claim.level,
             ticks: claim.ticks,
             published: false,
@@ -163,7 +164,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         if len == 0 || len >= self.len {
             return len == self.len;
         }
-        let end = Position(self.begin.0.wrapping_add((len as u64) << 1));
+        let end = Position(self.begin.0.wrapping_add(len as u64));
         if self.give_back_to(end) {
             self.end = end;
             self.reserved = len;

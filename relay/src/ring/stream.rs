@@ -17,10 +17,11 @@ use core::ptr::{self, NonNull, null_mut};
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Stream {
+    /// What the CPU with the number of this stream has under way. At the same address as the stream: one
+    /// register serves both.
+    pub(crate) local: Local,
     /// The ring to write to; null before the stream has started.
     pub(super) cur: AtomicPtr<Ring>,
-    /// What the CPU with the number of this stream has under way.
-    pub(crate) local: Local,
     /// Losses by reason.
     pub(super) lost: LossCounters,
     /// Records overwritten unread.

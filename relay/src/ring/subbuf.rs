@@ -12,12 +12,12 @@ use core::ptr::null_mut;
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(super) struct Sub {
+    /// Committed in this lap, see [`Committed`].
+    pub(super) hot: OwnerWord,
     /// The descriptor: where the packet starts (a position), stored after `data`.
     pub(super) start: AtomicU64,
     /// The descriptor: the first byte of the block that the packet is written to.
     pub(super) data: AtomicPtr<u8>,
-    /// Committed in this lap, see [`Committed`].
-    pub(super) hot: OwnerWord,
     /// Written by the opener.
     pub(super) begin_ticks: AtomicU64,
     /// Written by the closer: the time of the closing.
@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn the_commit_word_carries_when_the_last_byte_is_there() {
-        for size in [8, 4096, 1 << 31] {
+        for size in [8, 4096, 1 << 30] {
             let geometry = Geometry::new(size, 2).unwrap();
             let size = size as u64;
             let word = OwnerWord::new(Committed::nothing(&geometry).0);

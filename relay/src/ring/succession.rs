@@ -182,7 +182,7 @@ impl Stream {
         }
         // Far from all positions of the rings that are still in use: what is under way there is not
         // mistaken for something in this one.
-        let far = (current.position().unsealed().0 >> 1).wrapping_add(1 << 40);
+        let far = current.position().unsealed().0.wrapping_add(1 << 40);
         let first = far / geometry.subbuf_size() as u64;
         Ring::build(storage, geometry, first).map_err(CloseError::Storage)
     }

@@ -1,9 +1,9 @@
 //! Reserve: one compare-and-swap on the write position, which also switches sub-buffers.
 
 use super::entry::{Entry, State};
-use super::fast::copy;
+use super::fast::{self, copy};
 use super::geometry::Position;
-use super::local::Local;
+use super::local::{Level, Local};
 use super::packet::Closed;
 use super::slot::Slot;
 use super::stream::Stream;
@@ -12,7 +12,7 @@ use super::{Hooks, Loss, Losses, Mode, PacketStart, Ring};
 use crate::platform::Platform;
 use crate::record;
 use crate::step::{Mistake, broken, step};
-use crate::sync::{Ordering, PerCpu, Usage, compiler_fence};
+use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::{self, NonNull};
@@ -141,14 +141,8 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     }
 
     /// The time, in ticks.
-    #[inline(always)]
     pub(super) fn now(&self) -> u64 {
-        // An interrupt must find the clock read after what is read before it here, and before
-        // what comes after; a platform's way to read it may tell the compiler nothing of memory.
-        compiler_fence(Ordering::SeqCst);
-        let ticks = self.pin.platform.now();
-        compiler_fence(Ordering::SeqCst);
-        ticks
+        fast::now(self.pin.platform)
     }
 
     /// The longest record that fits, in bytes.
@@ -158,9 +152,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     }
 
     /// Writes a record of `bytes`, behind a stamp with this event id if there is one: the whole way.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn put_slowly(self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
+    pub(crate) fn put_slowly(self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
         let head = stamp.map_or(0, |_| record::HEADER);
         let slot = self.reserve_slowly(bytes.len().saturating_add(head))?;
         if broken(Mistake::CommitBeforeBytes) {
@@ -185,7 +177,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     /// Reserves `len` bytes.
     #[inline]
     pub(crate) fn reserve(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
-        match self.claim(len, true) {
+        match fast::claim::<U>(self.stream, self.local, self.pin.platform, len, true) {
             Some(claim) => Ok(Slot::behind(self, claim, len)),
             None => self.reserve_slowly(len),
         }
@@ -229,7 +221,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     /// Finds a place for `len` bytes and takes it by the swap. The level is held.
     fn search(
         &self,
-        level: usize,
+        level: Level,
         len: usize,
     ) -> Result<(&'a Ring, Plan, u64, Option<Losses>), Loss> {
         let stream = self.stream;
@@ -282,7 +274,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         ring: &'a Ring,
         plan: &Plan,
         len: usize,
-        level: usize,
+        level: Level,
         ticks: u64,
         losses: Option<Losses>,
     ) -> Slot<'a, P, U> {

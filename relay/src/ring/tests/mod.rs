@@ -20,3 +20,17 @@ mod salvage;
 mod threads;
 #[cfg(not(loom))]
 mod world;
+
+use super::{Source, WriteError, Writer, put};
+use crate::platform::Platform;
+
+impl<P: Platform> Writer<'_, P> {
+    /// Writes as a channel does: the fast way if it can, else the whole way.
+    fn put(self, record: impl Source) -> Result<(), WriteError> {
+        let platform = self.platform();
+        if put::<crate::PerCpu, _>(self.stream, self.local, platform, record, || self.deliver()) {
+            return Ok(());
+        }
+        self.put_slowly(record.stamp(), record.bytes())
+    }
+}
