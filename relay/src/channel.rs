@@ -300,13 +300,26 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Nothing was reserved, for the reason given; the loss is counted.
     #[inline(always)]
     pub fn reserve(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
+        let pin = Pin::new(&self.platform);
+        if let Some((stream, local)) = self.words_of(pin.cpu())
+            && let Some(claim) = ring::claim::<U>(stream, local, &self.platform, len, true)
+        {
+            return Ok(Slot::behind(stream, local, self.hooks, pin, &claim, len));
+        }
+        drop(pin);
+        self.reserve_slowly(len)
+    }
+
+    /// The whole way of a reservation; also tells why it is none.
+    #[cold]
+    #[inline(never)]
+    fn reserve_slowly(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
         match self.writer() {
-            Some(writer) => self.noting(writer.reserve(len)),
+            Some(writer) => self.noting(writer.reserve_slowly(len)),
             None => self.noting(Err(WriteError::NoRing)),
         }
     }
 
-    #[inline(always)]
     fn noting<T>(&self, result: Result<T, WriteError>) -> Result<T, WriteError> {
         if let Err(WriteError::NoRing) = result {
             self.no_ring.fetch_add(1, Ordering::Relaxed);

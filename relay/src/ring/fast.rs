@@ -195,7 +195,7 @@ fn keep_loop() {
 }
 
 /// Space in the open packet.
-pub(super) struct Claim<'a> {
+pub(crate) struct Claim<'a> {
     pub(super) ring: &'a Ring,
     pub(super) sub: &'a Sub,
     pub(super) bytes: NonNull<u8>,
@@ -253,7 +253,7 @@ pub(crate) fn put<U: Usage, S: Source>(
 /// Reserves `len` bytes behind the last record of the open packet; `None` if that takes more than one
 /// swap. Its level is taken; its clock is read if it is `stamped`.
 #[inline(always)]
-pub(super) fn claim<'a, U: Usage>(
+pub(crate) fn claim<'a, U: Usage>(
     stream: &'a Stream,
     local: &Local,
     platform: &impl Platform,

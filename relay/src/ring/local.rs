@@ -149,7 +149,7 @@ impl Local {
     /// The intent of `level`.
     #[inline(always)]
     pub(super) fn intent(&self, level: Level) -> &Intent {
-        debug_assert!(level.0 % STEP == 0 && level.0 < STEP * DEPTH as u64);
+        debug_assert!(level.0.is_multiple_of(STEP) && level.0 < STEP * DEPTH as u64);
         // SAFETY: `take_level` gave it: a multiple of an intent's size, less than all have together.
         unsafe { &*self.intents.as_ptr().byte_add(level.0 as usize) }
     }

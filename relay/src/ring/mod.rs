@@ -70,7 +70,7 @@ pub use stream::StreamStats;
 pub use succession::CloseError;
 pub use writer::WriteError;
 
-pub(crate) use fast::{Exact, Plain, Source, Stamped, put};
+pub(crate) use fast::{Exact, Plain, Source, Stamped, claim, put};
 pub(crate) use local::Local;
 pub(crate) use stream::Stream;
 pub(crate) use writer::{Pin, Writer};

@@ -2,15 +2,17 @@
 
 use super::fast::{Claim, copy};
 use super::geometry::Position;
-use super::local::Level;
+use super::local::{Level, Local};
 use super::packet::Closed;
+use super::stream::Stream;
 use super::subbuf::{Committed, Sub};
-use super::writer::Writer;
-use super::{Delivery, Loss, Ring};
+use super::writer::{Pin, Writer};
+use super::{Delivery, Hooks, Loss, Ring};
 use crate::platform::Platform;
 use crate::step::step;
 use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 /// Reserved, uncommitted space for one record. Having a `Slot` tells you:
@@ -31,7 +33,19 @@ use core::ptr::NonNull;
 /// ```
 #[must_use = "a slot that is dropped discards its record; call `commit`"]
 pub struct Slot<'a, P: Platform, U: Usage = PerCpu> {
-    writer: Writer<'a, P, U>,
+    space: Space<'a, P, U>,
+    /// Keeps the code on its CPU.
+    _pin: Pin<'a, P>,
+    published: bool,
+}
+
+/// What a slot knows. Whatever is seldom needed gets a copy of it, so that slots themselves can stay in
+/// registers.
+struct Space<'a, P: Platform, U: Usage> {
+    stream: &'a Stream,
+    local: &'a Local,
+    hooks: &'a dyn Hooks,
+    platform: &'a P,
     // Pointers, not references: once the level is given back, the ring may be freed.
     ring: NonNull<Ring>,
     sub: NonNull<Sub>,
@@ -44,11 +58,20 @@ pub struct Slot<'a, P: Platform, U: Usage = PerCpu> {
     end: Position,
     level: Level,
     ticks: u64,
-    published: bool,
+    usage: PhantomData<U>,
 }
 
+impl<P: Platform, U: Usage> Clone for Space<'_, P, U> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform, U: Usage> Copy for Space<'_, P, U> {}
+
 impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
-    /// The slot for `len` bytes at `bytes`, from `begin` to `end`.
+    /// The slot for `len` bytes at `bytes` in `ring`, from `begin` to `end`.
     #[expect(
         clippy::too_many_arguments,
         reason = "the fields, each of its own meaning"
@@ -65,38 +88,165 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         ticks: u64,
     ) -> Self {
         Self {
-            writer,
-            ring: NonNull::from(ring),
-            sub: NonNull::from(sub),
-            bytes,
-            len,
-            reserved: len,
-            begin,
-            end,
-            level,
-            ticks,
+            space: Space {
+                stream: writer.stream,
+                local: writer.local,
+                hooks: writer.hooks,
+                platform: writer.pin.platform(),
+                ring: NonNull::from(ring),
+                sub: NonNull::from(sub),
+                bytes,
+                len,
+                reserved: len,
+                begin,
+                end,
+                level,
+                ticks,
+                usage: PhantomData,
+            },
+            _pin: writer.pin,
             published: false,
         }
     }
 
-    /// The slot for a claim of `len` bytes.
+    /// The slot for `claim`, of `len` bytes in `stream`.
     #[inline(always)]
-    pub(super) fn behind(writer: Writer<'a, P, U>, claim: Claim<'a>, len: usize) -> Self {
+    pub(crate) fn behind(
+        stream: &'a Stream,
+        local: &'a Local,
+        hooks: &'a dyn Hooks,
+        pin: Pin<'a, P>,
+        claim: &Claim<'a>,
+        len: usize,
+    ) -> Self {
         Self {
-            ring: NonNull::from(claim.ring),
-            sub: NonNull::from(claim.sub),
-            bytes: claim.bytes,
-            len,
-            reserved: len,
-            begin: claim.begin,
-            end: Position(claim.begin.0.wrapping_add(len as u64)),
-            level: claim.level,
-            ticks: claim.ticks,
+            space: Space {
+                stream,
+                local,
+                hooks,
+                platform: pin.platform(),
+                ring: NonNull::from(claim.ring),
+                sub: NonNull::from(claim.sub),
+                bytes: claim.bytes,
+                len,
+                reserved: len,
+                begin: claim.begin,
+                end: Position(claim.begin.0.wrapping_add(len as u64)),
+                level: claim.level,
+                ticks: claim.ticks,
+                usage: PhantomData,
+            },
+            _pin: pin,
             published: false,
-            writer,
         }
     }
 
+    /// The time of the reservation, in ticks: not before that of any earlier record of this stream.
+    #[inline(always)]
+    #[must_use]
+    pub fn timestamp(&self) -> u64 {
+        self.space.ticks
+    }
+
+    /// The time at which the packet that this record lies in was opened, in ticks.
+    #[inline]
+    #[must_use]
+    pub fn packet_begin(&self) -> u64 {
+        self.space.sub().begin_ticks.load(Ordering::Relaxed)
+    }
+
+    /// The number of bytes reserved.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
+    pub fn len(&self) -> usize {
+        self.space.len
+    }
+
+    /// The bytes to be filled. They hold what was there before, zeros at first.
+    #[inline(always)]
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        let (bytes, len) = (self.space.bytes, self.space.len);
+        self.space.ring().track_write(bytes, len);
+        // SAFETY: `len` bytes from `bytes` were reserved by this slot, and nobody else touches
+        // them before they are committed, which consumes the slot; `&mut self` keeps the borrows
+        // apart. They are initialised, as all of a ring's storage.
+        unsafe { core::slice::from_raw_parts_mut(bytes.as_ptr(), len) }
+    }
+
+    /// The first of the bytes.
+    pub(super) fn first(&self) -> NonNull<u8> {
+        self.space.bytes
+    }
+
+    /// Copies `bytes`, as many as fit, to the start of the slot.
+    #[inline(always)]
+    pub fn write(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.space.len);
+        self.space.ring().track_write(self.space.bytes, len);
+        // SAFETY: the slot has as many bytes, which nobody else uses.
+        unsafe { copy(&bytes[..len], self.space.bytes) };
+    }
+
+    /// Keeps the first `len` bytes only, at least one. What is cut off is given back if nothing was
+    /// reserved after it, otherwise made a filling that readers skip. False, and nothing has changed,
+    /// if `len` is none of 1 to [`len`](Self::len), or if what is cut off is shorter than the
+    /// client's fillings ([`Hooks::least_fill`](crate::Hooks::least_fill)).
+    pub fn shrink(&mut self, len: usize) -> bool {
+        let shrunk = self.space.shrunk(len);
+        self.space = shrunk.unwrap_or(self.space);
+        shrunk.is_some()
+    }
+
+    /// Declares the record written.
+    #[inline(always)]
+    pub fn commit(mut self) {
+        self.published = true;
+        let space = &self.space;
+        space
+            .local
+            .intent(space.level)
+            .set_written(space.reserved as u64);
+        step();
+        // A record that ends exactly at the limit also owns the end reserve.
+        let bytes = space.end.since(space.begin);
+        let carries = space.sub().hot.add_carries::<U>(Committed::step(bytes, 1));
+        step();
+        if carries || space.ring().geometry.delivery() == Delivery::Packet {
+            self.space.deliver();
+            step();
+        }
+    }
+
+    /// Commits, and stores the bytes after that: a mistake that tests make.
+    pub(super) fn commit_unwritten(self, bytes: &[u8]) {
+        let first = self.first();
+        let level = self.space.local.hold();
+        self.commit();
+        step();
+        // SAFETY: it is not safe: that is the mistake. The level keeps the ring alive.
+        unsafe { copy(bytes, first) };
+        drop(level);
+    }
+
+    /// Gives the record up: it is counted as lost. The space is given back if nothing was
+    /// reserved after it, and is skipped by readers otherwise.
+    pub fn discard(self) {
+        drop(self);
+    }
+}
+
+impl<P: Platform, U: Usage> Drop for Slot<'_, P, U> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if !self.published {
+            self.space.give_up();
+        }
+        self.space.local.give_back(self.space.level);
+    }
+}
+
+impl<P: Platform, U: Usage> Space<'_, P, U> {
     /// The ring. It lives as long as the level is held.
     #[inline(always)]
     fn ring(&self) -> &Ring {
@@ -110,121 +260,51 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         unsafe { self.sub.as_ref() }
     }
 
-    /// The time of the reservation, in ticks: not before that of any earlier record of this stream.
-    #[inline]
-    #[must_use]
-    pub fn timestamp(&self) -> u64 {
-        self.ticks
+    /// Delivers what is complete.
+    #[cold]
+    #[inline(never)]
+    fn deliver(self) {
+        let pin = Pin::new(self.platform);
+        Writer::<P, U>::new(self.stream, self.local, self.hooks, pin).deliver();
     }
 
-    /// The time at which the packet that this record lies in was opened, in ticks.
-    #[inline]
-    #[must_use]
-    pub fn packet_begin(&self) -> u64 {
-        self.sub().begin_ticks.load(Ordering::Relaxed)
-    }
-
-    /// The number of bytes reserved.
-    #[inline]
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The bytes to be filled. They hold what was there before, zeros at first.
-    #[inline(always)]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.ring().track_write(self.bytes, self.len);
-        // SAFETY: `len` bytes from `bytes` were reserved by this slot, and nobody else touches
-        // them before they are committed, which consumes the slot; `&mut self` keeps the borrows
-        // apart. They are initialised, as all of a ring's storage.
-        unsafe { core::slice::from_raw_parts_mut(self.bytes.as_ptr(), self.len) }
-    }
-
-    /// The first of the bytes.
-    pub(super) fn first(&self) -> NonNull<u8> {
-        self.bytes
-    }
-
-    /// Copies `bytes`, as many as fit, to the start of the slot.
-    #[inline]
-    pub fn write(&mut self, bytes: &[u8]) {
-        let bytes = &bytes[..bytes.len().min(self.len)];
-        self.ring().track_write(self.bytes, bytes.len());
-        // SAFETY: the slot has as many bytes, which nobody else uses.
-        unsafe { copy(bytes, self.bytes) };
-    }
-
-    /// Keeps the first `len` bytes only, at least one. What is cut off is given back if nothing was
-    /// reserved after it, otherwise made a filling that readers skip. False, and nothing has changed,
-    /// if `len` is none of 1 to [`len`](Self::len), or if what is cut off is shorter than the
-    /// client's fillings ([`Hooks::least_fill`](crate::Hooks::least_fill)).
-    pub fn shrink(&mut self, len: usize) -> bool {
+    /// The same with the first `len` bytes only, if that can be.
+    #[cold]
+    #[inline(never)]
+    fn shrunk(mut self, len: usize) -> Option<Self> {
         if len == 0 || len >= self.len {
-            return len == self.len;
+            return (len == self.len).then_some(self);
         }
         let end = Position(self.begin.0.wrapping_add(len as u64));
         if self.give_back_to(end) {
             self.end = end;
             self.reserved = len;
-            let intent = self.writer.local.intent(self.level);
-            intent.announce(self.begin, len as u64);
+            self.local
+                .intent(self.level)
+                .announce(self.begin, len as u64);
+        } else if self.len - len < self.hooks.least_fill() {
+            return None;
         } else {
-            if self.len - len < self.writer.hooks.least_fill() {
-                return false;
-            }
-            let (hooks, ticks) = (self.writer.hooks, self.ticks);
-            hooks.fill(&mut self.bytes_mut()[len..], ticks);
+            self.fill_from(len);
         }
         self.len = len;
-        true
+        Some(self)
     }
 
-    /// Declares the record written.
-    #[inline(always)]
-    pub fn commit(mut self) {
-        self.publish(1);
-    }
-
-    /// Commits, and stores the bytes after that: a mistake that tests make.
-    pub(super) fn commit_unwritten(mut self, bytes: &[u8]) {
-        self.publish(1);
-        step();
-        self.write(bytes);
-    }
-
-    /// Gives the record up: it is counted as lost. The space is given back if nothing was
-    /// reserved after it, and is skipped by readers otherwise.
-    pub fn discard(self) {
-        drop(self);
-    }
-
-    /// Commits the bytes, with this many records: one, or none.
-    #[inline(always)]
-    fn publish(&mut self, records: u64) {
-        // A record that ends exactly at the limit also owns the end reserve.
-        let bytes = self.end.since(self.begin);
-        self.published = true;
-        if records != 0 {
-            let intent = self.writer.local.intent(self.level);
-            intent.set_written(self.reserved as u64);
-            step();
-        }
-        let carries = self
-            .sub()
-            .hot
-            .add_carries::<U>(Committed::step(bytes, records));
-        step();
-        if carries || self.ring().geometry.delivery() == Delivery::Packet {
-            self.writer.deliver();
-            step();
-        }
+    /// Makes what is reserved from byte `from` on a filling.
+    fn fill_from(&self, from: usize) {
+        let len = self.reserved - from;
+        // SAFETY: `from` lies in the reserved bytes.
+        let first = unsafe { self.bytes.add(from) };
+        self.ring().track_write(first, len);
+        // SAFETY: these bytes were reserved by the slot, and nobody else touches them before they are
+        // committed; the slot does not lend them at the moment.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(first.as_ptr(), len) };
+        self.hooks.fill(bytes, self.ticks);
     }
 
     /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs write:
     /// one of them may have seen the position, and must not take what it sees later for the same.
-    #[inline]
     fn give_back_to(&self, to: Position) -> bool {
         if U::SHARED {
             return false;
@@ -243,8 +323,8 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         }
         // A packet that becomes empty is opened anew: until then, nobody writes to it the fast way.
         let empties = geometry.offset(to) == 0;
+        let start = geometry.position(geometry.packet(to), 0);
         if empties {
-            let start = geometry.position(geometry.packet(to), 0);
             sub.start.store(start.far().0, Ordering::Relaxed);
             step();
         }
@@ -254,7 +334,6 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
             sub.closed.store(note, Ordering::Release);
         }
         if !is_back && empties {
-            let start = geometry.position(geometry.packet(to), 0);
             sub.start.store(start.0, Ordering::Release);
         }
         is_back
@@ -262,35 +341,30 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
 
     /// What becomes of a record that is given up.
     #[cold]
-    fn give_up(&mut self) {
+    #[inline(never)]
+    fn give_up(self) {
         if !self.give_back_to(self.begin) {
-            let (hooks, ticks) = (self.writer.hooks, self.ticks);
-            self.len = self.reserved;
-            hooks.fill(self.bytes_mut(), ticks);
+            self.fill_from(0);
             step();
-            self.publish(0);
+            let bytes = self.end.since(self.begin);
+            let carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
+            step();
+            if carries || self.ring().geometry.delivery() == Delivery::Packet {
+                self.deliver();
+                step();
+            }
         }
-        self.writer.stream.lose::<U>(Loss::Discarded);
+        self.stream.lose::<U>(Loss::Discarded);
         step();
-    }
-}
-
-impl<P: Platform, U: Usage> Drop for Slot<'_, P, U> {
-    #[inline(always)]
-    fn drop(&mut self) {
-        if !self.published {
-            self.give_up();
-        }
-        self.writer.local.give_back(self.level);
     }
 }
 
 impl<P: Platform, U: Usage> fmt::Debug for Slot<'_, P, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
-            .field("begin", &self.begin)
-            .field("len", &self.len)
-            .field("ticks", &self.ticks)
+            .field("begin", &self.space.begin)
+            .field("len", &self.space.len)
+            .field("ticks", &self.space.ticks)
             .finish_non_exhaustive()
     }
 }

@@ -65,6 +65,12 @@ impl<'a, P: Platform> Pin<'a, P> {
         }
     }
 
+    /// The platform that it pins on.
+    #[inline(always)]
+    pub(super) fn platform(&self) -> &'a P {
+        self.platform
+    }
+
     /// The CPU it is pinned to.
     #[inline(always)]
     pub(crate) fn cpu(&self) -> usize {
@@ -174,19 +180,8 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         Ok(())
     }
 
-    /// Reserves `len` bytes.
-    #[inline]
-    pub(crate) fn reserve(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
-        match fast::claim::<U>(self.stream, self.local, self.pin.platform, len, true) {
-            Some(claim) => Ok(Slot::behind(self, claim, len)),
-            None => self.reserve_slowly(len),
-        }
-    }
-
     /// Reserves `len` bytes: the whole way, wherever they go.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn reserve_slowly(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
+    pub(crate) fn reserve_slowly(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
         if len == 0 {
             return Err(WriteError::Empty);
         }
