@@ -130,4 +130,10 @@ impl Stream {
     fn has_told(&self, losses: &Losses) -> bool {
         self.told.load(Ordering::Relaxed) == losses.total()
     }
+
+    /// Has the next flush make a packet, whether records were lost or not.
+    pub(super) fn untell(&self) {
+        let told = self.told.load(Ordering::Relaxed);
+        self.told.store(told.wrapping_sub(1), Ordering::Relaxed);
+    }
 }

@@ -52,6 +52,9 @@ impl Loss {
 pub struct Losses([u64; Loss::COUNT]);
 
 impl Losses {
+    /// No losses.
+    pub const NONE: Self = Self([0; Loss::COUNT]);
+
     /// The records lost for reason `loss`.
     #[must_use]
     pub const fn get(&self, loss: Loss) -> u64 {

@@ -3,6 +3,7 @@
 use super::entry::{Entry, State};
 use super::reclaim::RingHold;
 use super::{Mode, Packet, Ring, Stream};
+use crate::step::step;
 use crate::sync::Ordering;
 use core::fmt;
 
@@ -186,8 +187,10 @@ impl Ring {
             let place = into
                 .get_mut(..needed)
                 .ok_or(ObserveError::TooSmall { given, needed })?;
+            step();
             // SAFETY: as long as the loan lasts, nobody writes to the block.
             place.copy_from_slice(unsafe { self.slice(entry.block(), 0, needed) });
+            step();
             return Ok(Some(loan.packet));
         }
     }
@@ -208,6 +211,7 @@ impl Ring {
         if let Some(block) = stand_in {
             self.info(block).stand_for(info, cpu);
         }
+        step();
         let lent = entry.exchanged(stand_in.unwrap_or(entry.block()), State::Lent);
         let ent = &self.sub(packet).ent;
         // Release: the owner that overwrites it reads the stand-in's count. Acquire: pairs with the
@@ -255,6 +259,7 @@ impl Drop for Loan<'_> {
                 Ordering::Acquire,
             )
             .is_ok();
+        step();
         if self.lent.block() != self.readable.block() {
             // Whichever block is not in the ring now is the spare.
             let spare = if is_back { self.lent } else { self.readable };

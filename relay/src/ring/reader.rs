@@ -229,6 +229,11 @@ impl SubBuffer<'_> {
         self.slice(start, self.ring.records_start(self.cursor) - start)
     }
 
+    /// Which packet it is: its ring's serial number, and its own.
+    pub(super) fn at(&self) -> (u64, u64) {
+        (self.ring.serial(), self.cursor)
+    }
+
     /// Where its records begin, in bytes.
     pub(super) fn records_from(&self) -> usize {
         self.ring.records_start(self.cursor)

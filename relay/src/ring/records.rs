@@ -12,10 +12,29 @@ use core::fmt;
 /// nothing more can come into it.
 pub struct Records<'a> {
     reader: Reader<'a>,
-    /// Bytes read of the packet at the reader's cursor.
+    /// How far an open packet was read.
+    open: Progress,
+    /// The sub-buffer that is being read once it is complete, and how far, in bytes.
+    taken: Option<(SubBuffer<'a>, usize)>,
+}
+
+/// Bytes read of one packet.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The ring's serial number, and the packet's.
+    packet: (u64, u64),
     offset: usize,
-    /// The sub-buffer that is being read, once it is complete.
-    taken: Option<SubBuffer<'a>>,
+}
+
+impl Progress {
+    /// Bytes read of `packet`.
+    fn of(self, packet: (u64, u64)) -> usize {
+        if self.packet == packet {
+            self.offset
+        } else {
+            0
+        }
+    }
 }
 
 impl<'a> Records<'a> {
@@ -24,62 +43,84 @@ impl<'a> Records<'a> {
     pub fn new(reader: Reader<'a>) -> Self {
         Self {
             reader,
-            offset: 0,
+            open: Progress::default(),
             taken: None,
         }
     }
 
     /// The reader, for its other uses. What was read of a sub-buffer that was not read to its end will be
-    /// read again.
+    /// read again if it is still open, and is lost to the reader if not.
     #[must_use]
     pub fn into_reader(self) -> Reader<'a> {
         self.reader
     }
 
-    /// The reader, to ask for a flush or to sleep.
-    pub fn reader(&mut self) -> &mut Reader<'a> {
-        &mut self.reader
+    /// The reader, to ask for a flush or what time it is quiet since.
+    #[must_use]
+    pub fn reader(&self) -> &Reader<'a> {
+        &self.reader
     }
 
     /// What is committed and not read yet of the oldest sub-buffer: whole records, without padding. `None` if
     /// there is nothing now.
     pub fn next_records(&mut self) -> Option<&[u8]> {
+        self.next_run(usize::MAX)
+    }
+
+    /// The next run of at most `most` bytes.
+    fn next_run(&mut self, most: usize) -> Option<&[u8]> {
+        self.settle();
+        if self.taken.is_some() {
+            let (taken, offset) = self.taken.as_mut()?;
+            let from = *offset;
+            *offset = taken.packet().content.min(from.saturating_add(most));
+            return Some(taken.range(from, *offset));
+        }
+        let (from, end) = self.open_range()?;
+        let end = end.min(from.saturating_add(most));
+        self.open = Progress {
+            packet: self.reader.at(),
+            offset: end,
+        };
+        // SAFETY: these bytes are committed and visible; the packet is not given away before this
+        // reader, the only one that consumes, takes it.
+        Some(unsafe { self.reader.open_bytes(from, end - from) })
+    }
+
+    /// Gives back what was read to its end; takes what has become complete and was not read to its end.
+    fn settle(&mut self) {
         loop {
-            if self.taken.is_none() {
-                if let Some((from, end)) = self.reader.open_range(self.offset) {
-                    self.offset = end;
-                    // SAFETY: these bytes are committed and visible; the packet is not given away
-                    // before this reader, the only one that consumes, takes it.
-                    return Some(unsafe { self.reader.open_bytes(from, end - from) });
-                }
-                self.taken = Some(self.reader.next_subbuf()?);
-            }
-            let taken = self.taken.as_ref()?;
-            let from = self.offset.max(taken.records_from());
-            let end = taken.packet().content;
-            if from < end {
-                self.offset = end;
-                return self.taken.as_ref().map(|taken| taken.range(from, end));
+            if let Some((taken, offset)) = &self.taken
+                && *offset < taken.packet().content
+            {
+                return;
             }
             self.taken = None;
-            self.offset = 0;
+            // What is complete is taken, whether it was read while it was open or not.
+            let Some(taken) = self.reader.next_subbuf() else {
+                return;
+            };
+            let read = self.open.of(taken.at());
+            let offset = read.max(taken.records_from());
+            self.taken = Some((taken, offset));
         }
+    }
+
+    /// Which bytes of the open packet at the reader's cursor are committed and not read.
+    fn open_range(&self) -> Option<(usize, usize)> {
+        self.reader.open_range(self.open.of(self.reader.at()))
     }
 
     /// Copies records into `into`, as many bytes as there are and fit; returns how many. A record may be
     /// split between two calls. Padding is skipped.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         let mut filled = 0;
-        while filled < into.len() {
-            let Some(bytes) = self.next_records() else {
-                break;
-            };
-            let len = bytes.len().min(into.len() - filled);
-            into[filled..filled + len].copy_from_slice(&bytes[..len]);
-            filled += len;
-            let rest = bytes.len() - len;
-            // What did not fit is read again.
-            self.offset -= rest;
+        while let Some(rest) = into.get_mut(filled..)
+            && !rest.is_empty()
+            && let Some(bytes) = self.next_run(rest.len())
+        {
+            rest[..bytes.len()].copy_from_slice(bytes);
+            filled += bytes.len();
         }
         filled
     }
@@ -88,22 +129,24 @@ impl<'a> Records<'a> {
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         let may_sleep = self.reader.prepare_to_sleep();
-        let has_rest = self
-            .taken
-            .as_ref()
-            .is_some_and(|taken| self.offset < taken.packet().content);
-        may_sleep && !has_rest && self.reader.open_range(self.offset).is_none()
+        self.settle();
+        may_sleep && self.taken.is_none() && self.open_range().is_none()
     }
 
     /// What is known of the sub-buffer whose last records [`next_records`](Self::next_records) gave, if it is
     /// complete.
     #[must_use]
     pub fn packet(&self) -> Option<&Packet> {
-        self.taken.as_ref().map(SubBuffer::packet)
+        self.taken.as_ref().map(|(taken, _)| taken.packet())
     }
 }
 
 impl Reader<'_> {
+    /// The packet at the cursor: its ring's serial number, and its own.
+    fn at(&self) -> (u64, u64) {
+        (self.ring.serial(), self.cursor)
+    }
+
     /// Which bytes, from the start of the sub-buffer, are committed records of the packet at the cursor that lie
     /// behind `offset`, if it is open and delivery is by packet; `None` if there are none.
     fn open_range(&self, offset: usize) -> Option<(usize, usize)> {
@@ -137,7 +180,7 @@ impl fmt::Debug for Records<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Records")
             .field("reader", &self.reader)
-            .field("offset", &self.offset)
+            .field("open", &self.open)
             .finish_non_exhaustive()
     }
 }

@@ -343,16 +343,18 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     #[cold]
     #[inline(never)]
     fn give_up(self) {
+        let mut carries = false;
         if !self.give_back_to(self.begin) {
             self.fill_from(0);
             step();
             let bytes = self.end.since(self.begin);
-            let carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
+            carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
             step();
-            if carries || self.ring().geometry.delivery() == Delivery::Packet {
-                self.deliver();
-                step();
-            }
+        }
+        // What is before it may have waited for it, where records are delivered one by one.
+        if carries || self.ring().geometry.delivery() == Delivery::Packet {
+            self.deliver();
+            step();
         }
         self.stream.lose::<U>(Loss::Discarded);
         step();

@@ -3,7 +3,7 @@
 use super::flush::Closing;
 use super::stream::Stream;
 use super::writer::{Obstacle, Writer};
-use super::{Geometry, Ring, Storage, StorageError};
+use super::{Delivery, Geometry, Ring, Storage, StorageError};
 use crate::platform::Platform;
 use crate::step::step;
 use crate::sync::{Ordering, Usage};
@@ -24,6 +24,9 @@ pub enum CloseError {
     NoRoom,
     /// The new ring's reserves, mode or delivery are not those of the stream.
     OtherKind,
+    /// Where records are delivered one by one, some of what would be given up may have been read
+    /// already: there is no reset.
+    ByPacket,
     /// The new ring's memory was refused.
     Storage(StorageError),
 }
@@ -41,6 +44,9 @@ impl fmt::Display for CloseError {
             ),
             Self::OtherKind => f.write_str(
                 "a stream keeps its reserves, mode and delivery: only sizes and counts can change",
+            ),
+            Self::ByPacket => f.write_str(
+                "a stream whose records are delivered one by one cannot be reset; read it to its end",
             ),
             Self::Storage(error) => error.fmt(f),
         }
@@ -99,6 +105,9 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     pub(crate) fn reset(&self, storage: Storage) -> Result<(), CloseError> {
         let _level = self.local.hold();
         let geometry = self.stream.geometry().ok_or(CloseError::NotStarted)?;
+        if geometry.delivery() == Delivery::Packet {
+            return Err(CloseError::ByPacket);
+        }
         self.succeed(storage, geometry)?;
         if let Some(ring) = self.stream.current() {
             self.overwrite_before(ring);

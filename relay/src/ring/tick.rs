@@ -23,8 +23,11 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             // Without room the losses are told of by a later packet.
             let _ = self.flush();
         }
+        step();
         self.take_new_ring();
+        step();
         self.take_close_request();
+        step();
         self.overwrite_old_rings();
         let now = self.now();
         let is_drained = is_idle && self.stream.is_drained();
@@ -80,9 +83,11 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         self.stream.hold_oldest(|oldest| {
             let mut at = Some(oldest);
             while let Some(old) = at.filter(|old| !ptr::eq(*old, ring)) {
-                let overwritten = old.overwrite_all();
-                if overwritten != 0 {
-                    self.stream.overwritten.add_carries::<U>(overwritten);
+                let (packets, records) = old.overwrite_all();
+                self.stream.overwritten.add_carries::<U>(records);
+                if packets != 0 {
+                    // They may have told of losses; and a packet must follow, for readers to see the gap.
+                    self.stream.untell();
                 }
                 at = old.successor();
             }
@@ -122,10 +127,10 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 }
 
 impl Ring {
-    /// Takes all unread packets of a ring that has been left out of the way; returns how many records
-    /// they held. What a reader holds stays.
-    fn overwrite_all(&self) -> u64 {
-        let mut overwritten: u64 = 0;
+    /// Takes all unread packets of a ring that has been left out of the way; returns how many, and how many
+    /// records they held. What a reader holds stays.
+    fn overwrite_all(&self) -> (u64, u64) {
+        let (mut packets, mut overwritten) = (0, 0);
         let end = self.geometry.packet(self.visible());
         for back in 1..=self.geometry.subbuf_count() as u64 {
             let packet = self.geometry.before(end, back);
@@ -143,10 +148,11 @@ impl Ring {
                 Ordering::Acquire,
             );
             if won.is_ok() {
+                packets += 1;
                 overwritten += records;
             }
         }
-        overwritten
+        (packets, overwritten)
     }
 
     /// Whether some of its packets are not read, or a reader has them.

@@ -6,7 +6,7 @@
 extern crate std;
 
 use super::world::{Config, Op, World};
-use crate::ring::{Geometry, Mode};
+use crate::ring::{Delivery, Geometry, Mode};
 use crate::step::{Mistake, with_hook, with_mistake};
 use std::cell::Cell;
 use std::format;
@@ -35,15 +35,27 @@ pub(super) fn configs() -> Vec<Config> {
     configs
 }
 
+/// The same stage where records become readable one by one.
+fn by_packet() -> Config {
+    let geometry = Geometry::new(16, 2)
+        .and_then(|g| g.with_reserves(2, 3)?.with_delivery(Delivery::Packet))
+        .unwrap();
+    Config {
+        geometry,
+        first: u64::MAX - 1,
+    }
+}
+
 /// What the ring has seen before: nothing; a started packet; an almost full one; a full ring; a
-/// full ring of which a reader holds the older half.
-pub(super) fn prefixes() -> [&'static [Op]; 5] {
+/// full ring of which a reader holds the older half; a new ring that waits for the next tick.
+pub(super) fn prefixes() -> [&'static [Op]; 6] {
     [
         &[],
         &[Op::Write(4)],
         &[Op::Write(8)],
         &[Op::Burst(2, 9), Op::Flush],
         &[Op::Burst(2, 9), Op::Flush, Op::Hold],
+        &[Op::Burst(2, 9), Op::Offer(16, 4)],
     ]
 }
 
@@ -101,7 +113,8 @@ fn run((config, prefix, outer, i, nested, j, innermost): Program<'_>) -> (bool, 
 fn every(outers: &[Op], nesteds: &[Op], innermosts: &[Op]) -> Result<usize, String> {
     let mut programs = 0;
     let thin = if cfg!(miri) { 7 } else { 1 };
-    for config in configs().into_iter().step_by(thin) {
+    let all = configs().into_iter().chain([by_packet()]);
+    for config in all.step_by(thin) {
         for prefix in prefixes().into_iter().step_by(thin) {
             for &outer in outers {
                 for &nested in nesteds {
@@ -155,7 +168,7 @@ fn every_step(
 
 const LAP: Op = Op::Burst(5, 8);
 
-const ALL: [Op; 11] = [
+const ALL: [Op; 12] = [
     Op::Write(3),
     Op::Write(8),
     Op::InPlace(11),
@@ -167,12 +180,21 @@ const ALL: [Op; 11] = [
     Op::Drain,
     Op::Hold,
     Op::Release,
+    Op::Observe,
 ];
 
 #[test]
 fn every_nesting_of_two() {
     let mut outers = ALL.to_vec();
-    outers.extend([Op::Replace(16, 2), Op::Replace(32, 4), Op::Close]);
+    outers.extend([
+        Op::Replace(16, 2),
+        Op::Replace(32, 4),
+        Op::Close,
+        Op::Shrink(9, 3),
+        Op::ReadLast(2),
+        Op::Reset,
+        Op::Reclaim,
+    ]);
     if cfg!(miri) {
         // An interpreter has time for a sample.
         let sample = [Op::Write(8), Op::Discard(5), Op::Replace(16, 2)];
@@ -191,6 +213,25 @@ fn every_nesting_of_three() {
     let innermosts = [Op::Write(8), LAP, Op::Drain];
     let programs = every(&outers, &nesteds, &innermosts).unwrap();
     assert!(programs > 200_000, "only {programs} programs");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn every_nesting_of_three_while_somebody_copies() {
+    let outers = [Op::Observe, Op::ReadLast(2)];
+    let nesteds = [Op::Write(8), Op::Burst(2, 8), Op::Drain, Op::Hold];
+    let innermosts = [Op::Write(8), LAP, Op::Observe];
+    every(&outers, &nesteds, &innermosts).unwrap();
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
+fn every_nesting_of_three_around_a_resize() {
+    // The prefix leaves a ring; the tick takes it; the old one is freed as soon as it can be.
+    let outers = [Op::Offer(32, 2), Op::Tick, Op::Write(8), Op::Flush];
+    let nesteds = [Op::Tick, Op::Write(8), Op::Drain];
+    let innermosts = [Op::Write(3), Op::Reclaim];
+    every(&outers, &nesteds, &innermosts).unwrap();
 }
 
 #[test]

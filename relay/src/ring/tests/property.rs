@@ -5,34 +5,34 @@
 extern crate std;
 
 use super::world::{Config, Op, World};
-use crate::ring::{Geometry, Mode};
+use crate::ring::{Delivery, Geometry, Mode};
 use crate::step::with_hook;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::vec;
 use std::vec::Vec;
 
-fn config() -> impl Strategy<Value = Config> {
+fn config(kinds: core::ops::Range<i32>) -> impl Strategy<Value = Config> {
     let shape = (4u32..8, 1u32..4, 0usize..3, 0usize..4, 0usize..4);
-    (shape, any::<bool>(), 0u64..40).prop_map(
-        |((size, count, spares, start, end), overwrite, at)| {
-            let mode = if overwrite {
-                Mode::Continuous
-            } else {
-                Mode::NoOverwrite
-            };
-            let geometry = Geometry::new(1 << size, 1 << count)
-                .and_then(|g| g.with_reserves(start, end))
-                .and_then(|g| g.with_mode(mode)?.with_spares(spares))
-                .unwrap();
-            // Half of the rings pass the end of the range.
-            Config {
-                geometry,
-                first: at.wrapping_sub(20),
-            }
-        },
-    )
+    (shape, kinds, 0u64..40).prop_map(|((size, count, spares, start, end), kind, at)| {
+        let (mode, delivery) = match kind {
+            0 => (Mode::NoOverwrite, Delivery::Bulk),
+            1 => (Mode::Continuous, Delivery::Bulk),
+            _ => (Mode::NoOverwrite, Delivery::Packet),
+        };
+        let geometry = Geometry::new(1 << size, 1 << count)
+            .and_then(|g| g.with_reserves(start, end))
+            .and_then(|g| g.with_mode(mode)?.with_delivery(delivery))
+            .and_then(|g| g.with_spares(spares))
+            .unwrap();
+        // Half of the rings pass the end of the range.
+        Config {
+            geometry,
+            first: at.wrapping_sub(20),
+        }
+    })
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -47,6 +47,12 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Hold),
         1 => Just(Op::Release),
         1 => (4u32..7, 1u32..3).prop_map(|(size, count)| Op::Replace(1 << size, 1 << count)),
+        1 => (4u32..7, 1u32..3).prop_map(|(size, count)| Op::Offer(1 << size, 1 << count)),
+        2 => (3usize..40, 2usize..30).prop_map(|(len, to)| Op::Shrink(len, to.min(len))),
+        2 => Just(Op::Observe),
+        1 => (1usize..5).prop_map(Op::ReadLast),
+        1 => Just(Op::Reclaim),
+        1 => Just(Op::Reset),
     ]
 }
 
@@ -110,7 +116,7 @@ fn cases(count: u32) -> ProptestConfig {
 #[test]
 fn every_record_of_a_random_nested_program_is_accounted_for() {
     proptest!(cases(4000), |(
-        config in config(),
+        config in config(0..3),
         ops in proptest::collection::vec(op(), 1..25),
         nested in proptest::collection::vec(op(), 1..20),
         gaps in proptest::collection::vec(0usize..40, 20),
@@ -222,7 +228,7 @@ fn without_nesting_every_outcome_is_that_of_a_simple_model() {
         2 => Just(Op::Drain),
     ];
     proptest!(cases(4000), |(
-        config in config(),
+        config in config(0..2),
         ops in proptest::collection::vec(simple, 1..80),
     )| {
         let world = World::new(config);

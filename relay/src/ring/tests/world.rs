@@ -5,8 +5,9 @@ extern crate std;
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Flushed, Geometry, Hooks, Loss, Losses, Mode, Packet, PacketStart, Plain, Reader,
-    Ring, Salvage, Stopped, Storage, Stream, SubBuffer, WriteError, Writer,
+    CloseError, Delivery, Flushed, Geometry, Hooks, Loss, Losses, Mode, ObserveError, Observer,
+    Packet, PacketStart, Plain, Reader, Records, Ring, Salvage, Stopped, Storage, Stream,
+    SubBuffer, WriteError, Writer,
 };
 use crate::sync::Ordering;
 use std::boxed::Box;
@@ -45,6 +46,20 @@ unsafe impl Platform for OneCpu {
 struct TestHooks;
 
 const FILLER: u8 = 0xFF;
+
+/// Where records are read before their packet is complete.
+const NO_PACKET: Packet = Packet {
+    cpu: 0,
+    sequence: 0,
+    ordinal: 0,
+    records: 0,
+    content: 0,
+    begin_ticks: 0,
+    end_ticks: 0,
+    lost: Losses::NONE,
+    overwritten: 0,
+    is_final: false,
+};
 
 /// How the stream of a test begins.
 pub(super) const BEGIN: PacketStart = PacketStart {
@@ -101,6 +116,18 @@ pub(super) enum Op {
     Replace(usize, usize),
     /// Ends the stream.
     Close,
+    /// Reserves so many bytes, keeps so many, commits.
+    Shrink(usize, usize),
+    /// A reader that does not consume copies what it can.
+    Observe,
+    /// ... copies so many of the newest sub-buffers.
+    ReadLast(usize),
+    /// Another CPU leaves a new ring, which the next tick takes: sub-buffer size, count.
+    Offer(usize, usize),
+    /// A new ring of the same geometry; what is unread is given up.
+    Reset,
+    /// Another CPU frees the rings that nobody uses any more.
+    Reclaim,
 }
 
 /// What a world is made of.
@@ -124,6 +151,12 @@ pub(super) struct World {
     cpu: *mut OneCpu,
     config: Config,
     reader: RefCell<Option<Reader<'static>>>,
+    /// Where delivery is by packet, the reader reads record by record.
+    records: RefCell<Option<Records<'static>>>,
+    observer: RefCell<Option<Observer<'static>>>,
+    copied: Cell<usize>,
+    freed: Cell<usize>,
+    was_reset: Cell<bool>,
     held: RefCell<Vec<SubBuffer<'static>>>,
     fates: RefCell<BTreeMap<u8, Fate>>,
     next_id: Cell<u8>,
@@ -146,6 +179,11 @@ impl World {
             cpu: Box::into_raw(cpu),
             config,
             reader: RefCell::new(None),
+            records: RefCell::new(None),
+            observer: RefCell::new(None),
+            copied: Cell::new(0),
+            freed: Cell::new(0),
+            was_reset: Cell::new(false),
             held: RefCell::new(Vec::new()),
             fates: RefCell::new(BTreeMap::new()),
             next_id: Cell::new(0),
@@ -220,7 +258,115 @@ impl World {
                 Err(CloseError::Busy) if self.level.get() > 1 => {}
                 Err(error) => panic!("{error}"),
             },
+            Op::Shrink(len, to) => self.shrink(len, to),
+            Op::Observe => self.observe(),
+            Op::ReadLast(count) => self.read_last(count),
+            Op::Offer(size, count) => {
+                let geometry = self.other_geometry(size, count);
+                let storage = Storage::allocate(&geometry).unwrap();
+                match self.stream().offer(storage, geometry) {
+                    Ok(()) | Err(CloseError::Busy) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Op::Reset => {
+                let storage = Storage::allocate(&self.stream().geometry().unwrap()).unwrap();
+                match self.writer().reset(storage) {
+                    Ok(()) => self.was_reset.set(true),
+                    // The geometry may have changed in between.
+                    Err(CloseError::ByPacket) => assert!(self.is_by_packet()),
+                    Err(CloseError::Storage(_)) if self.level.get() > 1 => {}
+                    Err(CloseError::Closed) if self.closed.get() || self.level.get() > 1 => {}
+                    Err(CloseError::Busy) if self.level.get() > 1 => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            Op::Reclaim => self.reclaim(),
         }
+    }
+
+    fn reclaim(&self) {
+        let local = &self.stream().local;
+        let freed = self.stream().reclaim(|serial| local.has_left(serial));
+        self.freed.set(self.freed.get() + freed);
+    }
+
+    /// How many rings were freed, and how many sub-buffers were copied.
+    pub(super) fn freed_and_copied(&self) -> (usize, usize) {
+        (self.freed.get(), self.copied.get())
+    }
+
+    fn is_by_packet(&self) -> bool {
+        self.config.geometry.delivery() == Delivery::Packet
+    }
+
+    fn shrink(&self, len: usize, to: usize) {
+        let id = self.new_id();
+        let fate = match self.writer().reserve(len) {
+            Ok(mut slot) => {
+                let ticks = slot.timestamp();
+                crate::step::step();
+                if slot.shrink(to) {
+                    assert_eq!(slot.len(), to);
+                    slot.write(&Self::record(id, to));
+                } else {
+                    assert!(len - to < TestHooks.least_fill());
+                    slot.write(&Self::record(id, len));
+                }
+                crate::step::step();
+                slot.commit();
+                Fate::Written { ticks }
+            }
+            Err(WriteError::Lost(loss)) => self.lost(loss),
+            Err(error) => panic!("{error}"),
+        };
+        self.fates.borrow_mut().insert(id, fate);
+    }
+
+    /// What the observer copies are whole records that were not lost. Who writes in between may still be
+    /// under way.
+    fn observe(&self) {
+        let Ok(mut observer) = self.observer.try_borrow_mut() else {
+            return;
+        };
+        let observer =
+            observer.get_or_insert_with(|| Observer::open(self.stream(), 0).expect("started"));
+        let mut bytes = [0; 256];
+        loop {
+            match observer.next_copy(&mut bytes) {
+                Ok(Some(packet)) => self.inspect_copy(&packet, &bytes[..packet.content]),
+                Ok(None) | Err(ObserveError::Busy | ObserveError::NoSpares) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+
+    fn read_last(&self, count: usize) {
+        let Ok(mut observer) = self.observer.try_borrow_mut() else {
+            return;
+        };
+        let observer =
+            observer.get_or_insert_with(|| Observer::open(self.stream(), 0).expect("started"));
+        let mut bytes = [0; 256];
+        let mut newest = None;
+        let seen = observer.read_last(count, &mut bytes, |packet, bytes| {
+            self.inspect_copy(packet, bytes);
+            let next = newest.replace(packet.sequence);
+            assert!(next.is_none_or(|next| next == packet.sequence + 1), "a gap");
+        });
+        match seen {
+            Ok(seen) => assert!(seen <= count),
+            Err(ObserveError::Busy | ObserveError::NoSpares) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    fn inspect_copy(&self, packet: &Packet, bytes: &[u8]) {
+        let start = self.config.geometry.start_reserve();
+        assert!(bytes[..start].iter().all(|byte| *byte == 0xA6));
+        let ids = self.parse(&bytes[start..], packet.content - start);
+        assert_eq!(ids.len() as u64, packet.records, "copy of {packet:?}");
+        self.copied.set(self.copied.get() + 1);
     }
 
     fn new_id(&self) -> u8 {
@@ -284,12 +430,18 @@ impl World {
         self.fates.borrow_mut().insert(id, fate);
     }
 
-    fn replace(&self, size: usize, count: usize) {
+    /// The stream's kind, in another size.
+    fn other_geometry(&self, size: usize, count: usize) -> Geometry {
         let old = self.config.geometry;
-        let geometry = Geometry::new(size, count)
+        Geometry::new(size, count)
             .and_then(|g| g.with_reserves(old.start_reserve(), old.end_reserve()))
             .and_then(|g| g.with_mode(old.mode())?.with_spares(old.spares()))
-            .unwrap();
+            .and_then(|g| g.with_delivery(old.delivery()))
+            .unwrap()
+    }
+
+    fn replace(&self, size: usize, count: usize) {
+        let geometry = self.other_geometry(size, count);
         let storage = Storage::allocate(&geometry).unwrap();
         match self.writer().succeed(storage, geometry) {
             Ok(()) => {}
@@ -299,7 +451,22 @@ impl World {
         }
     }
 
+    /// Reads all records that are committed.
+    fn drain_records(&self) {
+        let mut records = self.records.borrow_mut();
+        let records = records
+            .get_or_insert_with(|| Records::new(Reader::open(self.stream(), 0).expect("one")));
+        while let Some(bytes) = records.next_records() {
+            let ids = self.parse(bytes, bytes.len());
+            self.seen.borrow_mut().push((NO_PACKET, ids));
+        }
+    }
+
     fn take(&self) -> Option<SubBuffer<'static>> {
+        if self.is_by_packet() {
+            self.drain_records();
+            return None;
+        }
         let mut reader = self.reader.borrow_mut();
         let reader =
             reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
@@ -315,22 +482,21 @@ impl World {
     }
 
     pub(super) fn drain(&self) {
+        if self.is_by_packet() {
+            return self.drain_records();
+        }
         while let Some(taken) = self.take() {
             drop(taken);
         }
     }
 
-    /// Parses a sub-buffer byte by byte.
-    fn inspect(&self, taken: &SubBuffer<'_>) {
-        let packet = *taken.packet();
-        let mut rest = taken.records();
+    /// Parses records byte by byte; returns their numbers, fillers left out.
+    fn parse(&self, bytes: &[u8], len: usize) -> Vec<u8> {
+        let mut rest = &bytes[..len];
         let mut records = Vec::new();
         while let [len, ..] = *rest {
             let len = usize::from(len);
-            assert!(
-                len > 0 && len <= rest.len(),
-                "torn record in {packet:?}: {rest:x?}"
-            );
+            assert!(len > 0 && len <= rest.len(), "torn record: {rest:x?}");
             let (record, after) = rest.split_at(len);
             rest = after;
             match record.get(1) {
@@ -341,11 +507,20 @@ impl World {
                         Self::record(id, len),
                         "foreign bytes in record {id}"
                     );
+                    let fate = self.fates.borrow().get(&id).copied();
+                    assert!(!matches!(fate, Some(Fate::Lost(_))), "record {id} was lost");
                     records.push(id);
                 }
-                None => panic!("a record of one byte has no number"),
+                None => assert_eq!(len, 1, "a record of one byte is a filler"),
             }
         }
+        records
+    }
+
+    /// Parses a sub-buffer.
+    fn inspect(&self, taken: &SubBuffer<'_>) {
+        let packet = *taken.packet();
+        let records = self.parse(taken.records(), taken.records().len());
         assert_eq!(
             records.len() as u64,
             packet.records,
@@ -439,15 +614,49 @@ impl World {
     /// Brings the stream to rest and checks that every attempt is accounted for.
     pub(super) fn check(&self) {
         self.check_delivered();
+        if self.is_by_packet() {
+            self.check_shown();
+        }
         self.release();
         self.drain();
+        self.check_rings();
         if !self.closed.get() {
             assert_ne!(self.writer().flush(), Flushed::NoRoom);
             self.drain();
         }
         self.check_rest();
-        self.check_packets();
+        if !self.is_by_packet() {
+            self.check_packets();
+        }
         self.check_sum();
+    }
+
+    /// When no context is at work, what was committed can be read at once, where delivery is by packet.
+    fn check_shown(&self) {
+        self.drain_records();
+        let read: Vec<u8> = self
+            .seen
+            .borrow()
+            .iter()
+            .flat_map(|(_, ids)| ids.clone())
+            .collect();
+        let fates = self.fates.borrow();
+        let overwritten = self.stream().stats().overwritten;
+        let unread = fates
+            .iter()
+            .filter(|(id, fate)| matches!(fate, Fate::Written { .. }) && !read.contains(id))
+            .count();
+        assert_eq!(unread as u64, overwritten, "committed, but not to be read");
+    }
+
+    /// When no context is at work, no ring is left behind that nobody can use.
+    fn check_rings(&self) {
+        *self.observer.borrow_mut() = None;
+        self.writer().tick();
+        self.drain();
+        self.reclaim();
+        let rings = std::iter::successors(self.stream().oldest(), |ring| ring.successor());
+        assert_eq!(rings.count(), 1, "rings are left behind");
     }
 
     /// When no context is at work, no complete packet is left behind.
@@ -485,7 +694,7 @@ impl World {
         let mut lost = Losses::default();
         for (packet, records) in seen.iter() {
             assert!(packet.sequence >= sequence, "{packet:?} after {sequence}");
-            if !continuous || packet.sequence == sequence {
+            if (!continuous && !self.was_reset.get()) || packet.sequence == sequence {
                 assert_eq!(packet.sequence, sequence, "a packet is missing");
                 assert_eq!(
                     packet.ordinal, ordinal,
@@ -519,7 +728,7 @@ impl World {
             missed,
             "overwritten against ordinals"
         );
-        assert!(continuous || missed == 0);
+        assert!(continuous || self.was_reset.get() || missed == 0);
         if let (true, Some((last, _))) = (self.closed.get(), seen.last()) {
             assert!(last.is_final, "the last packet of a closed stream is final");
         }
@@ -576,6 +785,8 @@ impl Drop for World {
     fn drop(&mut self) {
         self.held.borrow_mut().clear();
         *self.reader.borrow_mut() = None;
+        *self.records.borrow_mut() = None;
+        *self.observer.borrow_mut() = None;
         // SAFETY: made by Box::into_raw in `new`; nothing borrows it any more.
         drop(unsafe { Box::from_raw(self.stream) });
         // SAFETY: likewise.
