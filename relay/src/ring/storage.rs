@@ -102,7 +102,7 @@ impl Storage {
     #[cfg(feature = "alloc")]
     unsafe fn release_to_heap(base: NonNull<u8>, len: usize) {
         if let Ok(layout) = Self::heap_layout(len) {
-            #[cfg(all(test, not(loom)))]
+            #[cfg(test)]
             // SAFETY: the memory is nobody's any more; whoever still uses it shall notice.
             unsafe {
                 base.write_bytes(0xDB, len);

@@ -7,17 +7,31 @@
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    Geometry, Mode, NoHooks, Packet, PacketStart, Plain, Reader, Storage, Stream, Writer,
+    Delivery, Geometry, Local, Mode, NoHooks, Observer, Packet, PacketStart, Plain, Reader,
+    Records, Storage, Stream, Writer, put,
 };
+use crate::sync::Global;
 use loom::sync::Arc;
 use loom::thread;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::vec::Vec;
 
-/// The owner's CPU. Its clock is no part of the model.
-struct Cpu(AtomicU64);
+/// A CPU, or all of them. Its clock is no part of the model.
+struct Cpu {
+    clock: AtomicU64,
+    woken: AtomicBool,
+}
 
-// SAFETY: one thread uses it.
+impl Cpu {
+    fn new() -> Self {
+        Self {
+            clock: AtomicU64::new(0),
+            woken: AtomicBool::new(false),
+        }
+    }
+}
+
+// SAFETY: one thread uses it, or the stream is one of all CPUs; the clock never goes back.
 unsafe impl Platform for Cpu {
     fn pin(&self) -> usize {
         0
@@ -26,7 +40,11 @@ unsafe impl Platform for Cpu {
     fn unpin(&self) {}
 
     fn now(&self) -> u64 {
-        self.0.fetch_add(1, Ordering::Relaxed) + 1
+        self.clock.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    fn wake(&self, _cpu: usize) {
+        self.woken.store(true, Ordering::SeqCst);
     }
 }
 
@@ -83,8 +101,13 @@ fn read(reader: &mut Reader<'_>, seen: &mut Seen) {
 
 /// Explores `body`, with three preemptions unless LOOM_MAX_PREEMPTIONS says otherwise.
 fn model(body: impl Fn() + Sync + Send + 'static) {
+    model_with(3, body);
+}
+
+/// Explores `body` with so many preemptions: two where there is much to interleave.
+fn model_with(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(3));
+    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
     builder.check(body);
 }
 
@@ -94,7 +117,7 @@ fn owner_against_reader(geometry: Geometry, attempted: usize, own: fn(&Stream, &
         let stream = stream(geometry);
         let owner = {
             let stream = Arc::clone(&stream);
-            thread::spawn(move || own(&stream, &Cpu(AtomicU64::new(0))))
+            thread::spawn(move || own(&stream, &Cpu::new()))
         };
         let mut seen = Seen::default();
         let mut reader = Reader::open(&stream, 0).unwrap();
@@ -173,7 +196,7 @@ fn by_exchange_with_blocks_that_come_back_while_overwriting() {
 fn given_back_by_a_third_thread() {
     model(|| {
         let stream = stream(geometry(Mode::NoOverwrite, 1));
-        let cpu = Cpu(AtomicU64::new(0));
+        let cpu = Cpu::new();
         for value in 1..=4 {
             write(&stream, &cpu, value);
         }
@@ -215,7 +238,7 @@ fn the_end_is_seen_after_everything_before_it() {
         let owner = {
             let stream = Arc::clone(&stream);
             thread::spawn(move || {
-                let cpu = Cpu(AtomicU64::new(0));
+                let cpu = Cpu::new();
                 write(&stream, &cpu, 1);
                 writer(&stream, &cpu).close().unwrap();
                 write(&stream, &cpu, 2);
@@ -244,7 +267,7 @@ fn nothing_older_comes_after_a_quiet_time() {
         let owner = {
             let stream = Arc::clone(&stream);
             thread::spawn(move || {
-                let cpu = Cpu(AtomicU64::new(0));
+                let cpu = Cpu::new();
                 for value in 1..=2 {
                     write(&stream, &cpu, value);
                     writer(&stream, &cpu).tick();
@@ -265,5 +288,218 @@ fn nothing_older_comes_after_a_quiet_time() {
                 "{packet:?} is older than {quiet}"
             );
         }
+    });
+}
+
+/// Copies what it can, and checks it.
+fn observe(observer: &mut Observer<'_>) -> usize {
+    let mut bytes = [0; 16];
+    let mut copied = 0;
+    while let Ok(Some(packet)) = observer.next_copy(&mut bytes) {
+        assert_eq!(packet.content as u64, 4 * packet.records);
+        for record in bytes[..packet.content].chunks(4) {
+            assert!(
+                record.iter().all(|byte| *byte == record[0]),
+                "torn: {record:?}"
+            );
+        }
+        copied += 1;
+    }
+    copied
+}
+
+/// Runs `own` against an observer, who looks twice, and a reader that reads all that is left.
+fn owner_against_observer(geometry: Geometry, attempted: u64, own: fn(&Stream, &Cpu)) {
+    model_with(2, move || {
+        let stream = stream(geometry);
+        let owner = {
+            let stream = Arc::clone(&stream);
+            thread::spawn(move || own(&stream, &Cpu::new()))
+        };
+        let mut observer = Observer::open(&stream, 0).unwrap();
+        observe(&mut observer);
+        owner.join().unwrap();
+        observe(&mut observer);
+        drop(observer);
+
+        let mut seen = Seen::default();
+        let mut reader = Reader::open(&stream, 0).unwrap();
+        read(&mut reader, &mut seen);
+        let stats = stream.stats();
+        let delivered = seen.records.len() as u64;
+        assert_eq!(
+            delivered + stats.overwritten + stats.lost.total(),
+            attempted
+        );
+    });
+}
+
+#[test]
+fn an_observer_while_overwriting() {
+    owner_against_observer(geometry(Mode::Continuous, 1), 6, three_packets);
+}
+
+#[test]
+fn an_observer_without_overwriting() {
+    owner_against_observer(geometry(Mode::NoOverwrite, 0), 6, three_packets);
+}
+
+#[test]
+fn an_observer_beside_the_reader() {
+    for mode in [Mode::NoOverwrite, Mode::Continuous] {
+        model_with(2, move || {
+            let stream = stream(geometry(mode, 1));
+            let cpu = Cpu::new();
+            for value in 1..=4 {
+                write(&stream, &cpu, value);
+            }
+            let observer = {
+                let stream = Arc::clone(&stream);
+                thread::spawn(move || observe(&mut Observer::open(&stream, 0).unwrap()))
+            };
+            let mut seen = Seen::default();
+            let mut reader = Reader::open(&stream, 0).unwrap();
+            read(&mut reader, &mut seen);
+            observer.join().unwrap();
+            // What was being copied when the reader came by was not passed over.
+            read(&mut reader, &mut seen);
+            assert_eq!(seen.records, [1, 2, 3, 4]);
+        });
+    }
+}
+
+#[test]
+fn records_one_by_one() {
+    model_with(2, || {
+        let geometry = Geometry::new(16, 2)
+            .and_then(|g| g.with_delivery(Delivery::Packet))
+            .unwrap();
+        let stream = stream(geometry);
+        let owner = {
+            let stream = Arc::clone(&stream);
+            thread::spawn(move || {
+                let cpu = Cpu::new();
+                for value in 1..=5 {
+                    write(&stream, &cpu, value);
+                }
+            })
+        };
+        let mut seen = Vec::new();
+        let mut records = Records::new(Reader::open(&stream, 0).unwrap());
+        let mut look = |seen: &mut Vec<u8>| {
+            while let Some(bytes) = records.next_records() {
+                for record in bytes.chunks(4) {
+                    assert!(record.iter().all(|byte| *byte == record[0]));
+                    seen.push(record[0]);
+                }
+            }
+        };
+        look(&mut seen);
+        owner.join().unwrap();
+        look(&mut seen);
+        assert_eq!(seen, [1, 2, 3, 4, 5]);
+    });
+}
+
+#[test]
+fn who_sleeps_is_woken() {
+    model(|| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let owner = {
+            let (stream, cpu) = (Arc::clone(&stream), Arc::clone(&cpu));
+            thread::spawn(move || {
+                write(&stream, &cpu, 1);
+                write(&stream, &cpu, 2);
+            })
+        };
+        let mut reader = Reader::open(&stream, 0).unwrap();
+        let sleeps = reader.prepare_to_sleep();
+        owner.join().unwrap();
+        assert!(
+            !sleeps || cpu.woken.load(Ordering::SeqCst),
+            "something is readable, and the reader sleeps"
+        );
+        assert!(reader.next_subbuf().is_some());
+    });
+}
+
+/// What a CPU of a stream that all CPUs write does.
+fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
+    let writer = || Writer::<_, Global>::new(stream, local, &NoHooks, Pin::new(cpu));
+    if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
+        writer().deliver()
+    }) {
+        let _ = writer().put_slowly(None, &[value; 4]);
+    }
+}
+
+#[test]
+fn two_cpus_write_one_stream() {
+    model_with(2, || {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let other = {
+            let (stream, cpu) = (Arc::clone(&stream), Arc::clone(&cpu));
+            thread::spawn(move || {
+                let local = Local::new();
+                write_shared(&stream, &local, &cpu, 11);
+                write_shared(&stream, &local, &cpu, 12);
+            })
+        };
+        let local = Local::new();
+        write_shared(&stream, &local, &cpu, 21);
+        other.join().unwrap();
+        let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
+        assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
+        writer.flush();
+        let mut seen = Seen::default();
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        let of = |tens: u8| {
+            seen.records
+                .iter()
+                .filter(move |value| **value / 10 == tens)
+        };
+        assert!(of(1).is_sorted());
+        let delivered = (of(1).count() + of(2).count()) as u64;
+        assert_eq!(delivered, seen.records.len() as u64);
+        assert_eq!(delivered + stream.stats().lost.total(), 3);
+    });
+}
+
+#[test]
+fn an_old_ring_is_freed_when_nobody_uses_it() {
+    model_with(2, || {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let owner = {
+            let stream = Arc::clone(&stream);
+            thread::spawn(move || {
+                let cpu = Cpu::new();
+                write(&stream, &cpu, 1);
+                writer(&stream, &cpu).tick();
+                write(&stream, &cpu, 2);
+                writer(&stream, &cpu).tick();
+                writer(&stream, &cpu).flush();
+            })
+        };
+        let other = geometry(Mode::NoOverwrite, 0);
+        let storage = Storage::allocate(&other).unwrap();
+        stream.offer(storage, other).unwrap();
+        let mut seen = Seen::default();
+        {
+            let mut reader = Reader::open(&stream, 0).unwrap();
+            read(&mut reader, &mut seen);
+        }
+        stream.reclaim(|serial| stream.local.has_left(serial));
+        owner.join().unwrap();
+        writer(&stream, &Cpu::new()).tick();
+        let mut reader = Reader::open(&stream, 0).unwrap();
+        read(&mut reader, &mut seen);
+        assert_eq!(seen.records, [1, 2]);
+        stream.reclaim(|serial| stream.local.has_left(serial));
+        assert!(
+            stream.oldest().unwrap().successor().is_none(),
+            "left behind"
+        );
     });
 }
