@@ -52,6 +52,8 @@ enum Op {
     Discard(usize),
     TooBig,
     Flush,
+    /// A flush, and a loss that it does not tell of.
+    FlushAndLose,
     Replace,
     Close,
     /// The reader takes a packet and keeps it.
@@ -138,6 +140,10 @@ impl Stage {
             Op::TooBig => self.write(ROOM + 1, true),
             Op::Flush => {
                 self.channel.flush();
+            }
+            Op::FlushAndLose => {
+                self.channel.flush();
+                self.perform(Op::TooBig);
             }
             Op::Replace => {
                 let geometry = geometry();
@@ -303,7 +309,8 @@ const OUTER: [Op; 8] = [
     Op::Burst(3, 40),
 ];
 
-const NESTED: [Op; 9] = [
+const NESTED: [Op; 10] = [
+    Op::FlushAndLose,
     Op::Write(20),
     Op::Write(ROOM),
     Op::Discard(30),
