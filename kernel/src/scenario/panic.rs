@@ -108,8 +108,9 @@ fn take_part(options: &Options<'static>) {
     let kind = Kind::parse(options.kind).unwrap_or(Kind::Panic);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
-    // What is logged from here on comes behind it, and stays in the ring.
-    let _unfinished = (kind == Kind::Halfway).then(unfinished_record);
+    // What is logged from here on comes behind it, and stays in the ring until that is full. The
+    // CPU that fails begins its own at the end: it has something to say.
+    let _unfinished = (kind == Kind::Halfway && !fails).then(unfinished_record);
     let timer = &percpu::this().timer_irqs;
     let mut number = 0_u64;
     while !end.expired() {
@@ -137,7 +138,11 @@ fn unfinished_record() -> Option<Slot<'static, Machine>> {
 /// Fails.
 fn fail(kind: Kind) {
     match kind {
-        Kind::Panic | Kind::Together | Kind::Halfway => {
+        Kind::Halfway => {
+            let _unfinished = unfinished_record();
+            panic!("this is the panic that the scenario is about")
+        }
+        Kind::Panic | Kind::Together => {
             panic!("this is the panic that the scenario is about")
         }
         Kind::Fault => provoke::page_fault(),
