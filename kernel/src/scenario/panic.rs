@@ -15,7 +15,7 @@ use crate::arch::{percpu, provoke};
 use crate::channels::KLOG;
 use crate::claims::{self, Claimed};
 use crate::cmdline::Options;
-use crate::idle;
+use crate::{console, idle, transport};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "panic",
@@ -35,6 +35,8 @@ const PATIENCE_MS: u64 = 20_000;
 const BURST: u32 = 8;
 /// Bytes of data in the records that it writes to `flood`, of which there are as many.
 const DATA: u16 = 16;
+/// Records that a CPU writes as fast as it can, before it looks around.
+const FLOOD_BURST: u32 = 100;
 /// Bytes of the record that a CPU leaves unfinished.
 const UNFINISHED: usize = 64;
 
@@ -51,6 +53,8 @@ enum Kind {
     Together,
     /// `halfway`: an explicit panic while every CPU is in the middle of a record.
     Halfway,
+    /// `flood`: an explicit panic while every CPU writes as fast as it can.
+    Flood,
     /// `relay`: a panic whose message panics while it is being logged, so that the
     /// report itself fails and only the fallback is left.
     Relay,
@@ -65,6 +69,7 @@ impl Kind {
             Some("overflow") => Some(Self::Overflow),
             Some("together") => Some(Self::Together),
             Some("halfway") => Some(Self::Halfway),
+            Some("flood") => Some(Self::Flood),
             Some("relay") => Some(Self::Relay),
             Some(_) => None,
         }
@@ -81,7 +86,7 @@ fn victim(options: &Options<'_>) -> usize {
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     if Kind::parse(options.kind).is_none() {
         log::error!(
-            "command line: unknown kind '{}'; want panic, fault, overflow, together, halfway or relay",
+            "command line: unknown kind '{}'; want panic, fault, overflow, together, halfway, flood or relay",
             options.kind.unwrap_or_default()
         );
         return Verdict::Fail;
@@ -120,10 +125,26 @@ fn take_part(options: &Options<'static>) {
             flood::write(Part::of(percpu::cpu_index()), DATA);
         }
         let tick = timer.load(Ordering::Relaxed);
-        idle::until(|| timer.load(Ordering::Relaxed) != tick);
+        let has_ticked = || timer.load(Ordering::Relaxed) != tick;
+        if kind == Kind::Flood {
+            flood_until(has_ticked);
+        } else {
+            idle::until(has_ticked);
+        }
     }
     if fails {
         fail(kind);
+    }
+}
+
+/// Writes as fast as it can, and has taken away what it has written.
+fn flood_until(done: impl Fn() -> bool) {
+    while !done() {
+        for _ in 0..FLOOD_BURST {
+            flood::write(Part::of(percpu::cpu_index()), DATA);
+        }
+        console::poll();
+        transport::poll();
     }
 }
 
@@ -142,7 +163,7 @@ fn fail(kind: Kind) {
             let _unfinished = unfinished_record();
             panic!("this is the panic that the scenario is about")
         }
-        Kind::Panic | Kind::Together => {
+        Kind::Panic | Kind::Together | Kind::Flood => {
             panic!("this is the panic that the scenario is about")
         }
         Kind::Fault => provoke::page_fault(),

@@ -204,6 +204,23 @@ fn exceptions_and_many_panics_at_once_are_captured_too() {
 }
 
 #[test]
+fn cpus_that_are_stopped_while_they_write_leave_whole_records() {
+    let folder = tempfile::tempdir().expect("there is room");
+    panics("flood", folder.path());
+    // That they are whole their checksums say: `verify` has looked at them.
+    let stat = json(&["stat", "--json"], folder.path());
+    let channels = stat["channels"].as_array().expect("a list");
+    let flood = channels.iter().find(|channel| channel["name"] == "flood");
+    let cpus = flood.expect("there is one")["cpus"]
+        .as_array()
+        .expect("a list");
+    for cpu in cpus {
+        assert!(cpu["delivered"].as_u64() > Some(100), "{cpu}");
+    }
+    assert_babeltrace_reads(folder.path());
+}
+
+#[test]
 fn a_panic_without_a_port_for_it_is_told_on_the_console() {
     // No device at all; a panic before the ports are looked for.
     let cases: [&[&str]; 2] = [&["--transport", "none"], &["--", "-machine", "acpi=off"]];
