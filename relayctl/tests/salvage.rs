@@ -80,7 +80,9 @@ fn doubles_are_dropped_and_the_rest_comes_behind() {
     // Salvaged are packets 2 to 5, of which 2 and 3 come over their port, too. The order of arrival
     // is whatever it is.
     let copies: Vec<_> = log[2..].iter().map(|packet| salvaged(packet)).collect();
+    let reversed: Vec<_> = copies.iter().rev().cloned().collect();
     let orders = [
+        [&described()[..], &log[..4], &reversed].concat(),
         [&described()[..], &copies, &log[..4]].concat(),
         [&copies[..], &described(), &log[..4]].concat(),
         [&described()[..], &log[..4], &copies].concat(),
