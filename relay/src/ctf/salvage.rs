@@ -143,12 +143,6 @@ impl<'a> PacketCopy<'a> {
     pub fn padding(&self) -> usize {
         padded(self.content) - self.content
     }
-
-    /// What was found.
-    #[must_use]
-    pub fn salvaged(&self) -> &SalvagedPacket<'a> {
-        &self.salvaged
-    }
 }
 
 #[cfg(all(test, not(loom)))]
