@@ -8,8 +8,10 @@
 #   RELAY_INITRD     file that the kernel gets as its ramdisk
 #   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio)
 #   RELAY_QMP        path of a unix socket on which QEMU serves QMP
-#   RELAY_PORTS      number of virtio-console ports relay.0, relay.1, ..., 0..31 (default 0)
-#   RELAY_PORTS_SOCKET  path of the unix socket that QEMU connects each of them to, in order
+#   RELAY_PORTS      number of virtio-console ports relay.0, relay.1, ..., 0..30 (default 0);
+#                    with them comes relay.panic, which the kernel keeps for panics
+#   RELAY_PORTS_SOCKET  path of the unix socket that QEMU connects each of them to, in order,
+#                    relay.panic last
 #   RELAY_GDB        1: wait for gdb on tcp:1234
 #   RELAY_BIOS       firmware image (default: qboot.rom where QEMU has it, else QEMU's own default)
 #   RELAY_QEMU       QEMU binary (default qemu-system-x86_64)
@@ -108,15 +110,17 @@ fi
 [[ -z ${RELAY_QMP:-} ]] || arguments+=(-qmp "unix:$RELAY_QMP,server=on,wait=off")
 ports=${RELAY_PORTS:-0}
 if [[ $ports != 0 ]]; then
-    number RELAY_PORTS "$ports" 1 31
+    number RELAY_PORTS "$ports" 1 30
     [[ -S ${RELAY_PORTS_SOCKET:-} ]] ||
         die "RELAY_PORTS needs RELAY_PORTS_SOCKET, a unix socket that somebody listens on, not '${RELAY_PORTS_SOCKET:-}'"
-    # Port 0 of the device is kept for a console.
-    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 1)),vectors=$((ports + 2))")
-    for ((port = 0; port < ports; port++)); do
+    # Port 0 of the device is kept for a console. The port for panics needs no interrupt.
+    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 2)),vectors=$((ports + 2))")
+    for ((port = 0; port <= ports; port++)); do
+        name=relay.$port
+        ((port < ports)) || name=relay.panic
         # QEMU wants a comma in a value doubled.
         arguments+=(-chardev "socket,id=relay$port,path=${RELAY_PORTS_SOCKET//,/,,}"
-            -device "virtserialport,chardev=relay$port,name=relay.$port,nr=$((port + 1))")
+            -device "virtserialport,chardev=relay$port,name=$name,nr=$((port + 1))")
     done
 fi
 if flag RELAY_GDB "${RELAY_GDB:-}"; then

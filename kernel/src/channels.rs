@@ -42,6 +42,15 @@ pub(crate) static FLOOD: PerCpu = Channel::new(Machine, &FLOOD_PACKETS);
 /// made when the others are.
 pub(crate) static ALL: [&PerCpu; 3] = [&KLOG, &FLOOD, &CLAIMS];
 
+/// The channels of which a panic sends what is left, with their hooks: the description of all
+/// first, what may be much last.
+pub(crate) static SALVAGED: [(&PerCpu, &Packets); 4] = [
+    (&METADATA, &METADATA_PACKETS),
+    (&KLOG, &KLOG_PACKETS),
+    (&CLAIMS, &CLAIMS_PACKETS),
+    (&FLOOD, &FLOOD_PACKETS),
+];
+
 /// Their descriptions.
 const STREAMS: [StreamClass; 3] = [klog::STREAM, CLAIMS_STREAM, FLOOD_STREAM];
 

@@ -33,6 +33,7 @@ mod klog;
 #[expect(unsafe_code, reason = "page tables and the allocator")]
 mod mem;
 mod panic;
+mod salvage;
 mod scenario;
 mod transport;
 

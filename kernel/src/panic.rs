@@ -2,7 +2,8 @@
 //!
 //! The CPU that fails logs what happened, as records like all others: the
 //! message, the registers, a backtrace. Then it stops the other CPUs, has the
-//! console print everything that was logged, and ends the machine as failed.
+//! console print everything that was logged, sends what no port has got to the one that is kept
+//! for it, and ends the machine as failed. The console comes first: it needs the least to work.
 //!
 //! - Two CPUs fail at once: both log, the first prints, the other stops like everybody.
 //! - Failing while failing (the log or the console is broken): the fallback
@@ -17,8 +18,8 @@ use x86_64::registers::control::Cr2;
 use crate::arch::stacks::{self, Stack};
 use crate::arch::traps::{self, PageFaultCause, TrapFrame, vector};
 use crate::arch::{backtrace, percpu, smp};
-use crate::console;
 use crate::dev::{ExitCode, exit};
+use crate::{console, salvage};
 
 /// In [`OWNER`]: no CPU has failed yet.
 const NOBODY: usize = usize::MAX;
@@ -198,6 +199,7 @@ fn end() -> ! {
         log::error!("these CPUs did not stop, so what they logged last may be missing: {running}");
     }
     console::panic_flush();
+    console::panic_note(format_args!("{}", salvage::send()));
     exit(ExitCode::Fail)
 }
 

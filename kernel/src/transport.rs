@@ -19,8 +19,10 @@ use spin::{Mutex, Once};
 use crate::arch::{clock, percpu};
 use crate::channels::{CLAIMS, FLOOD, METADATA, PerCpu};
 use crate::cpuset::MAX_CPUS;
+use crate::dev::virtio::console::driver::PortInfo;
 use crate::dev::virtio::console::port::{Refusal, Rejected};
 use crate::dev::virtio::console::{self as vcon, CpuPort};
+use crate::salvage;
 
 /// Sub-buffers of klog that wait for the port, per CPU, at most. Where a port stalls, the rest of
 /// the ring is left to the console, and the capture misses what does not fit.
@@ -84,7 +86,7 @@ pub(crate) fn keep(cpus: usize) {
 /// were started. Ports are opened by [`join`].
 pub(crate) fn init(cpus: usize) {
     vcon::start();
-    let found = vcon::with_console(|console| console.ports().count()).unwrap_or(0);
+    let found = vcon::with_console(|console| usable_ports(console).count()).unwrap_or(0);
     if found == 0 {
         // What was kept goes back to its writers.
         IS_THERE.store(false, Ordering::Release);
@@ -98,9 +100,20 @@ pub(crate) fn init(cpus: usize) {
     if senseless != 0 {
         log::warn!("virtio-console: {senseless} messages of the device made no sense");
     }
+    match vcon::with_console(salvage::keep) {
+        Some(Ok(true)) => {}
+        Some(Err(error)) => log::warn!("the port for panics cannot be opened: {error}"),
+        _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
+    }
     let ports = found.min(cpus);
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     PORTS.store(ports, Ordering::Release);
+}
+
+/// The ports that CPUs may use.
+fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
+    let all = console.ports();
+    all.filter(|port| !salvage::is_kept(port.name.as_str()))
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
@@ -112,7 +125,7 @@ pub(crate) fn join() {
         return;
     }
     let opened = vcon::with_console(|console| {
-        let id = console.ports().nth(cpu)?.id;
+        let id = usable_ports(console).nth(cpu)?.id;
         Some(vcon::open_here(console, id))
     });
     match opened.flatten() {

@@ -37,5 +37,6 @@
 
 pub mod metadata;
 pub mod packet;
+pub mod salvage;
 
 pub use packet::{HEADER, MAGIC, Packets, Uuid, packet_bytes};

@@ -35,7 +35,7 @@
 //! | read them | [`Channel::reader`], [`Reader`], [`SubBuffer`] |
 //! | put headers around them | [`Hooks`], [`Geometry::with_reserves`] |
 //! | know what was lost | [`Packet`], [`Losses`], [`Channel::stats`] |
-//! | see what a crashed CPU left | [`Channel::salvage`] |
+//! | see what a crashed CPU left, or send it | [`Channel::salvage`], [`ctf::salvage`] |
 //!
 //! # Contexts
 //!

@@ -64,7 +64,8 @@ pub struct GuestConfig {
     pub gdb: bool,
     /// More arguments for QEMU.
     pub qemu_args: Vec<OsString>,
-    /// How many virtio ports the guest has, and the socket that they end at.
+    /// How many virtio ports the guest's CPUs have, and the socket that they and
+    /// the one for panics end at.
     pub ports: Option<(u32, PathBuf)>,
 }
 

@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use crate::capture::{Capture, Port, Scratch};
 
-/// The most ports of one guest: what QEMU's virtio-serial-pci offers beside the
-/// one that is kept for a console.
-pub const MAX_PORTS: u32 = 31;
+/// The most ports that CPUs of one guest can have: what QEMU's virtio-serial-pci
+/// offers beside the one that is kept for a console and the one that is kept for
+/// panics.
+pub const MAX_PORTS: u32 = 30;
 
 /// How long the rest of what a guest has written may take once QEMU has ended.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ type Reader = (UnixStream, JoinHandle<()>);
 /// The ports of one guest.
 #[derive(Debug)]
 pub struct Ports {
-    /// How many.
+    /// How many CPUs have one.
     count: u32,
     /// The socket.
     path: PathBuf,
@@ -43,8 +44,9 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Listens for so many ports, whose bytes `capture` gets. QEMU connects
-    /// to them in the order of its command line: the first connection is port 0.
+    /// Listens for so many ports of CPUs, and for the one for panics, whose bytes
+    /// `capture` gets. QEMU connects to them in the order of its command line: the
+    /// first connection is port 0, the last one that for panics.
     ///
     /// # Errors
     ///
@@ -55,7 +57,7 @@ impl Ports {
         let listener = UnixListener::bind(&path)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let readers = Arc::new(Mutex::new(Vec::new()));
-        let mut ports: Vec<Port> = (0..count).map(|number| capture.port(number)).collect();
+        let mut ports: Vec<Port> = (0..=count).map(|number| capture.port(number)).collect();
         let (over, all) = (Arc::clone(&is_over), Arc::clone(&readers));
         let acceptor = thread::spawn(move || {
             for port in ports.drain(..) {
@@ -82,7 +84,7 @@ impl Ports {
         })
     }
 
-    /// How many there are.
+    /// How many there are for CPUs.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count

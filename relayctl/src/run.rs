@@ -240,6 +240,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if let Some(ports) = ports {
         ports.finish();
     }
+    if let Some(capture) = &watch.capture {
+        capture.settle();
+    }
     let mut problems = watch.problems(end);
     let mut facts = None;
     if let Some(capture) = &watch.capture {
@@ -281,6 +284,7 @@ fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFacts {
         records: 0,
         bytes: totals.bytes,
     };
+    problems.extend(totals.contradictions);
     if let Some(error) = totals.metadata_error {
         problems.push(format!("the capture has no metadata: {error}"));
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());

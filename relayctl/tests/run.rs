@@ -447,7 +447,7 @@ fn what_may_not_be_installed_is_named() {
 }
 
 /// A run whose pretended QEMU has ports: `fill` gets QEMU's arguments and the
-/// ports, then QEMU prints the good text and does `end`. Returns what is left, the
+/// ports, that for panics last, then QEMU prints the good text and does `end`. Returns what is left, the
 /// text that was shown, and the capture.
 fn run_with_ports(
     smp: usize,
@@ -474,7 +474,7 @@ fn run_with_ports(
         .take_while(|line| line != "ready")
         .collect();
     let mut ports = Vec::new();
-    for port in 0..smp {
+    for port in 0..=smp {
         let start = format!("socket,id=relay{port},path=");
         let path = arguments.iter().find_map(|arg| arg.strip_prefix(&start));
         let path = path.unwrap_or_else(|| panic!("{arguments:?}"));
@@ -498,7 +498,7 @@ fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
 #[test]
 fn every_port_is_captured() {
     let (left, shown, out) = run_with_ports(2, "exit 33", |arguments, ports| {
-        let device = "virtio-serial-pci,max_ports=3,";
+        let device = "virtio-serial-pci,max_ports=4,";
         assert!(
             arguments.iter().any(|arg| arg.starts_with(device)),
             "{arguments:?}"
@@ -510,7 +510,8 @@ fn every_port_is_captured() {
             devices.collect::<Vec<_>>(),
             [
                 "virtserialport,chardev=relay0,name=relay.0,nr=1",
-                "virtserialport,chardev=relay1,name=relay.1,nr=2"
+                "virtserialport,chardev=relay1,name=relay.1,nr=2",
+                "virtserialport,chardev=relay2,name=relay.panic,nr=3"
             ]
         );
         // The streams of CPU 1 come on port 1, before the metadata on port 0.
@@ -582,6 +583,45 @@ fn a_guest_that_is_killed_leaves_an_open_capture() {
 }
 
 #[test]
+fn what_a_panic_sends_is_captured_behind_what_came_before() {
+    let (left, _, out) = run_with_ports(1, "exit 35", |_, ports| {
+        let mut packets = synthetic::small();
+        // The last two packets of klog_0 are salvaged, and so is the one before, which comes once
+        // more: first of all.
+        let klog: Vec<usize> = (0..packets.len())
+            .filter(|&at| (packets[at][20], packets[at][80]) == (1, 0))
+            .collect();
+        for &at in &klog {
+            ports[1]
+                .write_all(&synthetic::salvaged(&packets[at]))
+                .expect("relayctl reads");
+        }
+        thread::sleep(Duration::from_millis(100));
+        packets.remove(klog[2]);
+        packets.remove(klog[1]);
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(
+        left.err.contains(": complete, 33 records in 12 packets"),
+        "{}",
+        left.err
+    );
+    assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
+    let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
+    let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
+    let made = &run["capture"];
+    assert_eq!(
+        (&made["salvaged"], &made["doubles"]),
+        (&2.into(), &1.into())
+    );
+    assert!(!out.join("salvaged").exists());
+    assert!(!out.join("fragments").exists());
+}
+
+#[test]
 fn without_a_transport_there_are_no_ports() {
     let script = "for arg; do echo \"$arg\"; done; exit 33";
     let left = run(script, &["--transport", "none"]);
@@ -608,7 +648,7 @@ fn the_runner_refuses_ports_that_end_nowhere() {
     for (ports, socket) in [
         ("1", ""),
         ("1", "/nonexistent"),
-        ("32", "/dev/null"),
+        ("31", "/dev/null"),
         ("x", ""),
     ] {
         let mut runner = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../qemu-runner.sh"));

@@ -72,6 +72,8 @@ static TABLES: [Once<&'static Tables>; MAX_CPUS] = [const { Once::new() }; MAX_C
 static STOP: AtomicBool = AtomicBool::new(false);
 /// CPUs that have stopped.
 static STOPPED: AtomicU32 = AtomicU32::new(0);
+/// When they did, by their own clocks, in ticks.
+static STOPPED_AT: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 /// Set when idle CPUs shall close their streams and park.
 static PARK: AtomicBool = AtomicBool::new(false);
 /// CPUs that have parked.
@@ -318,6 +320,13 @@ pub(crate) fn has_stopped(cpu: usize) -> bool {
     CpuSet::from_bits(stopped).contains(cpu)
 }
 
+/// A time, in ticks, after which `cpu`, which [has stopped](has_stopped), has done nothing, also by
+/// its own clock.
+pub(crate) fn stopped_at(cpu: usize) -> u64 {
+    let noted = STOPPED_AT[cpu % MAX_CPUS].load(Ordering::Relaxed);
+    noted.max(clock::ticks())
+}
+
 /// Called first thing in every NMI: stops this CPU for good if a panic asked for
 /// it. Returns whether the CPU may still log: not if it has parked (its stream is
 /// closed), nor if it is the one that stopped the others (it is reading theirs).
@@ -333,6 +342,7 @@ pub(crate) fn obey_stop() -> bool {
 
 /// Acknowledges a stop and halts for ever. Any context.
 pub(crate) fn stop() -> ! {
+    STOPPED_AT[percpu::cpu_index() % MAX_CPUS].store(clock::ticks(), Ordering::Relaxed);
     // ORDERING: pairs with the load in `stop_others`: what this CPU wrote before is visible.
     STOPPED.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Release);
     super::halt_forever()

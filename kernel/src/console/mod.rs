@@ -115,6 +115,14 @@ pub(crate) fn finish() {
     }
 }
 
+/// Says something about the end, after [`panic_flush`]. Panic context.
+pub(crate) fn panic_note(what: fmt::Arguments<'_>) {
+    if let Some(uart) = Uart::open() {
+        // The port takes everything.
+        let _ = writeln!(Output(uart), "-- {what}");
+    }
+}
+
 /// The last way out, for a panic in relay or in the console itself: raw lines, no records. Any
 /// context; the lock is not asked for.
 pub(crate) fn fallback(what: fmt::Arguments<'_>) {

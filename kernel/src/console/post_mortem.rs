@@ -103,7 +103,7 @@ impl<'a> Trail<'a> {
                     self.number = self.number.max(number);
                     return;
                 };
-                (self.run, self.offset, self.number) = (0, 0, next.ordinal());
+                (self.run, self.offset, self.number) = (0, 0, next.packet().ordinal);
                 self.uncommitted += next.uncommitted();
                 self.in_doubt |= next.is_cut();
                 self.packet = Some(next);
@@ -139,7 +139,7 @@ impl<'a> Trail<'a> {
         let packet = self.packet.as_ref().ok_or(())?;
         let run = packet.committed().nth(self.run).unwrap_or_default();
         let mut fields = Fields::new(run.get(self.offset..).unwrap_or_default());
-        let record = klog::next(&mut fields, packet.begin_ticks()).map_err(|_| ())?;
+        let record = klog::next(&mut fields, packet.packet().begin_ticks).map_err(|_| ())?;
         Ok((record, self.offset + fields.offset()))
     }
 

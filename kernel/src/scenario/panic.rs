@@ -5,11 +5,17 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
+use relay::Slot;
+
+use super::flood::{self, Part};
 use super::{Scenario, Verdict};
 use crate::arch::clock::Timeout;
+use crate::arch::platform::Machine;
 use crate::arch::{percpu, provoke};
+use crate::channels::KLOG;
+use crate::claims::{self, Claimed};
 use crate::cmdline::Options;
-use crate::idle;
+use crate::{console, idle, transport};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "panic",
@@ -27,6 +33,12 @@ const WARM_UP_MS: u64 = 300;
 const PATIENCE_MS: u64 = 20_000;
 /// Records that each CPU logs between two timer interrupts.
 const BURST: u32 = 8;
+/// Bytes of data in the records that it writes to `flood`, of which there are as many.
+const DATA: u16 = 16;
+/// Records that a CPU writes as fast as it can, before it looks around.
+const FLOOD_BURST: u32 = 100;
+/// Bytes of the record that a CPU leaves unfinished.
+const UNFINISHED: usize = 64;
 
 /// How the CPU fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +51,10 @@ enum Kind {
     Overflow,
     /// `together`: an explicit panic on every CPU at once.
     Together,
+    /// `halfway`: an explicit panic while every CPU is in the middle of a record.
+    Halfway,
+    /// `flood`: an explicit panic while every CPU writes as fast as it can.
+    Flood,
     /// `relay`: a panic whose message panics while it is being logged, so that the
     /// report itself fails and only the fallback is left.
     Relay,
@@ -52,6 +68,8 @@ impl Kind {
             Some("fault") => Some(Self::Fault),
             Some("overflow") => Some(Self::Overflow),
             Some("together") => Some(Self::Together),
+            Some("halfway") => Some(Self::Halfway),
+            Some("flood") => Some(Self::Flood),
             Some("relay") => Some(Self::Relay),
             Some(_) => None,
         }
@@ -68,7 +86,7 @@ fn victim(options: &Options<'_>) -> usize {
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     if Kind::parse(options.kind).is_none() {
         log::error!(
-            "command line: unknown kind '{}'; want panic, fault, overflow, together or relay",
+            "command line: unknown kind '{}'; want panic, fault, overflow, together, halfway, flood or relay",
             options.kind.unwrap_or_default()
         );
         return Verdict::Fail;
@@ -90,30 +108,64 @@ fn other_cpu(options: &Options<'static>) {
     take_part(options);
 }
 
-/// Logs; and, on the victim, fails after a while.
+/// Logs, and writes to `flood`; and, on the victim, fails after a while.
 fn take_part(options: &Options<'static>) {
     let kind = Kind::parse(options.kind).unwrap_or(Kind::Panic);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
+    // What is logged from here on comes behind it, and stays in the ring until that is full. The
+    // CPU that fails begins its own at the end: it has something to say.
+    let _unfinished = (kind == Kind::Halfway && !fails).then(unfinished_record);
     let timer = &percpu::this().timer_irqs;
     let mut number = 0_u64;
     while !end.expired() {
         for _ in 0..BURST {
             number += 1;
             log::info!("record {number} before the panic");
+            flood::write(Part::of(percpu::cpu_index()), DATA);
         }
         let tick = timer.load(Ordering::Relaxed);
-        idle::until(|| timer.load(Ordering::Relaxed) != tick);
+        let has_ticked = || timer.load(Ordering::Relaxed) != tick;
+        if kind == Kind::Flood {
+            flood_until(has_ticked);
+        } else {
+            idle::until(has_ticked);
+        }
     }
     if fails {
         fail(kind);
     }
 }
 
+/// Writes as fast as it can, and has taken away what it has written.
+fn flood_until(done: impl Fn() -> bool) {
+    while !done() {
+        for _ in 0..FLOOD_BURST {
+            flood::write(Part::of(percpu::cpu_index()), DATA);
+        }
+        console::poll();
+        transport::poll();
+    }
+}
+
+/// A record of klog that is begun and not committed.
+fn unfinished_record() -> Option<Slot<'static, Machine>> {
+    claims::count(Claimed::Klog);
+    let mut slot = KLOG.reserve(UNFINISHED).ok()?;
+    slot.bytes_mut()[..UNFINISHED / 2].fill(0xAA);
+    Some(slot)
+}
+
 /// Fails.
 fn fail(kind: Kind) {
     match kind {
-        Kind::Panic | Kind::Together => panic!("this is the panic that the scenario is about"),
+        Kind::Halfway => {
+            let _unfinished = unfinished_record();
+            panic!("this is the panic that the scenario is about")
+        }
+        Kind::Panic | Kind::Together | Kind::Flood => {
+            panic!("this is the panic that the scenario is about")
+        }
         Kind::Fault => provoke::page_fault(),
         Kind::Overflow => {
             provoke::stack_overflow(0);

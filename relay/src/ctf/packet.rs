@@ -19,6 +19,9 @@ pub const FINAL: u32 = 1;
 /// In `flags`: made from what a stopped CPU left.
 pub const SALVAGED: u32 = 2;
 
+/// In `flags`, beside [`SALVAGED`]: some of its records are in doubt, and left out.
+pub const CUT: u32 = 4;
+
 /// What ties the packets and the metadata of one boot together. Set once, early; zero until then.
 #[derive(Debug)]
 pub struct Uuid([AtomicU64; 2]);
@@ -60,8 +63,8 @@ impl Uuid {
 /// The hooks of a channel whose sub-buffers are CTF packets of stream class `stream_id`.
 #[derive(Debug)]
 pub struct Packets {
-    stream_id: u32,
-    uuid: &'static Uuid,
+    pub(super) stream_id: u32,
+    pub(super) uuid: &'static Uuid,
 }
 
 impl Packets {

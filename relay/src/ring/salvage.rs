@@ -7,23 +7,36 @@
 //! not, the packet is cut at the first place that is in doubt, and says so.
 
 use super::entry::State;
-use super::local::Local;
+use super::packet::Closed;
 use super::puzzle::{Candidate, Candidates, End, Holes, Puzzle};
 use super::stream::Stream;
-use super::{Packet, Ring};
+use super::{Losses, Packet, Ring};
 use crate::sync::Ordering;
 use core::fmt;
 
 /// The packets that a stopped CPU left, oldest first: see
 /// [`Channel::salvage`](crate::Channel::salvage).
+///
+/// The numbers are those of the stream, so that they tell which packets a reader has had before: a
+/// sub-buffer that is taken and not given back is found here, too, unless it was exchanged for a
+/// spare block. After the last packet, if losses are left that none has told of, comes an empty
+/// one that does.
+#[derive(Clone)]
 pub struct Salvage<'a> {
     stream: &'a Stream,
-    local: &'a Local,
     cpu: usize,
+    walk: Walk<'a>,
+    /// The packet that was found last.
+    last: Option<Packet>,
+    is_over: bool,
+}
+
+/// The places where packets may be, oldest first: all rings, their last lap.
+#[derive(Clone)]
+struct Walk<'a> {
     ring: Option<&'a Ring>,
     packet: u64,
     remaining: u64,
-    ordinal: Option<u64>,
 }
 
 /// A packet as a stopped CPU left it.
@@ -35,10 +48,9 @@ pub struct SalvagedPacket<'a> {
     holes: Holes,
     uncommitted: usize,
     is_complete: bool,
+    is_closed: bool,
     is_cut: bool,
-    ordinal: u64,
-    records: u64,
-    begin_ticks: u64,
+    packet: Packet,
 }
 
 /// The proof that a CPU has stopped. Having one tells you: that CPU writes no record any more; or
@@ -68,26 +80,16 @@ impl Stopped {
     }
 }
 
-impl<'a> Salvage<'a> {
-    /// The packets left in `stream`, which is that of the CPU that has stopped.
-    pub(crate) fn new(stream: &'a Stream, stopped: Stopped) -> Self {
-        let mut this = Self {
-            stream,
-            local: &stream.local,
-            cpu: stopped.cpu(),
-            ring: None,
-            packet: 0,
-            remaining: 0,
-            ordinal: None,
+impl<'a> Walk<'a> {
+    /// Begins with the first packet that `ring` may still hold.
+    fn enter(ring: Option<&'a Ring>) -> Self {
+        let Some(ring) = ring else {
+            return Self {
+                ring,
+                packet: 0,
+                remaining: 0,
+            };
         };
-        this.enter(stream.oldest());
-        this
-    }
-
-    /// Goes to the first packet that `ring` may still hold.
-    fn enter(&mut self, ring: Option<&'a Ring>) {
-        self.ring = ring;
-        let Some(ring) = ring else { return };
         let geometry = &ring.geometry;
         let pos = ring.position();
         let is_open = geometry.offset(pos) != 0;
@@ -97,87 +99,187 @@ impl<'a> Salvage<'a> {
             geometry.packet(pos)
         };
         let written = geometry.distance(ring.first, end);
-        self.remaining = written.min(geometry.subbuf_count() as u64);
-        self.packet = geometry.before(end, self.remaining);
+        let remaining = written.min(geometry.subbuf_count() as u64);
+        Self {
+            ring: Some(ring),
+            packet: geometry.before(end, remaining),
+            remaining,
+        }
+    }
+}
+
+impl<'a> Iterator for Walk<'a> {
+    /// A ring, and the number of a packet in it.
+    type Item = (&'a Ring, u64);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let ring = self.ring?;
+            if self.remaining == 0 {
+                *self = Self::enter(ring.successor());
+                continue;
+            }
+            let packet = self.packet;
+            self.packet = ring.geometry.after(packet);
+            self.remaining -= 1;
+            return Some((ring, packet));
+        }
+    }
+}
+
+impl<'a> Salvage<'a> {
+    /// The packets left in `stream`, which is that of the CPU that has stopped.
+    pub(crate) fn new(stream: &'a Stream, stopped: Stopped) -> Self {
+        Self {
+            stream,
+            cpu: stopped.cpu(),
+            walk: Walk::enter(stream.oldest()),
+            last: None,
+            is_over: false,
+        }
     }
 
-    /// The packet `self.packet` of `ring`, unless it is gone.
-    fn look(&mut self, ring: &'a Ring) -> Option<SalvagedPacket<'a>> {
-        let entry = ring.entry(self.packet);
-        if !entry.is_packet(self.packet) || entry.state() == State::Empty {
+    /// Packet `packet` of `ring`, unless it is gone.
+    fn look(&self, ring: &'a Ring, packet: u64) -> Option<SalvagedPacket<'a>> {
+        let entry = ring.entry(packet);
+        if !entry.is_packet(packet) || entry.state() == State::Empty {
             return None;
         }
         let info = ring.info(entry.block());
-        let noted = info.closed().is_packet(self.packet);
-        let packet = if entry.state() != State::Writing || noted {
-            let packet: Packet = info.load(self.cpu);
-            SalvagedPacket {
-                ring,
-                // A reader may have been copying it.
-                block: info.home().min(ring.geometry.blocks() - 1),
-                start: ring.records_start(self.packet),
-                end: packet.content.min(ring.geometry.subbuf_size()),
-                holes: Holes::default(),
-                uncommitted: 0,
-                is_complete: true,
-                is_cut: false,
-                ordinal: packet.ordinal,
-                records: packet.records,
-                begin_ticks: packet.begin_ticks,
-            }
-        } else {
-            self.reconstruct(ring, entry.block())
-        };
-        self.ordinal = Some(packet.ordinal.wrapping_add(packet.records));
-        Some(packet)
+        let noted = info.closed().is_packet(packet);
+        if entry.state() == State::Writing && !noted {
+            return Some(self.reconstruct(ring, packet, entry.block()));
+        }
+        let start = ring.records_start(packet);
+        // Where a reader is copying it, the bytes are elsewhere.
+        let block = info.home().min(ring.geometry.blocks() - 1);
+        let packet = info.load(self.cpu);
+        Some(SalvagedPacket {
+            ring,
+            block,
+            start,
+            end: packet.content.min(ring.geometry.subbuf_size()),
+            holes: Holes::default(),
+            uncommitted: 0,
+            is_complete: true,
+            is_closed: true,
+            is_cut: false,
+            packet,
+        })
     }
 
-    /// An open packet: where it ends, and what in it is uncommitted.
-    fn reconstruct(&self, ring: &'a Ring, block: usize) -> SalvagedPacket<'a> {
+    /// An open packet: where it ends, what in it is uncommitted, and its numbers.
+    fn reconstruct(&self, ring: &'a Ring, packet: u64, block: usize) -> SalvagedPacket<'a> {
         let geometry = &ring.geometry;
-        let sub = ring.sub(self.packet);
+        let sub = ring.sub(packet);
         let committed = sub.committed();
-        let closed = sub.closed();
+        let closing = ring.closing(packet);
         let pos = ring.position();
-        let end = if geometry.packet(pos) == self.packet && !pos.is_sealed() {
+        let end = if geometry.packet(pos) == packet && !pos.is_sealed() {
             End::Open(geometry.offset(pos))
-        } else if closed.is_packet(self.packet) {
-            End::Closed(closed.content())
         } else {
-            End::Unknown
+            closing
+                .as_ref()
+                .map_or(End::Unknown, |closing| End::Closed(closing.word.content()))
         };
-        let candidates = self.intents_in(ring);
         let puzzle = Puzzle {
             size: geometry.subbuf_size() as u64,
-            header: ring.records_start(self.packet) as u64,
+            header: ring.records_start(packet) as u64,
             trailer: geometry.end_reserve() as u64,
             committed: committed.bytes(geometry),
             end,
         };
-        let reading = puzzle.solve(&candidates);
-        SalvagedPacket {
+        let reading = puzzle.solve(&self.intents_in(ring, packet));
+        let records = committed.records().wrapping_add(reading.uncounted);
+        // The mark of a packet that is still open is one that its writer may take back.
+        let closing = closing.filter(|_| !matches!(end, End::Open(_)));
+        let begin_ticks = sub.begin_ticks.load(Ordering::Relaxed);
+        let mut found = SalvagedPacket {
             ring,
             block,
-            start: ring.records_start(self.packet),
+            start: ring.records_start(packet),
             end: (reading.end as usize).min(geometry.subbuf_size()),
             holes: reading.holes,
             uncommitted: reading.uncommitted,
             is_complete: false,
+            is_closed: closing.is_some(),
             is_cut: reading.in_doubt,
-            ordinal: self
-                .ordinal
-                .unwrap_or_else(|| self.stream.ordinal.load(Ordering::Relaxed)),
-            records: committed.records().wrapping_add(reading.uncounted),
-            begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
+            packet: self.numbered(records, begin_ticks),
+        };
+        found.packet.content = found.committed().map(<[u8]>::len).sum();
+        found.packet.content += found.start;
+        if let Some(closing) = closing {
+            found.packet.is_final = closing.word.is_final();
+            found.packet.end_ticks = closing.end_ticks.max(begin_ticks);
+            found.packet.lost = closing.lost;
+        }
+        found
+    }
+
+    /// A packet that is not complete, with the numbers that follow from what was found before and
+    /// from the stream's own counts: those lag behind what was found, or what was found last is
+    /// not the last that there was.
+    fn numbered(&self, records: u64, begin_ticks: u64) -> Packet {
+        let stream = self.stream;
+        let (sequence, ordinal) = self.last.map_or((0, 0), |last| {
+            let ordinal = last.ordinal.wrapping_add(last.records);
+            (last.sequence.wrapping_add(1), ordinal)
+        });
+        // What a packet tells of losses is not more than what a later one tells.
+        let mut later = self.walk.clone();
+        let later = later.find_map(|(ring, packet)| ring.closing(packet));
+        Packet {
+            cpu: self.cpu,
+            sequence: sequence.max(stream.sequence.load(Ordering::Relaxed)),
+            ordinal: ordinal.max(stream.ordinal.load(Ordering::Relaxed)),
+            records,
+            content: 0,
+            begin_ticks,
+            end_ticks: begin_ticks,
+            lost: later.map_or_else(|| stream.lost.sample(), |closing| closing.lost),
+            overwritten: stream.overwritten.load(Ordering::Relaxed),
+            is_final: false,
         }
     }
 
+    /// An empty packet that tells of losses, if there are some that no packet has told of. What is
+    /// lost in a closed stream nobody tells of.
+    fn untold(&self) -> Option<SalvagedPacket<'a>> {
+        let ring = self.stream.current()?;
+        let lost = self.stream.lost.sample();
+        let is_told = match &self.last {
+            Some(last) => last.is_final || last.lost == lost,
+            None => self.stream.told.load(Ordering::Relaxed) == lost.total(),
+        };
+        let pos = ring.position();
+        if is_told || (pos.is_sealed() && ring.successor().is_none()) {
+            return None;
+        }
+        let start = ring.geometry.start_reserve();
+        let begin_ticks = self.stream.quiet_since.load(Ordering::Relaxed);
+        Some(SalvagedPacket {
+            ring,
+            block: 0,
+            start,
+            end: start,
+            holes: Holes::default(),
+            uncommitted: 0,
+            is_complete: false,
+            is_closed: false,
+            is_cut: false,
+            packet: Packet {
+                content: start,
+                ..self.numbered(0, begin_ticks)
+            },
+        })
+    }
+
     /// The intents that lie in the packet.
-    fn intents_in(&self, ring: &Ring) -> Candidates {
+    fn intents_in(&self, ring: &Ring, packet: u64) -> Candidates {
         let geometry = &ring.geometry;
-        let base = geometry.position(self.packet, 0);
+        let base = geometry.position(packet, 0);
         let mut candidates = Candidates::default();
-        for intent in self.local.intents() {
+        for intent in self.stream.local.intents() {
             let Some((begin, len, is_written)) = intent.read() else {
                 continue;
             };
@@ -200,19 +302,16 @@ impl<'a> Iterator for Salvage<'a> {
     type Item = SalvagedPacket<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            let ring = self.ring?;
-            if self.remaining == 0 {
-                self.enter(ring.successor());
-                continue;
-            }
-            let found = self.look(ring);
-            self.remaining -= 1;
-            self.packet = ring.geometry.after(self.packet);
-            if found.is_some() {
-                return found;
+        while let Some((ring, packet)) = self.walk.next() {
+            if let Some(found) = self.look(ring, packet) {
+                self.last = Some(found.packet);
+                return Some(found);
             }
         }
+        if core::mem::replace(&mut self.is_over, true) {
+            return None;
+        }
+        self.untold()
     }
 }
 
@@ -220,29 +319,49 @@ impl fmt::Debug for Salvage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Salvage")
             .field("cpu", &self.cpu)
-            .field("packet", &self.packet)
-            .field("remaining", &self.remaining)
+            .field("packet", &self.walk.packet)
+            .field("remaining", &self.walk.remaining)
             .finish_non_exhaustive()
     }
 }
 
+/// What the closer of a packet has noted.
+struct Closing {
+    /// Written last.
+    word: Closed,
+    end_ticks: u64,
+    lost: Losses,
+}
+
+impl Ring {
+    /// How packet `packet` was closed; `None` if it was not, or its closer has not noted it.
+    fn closing(&self, packet: u64) -> Option<Closing> {
+        let sub = self.sub(packet);
+        // Acquire: with the mark comes the rest.
+        let word = sub.closed();
+        word.is_packet(packet).then(|| Closing {
+            word,
+            end_ticks: sub.end_ticks.load(Ordering::Relaxed),
+            lost: sub.lost.load(),
+        })
+    }
+}
+
 impl<'a> SalvagedPacket<'a> {
-    /// The number of its first record in the stream.
+    /// What is known of the packet. Of one that is not [complete](Self::is_complete) the numbers
+    /// are those that it would have got, its records are those that are committed, its content is
+    /// the start reserve and what [`committed`](Self::committed) gives. Its times are at best those
+    /// that were noted: its begin is not after its first record, but may be that of an older
+    /// packet; the end of one that is not [closed](Self::is_closed) is not known, and says its begin.
     #[must_use]
-    pub fn ordinal(&self) -> u64 {
-        self.ordinal
+    pub fn packet(&self) -> &Packet {
+        &self.packet
     }
 
-    /// How many records are committed in it.
+    /// Whether it was closed, so that its end and its losses are what its closer noted.
     #[must_use]
-    pub fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// The time of its opening, in ticks.
-    #[must_use]
-    pub fn begin_ticks(&self) -> u64 {
-        self.begin_ticks
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
     }
 
     /// How many records were under way in it.
@@ -292,8 +411,7 @@ impl<'a> SalvagedPacket<'a> {
 impl fmt::Debug for SalvagedPacket<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SalvagedPacket")
-            .field("ordinal", &self.ordinal)
-            .field("records", &self.records)
+            .field("packet", &self.packet)
             .field("end", &self.end)
             .field("holes", &self.holes)
             .field("is_complete", &self.is_complete)

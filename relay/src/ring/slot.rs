@@ -356,6 +356,9 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
             self.deliver();
             step();
         }
+        // First that nothing is under way: the post-mortem shall not count it twice.
+        self.local.intent(self.level).withdraw();
+        step();
         self.stream.lose::<U>(Loss::Discarded);
         step();
     }

@@ -1,14 +1,15 @@
 //! Shows what was found: tables and lines for people, JSON for programs.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use serde::Serialize;
 
-use super::{Audit, Sums};
+use super::{Audit, StreamAudit, Sums};
 use crate::console::Losses;
 use crate::decode::Schema;
 use crate::ledger::Verdict;
 use crate::summary::align;
+use crate::wire::Header;
 
 /// All streams together, as JSON shows them.
 #[derive(Debug, Serialize)]
@@ -239,6 +240,26 @@ pub fn stat_table(audit: &Audit, schema: &Schema) -> String {
     align(&rows)
 }
 
+/// What a judgement says of a stream that was salvaged; nothing of others.
+struct Salvaged<'a>(&'a StreamAudit, &'a Header);
+
+impl fmt::Display for Salvaged<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(stream, last) = self;
+        if last.is_salvaged {
+            let uncommitted = last.uncommitted;
+            write!(
+                f,
+                ", where its CPU was stopped: {uncommitted} records uncommitted"
+            )?;
+        }
+        match stream.cut() {
+            0 => Ok(()),
+            cut => write!(f, ", {cut} packets cut where they are in doubt"),
+        }
+    }
+}
+
 /// Records per second between two times.
 fn rate(records: u64, times: Option<(u64, u64)>, schema: &Schema) -> String {
     let ticks = times.map_or(0, |(begin, end)| end.saturating_sub(begin));
@@ -295,14 +316,16 @@ pub fn verify_text(audit: &Audit) -> String {
             let _ = match &stream.last {
                 Some(last) => writeln!(
                     text,
-                    "open: {}: {}; proven up to packet {}, record {}",
+                    "open: {}: {}; proven up to packet {}, record {}{}",
                     stream.file,
-                    match last.is_final {
-                        true => "packets that are not in the list of packets",
-                        false => "no closing packet",
+                    match (last.is_final, last.uncommitted) {
+                        (true, 0) => "packets that are not in the list of packets",
+                        (true, _) => "its CPU was stopped in the middle of a record",
+                        (false, _) => "no closing packet",
                     },
                     last.number,
-                    last.ordinal + last.records
+                    last.ordinal + last.records,
+                    Salvaged(stream, last)
                 ),
                 None => writeln!(text, "open: {}: no packet", stream.file),
             };

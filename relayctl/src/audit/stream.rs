@@ -39,6 +39,10 @@ pub struct StreamAudit {
     absent: u64,
     /// Whether packets are missing.
     has_gaps: bool,
+    /// Records that were left out of salvaged packets, because they are in doubt.
+    in_doubt: u64,
+    /// Packets that such records were left out of.
+    cut: u64,
     /// Records that are there but cannot be decoded, or are there twice.
     undecoded: u64,
     /// Whether packets are not in the list of packets, so that nobody knows whether
@@ -111,7 +115,14 @@ impl StreamAudit {
                         }
                     };
                     let read = records.read();
-                    audit.undecoded += header.records.saturating_sub(read);
+                    let rest = header.records.saturating_sub(read);
+                    match header.is_cut && fault.is_none() {
+                        true => {
+                            audit.in_doubt += rest;
+                            audit.cut += 1;
+                        }
+                        false => audit.undecoded += rest,
+                    }
                     if let Some(fault) = fault {
                         audit.problem(offset, format!("packet {}: {fault}", header.number));
                     }
@@ -272,7 +283,7 @@ impl StreamAudit {
         let gaps = self.skipped.saturating_add(self.absent);
         let overwritten = last.overwritten.clamp(self.skipped.min(gaps), gaps);
         let lost = Losses {
-            missing: gaps - overwritten,
+            missing: (gaps - overwritten).saturating_add(self.in_doubt),
             ..last.lost
         };
         let attempted = last.attempted();
@@ -291,6 +302,12 @@ impl StreamAudit {
         }
     }
 
+    /// Packets that were cut, because records in them are in doubt.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
     /// Whether the stream was closed, and no packet of it is missing.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -301,7 +318,8 @@ impl StreamAudit {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         if self.problems.is_empty() {
-            return match self.is_closed() && !self.is_unlisted {
+            let is_whole = self.last.is_some_and(|last| last.uncommitted == 0) && self.cut == 0;
+            return match self.is_closed() && is_whole && !self.is_unlisted {
                 true => Verdict::Complete,
                 false => Verdict::Open,
             };

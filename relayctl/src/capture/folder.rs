@@ -21,6 +21,8 @@ pub(super) const METADATA: &str = "metadata";
 pub(super) const PACKETS: &str = "packets";
 /// The folder of bytes that were no whole packet.
 pub(super) const FRAGMENTS: &str = "fragments";
+/// Where packets that a stopped CPU left wait until all ports have ended.
+pub(super) const SALVAGED: &str = "salvaged";
 /// What the serial console said.
 pub(super) const CONSOLE: &str = "console.log";
 /// How the capture was made.
@@ -191,7 +193,7 @@ fn is_empty_folder(path: &Path) -> bool {
 
 /// Removes a capture, and nothing that is none.
 pub(super) fn remove(folder: &Path) -> Result<(), FolderError> {
-    let known = [TRACE, PACKETS, FRAGMENTS, CONSOLE, RUN];
+    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN];
     let foreign = || FolderError::NoCapture(folder.to_owned());
     let entries = fs::read_dir(folder).map_err(|_| foreign())?;
     let mut names = Vec::new();

@@ -30,6 +30,11 @@ pub(super) enum Collected {
 }
 
 impl Collector {
+    /// The number of the packet that it waits for.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Takes the next packet's contents.
     pub(super) fn take(&mut self, header: &Header, contents: &[u8]) -> Collected {
         if let Some(why) = &self.spoiled {

@@ -6,6 +6,7 @@ mod index;
 mod metadata;
 mod raw;
 mod reader;
+mod salvage;
 mod stored;
 mod writer;
 

@@ -5,13 +5,19 @@ use std::fs;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::folder::{FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::reader::PacketReader;
+use super::salvage::MAX_CONTRADICTIONS;
 use crate::console::printable;
 use crate::decode::{Channel, Schema, SchemaError};
 use crate::tsdl::MAX_TEXT;
 use crate::wire::crc32c;
+
+/// The most bytes of [`RUN`].
+const MAX_RUN: u64 = 1 << 20;
 
 /// The most foreign files that are named.
 const MAX_FOREIGN: usize = 16;
@@ -163,6 +169,7 @@ impl Stored {
             index,
         };
         stored.find_foreign(&trace).map_err(io(&trace))?;
+        stored.problems.extend(contradictions(&folder.join(RUN)));
         Ok(stored)
     }
 
@@ -217,6 +224,18 @@ impl Stored {
     pub fn listed(&self, stream: &Stream) -> usize {
         self.index.of(&stream.file).len()
     }
+}
+
+/// What came twice, and not the same, by what was written about the making of a capture; nothing if
+/// that cannot be read.
+fn contradictions(path: &Path) -> Vec<String> {
+    let text = read_bounded(path, MAX_RUN).unwrap_or_default();
+    let run: Value = serde_json::from_slice(&text).unwrap_or_default();
+    let all = run["capture"]["contradictions"].as_array();
+    let all = all.into_iter().flatten().filter_map(Value::as_str);
+    all.take(MAX_CONTRADICTIONS)
+        .map(|what| printable(what.as_bytes()).into_owned())
+        .collect()
 }
 
 /// Reads a file that should be small.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::folder::{self, CONSOLE, FRAGMENTS, FolderError, METADATA, PACKETS, RUN, TRACE};
 use super::index;
 use super::metadata::{Collected, Collector};
+use super::salvage::Waiting;
 use crate::decode::Schema;
 use crate::exit::Exit;
 use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c};
@@ -81,6 +82,12 @@ pub struct Options {
 pub struct Totals {
     /// Packets of streams that were written.
     pub packets: u64,
+    /// How many of them a stopped CPU had left. They are written when the ports have ended.
+    pub salvaged: u64,
+    /// Packets that a stopped CPU had left, and that had come before.
+    pub doubles: u64,
+    /// Packets that came twice, and not the same; some of them.
+    pub contradictions: Vec<String>,
     /// Bytes that were written.
     pub bytes: u64,
     /// Bytes that were no whole packet, or a packet of no known stream.
@@ -119,31 +126,33 @@ struct Growing {
 
 /// What all ports write to.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     /// The capture's folder.
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The most bytes.
     max_size: u64,
     /// Tells the user.
-    announce: fn(&str),
+    pub(super) announce: fn(&str),
     /// Whether the folder was made for nothing if nothing comes.
     is_default: bool,
     /// What came so far.
-    totals: Totals,
+    pub(super) totals: Totals,
     /// Files by their path within the folder.
     files: HashMap<PathBuf, Growing>,
     /// The metadata so far.
-    collector: Collector,
+    pub(super) collector: Collector,
     /// The metadata, once it is complete.
-    schema: Option<Box<Schema>>,
+    pub(super) schema: Option<Box<Schema>>,
     /// What came before it, by port.
     early: Vec<(u32, Vec<u8>)>,
     /// How many bytes that are.
     early_bytes: u64,
+    /// What a stopped CPU left.
+    pub(super) waiting: Waiting,
     /// Whether the capture has its largest size.
-    is_full: bool,
+    pub(super) is_full: bool,
     /// What could not be written; the capture ends there.
-    error: Option<CaptureError>,
+    pub(super) error: Option<CaptureError>,
 }
 
 /// A capture that is being made.
@@ -193,6 +202,7 @@ impl Capture {
             schema: None,
             early: Vec::new(),
             early_bytes: 0,
+            waiting: Waiting::default(),
             is_full: false,
             error: None,
         };
@@ -232,13 +242,19 @@ impl Capture {
         }
     }
 
+    /// Puts what a stopped CPU left where it belongs. The ports should have ended; what they take
+    /// later of this kind is a fragment.
+    pub fn settle(&self) {
+        lock(&self.shared).settle();
+    }
+
     /// What came so far.
     #[must_use]
     pub fn totals(&self) -> Totals {
         lock(&self.shared).totals.clone()
     }
 
-    /// Ends the capture, with what is to be known about how it was made. The
+    /// [Settles](Self::settle) and ends the capture, with what is to be known about how it was made. The
     /// ports should have ended; what they take later is not written.
     ///
     /// # Errors
@@ -247,6 +263,7 @@ impl Capture {
     /// is there.
     pub fn finish(self, mut info: Value) -> Result<Totals, CaptureError> {
         let mut shared = lock(&self.shared);
+        shared.settle();
         if shared.schema.is_none() {
             let why = "it did not come to its end";
             shared.totals.metadata_error.get_or_insert(why.to_owned());
@@ -256,6 +273,9 @@ impl Capture {
         if let Some(info) = info.as_object_mut() {
             let made = json!({
                 "packets": totals.packets,
+                "salvaged": totals.salvaged,
+                "doubles": totals.doubles,
+                "contradictions": totals.contradictions,
                 "bytes": totals.bytes,
                 "fragments": totals.fragments,
                 "left_out": totals.left_out,
@@ -340,6 +360,9 @@ fn take(
 impl Shared {
     /// Takes a whole packet.
     fn packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
+        if header.is_salvaged {
+            return self.salvaged(port, header, packet);
+        }
         if self.schema.is_some() {
             return self.stream_packet(port, header, packet, crc);
         }
@@ -349,13 +372,18 @@ impl Shared {
         self.early_bytes += packet.len() as u64;
         self.early.push((port, packet.to_vec()));
         if header.stream_id == wire::METADATA {
-            match self.collector.take(header, header.contents(packet)) {
-                Collected::More => {}
-                Collected::Complete(text, schema) => self.begin(&text, schema),
-                Collected::Spoiled(why) => self.no_metadata(why),
-            }
+            self.metadata(header, packet);
         } else if self.early_bytes > MAX_EARLY {
             self.no_metadata(format!("{MAX_EARLY} bytes came before its end"));
+        }
+    }
+
+    /// Takes the next packet of the metadata.
+    pub(super) fn metadata(&mut self, header: &Header, packet: &[u8]) {
+        match self.collector.take(header, header.contents(packet)) {
+            Collected::More => {}
+            Collected::Complete(text, schema) => self.begin(&text, schema),
+            Collected::Spoiled(why) => self.no_metadata(why),
         }
     }
 
@@ -398,28 +426,33 @@ impl Shared {
 
     /// Takes a packet after the metadata.
     fn stream_packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
-        let file = self.schema.as_ref().and_then(|schema| {
-            let known = header.uuid == schema.uuid && header.cpu < schema.cpus;
-            let channel = schema.channel(header.stream_id).filter(|_| known);
-            channel.map(|channel| channel.file_of(header.cpu))
-        });
-        let Some(file) = file else {
+        let Some(file) = self.file_of(header) else {
             return self.fragment(port, packet);
         };
-        if !self.has_room(packet.len() as u64) {
-            return;
+        if self.has_room(packet.len() as u64) {
+            self.append_packet(&file, packet, crc);
         }
-        let path = Path::new(TRACE).join(&file);
-        let Some(offset) = self.append(&path, packet) else {
-            return;
-        };
-        let line = index::line(&file, offset, packet.len() as u64, crc);
+    }
+
+    /// The name of the file of a packet's stream; `None` if the metadata does not know the stream.
+    pub(super) fn file_of(&self, header: &Header) -> Option<String> {
+        let schema = self.schema.as_ref()?;
+        let known = header.uuid == schema.uuid && header.cpu < schema.cpus;
+        let channel = schema.channel(header.stream_id).filter(|_| known)?;
+        Some(channel.file_of(header.cpu))
+    }
+
+    /// Appends a packet to its stream's file, and says where.
+    pub(super) fn append_packet(&mut self, file: &str, packet: &[u8], crc: u32) -> Option<u64> {
+        let offset = self.append(&Path::new(TRACE).join(file), packet)?;
+        let line = index::line(file, offset, packet.len() as u64, crc);
         self.append(Path::new(PACKETS), line.as_bytes());
         self.totals.packets += 1;
+        Some(offset)
     }
 
     /// Takes bytes that are no whole packet of a known stream.
-    fn fragment(&mut self, port: u32, bytes: &[u8]) {
+    pub(super) fn fragment(&mut self, port: u32, bytes: &[u8]) {
         if self.has_room(bytes.len() as u64) {
             self.totals.fragments += bytes.len() as u64;
             self.append(&Path::new(FRAGMENTS).join(port.to_string()), bytes);
@@ -428,7 +461,7 @@ impl Shared {
 
     /// Whether so many bytes may be written. Once something may not, nothing
     /// may: streams end early, and have no gaps.
-    fn has_room(&mut self, bytes: u64) -> bool {
+    pub(super) fn has_room(&mut self, bytes: u64) -> bool {
         let fits = self.totals.bytes.saturating_add(bytes) <= self.max_size;
         if !fits && !self.is_full {
             self.is_full = true;
@@ -445,7 +478,7 @@ impl Shared {
     }
 
     /// Appends to a file, and says where. After a failure nothing is written any more.
-    fn append(&mut self, path: &Path, bytes: &[u8]) -> Option<u64> {
+    pub(super) fn append(&mut self, path: &Path, bytes: &[u8]) -> Option<u64> {
         if self.error.is_some() {
             return None;
         }
@@ -459,12 +492,21 @@ impl Shared {
             }
             Err(error) => {
                 let path = self.folder.join(path);
-                let error = CaptureError::Write { path, error };
-                (self.announce)(&error.to_string());
-                self.error = Some(error);
+                self.fail(CaptureError::Write { path, error });
                 None
             }
         }
+    }
+
+    /// Ends the capture here: something could not be written.
+    pub(super) fn fail(&mut self, error: CaptureError) {
+        (self.announce)(&error.to_string());
+        self.error = Some(error);
+    }
+
+    /// Forgets a file that is about to be removed.
+    pub(super) fn forget(&mut self, path: &Path) {
+        self.files.remove(path);
     }
 
     /// Makes this capture the newest one.

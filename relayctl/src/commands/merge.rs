@@ -230,9 +230,14 @@ impl Cursor<'_> {
             self.note(format!("{gap} records overwritten {span}"));
         }
         if header.is_salvaged {
-            let (number, records) = (header.number, header.uncommitted);
+            let before = self.last.map_or(0, |last| last.uncommitted);
+            let (number, records) = (header.number, header.uncommitted.saturating_sub(before));
+            let cut = match header.is_cut {
+                true => ", cut where it is in doubt",
+                false => "",
+            };
             self.note(format!(
-                "packet {number} was salvaged from a stopped CPU, {records} records uncommitted"
+                "packet {number} was salvaged from a stopped CPU, {records} records uncommitted{cut}"
             ));
         }
     }

@@ -19,7 +19,7 @@ pub enum SourceError {
     /// What it says cannot be kept while it is sorted.
     Scratch(CaptureError),
     /// It holds no metadata.
-    NoMetadata(PathBuf, Totals),
+    NoMetadata(PathBuf, Box<Totals>),
 }
 
 impl fmt::Display for SourceError {
@@ -102,7 +102,9 @@ impl Source {
                 stored,
                 _scratch: Some(scratch),
             }),
-            Err(OpenError::NoMetadata { .. }) => Err(SourceError::NoMetadata(name.into(), totals)),
+            Err(OpenError::NoMetadata { .. }) => {
+                Err(SourceError::NoMetadata(name.into(), Box::new(totals)))
+            }
             Err(error) => Err(SourceError::Open(error)),
         }
     }

@@ -15,6 +15,8 @@ const FORMAT_MAX: u64 = 1 << 31;
 const FINAL: u32 = 1;
 /// Flag: made from what a stopped CPU left.
 const SALVAGED: u32 = 2;
+/// Flag: something of it was in doubt, and left out.
+const CUT: u32 = 4;
 
 /// The fixed part of one packet, checked for contradictions within itself.
 ///
@@ -41,9 +43,11 @@ pub struct Header {
     pub is_final: bool,
     /// Whether it was made from what a stopped CPU left.
     pub is_salvaged: bool,
+    /// Whether some of its records are in doubt, and left out.
+    pub is_cut: bool,
     /// Records in the packets before this one.
     pub ordinal: u64,
-    /// Records in this packet.
+    /// Records in this packet; those that are left out because they are in doubt, too.
     pub records: u64,
     /// Records lost since the stream began, up to the closing.
     pub lost: Losses,
@@ -84,7 +88,7 @@ pub enum HeaderError {
         /// What `events_discarded` says.
         discarded: u64,
     },
-    /// Flags that this version of the format does not have.
+    /// Flags that this version of the format does not have, or that cannot be together.
     Flags(u32),
     /// A count that leaves no room for what it counts.
     Count(u64),
@@ -114,7 +118,7 @@ impl fmt::Display for HeaderError {
                 f,
                 "events_discarded is {discarded}, which is not the sum of the losses by reason"
             ),
-            Self::Flags(flags) => write!(f, "unknown flags {flags:#x}"),
+            Self::Flags(flags) => write!(f, "flags {flags:#x} cannot be"),
             Self::Count(count) => write!(f, "a count of {count} cannot be"),
         }
     }
@@ -183,7 +187,12 @@ impl Header {
             return Err(HeaderError::Losses { discarded });
         }
         let flags = u32_at(header, 84);
-        if flags & !(FINAL | SALVAGED) != 0 {
+        let is_sound = match flags & CUT {
+            0 => flags & !(FINAL | SALVAGED) == 0,
+            // What is left out did not come to its end.
+            _ => flags == SALVAGED | CUT,
+        };
+        if !is_sound {
             return Err(HeaderError::Flags(flags));
         }
         let parsed = Self {
@@ -197,6 +206,7 @@ impl Header {
             number: u64_at(header, 64),
             is_final: flags & FINAL != 0,
             is_salvaged: flags & SALVAGED != 0,
+            is_cut: flags & CUT != 0,
             ordinal: u64_at(header, 88),
             records: u64_at(header, 96),
             lost,

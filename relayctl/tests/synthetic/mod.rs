@@ -89,6 +89,11 @@ impl Stream {
         self.records += 1;
     }
 
+    /// Records that the header counts, and that are not there.
+    pub(crate) fn records_in_doubt(&mut self, count: u64) {
+        self.records += count;
+    }
+
     pub(crate) fn klog(
         &mut self,
         ticks: u64,
@@ -229,6 +234,13 @@ pub(crate) fn small() -> Vec<Vec<u8>> {
         packets.push(claims.packet(t + 950, 1));
     }
     packets
+}
+
+/// A packet as a panic sends it.
+pub(crate) fn salvaged(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    packet[84] |= 2;
+    packet
 }
 
 /// A folder for one test.

@@ -3,5 +3,6 @@
 mod capture;
 mod command;
 mod failure;
+mod salvage;
 mod smoke;
 mod source;

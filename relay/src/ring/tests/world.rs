@@ -546,10 +546,12 @@ impl World {
         let (mut holes, mut in_doubt) = (0, false);
         let mut found = Vec::new();
         let mut numbers = Vec::new();
+        let mut packets = Vec::new();
         for packet in Salvage::new(self.stream(), stopped) {
+            packets.push((*packet.packet(), packet.is_closed()));
             holes += packet.uncommitted();
             in_doubt |= packet.is_cut();
-            let mut number = packet.ordinal();
+            let mut number = packet.packet().ordinal;
             for mut rest in packet.committed() {
                 while let [len, ..] = *rest {
                     let len = usize::from(len);
@@ -568,7 +570,8 @@ impl World {
                 }
             }
             if !packet.is_cut() {
-                assert_eq!(number - packet.ordinal(), packet.records(), "in {packet:?}");
+                let known = packet.packet();
+                assert_eq!(number - known.ordinal, known.records, "in {packet:?}");
             }
         }
         assert!(numbers.is_sorted_by(|a, b| a < b), "numbers: {numbers:?}");
@@ -608,7 +611,55 @@ impl World {
             in_doubt || missing as u64 <= overwritten,
             "{missing} records were committed and are not found"
         );
+        self.check_salvaged(&packets);
         (holes, in_doubt)
+    }
+
+    /// What a stopped CPU's packets say of themselves follows from one to the next, and from what the
+    /// reader has taken: who has some of them can tell which the others are.
+    fn check_salvaged(&self, packets: &[(Packet, bool)]) {
+        let stream = self.stream();
+        let seen = self.seen.borrow();
+        let continuous = self.config.geometry.mode() == Mode::Continuous;
+        // By number; what was taken is as it was taken.
+        let mut all: BTreeMap<u64, (Packet, bool)> = BTreeMap::new();
+        for (packet, _) in seen.iter() {
+            all.insert(packet.sequence, (*packet, true));
+        }
+        for found in packets {
+            if let Some((taken, _)) = all.insert(found.0.sequence, *found) {
+                assert_eq!(taken, found.0, "a packet that was taken");
+            }
+        }
+        let mut before: Option<(Packet, bool)> = None;
+        for (packet, is_closed) in all.values() {
+            let (sequence, ordinal) =
+                before.map_or((0, 0), |(p, _)| (p.sequence + 1, p.ordinal + p.records));
+            if !continuous {
+                let is = (packet.sequence, packet.ordinal);
+                assert_eq!(is, (sequence, ordinal), "{packet:?} after {before:?}");
+            }
+            assert!(packet.ordinal >= ordinal, "{packet:?} after {before:?}");
+            assert!(packet.begin_ticks <= packet.end_ticks, "{packet:?}");
+            if let Some((before, _)) = before {
+                assert!(!before.is_final, "{packet:?} after {before:?}");
+                for loss in Loss::ALL {
+                    assert!(
+                        packet.lost.get(loss) >= before.lost.get(loss),
+                        "{packet:?} after {before:?}"
+                    );
+                }
+                assert!(packet.overwritten >= before.overwritten);
+            }
+            before = Some((*packet, *is_closed));
+        }
+        // Nobody has lost a record that the last packet does not tell of, unless the stream is closed.
+        let is_closed = stream
+            .current()
+            .is_some_and(|ring| ring.position().is_sealed());
+        if let Some((last, _)) = before.filter(|_| !is_closed) {
+            assert_eq!(last.lost, stream.stats().lost, "{last:?}");
+        }
     }
 
     /// Brings the stream to rest and checks that every attempt is accounted for.

@@ -354,7 +354,7 @@ impl<D: Device> Driver<D> {
     ///
     /// # Errors
     /// [`OpenError`]: there is no such port, or it is or was open.
-    pub(super) fn open<B: InFlight>(
+    pub(crate) fn open<B: InFlight>(
         &mut self,
         id: usize,
         target: Option<Target>,

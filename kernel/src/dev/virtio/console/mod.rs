@@ -6,6 +6,8 @@
 //!  └ open() → Port  one owner each, on any CPU: submit → notify → ... → reclaim
 //! ```
 //!
+//! One may be [`polled`] instead, by who has nobody to share the machine with.
+//!
 //! A [`Port`] shares nothing with other ports but the device itself: it has its own queue, its own
 //! doorbell, its own counters, and an interrupt that goes to its own CPU. No port's call takes a
 //! lock or allocates. What the console and the interrupt handler have to tell a port, they tell
@@ -23,6 +25,7 @@ pub(crate) mod error;
 #[cfg(test)]
 mod fake;
 mod line;
+pub(crate) mod polled;
 pub(crate) mod port;
 mod protocol;
 #[cfg(test)]
@@ -36,6 +39,7 @@ use virtio_drivers::transport::DeviceType;
 use self::driver::{Driver, OpenError};
 use self::error::Error;
 use self::line::Line;
+use self::polled::Polled;
 use self::port::{InFlight, Port};
 use super::pci::PciDevice;
 use crate::arch::{apic, clock, irq};
@@ -46,6 +50,9 @@ pub(crate) type Console = Driver<PciDevice>;
 
 /// A port that sends packets from where they lie.
 pub(crate) type CpuPort = Port<PciDevice, relay::SubBuffer<'static>>;
+
+/// A port whose user waits for it.
+pub(crate) type PciPort = Polled<PciDevice>;
 
 /// How often a device without interrupts is asked whether it has something to say.
 const ASK_MS: u64 = 100;
