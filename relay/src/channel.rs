@@ -371,6 +371,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Ok(())
     }
 
+    /// Whether the stream of `cpu` has ended: every write to it is refused. Any context, any CPU.
+    #[must_use]
+    pub fn is_closed(&self, cpu: usize) -> bool {
+        self.started(cpu).is_some_and(Stream::is_closed)
+    }
+
     /// Moves the stream of the calling CPU to a new ring of `geometry` in `storage`. Writers that
     /// this interrupts, and readers, go on without a gap. The memory of the old ring is given back by
     /// [`reclaim`](Self::reclaim), when it has been read and nobody uses it any more.

@@ -180,6 +180,15 @@ impl Stream {
         self.hold_oldest(|_| self.current().map(|ring| ring.geometry))?
     }
 
+    /// Whether it has ended. Any CPU.
+    pub(crate) fn is_closed(&self) -> bool {
+        let ended = self.hold_oldest(|_| {
+            let ring = self.current()?;
+            Some(ring.position().is_sealed() && ring.successor().is_none())
+        });
+        ended.flatten().unwrap_or(false)
+    }
+
     /// Counts one lost record. Owner only.
     #[inline]
     pub(super) fn lose<U: Usage>(&self, loss: Loss) {

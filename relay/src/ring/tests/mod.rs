@@ -17,6 +17,8 @@ mod property;
 #[cfg(not(loom))]
 mod salvage;
 #[cfg(not(loom))]
+mod shared;
+#[cfg(not(loom))]
 mod threads;
 #[cfg(not(loom))]
 mod world;
