@@ -17,8 +17,9 @@ use core::ptr::NonNull;
 /// - you are pinned to the CPU that reserved it, so it cannot be sent elsewhere.
 ///
 /// Dropping it uncommitted discards the record, visibly: it is counted as lost
-/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered. One that an
-/// interrupt handler keeps beyond its end may confuse the post-mortem of its CPU, nothing else.
+/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer, and those behind it, from ever being
+/// delivered, its nesting level and its pin. One that an interrupt handler keeps beyond its end may
+/// confuse the post-mortem of its CPU, nothing else.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
