@@ -220,6 +220,11 @@ impl<'a, P: Platform> Writer<'a, P> {
         losses: Option<Losses>,
     ) -> Slot<'a, P> {
         let geometry = &ring.geometry;
+        let losses = if broken(Mistake::LossesSampledLate) {
+            losses.map(|_| self.stream.lost.sample())
+        } else {
+            losses
+        };
         if let (Some((packet, offset)), Some(losses)) = (plan.closes, &losses) {
             self.close_packet(ring, packet, offset, ticks, losses, false);
             self.add(ring, packet, geometry.subbuf_size() as u64 - offset, false);
@@ -255,7 +260,7 @@ impl<'a, P: Platform> Writer<'a, P> {
     /// sub-buffer is claimed.
     fn plan(&self, ring: &Ring, pos: Position, len: usize) -> Result<Plan, Obstacle> {
         let geometry = &ring.geometry;
-        if len > geometry.max_record() {
+        if len > geometry.max_record() && !broken(Mistake::TooBigAccepted) {
             return Err(Obstacle::Lost(Loss::TooBig));
         }
         let len = len as u64;
@@ -263,7 +268,7 @@ impl<'a, P: Platform> Writer<'a, P> {
         let offset = geometry.offset(pos);
         if offset != 0 && offset + len <= geometry.limit() {
             let end = offset + len;
-            let exact = end == geometry.limit();
+            let exact = end == geometry.limit() && !broken(Mistake::ExactFitStaysOpen);
             return Ok(Plan {
                 begin: pos,
                 end: geometry.position(
@@ -377,6 +382,9 @@ impl<'a, P: Platform> Writer<'a, P> {
             self.hooks.buffer_start(header, &start);
             step();
             self.add(ring, packet, reserve as u64, false);
+            if broken(Mistake::HeaderCountedTwice) {
+                self.add(ring, packet, reserve as u64, false);
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! Tests of the ring: what it does, step by step (`basics`); what reviews found (`corners`); every
 //! nesting (`nesting`); random
 //! programs against a simple model (`property`); the post-mortem (`salvage`); threads (`threads`);
-//! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`).
+//! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`); the mistakes of others (`peers`).
 
 #[cfg(not(loom))]
 mod basics;
@@ -14,6 +14,8 @@ mod leaked;
 mod loom;
 #[cfg(not(loom))]
 mod nesting;
+#[cfg(not(loom))]
+mod peers;
 #[cfg(not(loom))]
 mod property;
 #[cfg(not(loom))]

@@ -189,7 +189,7 @@ impl World {
                 let _ = self.writer().flush();
             }
             Op::Tick => {
-                if let Some(reader) = &*self.reader.borrow() {
+                if let Ok(Some(reader)) = self.reader.try_borrow().as_deref() {
                     reader.request_flush();
                 }
                 self.writer().tick();
@@ -289,7 +289,8 @@ impl World {
     }
 
     fn take(&self) -> Option<SubBuffer<'static>> {
-        let mut reader = self.reader.borrow_mut();
+        // The reader may be at work: it is another CPU that went on meanwhile.
+        let mut reader = self.reader.try_borrow_mut().ok()?;
         let reader =
             reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
         let taken = reader.next_subbuf()?;
