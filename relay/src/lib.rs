@@ -52,6 +52,8 @@ extern crate std;
 mod channel;
 pub mod clients;
 pub mod ctf;
+#[cfg(doctest)]
+mod forbidden;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"

@@ -18,6 +18,16 @@ pub(crate) enum Mistake {
     NoMovedCheck,
     /// The clock is read before the position, outside the loop that validates it.
     ClockOutsideLoop,
+    /// A record that fills its packet to the last byte does not close it.
+    ExactFitStaysOpen,
+    /// A record that is longer than a sub-buffer takes is not refused.
+    TooBigAccepted,
+    /// The opener commits the header of its packet twice.
+    HeaderCountedTwice,
+    /// The losses that a closed packet tells of are sampled after the swap that closes it.
+    LossesSampledLate,
+    /// A reader takes what is in the sub-buffer by now, and not only what it has looked at.
+    TakesWhatIsThere,
 }
 
 #[cfg(not(all(test, not(loom))))]

@@ -271,11 +271,19 @@ pub(crate) fn claim<'a, U: Usage>(
     let ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
     // SAFETY: `open` always points to one of the ring's descriptors.
     let sub = unsafe { &*ring.open.load(Ordering::Acquire) };
+    let early = if broken(Mistake::ClockOutsideLoop) {
+        now(platform)
+    } else {
+        0
+    };
     step();
     let pos = ring.pos.load(Ordering::Acquire);
     step();
     // After the position: the time counts only if the swap shows that nobody reserved since.
-    let ticks = if stamped { now(platform) } else { 0 };
+    let ticks = match stamped {
+        true if !broken(Mistake::ClockOutsideLoop) => now(platform),
+        _ => early,
+    };
     step();
     let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
     let end = offset.wrapping_add(len as u64);

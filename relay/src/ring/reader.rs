@@ -3,6 +3,7 @@
 use super::entry::{Entry, State};
 use super::reclaim::RingHold;
 use super::{Packet, Ring, Stream};
+use crate::step::{Mistake, broken, step};
 use crate::sync::Ordering;
 use core::fmt;
 
@@ -97,6 +98,12 @@ impl<'a> Reader<'a> {
         let wanted = match spare {
             Some(block) => entry.exchanged(block, State::Empty),
             None => entry.with_state(State::Taken),
+        };
+        step();
+        let entry = if broken(Mistake::TakesWhatIsThere) {
+            self.ring.entry(self.cursor)
+        } else {
+            entry
         };
         // Acquire: pairs with the Release that made it readable. Release: the owner that claims
         // the entry next sees that the spare was given back.

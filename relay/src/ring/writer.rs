@@ -274,6 +274,11 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         losses: Option<Losses>,
     ) -> Slot<'a, P, U> {
         let geometry = &ring.geometry;
+        let losses = if broken(Mistake::LossesSampledLate) {
+            losses.map(|_| self.stream.lost.sample())
+        } else {
+            losses
+        };
         if let (Some((packet, offset)), Some(losses)) = (plan.closes, &losses) {
             self.close_packet(ring, packet, offset, ticks, losses, false);
             self.add(ring.sub(packet), geometry.subbuf_size() as u64 - offset);
@@ -310,7 +315,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     /// sub-buffer is claimed.
     fn plan(&self, ring: &Ring, pos: Position, len: usize) -> Result<Plan, Obstacle> {
         let geometry = &ring.geometry;
-        if len > geometry.max_record() {
+        if len > geometry.max_record() && !broken(Mistake::TooBigAccepted) {
             return Err(Obstacle::Lost(Loss::TooBig));
         }
         let len = len as u64;
@@ -318,7 +323,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         let offset = geometry.offset(pos);
         if offset != 0 && offset + len <= geometry.limit() {
             let end = offset + len;
-            let exact = end == geometry.limit();
+            let exact = end == geometry.limit() && !broken(Mistake::ExactFitStaysOpen);
             return Ok(Plan {
                 begin: pos,
                 end: geometry.position(
@@ -440,6 +445,9 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             self.hooks.buffer_start(header, &start);
             step();
             self.add(sub, reserve as u64);
+            if broken(Mistake::HeaderCountedTwice) {
+                self.add(sub, reserve as u64);
+            }
         }
     }
 

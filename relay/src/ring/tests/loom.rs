@@ -329,7 +329,7 @@ fn owner_against_observer(mode: Mode, spares: usize) {
             assert!(bytes[..4] == [bytes[0]; 4] && bytes[4..] == [bytes[4]; 4]);
         }
         let cpu = owner.join().unwrap();
-        assert!(observe(&mut observer) >= 1);
+        observe(&mut observer);
         writer(&stream, &cpu).flush();
         drop(observer);
 

@@ -208,9 +208,8 @@ fn each_cpu_writes_its_own() {
 
 #[test]
 fn each_cpu_writes_its_own_that_is_overwritten() {
-    let [read, _, _, copied, freed] = run::<PerCpu>(Mode::Continuous, Delivery::Bulk);
-    let is_busy = cfg!(miri) || (copied > 0 && freed > 0);
-    assert!(read > 0 && is_busy, "{copied} {freed}");
+    let [read, _, _, _, freed] = run::<PerCpu>(Mode::Continuous, Delivery::Bulk);
+    assert!(read > 0 && (cfg!(miri) || freed > 0), "{freed}");
 }
 
 #[test]

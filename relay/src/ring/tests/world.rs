@@ -154,8 +154,6 @@ pub(super) struct World {
     /// Where delivery is by packet, the reader reads record by record.
     records: RefCell<Option<Records<'static>>>,
     observer: RefCell<Option<Observer<'static>>>,
-    copied: Cell<usize>,
-    freed: Cell<usize>,
     was_reset: Cell<bool>,
     held: RefCell<Vec<SubBuffer<'static>>>,
     fates: RefCell<BTreeMap<u8, Fate>>,
@@ -181,8 +179,6 @@ impl World {
             reader: RefCell::new(None),
             records: RefCell::new(None),
             observer: RefCell::new(None),
-            copied: Cell::new(0),
-            freed: Cell::new(0),
             was_reset: Cell::new(false),
             held: RefCell::new(Vec::new()),
             fates: RefCell::new(BTreeMap::new()),
@@ -238,7 +234,7 @@ impl World {
                 let _ = self.writer().flush();
             }
             Op::Tick => {
-                if let Some(reader) = &*self.reader.borrow() {
+                if let Ok(Some(reader)) = self.reader.try_borrow().as_deref() {
                     reader.request_flush();
                 }
                 self.writer().tick();
@@ -287,13 +283,7 @@ impl World {
 
     fn reclaim(&self) {
         let local = &self.stream().local;
-        let freed = self.stream().reclaim(|serial| local.has_left(serial));
-        self.freed.set(self.freed.get() + freed);
-    }
-
-    /// How many rings were freed, and how many sub-buffers were copied.
-    pub(super) fn freed_and_copied(&self) -> (usize, usize) {
-        (self.freed.get(), self.copied.get())
+        self.stream().reclaim(|serial| local.has_left(serial));
     }
 
     fn is_by_packet(&self) -> bool {
@@ -366,7 +356,6 @@ impl World {
         assert!(bytes[..start].iter().all(|byte| *byte == 0xA6));
         let ids = self.parse(&bytes[start..], packet.content - start);
         assert_eq!(ids.len() as u64, packet.records, "copy of {packet:?}");
-        self.copied.set(self.copied.get() + 1);
     }
 
     fn new_id(&self) -> u8 {
@@ -453,7 +442,9 @@ impl World {
 
     /// Reads all records that are committed.
     fn drain_records(&self) {
-        let mut records = self.records.borrow_mut();
+        let Ok(mut records) = self.records.try_borrow_mut() else {
+            return;
+        };
         let records = records
             .get_or_insert_with(|| Records::new(Reader::open(self.stream(), 0).expect("one")));
         while let Some(bytes) = records.next_records() {
@@ -467,7 +458,8 @@ impl World {
             self.drain_records();
             return None;
         }
-        let mut reader = self.reader.borrow_mut();
+        // The reader may be at work: it is another CPU that went on meanwhile.
+        let mut reader = self.reader.try_borrow_mut().ok()?;
         let reader =
             reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
         let taken = reader.next_subbuf()?;
