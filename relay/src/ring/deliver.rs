@@ -30,6 +30,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 let next = stream.next.load(Ordering::Relaxed);
                 if ring.is_complete(next) {
                     self.finalise(ring, next);
+                } else if self.skip_void(ring, next) {
+                    // There is no such packet.
                 } else if !self.advance(ring, next) {
                     self.show_records(ring, next);
                     break;
@@ -54,6 +56,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         };
         let next = self.stream.next.load(Ordering::Relaxed);
         ring.is_complete(next)
+            || ring.is_void(next)
             || (ring.ends_at(next) && !ring.visible().is_sealed())
             || ring
                 .committed_end(next)
@@ -178,7 +181,7 @@ impl Ring {
     }
 
     /// Lets readers look up to `end`.
-    fn show(&self, end: Position) {
+    pub(super) fn show(&self, end: Position) {
         // Release: who sees it sees what is before it; a sealed end: the successor, which was set
         // before the seal.
         self.visible.store(end.0, Ordering::Release);

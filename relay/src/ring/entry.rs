@@ -12,6 +12,9 @@ use core::fmt;
 ///     |                             (continuous mode)  <--------|-------- owner overwrites -------'
 ///     +---------------- reader exchanges for a spare -----------+
 ///     +---- reader gives back ---- TAKEN <---- reader takes ----+
+///     ^                        |
+///     |                        +--- passed over: a slot never came back ---> ABANDONED
+///     +--------------------- its last slot came back after all ----------------'
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -27,6 +30,8 @@ pub(super) enum State {
     /// A reader that does not consume copies packet `packet`, and gives it back. In continuous mode it
     /// has the packet's block, and the entry names a spare of the reader's: the owner may overwrite it.
     Lent,
+    /// Packet `packet` was passed over, because slots in it never came back: they still have the block.
+    Abandoned,
 }
 
 /// `packet << 19 | block << 3 | state`. Packet numbers are kept modulo 2^45: two laps that far
@@ -64,7 +69,8 @@ impl Entry {
             1 => State::Writing,
             2 => State::Readable,
             3 => State::Taken,
-            _ => State::Lent,
+            4 => State::Lent,
+            _ => State::Abandoned,
         }
     }
 
@@ -114,6 +120,7 @@ mod tests {
                     State::Readable,
                     State::Taken,
                     State::Lent,
+                    State::Abandoned,
                 ] {
                     let entry = Entry::new(packet, state, block);
                     assert!(entry.is_packet(packet));

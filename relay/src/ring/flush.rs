@@ -42,7 +42,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             match self.close_open_packet(ring, Closing::Flush) {
                 Ok(flushed) => return flushed,
                 Err(Obstacle::Lost(_)) => return Flushed::NoRoom,
-                Err(Obstacle::Moved) => {
+                Err(_) => {
                     if ring.position().is_sealed() {
                         match ring.successor() {
                             Some(next) => ring = next,
@@ -69,14 +69,23 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         }
         let ticks = self.now();
         step();
-        let packet = geometry.packet(pos);
         let offset = geometry.offset(pos);
         let is_open = offset != 0;
         let losses = self.stream.lost.sample();
+        let makes_packet = match closing {
+            Closing::Flush => !self.stream.has_told(&losses),
+            Closing::Seal => false,
+            Closing::Final => true,
+        };
+        let packet = if !is_open && makes_packet {
+            self.find_packet(ring, geometry.packet(pos), pos)?
+        } else {
+            geometry.packet(pos)
+        };
         let boundary = geometry.position(packet, size);
         let target = match closing {
             Closing::Flush if is_open => boundary,
-            Closing::Flush if self.stream.has_told(&losses) => return Ok(Flushed::Nothing),
+            Closing::Flush if !makes_packet => return Ok(Flushed::Nothing),
             Closing::Flush => boundary,
             Closing::Seal if is_open => boundary.sealed(),
             Closing::Seal => pos.sealed(),
@@ -92,9 +101,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             } else {
                 Err(Obstacle::Moved)
             };
-        }
-        if !is_open {
-            self.prepare(ring, packet, pos)?;
         }
         step();
         if !ring.pos.cas::<U>(pos.0, target.0) {

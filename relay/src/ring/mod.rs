@@ -19,6 +19,7 @@
 //! | `writer` | reserve: the loop around the one compare-and-swap; `prepare` |
 //! | `slot` | what was reserved: commit, discard |
 //! | `deliver` | complete packets become readable, in order, once |
+//! | `abandon` | packets whose slots never come back are passed over |
 //! | `flush` | close the open packet |
 //! | `succession` | seal a ring, go on in another, close the stream |
 //! | `tick` | the owner's periodic duty: what others have asked for |
@@ -29,6 +30,7 @@
 //! | `wake` | readers that sleep |
 //! | `salvage`, `puzzle` | what a stopped CPU left, read only; which bytes of it are whole records |
 
+mod abandon;
 mod deliver;
 mod entry;
 mod fast;

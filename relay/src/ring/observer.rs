@@ -177,7 +177,7 @@ impl Ring {
             match entry.state() {
                 State::Readable => {}
                 State::Lent => return Err(ObserveError::Busy),
-                State::Empty | State::Writing | State::Taken => return Ok(None),
+                State::Empty | State::Writing | State::Taken | State::Abandoned => return Ok(None),
             }
             let Some(loan) = self.lend(packet, entry, cpu)? else {
                 continue;

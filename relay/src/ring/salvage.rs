@@ -142,7 +142,7 @@ impl<'a> Salvage<'a> {
     /// Packet `packet` of `ring`, unless it is gone.
     fn look(&self, ring: &'a Ring, packet: u64) -> Option<SalvagedPacket<'a>> {
         let entry = ring.entry(packet);
-        if !entry.is_packet(packet) || entry.state() == State::Empty {
+        if !entry.is_packet(packet) || matches!(entry.state(), State::Empty | State::Abandoned) {
             return None;
         }
         let info = ring.info(entry.block());

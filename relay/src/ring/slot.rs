@@ -1,5 +1,6 @@
 //! What was reserved and is not committed yet.
 
+use super::entry::State;
 use super::fast::{Claim, copy};
 use super::geometry::Position;
 use super::local::{Level, Local};
@@ -22,8 +23,10 @@ use core::ptr::NonNull;
 /// - you are pinned to the CPU that reserved it, so it cannot be sent elsewhere.
 ///
 /// Dropping it uncommitted discards the record, visibly: it is counted as lost
-/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered, and takes one of
-/// the eight levels of nesting of its CPU.
+/// ([`Loss::Discarded`]). A leaked slot costs its sub-buffer and one of the eight levels of nesting of its
+/// CPU: the packet is passed over when a task writes the sub-buffer's next lap, or closes the stream. Its
+/// records count as overwritten then, the leaked one as lost ([`Loss::Wrapped`]). So do those of a slot that
+/// a task keeps open while it writes a whole lap, even if it is committed later.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -213,7 +216,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         let carries = space.sub().hot.add_carries::<U>(Committed::step(bytes, 1));
         step();
         if carries || space.ring().geometry.delivery() == Delivery::Packet {
-            self.space.deliver();
+            self.space.deliver(carries);
             step();
         }
     }
@@ -260,12 +263,22 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         unsafe { self.sub.as_ref() }
     }
 
-    /// Delivers what is complete.
+    /// Delivers what was committed; its packet is complete with it, or not.
     #[cold]
     #[inline(never)]
-    fn deliver(self) {
+    fn deliver(self, completes: bool) {
         let pin = Pin::new(self.platform);
-        Writer::<P, U>::new(self.stream, self.local, self.hooks, pin).deliver();
+        let writer = Writer::<P, U>::new(self.stream, self.local, self.hooks, pin);
+        if completes {
+            writer.complete(self.ring(), self.packet());
+        } else {
+            writer.deliver();
+        }
+    }
+
+    /// The packet that it lies in.
+    fn packet(&self) -> u64 {
+        self.ring().geometry.packet(self.begin)
     }
 
     /// The same with the first `len` bytes only, if that can be.
@@ -344,6 +357,8 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     #[inline(never)]
     fn give_up(self) {
         let mut carries = false;
+        // A packet that was passed over has counted its slots as lost already.
+        let is_counted = self.ring().entry(self.packet()).state() == State::Abandoned;
         if !self.give_back_to(self.begin) {
             self.fill_from(0);
             step();
@@ -353,13 +368,15 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         }
         // What is before it may have waited for it, where records are delivered one by one.
         if carries || self.ring().geometry.delivery() == Delivery::Packet {
-            self.deliver();
+            self.deliver(carries);
             step();
         }
         // First that nothing is under way: the post-mortem shall not count it twice.
         self.local.intent(self.level).withdraw();
         step();
-        self.stream.lose::<U>(Loss::Discarded);
+        if !is_counted {
+            self.stream.lose::<U>(Loss::Discarded);
+        }
         step();
     }
 }

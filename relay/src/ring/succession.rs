@@ -76,15 +76,16 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             step();
         }
         step();
+        self.pass_over_all(ring);
         loop {
             match self.close_open_packet(ring, Closing::Final) {
                 Ok(_) => return Ok(()),
-                Err(Obstacle::Moved) => {}
                 Err(Obstacle::Lost(_)) => {
                     // Nothing was sealed: the stream goes on until there is room.
                     ring.succ.store(null_mut(), Ordering::Release);
                     return Err(CloseError::NoRoom);
                 }
+                Err(_) => {}
             }
         }
     }

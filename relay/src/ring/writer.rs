@@ -2,6 +2,7 @@
 
 use super::entry::{Entry, State};
 use super::fast::{self, copy};
+use super::flush::Closing;
 use super::geometry::Position;
 use super::local::{Level, Local};
 use super::packet::Closed;
@@ -115,6 +116,10 @@ pub(super) enum Obstacle {
     Moved,
     /// There is no place.
     Lost(Loss),
+    /// The packet has no sub-buffer: look at the next one.
+    Void,
+    /// The only sub-buffer is that of the open packet: close it, and look again.
+    CloseFirst,
 }
 
 impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
@@ -246,7 +251,11 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             }
             let plan = match self.plan(ring, pos, len) {
                 Ok(plan) => plan,
-                Err(Obstacle::Moved) => continue,
+                Err(Obstacle::Moved | Obstacle::Void) => continue,
+                Err(Obstacle::CloseFirst) => {
+                    let _ = self.close_open_packet(ring, Closing::Flush);
+                    continue;
+                }
                 Err(Obstacle::Lost(loss)) => return Err(loss),
             };
             let losses = (plan.exact || plan.closes.is_some()).then(|| stream.lost.sample());
@@ -345,7 +354,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         } else {
             (geometry.after(packet), Some((packet, offset)))
         };
-        self.prepare(ring, next, pos)?;
+        let next = self.find_packet(ring, next, pos)?;
         let start = geometry.start_reserve() as u64;
         let end = start + len;
         let exact = end == geometry.limit();
@@ -377,6 +386,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             let refused = match entry.state() {
                 State::Writing if entry.is_packet(packet) => return Ok(()),
                 State::Writing => Some(Loss::Wrapped),
+                State::Abandoned => return Err(Obstacle::Void),
                 State::Taken => Some(Loss::Full),
                 State::Readable | State::Lent if !overwrites => Some(Loss::Full),
                 State::Readable | State::Lent | State::Empty => None,

@@ -8,7 +8,7 @@ extern crate std;
 use super::super::packet::{CUT, FINAL, HEADER, MAGIC, Packets, SALVAGED, Uuid};
 use crate::record::{self, Fields};
 use crate::step::with_hook;
-use crate::{Channel, Geometry, Losses, Platform, Reader, Stopped, Storage, SubBuffer};
+use crate::{Channel, Context, Geometry, Losses, Platform, Reader, Stopped, Storage, SubBuffer};
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -35,6 +35,11 @@ unsafe impl Platform for OneCpu {
     fn now(&self) -> u64 {
         self.0.set(self.0.get() + 1);
         self.0.get()
+    }
+
+    fn context(&self) -> Context {
+        // What runs here may have interrupted a writer.
+        Context::Irq
     }
 }
 

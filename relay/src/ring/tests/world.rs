@@ -2,7 +2,7 @@
 
 extern crate std;
 
-use crate::platform::Platform;
+use crate::platform::{Context, Platform};
 use crate::ring::writer::Pin;
 use crate::ring::{
     CloseError, Delivery, Flushed, Geometry, Hooks, Loss, Losses, Mode, ObserveError, Observer,
@@ -20,10 +20,19 @@ use std::vec::Vec;
 pub(super) struct OneCpu {
     clock: Cell<u64>,
     pins: Cell<usize>,
+    /// How many contexts were interrupted by the one that runs.
+    interrupted: Cell<usize>,
 }
 
 // SAFETY: used by one thread; contexts nest as function calls.
 unsafe impl Sync for OneCpu {}
+
+impl OneCpu {
+    /// From now on an interrupt handler runs, or no more.
+    pub(super) fn interrupt(&self, runs: bool) {
+        self.interrupted.set(usize::from(runs));
+    }
+}
 
 // SAFETY: one CPU, number 0, one thread, nested calls.
 unsafe impl Platform for OneCpu {
@@ -39,6 +48,14 @@ unsafe impl Platform for OneCpu {
     fn now(&self) -> u64 {
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
+    }
+
+    fn context(&self) -> Context {
+        match self.interrupted.get() {
+            0 => Context::Task,
+            1 => Context::Irq,
+            _ => Context::Nmi,
+        }
     }
 }
 
@@ -219,9 +236,13 @@ impl World {
 
     /// Does `op` as one context of the CPU, or as the reader.
     pub(super) fn perform(&self, op: Op) {
+        self.cpu().interrupted.set(self.level.get());
         self.level.set(self.level.get() + 1);
         self.act(op);
         self.level.set(self.level.get() - 1);
+        self.cpu()
+            .interrupted
+            .set(self.level.get().saturating_sub(1));
     }
 
     fn act(&self, op: Op) {

@@ -1,0 +1,158 @@
+//! A slot that never comes back: leaked, or kept open by a task that goes round the whole ring meanwhile.
+//!
+//! Packets are delivered in order, so everything behind it waits. A writer in *task* context that meets
+//! such a packet a lap later knows that its slots belong to no context that was interrupted: whatever
+//! interrupted the task has returned. It passes the packet over: the records in it count as overwritten,
+//! those under way as lost (`wrapped`), and delivery goes on behind it. The sub-buffer stays with its slots;
+//! until the last of them is committed or dropped, the ring goes on without it. A packet whose turn to use
+//! it would be is *void*: no position is ever in it, and readers pass it by.
+
+use super::entry::State;
+use super::writer::{Obstacle, Writer};
+use super::{Loss, Ring};
+use crate::platform::{Context, Platform};
+use crate::step::step;
+use crate::sync::{Ordering, Usage};
+
+impl<P: Platform, U: Usage> Writer<'_, P, U> {
+    /// The first packet from `packet` on that has a sub-buffer, claimed, if the position stays at `pos`.
+    pub(super) fn find_packet(
+        &self,
+        ring: &Ring,
+        packet: u64,
+        pos: super::Position,
+    ) -> Result<u64, Obstacle> {
+        let geometry = &ring.geometry;
+        let is_open = geometry.offset(pos) != 0;
+        let mut packet = packet;
+        // Each turn steps over a sub-buffer, or makes one to be stepped over.
+        for _ in 0..2 * geometry.subbuf_count() {
+            if is_open && geometry.index(packet) == geometry.index(geometry.packet(pos)) {
+                return Err(Obstacle::CloseFirst);
+            }
+            match self.prepare(ring, packet, pos) {
+                Err(Obstacle::Void) => packet = geometry.after(packet),
+                Err(Obstacle::Lost(Loss::Wrapped)) if self.pass_over() => {}
+                result => return result.map(|()| packet),
+            }
+        }
+        Err(Obstacle::Lost(Loss::Wrapped))
+    }
+
+    /// Passes over the packet that is to be delivered next, if it is closed and only slots that no
+    /// interrupted context has keep it from being complete. Never where all CPUs write: what is under
+    /// way on another is not known here.
+    fn pass_over(&self) -> bool {
+        let stream = self.stream;
+        if U::SHARED || self.platform().context() != Context::Task || !stream.busy.cas::<U>(0, 1) {
+            return false;
+        }
+        step();
+        let is_passed = stream
+            .delivering()
+            .is_some_and(|ring| self.abandon(ring, stream.next.load(Ordering::Relaxed)));
+        stream.busy.unlock::<U>();
+        self.deliver();
+        is_passed
+    }
+
+    /// Gives up packet `packet` of `ring`, the next to be delivered. By who holds `busy`.
+    fn abandon(&self, ring: &Ring, packet: u64) -> bool {
+        let (stream, geometry) = (self.stream, &ring.geometry);
+        let entry = ring.entry(packet);
+        let is_closed = geometry.packet(ring.position()) != packet;
+        let is_waiting = entry.is_packet(packet) && entry.state() == State::Writing;
+        let committed = ring.sub(packet).committed();
+        if !is_closed || !is_waiting || committed.is_complete() {
+            return false;
+        }
+        let start = geometry.position(packet, 0);
+        let size = geometry.subbuf_size() as u64;
+        let under_way = self
+            .local
+            .intents()
+            .filter_map(super::local::Intent::read)
+            .filter(|(begin, _, _)| begin.since(start) < size)
+            .count();
+        if under_way == 0 {
+            return false;
+        }
+        let records = committed.records();
+        stream.overwritten.add_carries::<U>(records);
+        step();
+        for _ in 0..under_way {
+            stream.lose::<U>(Loss::Wrapped);
+        }
+        step();
+        let ordinal = stream.ordinal.load(Ordering::Relaxed);
+        stream
+            .ordinal
+            .store(ordinal.wrapping_add(records), Ordering::Release);
+        step();
+        ring.sub(packet)
+            .ent
+            .store(entry.with_state(State::Abandoned).0, Ordering::Release);
+        step();
+        self.go_on_behind(ring, packet);
+        true
+    }
+
+    /// Goes on behind packet `next`, if that is void; false if not. By who holds `busy`.
+    pub(super) fn skip_void(&self, ring: &Ring, next: u64) -> bool {
+        let is_void = ring.is_void(next);
+        if is_void {
+            self.go_on_behind(ring, next);
+        }
+        is_void
+    }
+
+    fn go_on_behind(&self, ring: &Ring, packet: u64) {
+        let after = ring.geometry.after(packet);
+        self.stream.next.store(after, Ordering::Relaxed);
+        step();
+        ring.show(ring.geometry.position(after, 0));
+        step();
+    }
+
+    /// Before the end of the stream: passes over all that is closed and would never be complete, also the
+    /// open packet if a slot of it is open.
+    pub(super) fn pass_over_all(&self, ring: &Ring) {
+        if U::SHARED || self.platform().context() != Context::Task {
+            return;
+        }
+        let pos = ring.position();
+        let geometry = &ring.geometry;
+        let committed = ring.sub(geometry.packet(pos)).committed();
+        if geometry.offset(pos) != 0 && committed.bytes(geometry) != geometry.offset(pos) {
+            let _ = self.close_open_packet(ring, super::flush::Closing::Flush);
+        }
+        while self.pass_over() {}
+    }
+
+    /// Delivers what the last byte of packet `packet` makes complete; if it was passed over, gives its
+    /// sub-buffer back to the ring.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn complete(&self, ring: &Ring, packet: u64) {
+        let entry = ring.entry(packet);
+        if entry.is_packet(packet) && entry.state() == State::Abandoned {
+            let sub = ring.sub(packet);
+            sub.forget_committed(&ring.geometry);
+            step();
+            // Release: who claims it begins with nothing committed.
+            sub.ent
+                .store(entry.with_state(State::Empty).0, Ordering::Release);
+            step();
+        }
+        self.deliver();
+    }
+}
+
+impl Ring {
+    /// Whether the position has passed by packet `packet` without ever having been in it.
+    pub(super) fn is_void(&self, packet: u64) -> bool {
+        // The position FIRST: a packet that it was in had its entry before that.
+        let at = self.geometry.packet(self.position());
+        at != packet && !self.entry(packet).is_packet(packet)
+    }
+}
