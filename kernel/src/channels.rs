@@ -9,6 +9,7 @@ use core::{hint, ptr};
 use relay::clients::klog;
 use relay::ctf::metadata::{CONTEXT_KIND, EventClass, Field, Kind, StreamClass, Trace};
 use relay::ctf::{self, Packets, Uuid};
+use relay::fs::{Mount, Namespace};
 use relay::{Channel, CloseError, Geometry, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
 
@@ -37,6 +38,23 @@ pub(crate) static KLOG: PerCpu = Channel::new(Machine, &KLOG_PACKETS);
 pub(crate) static CLAIMS: PerCpu = Channel::new(Machine, &CLAIMS_PACKETS);
 /// The load of the scenario `flood`.
 pub(crate) static FLOOD: PerCpu = Channel::new(Machine, &FLOOD_PACKETS);
+
+/// Where readers find them: `/klog/0`.
+pub(crate) static NAMES: Namespace<4> = Namespace::new();
+
+static MOUNTS: [Mount; 4] = [
+    mount("/metadata", &METADATA),
+    mount("/klog", &KLOG),
+    mount("/claims", &CLAIMS),
+    mount("/flood", &FLOOD),
+];
+
+const fn mount(path: &'static str, channel: &'static PerCpu) -> Mount {
+    match Mount::new(path, channel) {
+        Ok(mount) => mount,
+        Err(_) => panic!("a bad path"),
+    }
+}
 
 /// The channels that every CPU has a stream of, in the order in which they are closed: claims are
 /// made when the others are.
@@ -129,11 +147,13 @@ const fn geometry(subbuf_size: usize, count: usize) -> Geometry {
     }
 }
 
-/// Starts klog on the boot CPU; true if that worked. The first thing of all.
+/// Gives the channels their names and starts klog on the boot CPU; true if that worked. The first thing of
+/// all.
 pub(crate) fn start_early() -> bool {
     UUID.set(clock::random_seed());
+    let named = MOUNTS.iter().all(|mount| NAMES.create(mount).is_ok());
     let memory = EARLY_MEMORY.take();
-    memory.is_some_and(|memory| KLOG.start(0, memory, EARLY).is_ok())
+    memory.is_some_and(|memory| KLOG.start(0, memory, EARLY).is_ok()) && named
 }
 
 /// Gives CPUs 0 to `cpus - 1` klog rings of full size. Task context on the boot CPU, with a heap,

@@ -1,13 +1,14 @@
 //! The drain: takes what every CPU has logged, and merges it by time.
 //!
-//! It consumes: a sub-buffer that was read to its end is the writer's again. Nobody waits for it;
+//! It knows nothing but the log's files, so that it could run outside the kernel. It consumes: a sub-buffer that was read to its end is the writer's again. Nobody waits for it;
 //! what a CPU logs while its ring is full is lost, and the drain says so where it happened.
 
 use core::array;
 
 use relay::clients::klog::{self, Record};
+use relay::fs::File;
 use relay::record::{Fields, Malformed};
-use relay::{Channel, Losses, OpenError, Platform, Reader, SubBuffer};
+use relay::{Losses, OpenError, Reader, SubBuffer};
 
 /// What comes out of the drain.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,15 +53,15 @@ pub(crate) enum Item<'a> {
 
 /// The readers of all CPUs of a log.
 #[derive(Debug)]
-pub(crate) struct Drain<'a, const CPUS: usize> {
-    feeds: [Option<Feed<'a>>; CPUS],
+pub(crate) struct Drain<const CPUS: usize> {
+    feeds: [Option<Feed>; CPUS],
 }
 
 /// What is being read of one CPU.
 #[derive(Debug)]
-struct Feed<'a> {
-    reader: Reader<'a>,
-    taken: Option<Taken<'a>>,
+struct Feed {
+    reader: Reader<'static>,
+    taken: Option<Taken>,
     /// Losses that an item has told of.
     told: Losses,
     /// Records given out.
@@ -72,8 +73,8 @@ struct Feed<'a> {
 
 /// A sub-buffer, and how far it was read.
 #[derive(Debug)]
-struct Taken<'a> {
-    subbuf: SubBuffer<'a>,
+struct Taken {
+    subbuf: SubBuffer<'static>,
     /// Bytes read.
     offset: usize,
     /// The number of the record that comes next.
@@ -82,18 +83,16 @@ struct Taken<'a> {
     ticks: u64,
 }
 
-impl<'a, const CPUS: usize> Drain<'a, CPUS> {
-    /// Opens the readers of `channel`: of all CPUs that have a stream now.
+impl<const CPUS: usize> Drain<CPUS> {
+    /// Opens `files`: those of a log whose CPUs have numbers below `CPUS`.
     ///
     /// # Errors
     /// [`OpenError::Busy`] if one of them is being read by somebody else.
-    pub(crate) fn open<P: Platform>(channel: &'a Channel<P, CPUS>) -> Result<Self, OpenError> {
+    pub(crate) fn open(files: impl Iterator<Item = File>) -> Result<Self, OpenError> {
         let mut feeds = array::from_fn(|_| None);
-        for (cpu, feed) in feeds.iter_mut().enumerate() {
-            match channel.reader(cpu) {
-                Ok(reader) => *feed = Some(Feed::new(reader)),
-                Err(OpenError::NotStarted(_)) => {}
-                Err(busy) => return Err(busy),
+        for file in files {
+            if let Some(feed) = feeds.get_mut(file.cpu()) {
+                *feed = Some(Feed::new(file.open()?));
             }
         }
         Ok(Self { feeds })
@@ -105,7 +104,7 @@ impl<'a, const CPUS: usize> Drain<'a, CPUS> {
     }
 
     /// Gives sub-buffers that were read to their end to `done`, and goes on with the next.
-    pub(crate) fn settle(&mut self, mut done: impl FnMut(SubBuffer<'a>)) {
+    pub(crate) fn settle(&mut self, mut done: impl FnMut(SubBuffer<'static>)) {
         for feed in self.feeds.iter_mut().flatten() {
             feed.settle(&mut done);
         }
@@ -154,8 +153,8 @@ impl<'a, const CPUS: usize> Drain<'a, CPUS> {
     }
 }
 
-impl<'a> Feed<'a> {
-    fn new(reader: Reader<'a>) -> Self {
+impl Feed {
+    fn new(reader: Reader<'static>) -> Self {
         Self {
             reader,
             taken: None,
@@ -180,7 +179,7 @@ impl<'a> Feed<'a> {
     }
 
     /// Gives what was read to its end to `done` and goes on with the next.
-    fn settle(&mut self, done: &mut impl FnMut(SubBuffer<'a>)) {
+    fn settle(&mut self, done: &mut impl FnMut(SubBuffer<'static>)) {
         while let Some(taken) = &self.taken {
             let packet = taken.subbuf.packet();
             let tells = self.told != packet.lost || (packet.is_final && !self.ended);
@@ -219,8 +218,8 @@ impl<'a> Feed<'a> {
     }
 }
 
-impl<'a> Taken<'a> {
-    fn new(subbuf: SubBuffer<'a>) -> Self {
+impl Taken {
+    fn new(subbuf: SubBuffer<'static>) -> Self {
         let mut this = Self {
             offset: 0,
             number: subbuf.packet().ordinal,

@@ -4,7 +4,7 @@ use x86_64::instructions::interrupts;
 
 use crate::arch::{percpu, smp};
 use crate::dev::virtio::console as vcon;
-use crate::{console, transport};
+use crate::{channels, console, transport};
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
 /// the console is looked after.
@@ -27,7 +27,7 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 /// Like [`until`], for the CPU that makes the others park.
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
-        let has_more = console::poll();
+        let has_more = print();
         if percpu::cpu_index() == 0 {
             vcon::listen();
         }
@@ -43,6 +43,14 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
             interrupts::enable_and_hlt();
         }
     }
+}
+
+/// Prints some of what there is to print; true if there may be more. What this CPU itself has logged need not
+/// wait for its timer. Task context.
+pub(crate) fn print() -> bool {
+    let has_more = console::poll();
+    channels::tick();
+    console::poll() || has_more
 }
 
 /// Nothing left to do on this CPU but to handle interrupts, and to park when asked.

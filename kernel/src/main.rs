@@ -126,6 +126,7 @@ fn bring_up(info: &'static BootInfo, options: &Options<'static>) -> Result<(), B
     channels::grow_log(cpus);
     transport::keep(cpus);
     console::init();
+    idle::print();
     channels::start_others(cpus, options);
     channels::describe(cpus);
     transport::init(cpus);
@@ -154,6 +155,7 @@ fn shut_down(options: &Options<'static>, verdict: Verdict) -> ! {
         Verdict::Fail
     };
     scenario::conclude(options, verdict);
+    channels::close_this_cpu();
     console::finish();
     transport::finish(core::hint::spin_loop);
     dev::exit(match verdict {

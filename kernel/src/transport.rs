@@ -17,7 +17,7 @@ use relay::{Reader, SubBuffer};
 use spin::{Mutex, Once};
 
 use crate::arch::{clock, percpu};
-use crate::channels::{CLAIMS, FLOOD, METADATA, PerCpu};
+use crate::channels::NAMES;
 use crate::cpuset::MAX_CPUS;
 use crate::dev::virtio::console::driver::PortInfo;
 use crate::dev::virtio::console::port::{Refusal, Rejected};
@@ -156,11 +156,11 @@ pub(crate) fn join() {
 
 /// The streams of `cpu` that there are, the metadata first.
 fn streams_of(cpu: usize) -> impl Iterator<Item = Stream> {
-    let read = move |channel: &'static PerCpu, is_metadata| {
-        let reader = channel.reader(cpu).ok()?;
+    let read = move |channel, is_metadata| {
+        let file = NAMES.channel(channel).ok()?.file(cpu).ok()?;
         Some(Stream {
             cpu,
-            reader: Some(reader),
+            reader: Some(file.open().ok()?),
             is_metadata,
             ended: false,
         })
@@ -175,10 +175,10 @@ fn streams_of(cpu: usize) -> impl Iterator<Item = Stream> {
         ended: false,
     });
     [
-        read(&METADATA, true),
+        read("/metadata", true),
         klog,
-        read(&FLOOD, false),
-        read(&CLAIMS, false),
+        read("/flood", false),
+        read("/claims", false),
     ]
     .into_iter()
     .flatten()

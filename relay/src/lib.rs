@@ -33,6 +33,7 @@
 //! | write records of your own | [`Channel::write`], [`Channel::reserve`], [`Slot`] |
 //! | start before there is a heap | [`StaticMemory`], [`Channel::start`], later [`Channel::replace`] |
 //! | read them | [`Channel::reader`], [`Reader`], [`SubBuffer`] |
+//! | find streams by name, give them to somebody outside | [`fs`]: `/klog/0` |
 //! | put headers around them | [`Hooks`], [`Geometry::with_reserves`] |
 //! | know what was lost | [`Packet`], [`Losses`], [`Channel::stats`] |
 //! | see what a crashed CPU left, or send it | [`Channel::salvage`], [`ctf::salvage`] |
@@ -54,6 +55,7 @@ pub mod clients;
 pub mod ctf;
 #[cfg(doctest)]
 mod forbidden;
+pub mod fs;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"
@@ -63,9 +65,9 @@ pub mod record;
 #[expect(unsafe_code, reason = "memory that is shared by protocol, not by type")]
 mod ring;
 mod step;
-#[cfg_attr(
-    all(target_arch = "x86_64", not(miri), not(loom)),
-    expect(unsafe_code, reason = "single instructions as atomic steps")
+#[expect(
+    unsafe_code,
+    reason = "single instructions as atomic steps; references behind atomic words"
 )]
 mod sync;
 

@@ -10,6 +10,10 @@
 //!   IRQ, NMI), a single instruction cannot be split by an interrupt, so on x86_64 these are
 //!   *non-LOCKed* instructions: a third of the price, and no cache line is locked. Where all CPUs
 //!   write the stream ([`Usage::SHARED`]) they are LOCKed.
+//!
+//! [`OnceRef`] is made of the first kind: a reference that is set once.
+
+mod once;
 
 pub(crate) use core::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
@@ -27,6 +31,7 @@ macro_rules! const_unless_loom {
     };
 }
 pub(crate) use const_unless_loom;
+pub(crate) use once::OnceRef;
 
 /// Who writes a stream: one CPU, or all of them. See [`PerCpu`] and [`Global`].
 pub trait Usage: sealed::Sealed + Send + Sync + 'static {

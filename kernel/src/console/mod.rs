@@ -11,10 +11,11 @@ mod uart;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use relay::fs::Mount;
 use spin::Mutex;
 
 use crate::arch::{clock, percpu};
-use crate::channels;
+use crate::channels::NAMES;
 use crate::cpuset::MAX_CPUS;
 use crate::drain::{Drain, Item};
 use crate::transport;
@@ -43,14 +44,19 @@ static PRINTED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 static IN_LINE: AtomicBool = AtomicBool::new(false);
 
 struct Console {
-    drain: Drain<'static, MAX_CPUS>,
+    log: &'static Mount,
+    drain: Drain<MAX_CPUS>,
     out: Output,
 }
 
-/// Starts the console, and prints what was logged up to now. Task context on the boot CPU, after
-/// [`channels::grow_log`] and the clock's calibration.
+/// Starts the console. Task context on the boot CPU, when the streams of klog and the clock's calibration are
+/// there.
 pub(crate) fn init() {
-    let drain = match Drain::open(&channels::KLOG) {
+    let log = match NAMES.channel("/klog") {
+        Ok(log) => log,
+        Err(error) => return log::error!("no console: {error}"),
+    };
+    let drain = match Drain::open(log.files()) {
         Ok(drain) => drain,
         Err(error) => return log::error!("no console: {error}"),
     };
@@ -59,10 +65,10 @@ pub(crate) fn init() {
         return log::error!("no console: COM1 does not answer");
     };
     *CONSOLE.lock() = Some(Console {
+        log,
         drain,
         out: Output(uart),
     });
-    poll();
 }
 
 /// Prints some of what there is to print, unless another CPU is at it; true if there may be more.
@@ -80,7 +86,6 @@ pub(crate) fn poll() -> bool {
 /// Prints everything that is left, after all streams were closed; says which were not. Task
 /// context, the only CPU that still runs.
 pub(crate) fn finish() {
-    channels::close_this_cpu();
     let mut guard = CONSOLE.lock();
     let Some(console) = guard.as_mut() else {
         return;
@@ -106,7 +111,7 @@ pub(crate) fn finish() {
             "-- {skipped} sub-buffers were not captured: ports too slow"
         );
     }
-    let no_ring = channels::KLOG.lost_no_ring();
+    let no_ring = console.log.lost_no_ring();
     if no_ring != 0 {
         let _ = writeln!(
             console.out,
@@ -141,9 +146,6 @@ fn live(cpu: usize) -> bool {
 impl Console {
     /// Prints up to `batch` items; true if it printed all of these.
     fn print(&mut self, batch: usize, is_live: impl Fn(usize) -> bool) -> bool {
-        self.drain.refill();
-        // What this CPU itself has logged need not wait for its timer.
-        channels::tick();
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {

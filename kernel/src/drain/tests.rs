@@ -4,8 +4,9 @@ use super::*;
 use core::fmt::Arguments;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use relay::clients::klog::{Place, Severity};
+use relay::fs::Mount;
 use relay::record::Framed;
-use relay::{Geometry, Loss, Storage};
+use relay::{Channel, Geometry, Loss, Platform, Storage};
 
 /// Which CPU the thread plays, and what time it is.
 struct Stage {
@@ -39,14 +40,20 @@ unsafe impl Platform for Stage {
 
 type TestLog = Channel<Stage, 3>;
 
-fn log_of(cpus: usize) -> Box<TestLog> {
-    let log = Box::new(TestLog::new(Stage::default(), &Framed));
+fn log_of(cpus: usize) -> &'static TestLog {
+    let log = Box::leak(Box::new(TestLog::new(Stage::default(), &Framed)));
     let geometry = Geometry::new(256, 2).unwrap();
     for cpu in 0..cpus {
         log.start(cpu, Storage::allocate(&geometry).unwrap(), geometry)
             .unwrap();
     }
     log
+}
+
+/// The drain of all files that `log` has now.
+fn drain_of(log: &'static TestLog) -> Drain<3> {
+    let mount = Box::leak(Box::new(Mount::new("/test", log).unwrap()));
+    Drain::open(mount.files()).unwrap()
 }
 
 fn on<R>(log: &TestLog, cpu: usize, act: impl FnOnce(&TestLog) -> R) -> R {
@@ -72,7 +79,7 @@ fn tick_all(log: &TestLog, cpus: usize) {
 }
 
 /// Everything that comes out, as short texts.
-fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
+fn drained(drain: &mut Drain<3>) -> Vec<String> {
     let mut out = Vec::new();
     drain.refill();
     loop {
@@ -98,15 +105,15 @@ fn drained(drain: &mut Drain<'_, 3>) -> Vec<String> {
 #[test]
 fn records_of_all_cpus_come_out_in_the_order_of_their_times() {
     let log = log_of(3);
-    let mut drain = Drain::open(&log).unwrap();
+    let mut drain = drain_of(log);
     for (cpu, text) in [(1, "a"), (0, "b"), (1, "c"), (2, "d"), (0, "e")] {
-        say(&log, cpu, format_args!("{text}"));
+        say(log, cpu, format_args!("{text}"));
     }
     assert!(
         drained(&mut drain).is_empty(),
         "nothing was handed over yet"
     );
-    tick_all(&log, 3);
+    tick_all(log, 3);
     assert_eq!(
         drained(&mut drain),
         ["1:0 a", "0:0 b", "1:1 c", "2:0 d", "0:1 e"]
@@ -116,11 +123,11 @@ fn records_of_all_cpus_come_out_in_the_order_of_their_times() {
 #[test]
 fn a_record_waits_for_a_cpu_that_may_have_an_older_one() {
     let log = log_of(2);
-    let mut drain = Drain::open(&log).unwrap();
-    say(&log, 1, format_args!("older"));
-    say(&log, 0, format_args!("younger"));
+    let mut drain = drain_of(log);
+    say(log, 1, format_args!("older"));
+    say(log, 0, format_args!("younger"));
     drain.refill();
-    on(&log, 0, TestLog::tick);
+    on(log, 0, TestLog::tick);
     assert!(
         drained(&mut drain).is_empty(),
         "cpu 1 has not shown what it has"
@@ -131,17 +138,17 @@ fn a_record_waits_for_a_cpu_that_may_have_an_older_one() {
         matches!(item, Some(Item::Record { cpu: 0, .. })),
         "unless it is not live"
     );
-    on(&log, 1, TestLog::tick);
+    on(log, 1, TestLog::tick);
     assert_eq!(drained(&mut drain), ["1:0 older"]);
 }
 
 #[test]
 fn patience_ends() {
     let log = log_of(2);
-    let mut drain = Drain::open(&log).unwrap();
-    say(&log, 0, format_args!("x"));
+    let mut drain = drain_of(log);
+    say(log, 0, format_args!("x"));
     drain.refill();
-    on(&log, 0, TestLog::tick);
+    on(log, 0, TestLog::tick);
     drain.refill();
     assert!(drain.next(|_| true, 0).is_none());
     assert!(drain.next(|_| true, u64::MAX).is_some());
@@ -150,9 +157,9 @@ fn patience_ends() {
 #[test]
 fn losses_stand_where_they_happened_and_the_end_adds_up() {
     let log = log_of(1);
-    let mut drain = Drain::open(&log).unwrap();
+    let mut drain = drain_of(log);
     for i in 0..40 {
-        say(&log, 0, format_args!("{i}"));
+        say(log, 0, format_args!("{i}"));
     }
     let lost = log.stats(0).unwrap().lost;
     assert!(lost.get(Loss::Full) > 0);
@@ -162,8 +169,8 @@ fn losses_stand_where_they_happened_and_the_end_adds_up() {
         out.len() as u64 <= kept,
         "no loss is told of before the packet that tells it"
     );
-    say(&log, 0, format_args!("after"));
-    on(&log, 0, |log| log.close().unwrap());
+    say(log, 0, format_args!("after"));
+    on(log, 0, |log| log.close().unwrap());
     out.extend(drained(&mut drain));
     let expected: Vec<_> = (0..kept)
         .map(|i| format!("0:{i} {i}"))
@@ -181,12 +188,12 @@ fn losses_stand_where_they_happened_and_the_end_adds_up() {
 #[test]
 fn what_is_no_klog_record_is_damage_and_the_next_packet_is_read() {
     let log = log_of(1);
-    let mut drain = Drain::open(&log).unwrap();
-    say(&log, 0, format_args!("good"));
-    on(&log, 0, |log| log.write(&[0xAB; 20]).unwrap());
-    on(&log, 0, TestLog::flush);
-    say(&log, 0, format_args!("good again"));
-    on(&log, 0, TestLog::flush);
+    let mut drain = drain_of(log);
+    say(log, 0, format_args!("good"));
+    on(log, 0, |log| log.write(&[0xAB; 20]).unwrap());
+    on(log, 0, TestLog::flush);
+    say(log, 0, format_args!("good again"));
+    on(log, 0, TestLog::flush);
     let out = drained(&mut drain);
     assert_eq!(out[0], "0:0 good");
     assert!(

@@ -17,7 +17,7 @@ pub enum Delivery {
     /// Whole sub-buffers, when they are complete.
     Bulk,
     /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
-    /// [`Reader::next_records`](crate::Reader::next_records). Costs some work per record, and works only where nothing
+    /// [`Records::next_records`](crate::Records::next_records). Costs some work per record, and works only where nothing
     /// is overwritten.
     Packet,
 }

@@ -158,6 +158,13 @@ impl<'a> Reader<'a> {
         self.stream.want_flush();
     }
 
+    /// Whether there is a complete sub-buffer; [`next_subbuf`](Self::next_subbuf) may still have to wait until an
+    /// [`Observer`](super::Observer) has copied it.
+    #[must_use]
+    pub fn is_readable(&mut self) -> bool {
+        self.seek().is_some()
+    }
+
     /// Announces that the caller will sleep until [`Platform::wake`](crate::Platform::wake) is called for this stream.
     /// True: nothing is readable, and whatever becomes readable from now on wakes. False: something is readable, do
     /// not sleep.
@@ -166,7 +173,7 @@ impl<'a> Reader<'a> {
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.stream.announce_sleep();
-        self.seek().is_none() && !self.is_at_end()
+        !self.is_readable() && !self.is_at_end()
     }
 
     /// A time, in ticks: no record of this stream that is not readable yet is older. It
@@ -284,10 +291,11 @@ impl fmt::Debug for SubBuffer<'_> {
 }
 
 impl Ring {
-    /// Bytes of records in complete packets from `from` on.
+    /// Bytes of records from packet `from` on: in complete packets, and those that are visible of the open one.
     fn bytes_from(&self, from: u64) -> u64 {
         let geometry = &self.geometry;
-        let limit = geometry.packet(self.visible());
+        let visible = self.visible();
+        let limit = geometry.packet(visible);
         let ready = geometry
             .distance(from, limit)
             .min(geometry.subbuf_count() as u64);
@@ -302,7 +310,9 @@ impl Ring {
             let content = self.info(entry.block()).closed().content();
             content.saturating_sub(self.records_start(packet) as u64)
         };
-        (1..=ready).map(bytes_of).sum()
+        let complete: u64 = (1..=ready).map(bytes_of).sum();
+        let open = geometry.offset(visible);
+        complete + open.saturating_sub(self.records_start(limit) as u64)
     }
 
     /// Takes a spare block, if one is there.

@@ -61,6 +61,25 @@ impl<'a> Records<'a> {
         &self.reader
     }
 
+    /// How many bytes can be read now.
+    #[must_use]
+    pub fn bytes_available(&self) -> u64 {
+        let rest = match &self.taken {
+            Some((taken, offset)) => taken.packet().content.saturating_sub(*offset),
+            None => 0,
+        };
+        // The reader does not know of what was read of the packet at its cursor.
+        let begun = self.open.of(self.reader.at());
+        let read = begun.saturating_sub(self.reader.records_from());
+        rest as u64 + self.reader.bytes_available().saturating_sub(read as u64)
+    }
+
+    /// Whether everything was read and nothing more will come: the stream was closed.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.reader.is_at_end() && self.bytes_available() == 0
+    }
+
     /// What is committed and not read yet of the oldest sub-buffer: whole records, without padding. `None` if
     /// there is nothing now.
     pub fn next_records(&mut self) -> Option<&[u8]> {
@@ -145,6 +164,11 @@ impl Reader<'_> {
     /// The packet at the cursor: its ring's serial number, and its own.
     fn at(&self) -> (u64, u64) {
         (self.ring.serial(), self.cursor)
+    }
+
+    /// Where the records begin of the packet at the cursor, in bytes.
+    fn records_from(&self) -> usize {
+        self.ring.records_start(self.cursor)
     }
 
     /// Which bytes, from the start of the sub-buffer, are committed records of the packet at the cursor that lie
