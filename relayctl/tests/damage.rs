@@ -29,7 +29,7 @@ fn shown(folder: &Path) -> (BTreeSet<String>, usize) {
     };
     let filter = Filter::default();
     let (mut records, mut count) = (BTreeSet::new(), 0);
-    let mut merge = Merge::new(&stored, &filter).expect("files are readable");
+    let mut merge = Merge::of(&stored, &filter).expect("files are readable");
     let shown: Result<(), OpenError> = merge.each(|next| {
         if let Next::Record(shown, values) = next {
             let (channel, cpu) = (&shown.channel.name, shown.cpu);

@@ -77,6 +77,21 @@ pub struct Stream {
     pub file: String,
 }
 
+impl Stream {
+    /// The streams that the metadata promises, by channel, then CPU.
+    pub(super) fn all(schema: &Schema) -> Vec<Self> {
+        let mut streams = Vec::new();
+        for (at, channel) in schema.channels.iter().enumerate() {
+            streams.extend((0..schema.cpus).map(|cpu| Self {
+                channel: at,
+                cpu,
+                file: channel.file_of(cpu),
+            }));
+        }
+        streams
+    }
+}
+
 /// A capture folder that is there.
 #[derive(Debug)]
 pub struct Stored {
@@ -103,28 +118,11 @@ impl Stored {
     ///
     /// When there is none, or its metadata cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let trace = folder.join(TRACE);
-        if !trace.is_dir() {
-            return Err(OpenError::NoCapture(folder.to_owned()));
-        }
-        let path = trace.join(METADATA);
+        let (schema, metadata) = read_metadata(folder)?;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io(path, error)
         };
-        let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let packets = fs::metadata(folder.join(PACKETS));
-                return Err(OpenError::NoMetadata {
-                    folder: folder.to_owned(),
-                    had_packets: packets.is_ok_and(|packets| packets.len() > 0)
-                        || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
-                });
-            }
-            Err(error) => return Err(io(&path)(error)),
-        };
-        let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
         let path = folder.join(PACKETS);
         let mut problems = Vec::new();
         let mut index = match open_file(&path) {
@@ -138,25 +136,14 @@ impl Stored {
             Err(error) => return Err(io(&path)(error)),
         };
         problems.append(&mut index.problems);
-        let is = Entry {
-            size: u32::try_from(text.len()).unwrap_or(u32::MAX),
-            crc: crc32c(&text),
-        };
-        if index.of(METADATA) != [is] {
+        if index.of(METADATA) != [metadata] {
             problems.push("metadata: it is not as it arrived".to_owned());
         }
-        let mut streams = Vec::new();
-        for (at, channel) in schema.channels.iter().enumerate() {
-            streams.extend((0..schema.cpus).map(|cpu| Stream {
-                channel: at,
-                cpu,
-                file: channel.file_of(cpu),
-            }));
-        }
+        let trace = folder.join(TRACE);
         let mut stored = Self {
             folder: folder.to_owned(),
+            streams: Stream::all(&schema),
             schema,
-            streams,
             problems,
             fragments: fragments(&folder.join(FRAGMENTS)),
             is_finished: folder.join(RUN).is_file(),
@@ -217,6 +204,33 @@ impl Stored {
     pub fn listed(&self, stream: &Stream) -> usize {
         self.index.of(&stream.file).len()
     }
+}
+
+/// Reads the metadata of a capture, and what its line in the list should be.
+pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError> {
+    let trace = folder.join(TRACE);
+    if !trace.is_dir() {
+        return Err(OpenError::NoCapture(folder.to_owned()));
+    }
+    let path = trace.join(METADATA);
+    let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let packets = fs::metadata(folder.join(PACKETS));
+            return Err(OpenError::NoMetadata {
+                folder: folder.to_owned(),
+                had_packets: packets.is_ok_and(|packets| packets.len() > 0)
+                    || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
+            });
+        }
+        Err(error) => return Err(OpenError::Io(path, error)),
+    };
+    let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
+    let is = Entry {
+        size: u32::try_from(text.len()).unwrap_or(u32::MAX),
+        crc: crc32c(&text),
+    };
+    Ok((schema, is))
 }
 
 /// Reads a file that should be small.

@@ -276,11 +276,11 @@ impl Capture {
         let text = format!("{info:#}\n");
         let path = self.folder.join(RUN);
         let written = fs::write(&path, text);
+        // Whoever is late finds it closed.
+        shared.is_full = true;
         if let Some(error) = shared.error.take() {
             return Err(error);
         }
-        // Whoever is late finds it closed.
-        shared.is_full = true;
         written.map_err(|error| CaptureError::Write { path, error })?;
         Ok(totals)
     }
