@@ -459,9 +459,18 @@ fn the_newest_capture_is_the_default() {
 fn a_capture_whose_making_was_cut_off_is_open_at_best() {
     let out = capture("unlisted", &small());
     let list = fs::read_to_string(out.join("packets")).unwrap();
-    let end = list.trim_end().rfind('\n').unwrap() + 1;
-    fs::write(out.join("packets"), &list[..end]).unwrap();
+    // Behind the last packet's line is the one about run.json.
+    let ends: Vec<usize> = list.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let [.., before, behind, _] = ends[..] else {
+        panic!("{list}");
+    };
+    fs::write(
+        out.join("packets"),
+        [&list[..before], &list[behind..]].concat(),
+    )
+    .unwrap();
     assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+    fs::write(out.join("packets"), &list[..before]).unwrap();
     fs::remove_file(out.join("run.json")).unwrap();
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
     fs::remove_file(out.join("packets")).unwrap();

@@ -5,16 +5,19 @@ use std::fs;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use super::folder::{FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
+use super::folder::{CONSOLE, FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::reader::PacketReader;
 use crate::console::printable;
 use crate::decode::{Channel, Schema, SchemaError};
 use crate::tsdl::MAX_TEXT;
-use crate::wire::crc32c;
+use crate::wire::{crc32c, crc32c_append};
 
 /// The most foreign files that are named.
 const MAX_FOREIGN: usize = 16;
+
+/// The longest `run.json` that is read, in bytes.
+const MAX_RUN: u64 = 16 << 20;
 
 /// Why a capture cannot be read.
 #[derive(Debug)]
@@ -150,7 +153,48 @@ impl Stored {
             index,
         };
         stored.find_foreign(&trace).map_err(io(&trace))?;
+        stored.check_beside()?;
         Ok(stored)
+    }
+
+    /// Compares the files beside the trace with their lines in the list. Captures
+    /// of earlier versions have no such lines.
+    fn check_beside(&mut self) -> Result<(), OpenError> {
+        let run = self.folder.join(RUN);
+        let promised = match read_bounded(&run, MAX_RUN) {
+            Ok(text) => serde_json::from_slice::<serde_json::Value>(&text).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(OpenError::Io(run, error)),
+        };
+        if self.is_finished && promised.is_none() {
+            self.problems.push(format!("{RUN}: it is no JSON"));
+        }
+        let promised = promised.as_ref().map(|run| &run["capture"]["files"]);
+        let promised = promised.and_then(|files| files.as_array());
+        for name in [CONSOLE, RUN] {
+            let path = self.folder.join(name);
+            let problem = match self.index.of(name) {
+                [] if promised.is_some_and(|files| files.iter().any(|file| *file == *name)) => {
+                    format!("packets: no line about {name}")
+                }
+                [] => continue,
+                [listed] => match sum(&path) {
+                    Ok((size, crc)) if (size, crc) == (listed.size.into(), listed.crc) => continue,
+                    Ok((size, crc)) => format!(
+                        "{name}: it was changed: {} bytes with checksum {:08x} were written, \
+                         {size} with {crc:08x} are there",
+                        listed.size, listed.crc
+                    ),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        format!("{name}: it is gone")
+                    }
+                    Err(error) => return Err(OpenError::Io(path, error)),
+                },
+                _ => format!("packets: more than one line about {name}"),
+            };
+            self.problems.push(problem);
+        }
+        Ok(())
     }
 
     /// Finds files that are no stream of the capture, and lines about such.
@@ -168,7 +212,9 @@ impl Stored {
                 ));
             }
         }
-        let files = self.index.files().filter(|file| !known(file));
+        let beside = |name: &str| name == CONSOLE || name == RUN;
+        let files = self.index.files();
+        let files = files.filter(|file| !known(file) && !beside(file));
         foreign.extend(files.take(MAX_FOREIGN).map(|file| {
             format!(
                 "packets: lines about '{}', which is no stream of this capture",
@@ -216,10 +262,13 @@ pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError>
     let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let packets = fs::metadata(folder.join(PACKETS));
+            // A list without packets has lines about the files beside the trace only.
+            let list = read_bounded(&folder.join(PACKETS), 256).unwrap_or_default();
+            let mut beside = [CONSOLE, RUN].into_iter();
+            let is_beside = beside.any(|name| list.starts_with(format!("{name} ").as_bytes()));
             return Err(OpenError::NoMetadata {
                 folder: folder.to_owned(),
-                had_packets: packets.is_ok_and(|packets| packets.len() > 0)
+                had_packets: !(list.is_empty() || is_beside)
                     || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
             });
         }
@@ -238,6 +287,24 @@ fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Length and CRC-32C of a file.
+fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = open_file(path)?;
+    let (mut size, mut crc) = (0, 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((size, crc)),
+            Ok(length) => {
+                size += length as u64;
+                crc = crc32c_append(crc, &buffer[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The bytes of all fragments; what cannot be read counts nothing.
