@@ -1,12 +1,15 @@
 //! The host end of the guest's ports: a socket that QEMU connects to, once for
-//! each port, and a thread for each connection.
+//! each port, a thread for each connection that does nothing but read it, and one
+//! that writes the capture behind their back: files are slower than sockets, and
+//! the guest shall not wait for them before it has to.
 
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -22,6 +25,19 @@ const DRAIN: Duration = Duration::from_secs(30);
 
 /// How often a port that is about to end is looked at.
 const POLL: Duration = Duration::from_millis(5);
+
+/// How much is read at once, in bytes: more than a socket holds.
+const CHUNK: usize = 1 << 18;
+
+/// Chunks that may wait to be written, of all ports together: 4 MiB. When they do,
+/// QEMU waits, then the guest's ports, and then the guest counts what it loses.
+const QUEUE: usize = 16;
+
+/// What the readers give to the writer: a port, and its next bytes or its end.
+type Chunk = (usize, Option<Vec<u8>>);
+
+/// Chunks that were written, to be filled again.
+type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
 
 /// A connection, and the thread that reads it.
 type Reader = (UnixStream, JoinHandle<()>);
@@ -41,6 +57,8 @@ pub struct Ports {
     acceptor: Option<JoinHandle<()>>,
     /// The connections.
     readers: Arc<Mutex<Vec<Reader>>>,
+    /// Writes what they read.
+    writer: Option<JoinHandle<()>>,
 }
 
 impl Ports {
@@ -57,10 +75,16 @@ impl Ports {
         let listener = UnixListener::bind(&path)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let readers = Arc::new(Mutex::new(Vec::new()));
-        let mut ports: Vec<Port> = (0..=count).map(|number| capture.port(number)).collect();
+        let ports = (0..=count)
+            .map(|number| Some(capture.port(number)))
+            .collect();
+        let pool = Pool::default();
+        let (sender, chunks) = mpsc::sync_channel(QUEUE);
+        let own_pool = Arc::clone(&pool);
+        let writer = thread::spawn(move || write(&chunks, ports, &own_pool));
         let (over, all) = (Arc::clone(&is_over), Arc::clone(&readers));
         let acceptor = thread::spawn(move || {
-            for port in ports.drain(..) {
+            for port in 0..=count as usize {
                 let Ok((stream, _)) = listener.accept() else {
                     return;
                 };
@@ -68,9 +92,9 @@ impl Ports {
                     return;
                 }
                 if let Ok(own) = stream.try_clone() {
-                    let reader = thread::spawn(move || read(stream, port));
-                    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
-                    all.push((own, reader));
+                    let (sender, pool) = (sender.clone(), Arc::clone(&pool));
+                    let reader = thread::spawn(move || read(stream, port, &sender, &pool));
+                    lock(&all).push((own, reader));
                 }
             }
         });
@@ -81,6 +105,7 @@ impl Ports {
             is_over,
             acceptor: Some(acceptor),
             readers,
+            writer: Some(writer),
         })
     }
 
@@ -118,7 +143,7 @@ impl Ports {
 impl Drop for Ports {
     fn drop(&mut self) {
         self.end_acceptor();
-        let mut readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut readers = lock(&self.readers);
         let deadline = Instant::now() + DRAIN;
         for (stream, reader) in readers.drain(..) {
             while !reader.is_finished() && Instant::now() < deadline {
@@ -128,19 +153,56 @@ impl Drop for Ports {
             let _ = stream.shutdown(Shutdown::Both);
             let _ = reader.join();
         }
+        // The readers had the last senders.
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
     }
 }
 
+/// What is shared; a thread that panicked leaves it usable.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Reads one port until it is closed.
-fn read(mut stream: UnixStream, mut port: Port) {
-    let mut buffer = vec![0; 1 << 18];
+fn read(mut stream: UnixStream, port: usize, chunks: &SyncSender<Chunk>, pool: &Pool) {
     loop {
-        match stream.read(&mut buffer) {
+        let chunk = lock(pool).pop();
+        let mut chunk = chunk.unwrap_or_else(|| Vec::with_capacity(CHUNK));
+        chunk.resize(CHUNK, 0);
+        match stream.read(&mut chunk) {
             Ok(0) => break,
-            Ok(length) => port.push(&buffer[..length]),
+            Ok(length) => {
+                chunk.truncate(length);
+                if chunks.send((port, Some(chunk))).is_err() {
+                    return;
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => break,
         }
     }
-    port.finish();
+    // The writer ends after the readers.
+    let _ = chunks.send((port, None));
+}
+
+/// Writes what the readers have read, until they have ended.
+fn write(chunks: &Receiver<Chunk>, mut ports: Vec<Option<Port>>, pool: &Pool) {
+    for (number, chunk) in chunks {
+        let Some(port) = ports.get_mut(number) else {
+            continue;
+        };
+        match (chunk, port.as_mut()) {
+            (Some(chunk), Some(port)) => {
+                port.push(&chunk);
+                lock(pool).push(chunk);
+            }
+            _ => {
+                if let Some(port) = port.take() {
+                    port.finish();
+                }
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::console::{Line, Record, Severity, backtrace_frame, instruction_pointe
 use crate::symbols::{Address, LazySymbols};
 
 /// The style of everything about a record that is not its message.
-const META: Style = Style::new().effects(Effects::DIMMED);
+pub(crate) const META: Style = Style::new().effects(Effects::DIMMED);
 /// The style of the console's notices.
 const NOTICE: Style = colour(AnsiColor::Cyan).effects(Effects::ITALIC);
 /// The style of notices about records that were lost or not committed.
@@ -37,7 +37,7 @@ const fn colour(colour: AnsiColor) -> Style {
 }
 
 /// The style of a record's message and severity.
-fn severity_style(severity: Severity) -> Style {
+pub(crate) fn severity_style(severity: Severity) -> Style {
     match severity {
         Severity::Error => colour(AnsiColor::Red).effects(Effects::BOLD),
         Severity::Warn => colour(AnsiColor::Yellow),
@@ -45,6 +45,11 @@ fn severity_style(severity: Severity) -> Style {
         Severity::Debug => colour(AnsiColor::Blue),
         Severity::Trace => META,
     }
+}
+
+/// The style of a CPU's number.
+pub(crate) fn cpu_style(cpu: u32) -> Style {
+    colour(CPUS[cpu as usize % CPUS.len()])
 }
 
 /// Shows lines: plain text with backtraces resolved, in colour if wanted.
@@ -138,7 +143,7 @@ fn record_in_colour(shown: &mut String, text: &str, record: &Record<'_>) {
     let head = text.len() - record.message.len();
     let (head, message) = text.split_at(head);
     let style = severity_style(record.severity);
-    let cpu = colour(CPUS[record.cpu as usize % CPUS.len()]);
+    let cpu = cpu_style(record.cpu);
     // "[stamp] cpu:number context severity module file:line: "
     let stamp = head.find(']').map_or(0, |at| at + 1);
     let id = head[stamp..]

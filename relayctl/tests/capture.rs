@@ -100,6 +100,92 @@ fn cat_merges_by_time_and_shows_losses() {
 }
 
 #[test]
+fn cat_shows_what_the_format_says() {
+    let out = capture("format", &small());
+    let cat = |args: &[&str]| relayctl(&[&["cat", out.to_str().unwrap()], args].concat());
+    let format = |format: &str, more: &[&str]| {
+        let left = cat(&[&["--log-format", format], more].concat());
+        assert_eq!((left.code, left.err.as_str()), (Some(0), ""), "{format}");
+        left.out
+    };
+    // The default is a format like any other.
+    let default = "[{time:>12}] {cpu}:{number} {context:<4} {severity:<5} {origin}: {msg}";
+    assert_eq!(format(default, &[]), cat(&[]).out);
+    let only = ["--channel", "klog", "--cpu", "1", "--level", "info"];
+    let shown = format(
+        "{{{number:>3}|{severity:^8}|{module}|{file}|{line}|{msg}}}",
+        &only,
+    );
+    let records: Vec<&str> = shown
+        .lines()
+        .filter(|line| !line.starts_with("--"))
+        .collect();
+    assert_eq!(
+        records,
+        [
+            "{  0|  INFO  |kernel::a|smoke.rs|41|gr\u{fc}\u{df} \"quoted\" back\\slash}",
+            "{  1| ERROR  |||7|}",
+            "{  4|  WARN  |m|f|1|last}",
+        ],
+        "{shown}"
+    );
+    let flood = ["--channel", "flood", "--cpu", "0"];
+    let shown = format(
+        "{channel} {event} {packet} {context} {module}{line}<{severity}> {msg}",
+        &flood,
+    );
+    let last = shown.lines().last().unwrap_or_default();
+    assert!(
+        last.starts_with("flood flood 1 nmi <> sequence=0 checksum="),
+        "{shown}"
+    );
+    // As JSON has them.
+    let json = cat(&["--json", "--channel", "klog", "--cpu", "0"]).out;
+    let records = json
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let expected: String = records
+        .map(|r| format!("{} {} {}\n", r["ts_ns"], r["ticks"], r["number"]))
+        .collect();
+    let shown = format(
+        "{ns} {ticks} {number}",
+        &["--channel", "klog", "--cpu", "0"],
+    );
+    let shown: String = shown
+        .split_inclusive('\n')
+        .filter(|line| !line.starts_with("--"))
+        .collect();
+    assert_eq!(shown, expected);
+    // Every line has its own colour, and no more.
+    let coloured = format(
+        "{severity} {msg}",
+        &["--color", "always", "--level", "error"],
+    );
+    let errors = coloured.matches("\x1b[1m\x1b[31mERROR\x1b[0m").count();
+    assert_eq!(errors, 2, "{coloured:?}");
+    let left = cat(&["--log-format", "{time} {tme}"]);
+    assert_eq!(left.code, Some(2));
+    assert!(
+        left.err
+            .contains("no field 'tme' (at character 9); the fields are time, "),
+        "{left:?}"
+    );
+    assert_eq!(cat(&["--log-format", "x", "--json"]).code, Some(2));
+}
+
+#[test]
+fn verbose_cat_shows_packets_ticks_and_data() {
+    let out = capture("verbose", &small());
+    let left = relayctl(&["cat".as_ref(), "-v".as_ref(), out.as_os_str()]);
+    assert!(
+        left.out
+            .contains("(packet 1, 281474976710867 ticks) m f:4294967295: two\n"),
+        "{left:?}"
+    );
+    assert!(left.out.contains(" data=0202020202\n"), "{left:?}");
+}
+
+#[test]
 fn cat_filters() {
     let out = capture("filter", &small());
     let count = |args: &[&str]| {
@@ -373,9 +459,18 @@ fn the_newest_capture_is_the_default() {
 fn a_capture_whose_making_was_cut_off_is_open_at_best() {
     let out = capture("unlisted", &small());
     let list = fs::read_to_string(out.join("packets")).unwrap();
-    let end = list.trim_end().rfind('\n').unwrap() + 1;
-    fs::write(out.join("packets"), &list[..end]).unwrap();
+    // Behind the last packet's line is the one about run.json.
+    let ends: Vec<usize> = list.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let [.., before, behind, _] = ends[..] else {
+        panic!("{list}");
+    };
+    fs::write(
+        out.join("packets"),
+        [&list[..before], &list[behind..]].concat(),
+    )
+    .unwrap();
     assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+    fs::write(out.join("packets"), &list[..before]).unwrap();
     fs::remove_file(out.join("run.json")).unwrap();
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
     fs::remove_file(out.join("packets")).unwrap();

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 use relayctl::audit::Audit;
-use relayctl::capture::{OpenError, Stored};
+use relayctl::capture::{Capture, OpenError, Options, Stored};
 use relayctl::commands::{Filter, Merge, Next};
 use relayctl::ledger::Verdict;
 use relayctl::wire::{Kind, Piece, Splitter};
+use serde_json::json;
 use synthetic::{capture, folder, small};
 
 /// The judgement about a capture; broken if it cannot be read.
@@ -29,7 +30,7 @@ fn shown(folder: &Path) -> (BTreeSet<String>, usize) {
     };
     let filter = Filter::default();
     let (mut records, mut count) = (BTreeSet::new(), 0);
-    let mut merge = Merge::new(&stored, &filter).expect("files are readable");
+    let mut merge = Merge::of(&stored, &filter).expect("files are readable");
     let shown: Result<(), OpenError> = merge.each(|next| {
         if let Next::Record(shown, values) = next {
             let (channel, cpu) = (&shown.channel.name, shown.cpu);
@@ -150,6 +151,74 @@ fn every_flipped_bit_of_list_and_metadata_is_found() {
         }
         fs::write(damaged.join(name), &bytes).unwrap();
     }
+}
+
+#[test]
+fn every_damage_of_the_files_beside_the_trace_is_found() {
+    let (out, damaged) = (folder("console").join("capture"), folder("console"));
+    let capture = Capture::create(&Options {
+        out: Some(out.clone()),
+        force: false,
+        max_size: u64::MAX,
+        kind: Kind::Live,
+        announce: |what| panic!("{what}"),
+    });
+    let capture = capture.expect("it is writable");
+    let mut port = capture.port(0);
+    port.push(&small().concat());
+    port.finish();
+    capture.console(b"[    0.000120] 0:0 task INFO  kernel");
+    capture.console(b" main.rs:20: relay kernel\n");
+    capture
+        .finish(json!({ "command": "run" }))
+        .expect("it is writable");
+    copy(&out, &damaged);
+    assert_eq!(judge(&damaged), Verdict::Complete);
+    let (records, _) = shown(&out);
+    for name in ["console.log", "run.json"] {
+        let path = damaged.join(name);
+        let bytes = fs::read(&path).unwrap();
+        let check = |what: &str| {
+            let Verdict::Broken(problems) = judge(&damaged) else {
+                panic!("{name}: {what} was not found");
+            };
+            let named = problems.iter().any(|problem| problem.starts_with(name));
+            assert!(named, "{name}: {what}: {problems:?}");
+            // The records are as good as before.
+            assert_eq!(shown(&damaged).0, records);
+        };
+        for bit in 0..bytes.len() * 8 {
+            let mut changed = bytes.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &changed).unwrap();
+            check(&format!("bit {bit}"));
+        }
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            check(&format!("cut to {length}"));
+        }
+        fs::write(&path, [&bytes[..], b"\n"].concat()).unwrap();
+        check("a byte more");
+        fs::remove_file(&path).unwrap();
+        check("removed");
+        fs::write(&path, &bytes).unwrap();
+    }
+    assert_eq!(judge(&damaged), Verdict::Complete);
+    // The lines about them cannot go unseen either.
+    let list = fs::read_to_string(damaged.join("packets")).unwrap();
+    for name in ["console.log", "run.json"] {
+        let lines = list.split_inclusive('\n');
+        let without: String = lines.filter(|line| !line.starts_with(name)).collect();
+        fs::write(damaged.join("packets"), without).unwrap();
+        let problem = format!("packets: no line about {name}");
+        assert_eq!(judge(&damaged), Verdict::Broken(vec![problem]));
+    }
+    // Captures of earlier versions have none, and do not promise them.
+    let lines = list.split_inclusive('\n');
+    let old: String = lines.filter(|line| !line.contains('.')).collect();
+    fs::write(damaged.join("packets"), old).unwrap();
+    fs::write(damaged.join("run.json"), "{ \"capture\": {} }\n").unwrap();
+    assert_eq!(judge(&damaged), Verdict::Complete);
 }
 
 #[test]

@@ -359,7 +359,7 @@ fn read_all(bytes: &[u8]) {
     let audit = Audit::of(&stored).expect("files are readable");
     let _ = relayctl::audit::stat_table(&audit, &stored.schema);
     let filter = Filter::default();
-    let mut merge = Merge::new(&stored, &filter).expect("files are readable");
+    let mut merge = Merge::of(&stored, &filter).expect("files are readable");
     let all: Result<(), OpenError> = merge.each(|_| Ok(()));
     all.expect("files are readable");
 }

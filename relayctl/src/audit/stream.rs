@@ -3,7 +3,7 @@
 use super::Sums;
 use super::claims::Claims;
 use super::flood::Flood;
-use crate::capture::{Item, OpenError, Stored, Stream};
+use crate::capture::{Item, OpenError, PacketSource, Stored, Stream};
 use crate::console::Losses;
 use crate::decode::{Records, Schema};
 use crate::ledger::Verdict;

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, Read};
 use crate::console::printable;
 
 /// The longest line.
-const MAX_LINE: u64 = 256;
+pub(super) const MAX_LINE: u64 = 256;
 
 /// The most packets of one capture whose lines are kept.
 const MAX_PACKETS: u64 = 1 << 24;
@@ -88,14 +88,19 @@ impl Index {
                 ));
                 break;
             }
-            match line.strip_suffix(b"\n").and_then(parse) {
-                Some((file, offset, entry)) => index.add(number, file, offset, entry),
-                None => index.problem(format!(
-                    "line {number} is not 'FILE OFFSET SIZE CRC-32C' with blanks between"
-                )),
-            }
+            index.take(number, &line);
         }
         Ok(index)
+    }
+
+    /// Takes a line, with its end.
+    pub(super) fn take(&mut self, number: u64, line: &[u8]) {
+        match line.strip_suffix(b"\n").and_then(parse) {
+            Some((file, offset, entry)) => self.add(number, file, offset, entry),
+            None => self.problem(format!(
+                "line {number} is not 'FILE OFFSET SIZE CRC-32C' with blanks between"
+            )),
+        }
     }
 
     /// Adds a packet.
@@ -131,6 +136,15 @@ impl Index {
     #[must_use]
     pub fn of(&self, file: &str) -> &[Entry] {
         self.streams.get(file).map_or(&[], |(entries, _)| entries)
+    }
+
+    /// Takes the packets of all streams out; those that are added later follow on them.
+    pub(super) fn take_all(&mut self) -> HashMap<String, Vec<Entry>> {
+        let streams = self.streams.iter_mut();
+        let streams = streams.filter(|(_, (entries, _))| !entries.is_empty());
+        streams
+            .map(|(file, (entries, _))| (file.clone(), std::mem::take(entries)))
+            .collect()
     }
 
     /// The files that have packets, in no order.

@@ -3,6 +3,7 @@
 
 mod folder;
 mod index;
+mod live;
 mod metadata;
 mod raw;
 mod reader;
@@ -12,8 +13,9 @@ mod writer;
 
 pub use folder::{FolderError, latest, name_of_now, root};
 pub use index::{Entry, Index};
+pub use live::{FollowError, GrowingFile, Live, LivePackets};
 pub use raw::{Scratch, read_raw};
-pub use reader::{Item, PacketReader};
+pub use reader::{Item, PacketReader, PacketSource};
 pub use stored::{OpenError, Stored, Stream};
 pub use writer::{Capture, CaptureError, Options, Port, Totals};
 

@@ -41,6 +41,17 @@ pub enum Item {
     },
 }
 
+/// Where the packets of a stream come from.
+pub trait PacketSource {
+    /// The next packet or problem; a packet's bytes are in `buffer` then. `None`
+    /// if there is none now. The same buffer, unchanged, has to be given each time.
+    ///
+    /// # Errors
+    ///
+    /// When the stream cannot be read.
+    fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Item>>;
+}
+
 /// How the bytes at a place relate to the list of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fit {
@@ -101,47 +112,6 @@ impl<'a> PacketReader<'a> {
     #[must_use]
     pub fn length(&self) -> u64 {
         self.length
-    }
-
-    /// The next packet or problem; a packet's bytes are in `buffer` then.
-    /// `None` at the end. The same buffer, unchanged, has to be given each time.
-    ///
-    /// # Errors
-    ///
-    /// When the file cannot be read.
-    pub fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Item>> {
-        loop {
-            if let Some(item) = self.queue.pop_front() {
-                return Ok(Some(item));
-            }
-            if self.at >= self.length {
-                return Ok(self.end());
-            }
-            let offset = self.at;
-            match self.fit(offset, buffer)? {
-                Fit::Entry(entry) => {
-                    if let Some(header) = self.entry(entry, buffer) {
-                        return Ok(Some(Item::Packet { offset, header }));
-                    }
-                }
-                Fit::Plain => {
-                    self.at += buffer.len() as u64;
-                    if !self.said_unlisted {
-                        self.said_unlisted = true;
-                        self.queue.push_back(Item::Unlisted { offset });
-                    }
-                    if let Some(Ok(header)) = Header::of(buffer) {
-                        let packet = Item::Packet { offset, header };
-                        if self.queue.is_empty() {
-                            return Ok(Some(packet));
-                        }
-                        // The packet's bytes stay where they are until it is taken.
-                        self.queue.push_back(packet);
-                    }
-                }
-                Fit::Nothing => self.damage(buffer)?,
-            }
-        }
     }
 
     /// Takes the packet with a number in the list, whose bytes are in `buffer`:
@@ -341,6 +311,43 @@ impl<'a> PacketReader<'a> {
             Ok(()) => Ok(length),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl PacketSource for PacketReader<'_> {
+    fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Item>> {
+        loop {
+            if let Some(item) = self.queue.pop_front() {
+                return Ok(Some(item));
+            }
+            if self.at >= self.length {
+                return Ok(self.end());
+            }
+            let offset = self.at;
+            match self.fit(offset, buffer)? {
+                Fit::Entry(entry) => {
+                    if let Some(header) = self.entry(entry, buffer) {
+                        return Ok(Some(Item::Packet { offset, header }));
+                    }
+                }
+                Fit::Plain => {
+                    self.at += buffer.len() as u64;
+                    if !self.said_unlisted {
+                        self.said_unlisted = true;
+                        self.queue.push_back(Item::Unlisted { offset });
+                    }
+                    if let Some(Ok(header)) = Header::of(buffer) {
+                        let packet = Item::Packet { offset, header };
+                        if self.queue.is_empty() {
+                            return Ok(Some(packet));
+                        }
+                        // The packet's bytes stay where they are until it is taken.
+                        self.queue.push_back(packet);
+                    }
+                }
+                Fit::Nothing => self.damage(buffer)?,
+            }
         }
     }
 }

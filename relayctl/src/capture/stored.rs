@@ -7,20 +7,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::folder::{FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
+use super::folder::{CONSOLE, FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::reader::PacketReader;
 use super::salvage::MAX_CONTRADICTIONS;
 use crate::console::printable;
 use crate::decode::{Channel, Schema, SchemaError};
 use crate::tsdl::MAX_TEXT;
-use crate::wire::crc32c;
-
-/// The most bytes of [`RUN`].
-const MAX_RUN: u64 = 1 << 20;
+use crate::wire::{crc32c, crc32c_append};
 
 /// The most foreign files that are named.
 const MAX_FOREIGN: usize = 16;
+
+/// The longest `run.json` that is read, in bytes.
+const MAX_RUN: u64 = 16 << 20;
 
 /// Why a capture cannot be read.
 #[derive(Debug)]
@@ -83,6 +83,21 @@ pub struct Stream {
     pub file: String,
 }
 
+impl Stream {
+    /// The streams that the metadata promises, by channel, then CPU.
+    pub(super) fn all(schema: &Schema) -> Vec<Self> {
+        let mut streams = Vec::new();
+        for (at, channel) in schema.channels.iter().enumerate() {
+            streams.extend((0..schema.cpus).map(|cpu| Self {
+                channel: at,
+                cpu,
+                file: channel.file_of(cpu),
+            }));
+        }
+        streams
+    }
+}
+
 /// A capture folder that is there.
 #[derive(Debug)]
 pub struct Stored {
@@ -109,28 +124,11 @@ impl Stored {
     ///
     /// When there is none, or its metadata cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let trace = folder.join(TRACE);
-        if !trace.is_dir() {
-            return Err(OpenError::NoCapture(folder.to_owned()));
-        }
-        let path = trace.join(METADATA);
+        let (schema, metadata) = read_metadata(folder)?;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io(path, error)
         };
-        let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let packets = fs::metadata(folder.join(PACKETS));
-                return Err(OpenError::NoMetadata {
-                    folder: folder.to_owned(),
-                    had_packets: packets.is_ok_and(|packets| packets.len() > 0)
-                        || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
-                });
-            }
-            Err(error) => return Err(io(&path)(error)),
-        };
-        let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
         let path = folder.join(PACKETS);
         let mut problems = Vec::new();
         let mut index = match open_file(&path) {
@@ -144,33 +142,64 @@ impl Stored {
             Err(error) => return Err(io(&path)(error)),
         };
         problems.append(&mut index.problems);
-        let is = Entry {
-            size: u32::try_from(text.len()).unwrap_or(u32::MAX),
-            crc: crc32c(&text),
-        };
-        if index.of(METADATA) != [is] {
+        if index.of(METADATA) != [metadata] {
             problems.push("metadata: it is not as it arrived".to_owned());
         }
-        let mut streams = Vec::new();
-        for (at, channel) in schema.channels.iter().enumerate() {
-            streams.extend((0..schema.cpus).map(|cpu| Stream {
-                channel: at,
-                cpu,
-                file: channel.file_of(cpu),
-            }));
-        }
+        let trace = folder.join(TRACE);
         let mut stored = Self {
             folder: folder.to_owned(),
+            streams: Stream::all(&schema),
             schema,
-            streams,
             problems,
             fragments: fragments(&folder.join(FRAGMENTS)),
             is_finished: folder.join(RUN).is_file(),
             index,
         };
         stored.find_foreign(&trace).map_err(io(&trace))?;
-        stored.problems.extend(contradictions(&folder.join(RUN)));
+        stored.check_beside()?;
         Ok(stored)
+    }
+
+    /// Looks for what the making of the capture tells of its faults, and compares the files beside the
+    /// trace with their lines in the list. Captures of earlier versions have no such lines.
+    fn check_beside(&mut self) -> Result<(), OpenError> {
+        let run = self.folder.join(RUN);
+        let promised = match read_bounded(&run, MAX_RUN) {
+            Ok(text) => serde_json::from_slice::<Value>(&text).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(OpenError::Io(run, error)),
+        };
+        if self.is_finished && promised.is_none() {
+            self.problems.push(format!("{RUN}: it is no JSON"));
+        }
+        self.problems
+            .extend(promised.as_ref().map(contradictions).unwrap_or_default());
+        let promised = promised.as_ref().map(|run| &run["capture"]["files"]);
+        let promised = promised.and_then(|files| files.as_array());
+        for name in [CONSOLE, RUN] {
+            let path = self.folder.join(name);
+            let problem = match self.index.of(name) {
+                [] if promised.is_some_and(|files| files.iter().any(|file| *file == *name)) => {
+                    format!("packets: no line about {name}")
+                }
+                [] => continue,
+                [listed] => match sum(&path) {
+                    Ok((size, crc)) if (size, crc) == (listed.size.into(), listed.crc) => continue,
+                    Ok((size, crc)) => format!(
+                        "{name}: it was changed: {} bytes with checksum {:08x} were written, \
+                         {size} with {crc:08x} are there",
+                        listed.size, listed.crc
+                    ),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        format!("{name}: it is gone")
+                    }
+                    Err(error) => return Err(OpenError::Io(path, error)),
+                },
+                _ => format!("packets: more than one line about {name}"),
+            };
+            self.problems.push(problem);
+        }
+        Ok(())
     }
 
     /// Finds files that are no stream of the capture, and lines about such.
@@ -188,7 +217,9 @@ impl Stored {
                 ));
             }
         }
-        let files = self.index.files().filter(|file| !known(file));
+        let beside = |name: &str| name == CONSOLE || name == RUN;
+        let files = self.index.files();
+        let files = files.filter(|file| !known(file) && !beside(file));
         foreign.extend(files.take(MAX_FOREIGN).map(|file| {
             format!(
                 "packets: lines about '{}', which is no stream of this capture",
@@ -226,11 +257,8 @@ impl Stored {
     }
 }
 
-/// What came twice, and not the same, by what was written about the making of a capture; nothing if
-/// that cannot be read.
-fn contradictions(path: &Path) -> Vec<String> {
-    let text = read_bounded(path, MAX_RUN).unwrap_or_default();
-    let run: Value = serde_json::from_slice(&text).unwrap_or_default();
+/// What came twice, and not the same, by what was written about the making of a capture.
+fn contradictions(run: &Value) -> Vec<String> {
     let all = run["capture"]["contradictions"].as_array();
     let all = all.into_iter().flatten().filter_map(Value::as_str);
     all.take(MAX_CONTRADICTIONS)
@@ -238,11 +266,59 @@ fn contradictions(path: &Path) -> Vec<String> {
         .collect()
 }
 
+/// Reads the metadata of a capture, and what its line in the list should be.
+pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError> {
+    let trace = folder.join(TRACE);
+    if !trace.is_dir() {
+        return Err(OpenError::NoCapture(folder.to_owned()));
+    }
+    let path = trace.join(METADATA);
+    let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A list without packets has lines about the files beside the trace only.
+            let list = read_bounded(&folder.join(PACKETS), 256).unwrap_or_default();
+            let mut beside = [CONSOLE, RUN].into_iter();
+            let is_beside = beside.any(|name| list.starts_with(format!("{name} ").as_bytes()));
+            return Err(OpenError::NoMetadata {
+                folder: folder.to_owned(),
+                had_packets: !(list.is_empty() || is_beside)
+                    || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
+            });
+        }
+        Err(error) => return Err(OpenError::Io(path, error)),
+    };
+    let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
+    let is = Entry {
+        size: u32::try_from(text.len()).unwrap_or(u32::MAX),
+        crc: crc32c(&text),
+    };
+    Ok((schema, is))
+}
+
 /// Reads a file that should be small.
 fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Length and CRC-32C of a file.
+fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = open_file(path)?;
+    let (mut size, mut crc) = (0, 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((size, crc)),
+            Ok(length) => {
+                size += length as u64;
+                crc = crc32c_append(crc, &buffer[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The bytes of all fragments; what cannot be read counts nothing.

@@ -15,7 +15,7 @@ use super::metadata::{Collected, Collector};
 use super::salvage::Waiting;
 use crate::decode::Schema;
 use crate::exit::Exit;
-use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c};
+use crate::wire::{self, Header, Kind, Piece, Splitter, crc32c, crc32c_append};
 
 /// How many bytes that came before the metadata are kept in memory.
 const MAX_EARLY: u64 = 256 << 20;
@@ -139,6 +139,8 @@ pub(super) struct Shared {
     pub(super) totals: Totals,
     /// Files by their path within the folder.
     files: HashMap<PathBuf, Growing>,
+    /// CRC-32C of what the console said.
+    console_crc: u32,
     /// The metadata so far.
     pub(super) collector: Collector,
     /// The metadata, once it is complete.
@@ -198,6 +200,7 @@ impl Capture {
             is_default: options.out.is_none(),
             totals: Totals::default(),
             files: HashMap::new(),
+            console_crc: 0,
             collector: Collector::default(),
             schema: None,
             early: Vec::new(),
@@ -237,8 +240,9 @@ impl Capture {
     /// Takes bytes of the serial console.
     pub fn console(&self, bytes: &[u8]) {
         let mut shared = lock(&self.shared);
-        if shared.has_room(bytes.len() as u64) {
-            shared.append(Path::new(CONSOLE), bytes);
+        if shared.has_room(bytes.len() as u64) && shared.append(Path::new(CONSOLE), bytes).is_some()
+        {
+            shared.console_crc = crc32c_append(shared.console_crc, bytes);
         }
     }
 
@@ -270,6 +274,12 @@ impl Capture {
         }
         shared.give_up_early();
         let totals = shared.totals.clone();
+        let mut files = vec![RUN];
+        if let Some(length) = shared.console_length() {
+            let crc = shared.console_crc;
+            shared.list(CONSOLE, 0, length, crc);
+            files.push(CONSOLE);
+        }
         if let Some(info) = info.as_object_mut() {
             let made = json!({
                 "packets": totals.packets,
@@ -281,6 +291,7 @@ impl Capture {
                 "left_out": totals.left_out,
                 "max_size": shared.max_size,
                 "metadata": totals.has_metadata,
+                "files": files,
                 "error": shared.error.as_ref().map(ToString::to_string),
             });
             info.insert("capture".to_owned(), made);
@@ -294,13 +305,14 @@ impl Capture {
             return Ok(totals);
         }
         let text = format!("{info:#}\n");
+        shared.list(RUN, 0, text.len() as u64, crc32c(text.as_bytes()));
         let path = self.folder.join(RUN);
         let written = fs::write(&path, text);
+        // Whoever is late finds it closed.
+        shared.is_full = true;
         if let Some(error) = shared.error.take() {
             return Err(error);
         }
-        // Whoever is late finds it closed.
-        shared.is_full = true;
         written.map_err(|error| CaptureError::Write { path, error })?;
         Ok(totals)
     }
@@ -391,8 +403,7 @@ impl Shared {
     fn begin(&mut self, text: &[u8], schema: Box<Schema>) {
         if self.has_room(text.len() as u64) {
             self.append(&Path::new(TRACE).join(METADATA), text);
-            let line = index::line(METADATA, 0, text.len() as u64, crc32c(text));
-            self.append(Path::new(PACKETS), line.as_bytes());
+            self.list(METADATA, 0, text.len() as u64, crc32c(text));
         }
         self.schema = Some(schema);
         self.totals.has_metadata = true;
@@ -445,10 +456,22 @@ impl Shared {
     /// Appends a packet to its stream's file, and says where.
     pub(super) fn append_packet(&mut self, file: &str, packet: &[u8], crc: u32) -> Option<u64> {
         let offset = self.append(&Path::new(TRACE).join(file), packet)?;
-        let line = index::line(file, offset, packet.len() as u64, crc);
-        self.append(Path::new(PACKETS), line.as_bytes());
+        self.list(file, offset, packet.len() as u64, crc);
         self.totals.packets += 1;
         Some(offset)
+    }
+
+    /// Adds a line to the list of packets.
+    fn list(&mut self, file: &str, offset: u64, size: u64, crc: u32) {
+        let line = index::line(file, offset, size, crc);
+        self.append(Path::new(PACKETS), line.as_bytes());
+    }
+
+    /// The length of the console's text, if there is some and the list can have it.
+    fn console_length(&self) -> Option<u64> {
+        let console = self.files.get(Path::new(CONSOLE));
+        let length = console.map(|console| console.length);
+        length.filter(|length| u32::try_from(*length).is_ok())
     }
 
     /// Takes bytes that are no whole packet of a known stream.

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::path::Path;
 
 use super::filter::Filter;
-use crate::capture::{Item, OpenError, PacketReader, Stored, Stream};
+use crate::capture::{Item, OpenError, PacketReader, PacketSource, Stored, Stream};
 use crate::console::{Losses, Severity};
 use crate::decode::{Channel, Position, Record, Schema, Value};
 use crate::tsdl::Type;
@@ -38,13 +39,13 @@ pub enum Next<'a, 'v> {
 
 /// One stream on its way.
 #[derive(Debug)]
-struct Cursor<'a> {
+struct Cursor<'a, S> {
     /// The stream.
     stream: &'a Stream,
     /// Its channel.
     channel: &'a Channel,
     /// Its packets.
-    reader: PacketReader<'a>,
+    source: S,
     /// The packet.
     buffer: Vec<u8>,
     /// Its header, and how far it is read.
@@ -55,52 +56,82 @@ struct Cursor<'a> {
     notes: Vec<String>,
     /// The time that the stream has got to, in ticks.
     ticks: u64,
+    /// Whether it has nothing to show now.
+    is_dry: bool,
 }
 
 /// All wanted streams of a capture as one sequence, ordered by time, then CPU,
 /// then channel. It keeps one packet of each stream in memory.
 #[derive(Debug)]
-pub struct Merge<'a> {
-    /// The capture.
-    stored: &'a Stored,
+pub struct Merge<'a, S> {
+    /// The capture's folder.
+    folder: &'a Path,
+    /// What its metadata says.
+    schema: &'a Schema,
     /// What is wanted.
     filter: &'a Filter,
     /// The streams.
-    cursors: Vec<Cursor<'a>>,
+    cursors: Vec<Cursor<'a, S>>,
     /// Which stream comes next: by time, CPU, place.
     heap: BinaryHeap<Reverse<(u64, u32, usize)>>,
 }
 
-impl<'a> Merge<'a> {
-    /// Begins.
+impl<'a> Merge<'a, PacketReader<'a>> {
+    /// Begins with a capture that is there.
     ///
     /// # Errors
     ///
     /// When a stream cannot be read.
-    pub fn new(stored: &'a Stored, filter: &'a Filter) -> Result<Self, OpenError> {
+    pub fn of(stored: &'a Stored, filter: &'a Filter) -> Result<Self, OpenError> {
+        let open = |stream| stored.packets(stream);
+        Self::new(
+            &stored.folder,
+            &stored.schema,
+            &stored.streams,
+            filter,
+            open,
+        )
+    }
+}
+
+impl<'a, S: PacketSource> Merge<'a, S> {
+    /// Begins with some of a capture's streams, whose packets `open` gives.
+    ///
+    /// # Errors
+    ///
+    /// When a stream cannot be read.
+    pub fn new(
+        folder: &'a Path,
+        schema: &'a Schema,
+        streams: &'a [Stream],
+        filter: &'a Filter,
+        open: impl Fn(&'a Stream) -> Result<Option<S>, OpenError>,
+    ) -> Result<Self, OpenError> {
         let mut merge = Self {
-            stored,
+            folder,
+            schema,
             filter,
             cursors: Vec::new(),
             heap: BinaryHeap::new(),
         };
-        for stream in &stored.streams {
-            let channel = stored.channel(stream);
+        for stream in streams {
+            let channel = &schema.channels[stream.channel];
             if !filter.has_stream(&channel.name, stream.cpu) {
                 continue;
             }
-            let Some(reader) = stored.packets(stream)? else {
+            let Some(source) = open(stream)? else {
                 continue;
             };
             merge.cursors.push(Cursor {
                 stream,
                 channel,
-                reader,
+                source,
                 buffer: Vec::new(),
                 packet: None,
                 last: None,
                 notes: Vec::new(),
                 ticks: 0,
+                is_dry: true,
             });
             merge.queue(merge.cursors.len() - 1)?;
         }
@@ -112,41 +143,92 @@ impl<'a> Merge<'a> {
         let Some(cursor) = self.cursors.get_mut(place) else {
             return Ok(());
         };
-        let advanced = cursor.advance(&self.stored.schema, self.filter);
+        let advanced = cursor.advance(self.schema, self.filter);
         let more = advanced.map_err(|error| {
-            let path = self.stored.folder.join("trace").join(&cursor.stream.file);
+            let path = self.folder.join("trace").join(&cursor.stream.file);
             OpenError::Io(path, error)
         })?;
+        cursor.is_dry = !more;
         match more {
             true => self
                 .heap
                 .push(Reverse((cursor.ticks, cursor.stream.cpu, place))),
-            // It is over: its packet is not needed any more.
+            // Its packet is not needed any more.
             false => cursor.buffer = Vec::new(),
         }
         Ok(())
     }
 
-    /// Gives everything to `show`, until it is content.
+    /// Gives everything that is there to `show`, until it is content.
     ///
     /// # Errors
     ///
     /// The first of `show`.
     pub fn each<E: From<OpenError>>(
         &mut self,
+        show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.each_while(|_| true, show)
+    }
+
+    /// Gives to `show` what is there, up to the first record or note whose stream
+    /// `is_ripe` does not let go.
+    ///
+    /// # Errors
+    ///
+    /// The first of `show`.
+    pub fn each_while<E: From<OpenError>>(
+        &mut self,
+        is_ripe: impl Fn(&S) -> bool,
         mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        while let Some(Reverse((_, _, place))) = self.heap.pop() {
+        while let Some(Reverse((_, _, place))) = self.heap.peek() {
+            let place = *place;
             if let Some(cursor) = self.cursors.get_mut(place) {
-                cursor.show(&self.stored.schema, self.filter, &mut show)?;
+                if !is_ripe(&cursor.source) {
+                    break;
+                }
+                cursor.show(self.schema, self.filter, &mut show)?;
             }
+            self.heap.pop();
             self.queue(place)?;
         }
         Ok(())
     }
+
+    /// Lets every stream have what came for it: `add` gives it to its source.
+    ///
+    /// # Errors
+    ///
+    /// When a stream cannot be read.
+    pub fn add(&mut self, mut add: impl FnMut(&Stream, &mut S)) -> Result<(), OpenError> {
+        for place in 0..self.cursors.len() {
+            let Some(cursor) = self.cursors.get_mut(place) else {
+                break;
+            };
+            add(cursor.stream, &mut cursor.source);
+            if cursor.is_dry {
+                self.queue(place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the packets come from.
+    pub fn sources(&self) -> impl Iterator<Item = &S> {
+        self.cursors.iter().map(|cursor| &cursor.source)
+    }
+
+    /// Whether all streams were shown up to their closing packets.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let is_closed = |last: &Option<Header>| last.is_some_and(|last| last.is_final);
+        let mut cursors = self.cursors.iter();
+        cursors.all(|cursor| cursor.is_dry && is_closed(&cursor.last))
+    }
 }
 
-impl Cursor<'_> {
+impl<S: PacketSource> Cursor<'_, S> {
     /// Goes on to the next note or record; false at the end.
     fn advance(&mut self, schema: &Schema, filter: &Filter) -> std::io::Result<bool> {
         loop {
@@ -168,7 +250,7 @@ impl Cursor<'_> {
                     }
                 }
             }
-            match self.reader.next(&mut self.buffer)? {
+            match self.source.next(&mut self.buffer)? {
                 None => return Ok(false),
                 Some(Item::Problem { offset, what }) => {
                     self.note(format!("{} at {offset}: {what}", self.stream.file));
@@ -309,6 +391,6 @@ fn severity(record: &Record<'_>, values: &[Value<'_>]) -> Option<Severity> {
 }
 
 /// A time as the console shows it: seconds with six decimals in twelve columns.
-pub(super) fn seconds(ns: u64) -> String {
+fn seconds(ns: u64) -> String {
     format!("{:>5}.{:06}", ns / 1_000_000_000, ns % 1_000_000_000 / 1000)
 }

@@ -2,7 +2,10 @@
 
 mod cat;
 mod filter;
+mod follow;
+mod format;
 mod merge;
+mod printer;
 mod record;
 mod source;
 mod stat;
@@ -10,6 +13,7 @@ mod verify;
 
 pub use cat::{CatArgs, cat};
 pub use filter::{CpuSet, Filter};
+pub use format::{Format, FormatError};
 pub use merge::{Merge, Next, Shown};
 pub(crate) use record::unix_ms;
 pub use record::{CaptureArgs, Origin, RecordArgs, record};

@@ -98,7 +98,7 @@ fn text_value(out: &mut String, kind: &Type, value: &Value<'_>, whole: bool) {
         }
         (_, Value::Bytes(bytes)) => write!(out, "<{} bytes>", bytes.len()),
         (Type::Struct(of), Value::List(values)) => {
-            out.push('{');
+            out.push_str("{ ");
             text_fields(out, of, values, whole);
             write!(out, " }}")
         }
@@ -115,10 +115,12 @@ fn text_value(out: &mut String, kind: &Type, value: &Value<'_>, whole: bool) {
     };
 }
 
-/// Appends ` name=value` for every field.
+/// Appends `name=value` for every field, with blanks between.
 pub fn text_fields(out: &mut String, of: &Struct, values: &[Value<'_>], whole: bool) {
-    for (field, value) in of.fields.iter().zip(values) {
-        out.push(' ');
+    for (at, (field, value)) in of.fields.iter().zip(values).enumerate() {
+        if at > 0 {
+            out.push(' ');
+        }
         out.push_str(&field.name);
         out.push('=');
         text_value(out, &field.kind, value, whole);

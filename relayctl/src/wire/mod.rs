@@ -8,7 +8,7 @@ mod crc;
 mod header;
 mod splitter;
 
-pub use crc::crc32c;
+pub use crc::{crc32c, crc32c_append};
 pub use header::{Header, HeaderError, MAGIC};
 pub use splitter::{Kind, MAX_PACKET, Piece, Splitter};
 

@@ -1,0 +1,409 @@
+//! `cat --follow`: captures and raw bytes that are shown while they grow.
+
+mod synthetic;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
+
+use relayctl::capture::{Capture, Options, Port};
+use relayctl::wire::Kind;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
+use synthetic::{Stream, capture, folder, metadata, metadata_packets, relayctl, small};
+
+/// After this a follower that says nothing is given up: nothing that is right takes so long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A `cat --follow` that runs.
+struct Follower {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Follower {
+    /// Starts it.
+    fn start(args: &[&str], path: &Path, stdin: Stdio) -> Self {
+        let (child, stdout) = spawn(args, path, stdin);
+        let (sender, lines) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines() {
+                if sender.send(line.expect("it prints UTF-8")).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// The next line; panics if none comes.
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("a line comes")
+    }
+
+    /// Waits for its end: exit code, the lines that were not taken, and stderr.
+    fn end(mut self) -> (Option<i32>, Vec<String>, String) {
+        let mut lines = Vec::new();
+        loop {
+            match self.lines.recv_timeout(PATIENCE) {
+                Ok(line) => lines.push(line),
+                Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                Err(mpsc::RecvTimeoutError::Timeout) => {
+                    self.child.kill().expect("it can be ended");
+                    panic!("it does not end; it said {lines:?}");
+                }
+            }
+        }
+        let (code, err) = wait(self.child);
+        (code, lines, err)
+    }
+
+    /// Sends the signal of Ctrl-C.
+    fn interrupt(&self) {
+        interrupt(&self.child);
+    }
+}
+
+/// Starts `cat --follow`.
+fn spawn(args: &[&str], path: &Path, stdin: Stdio) -> (Child, ChildStdout) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_relayctl"))
+        .args(["cat", "--follow"])
+        .args(args)
+        .arg(path)
+        .env_remove("NO_COLOR")
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("relayctl starts");
+    let stdout = child.stdout.take().expect("it is piped");
+    (child, stdout)
+}
+
+/// Sends the signal of Ctrl-C.
+fn interrupt(child: &Child) {
+    let id = child.id().try_into().ok().and_then(Pid::from_raw);
+    kill_process(id.expect("a child has a number"), Signal::INT).expect("it runs");
+}
+
+/// Waits for an end that is near: exit code and stderr.
+fn wait(mut child: Child) -> (Option<i32>, String) {
+    let mut err = String::new();
+    let stderr = child.stderr.as_mut().expect("it is piped");
+    stderr.read_to_string(&mut err).expect("it prints UTF-8");
+    (child.wait().expect("it ends").code(), err)
+}
+
+/// A capture that is being made: nothing has come yet.
+fn growing(name: &str) -> (PathBuf, Capture, Port) {
+    let out = folder(name).join("capture");
+    let capture = Capture::create(&Options {
+        out: Some(out.clone()),
+        force: false,
+        max_size: u64::MAX,
+        kind: Kind::Live,
+        announce: |what| panic!("{what}"),
+    });
+    let capture = capture.expect("the target folder is writable");
+    let port = capture.port(0);
+    (out, capture, port)
+}
+
+/// The metadata of a machine with two CPUs.
+fn two_cpus() -> Vec<u8> {
+    metadata_packets(&metadata(2), 1 << 20).concat()
+}
+
+/// A packet of the log with one message.
+fn say(klog: &mut Stream, ticks: u64, message: &str) -> Vec<u8> {
+    klog.klog(ticks, 0, 3, 1, ["m", "f", message]);
+    klog.packet(ticks + 1, 0)
+}
+
+/// Follows messages only.
+const MESSAGES: [&str; 2] = ["--log-format", "{msg}"];
+
+#[test]
+fn a_finished_capture_is_shown_as_without_following() {
+    let out = capture("finished", &small());
+    let raw = out.with_file_name("raw");
+    for args in [
+        &[][..],
+        &["--json"],
+        &["-v"],
+        &["--channel", "klog", "--cpu", "1", "--level", "warn"],
+        &["--since", "100000", "--until", "200000", "--json"],
+        &["--log-format", "{time} {msg:>9}"],
+        &["--channel", "none"],
+        &["--cpu", "7"],
+    ] {
+        let shown = |follow: &[&str], path: &Path| {
+            let left = relayctl(&[&["cat", path.to_str().unwrap()], args, follow].concat());
+            (left.code, left.out, left.err)
+        };
+        let expected = shown(&[], &out);
+        assert_eq!(expected.0, Some(0));
+        assert_eq!(shown(&["-f"], &out), expected, "{args:?}");
+        assert_eq!(shown(&["-f"], &raw), expected, "{args:?}");
+    }
+    let piped = Command::new(env!("CARGO_BIN_EXE_relayctl"))
+        .args(["cat", "-f", "-"])
+        .stdin(File::open(&raw).unwrap())
+        .output()
+        .unwrap();
+    let whole = relayctl(&["cat".as_ref(), out.as_os_str()]).out;
+    assert_eq!(String::from_utf8(piped.stdout).unwrap(), whole);
+}
+
+#[test]
+fn what_comes_is_shown_until_the_capture_is_finished() {
+    let (out, capture, mut port) = growing("growing");
+    // Not even the metadata is there.
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    let json = Follower::start(&["--json", "--cpu", "1"], &out, Stdio::null());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    port.push(&two_cpus());
+    // The other CPU, and the other channels, say nothing, and hold nothing back.
+    for n in 0..3 {
+        let message = format!("first {n}");
+        port.push(&say(&mut first, 100 * n, &message));
+        assert_eq!(follower.line(), message);
+    }
+    // Half a packet is no packet.
+    let packet = say(&mut second, 900, "second");
+    port.push(&packet[..100]);
+    port.push(&packet[100..]);
+    assert_eq!(follower.line(), "second");
+    let record: serde_json::Value = serde_json::from_str(&json.line()).expect("it is JSON");
+    assert_eq!(record["msg"], "second");
+    second.lost[0] = 5;
+    port.push(&say(&mut second, 1000, "behind a loss"));
+    let note = follower.line();
+    assert!(
+        note.contains("5 records lost") && note.contains("full 5"),
+        "{note}"
+    );
+    assert_eq!(follower.line(), "behind a loss");
+    port.push(&say(&mut first, 1100, "the last"));
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    assert_eq!(
+        follower.end(),
+        (Some(0), vec!["the last".to_owned()], String::new())
+    );
+    let (code, lines, err) = json.end();
+    assert_eq!((code, lines.len()), (Some(0), 1));
+    assert!(err.contains("5 records lost"), "{err}");
+}
+
+#[test]
+fn what_is_there_is_merged_by_time() {
+    let (out, _capture, mut port) = growing("merged");
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    let packets = [
+        say(&mut second, 20, "b"),
+        say(&mut second, 40, "d"),
+        say(&mut first, 10, "a"),
+        say(&mut first, 30, "c"),
+    ];
+    port.push(&packets.concat());
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    let lines = [(); 4].map(|()| follower.line());
+    assert_eq!(lines, ["a", "b", "c", "d"]);
+    follower.interrupt();
+    assert_eq!(follower.end(), (Some(0), Vec::new(), String::new()));
+}
+
+#[test]
+fn it_ends_when_all_wanted_streams_are_closed() {
+    let (out, _capture, mut port) = growing("closed");
+    port.push(&two_cpus());
+    let mut klog = Stream::new(1, 0, 0);
+    klog.klog(10, 0, 3, 1, ["m", "f", "bye"]);
+    port.push(&klog.packet(20, 1));
+    let args = [&MESSAGES[..], &["--channel", "klog", "--cpu", "0"]].concat();
+    let follower = Follower::start(&args, &out, Stdio::null());
+    assert_eq!(
+        follower.end(),
+        (Some(0), vec!["bye".to_owned()], String::new())
+    );
+}
+
+#[test]
+fn a_raw_file_may_grow() {
+    let packets = small();
+    let raw = folder("raw").join("raw");
+    let half = packets.len() / 2;
+    fs::write(&raw, packets[..half].concat()).unwrap();
+    let follower = Follower::start(&["--json"], &raw, Stdio::null());
+    let mut shown = vec![follower.line()];
+    let mut file = OpenOptions::new().append(true).open(&raw).unwrap();
+    for packet in &packets[half..] {
+        file.write_all(packet).unwrap();
+    }
+    // All streams are closed now.
+    let (code, lines, err) = follower.end();
+    shown.extend(lines);
+    assert_eq!((code, shown.len()), (Some(0), 33), "{err}");
+}
+
+#[test]
+fn standard_input_is_shown_as_it_comes() {
+    let (mut child, stdout) = spawn(&MESSAGES, Path::new("-"), Stdio::piped());
+    let mut stdin: ChildStdin = child.stdin.take().expect("it is piped");
+    let mut lines = BufReader::new(stdout).lines();
+    let mut klog = Stream::new(1, 0, 0);
+    stdin.write_all(&two_cpus()).unwrap();
+    for (ticks, message) in [(10, "one"), (20, "two")] {
+        stdin.write_all(&say(&mut klog, ticks, message)).unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), message);
+    }
+    drop(stdin);
+    assert!(lines.next().is_none());
+    assert_eq!(wait(child), (Some(0), String::new()));
+}
+
+#[test]
+fn a_reader_that_goes_ends_it_even_if_nothing_comes() {
+    let (out, _capture, mut port) = growing("pipe");
+    port.push(&two_cpus());
+    port.push(&say(&mut Stream::new(1, 0, 0), 10, "one"));
+    let (child, stdout) = spawn(&MESSAGES, &out, Stdio::null());
+    let mut reader = BufReader::new(stdout);
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    assert_eq!(line, "one\n");
+    drop(reader);
+    assert_eq!(wait(child), (Some(0), String::new()));
+}
+
+#[test]
+fn what_happens_to_a_followed_file_is_said() {
+    type Change = fn(&Path);
+    let list: [(&str, Change); 3] = [
+        ("packets: removed while", |out| {
+            fs::remove_dir_all(out).unwrap();
+        }),
+        ("packets: replaced by another file", |out| {
+            let list = out.join("packets");
+            fs::copy(&list, out.join("new")).unwrap();
+            fs::rename(out.join("new"), list).unwrap();
+        }),
+        (
+            "packets: truncated to 3 bytes while it was followed",
+            |out| {
+                let list = OpenOptions::new().write(true).open(out.join("packets"));
+                list.unwrap().set_len(3).unwrap();
+            },
+        ),
+    ];
+    for (what, change) in list {
+        let (out, _capture, mut port) = growing("changed");
+        port.push(&two_cpus());
+        port.push(&say(&mut Stream::new(1, 0, 0), 10, "one"));
+        let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+        assert_eq!(follower.line(), "one");
+        change(&out);
+        let (code, lines, err) = follower.end();
+        assert_eq!((code, lines.len()), (Some(3), 0), "{err}");
+        assert!(
+            err.contains(what) && err.contains(out.to_str().unwrap()),
+            "{err}"
+        );
+    }
+    let raw = folder("changed").join("raw");
+    fs::write(
+        &raw,
+        [two_cpus(), say(&mut Stream::new(1, 0, 0), 10, "one")].concat(),
+    )
+    .unwrap();
+    let follower = Follower::start(&MESSAGES, &raw, Stdio::null());
+    assert_eq!(follower.line(), "one");
+    File::create(&raw).unwrap();
+    let (code, _, err) = follower.end();
+    assert_eq!(code, Some(3));
+    assert!(
+        err.contains("raw: truncated to 0 bytes while it was followed"),
+        "{err}"
+    );
+}
+
+#[test]
+fn damage_is_said_and_the_rest_is_shown() {
+    let (out, capture, mut port) = growing("damaged");
+    port.push(&two_cpus());
+    let mut klog = Stream::new(1, 0, 0);
+    for (n, message) in ["one", "two", "three"].into_iter().enumerate() {
+        port.push(&say(&mut klog, 10 * n as u64, message));
+    }
+    let file = out.join("trace/klog_0");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    // A line that is none, and one of a packet that is not there.
+    let mut list = OpenOptions::new()
+        .append(true)
+        .open(out.join("packets"))
+        .unwrap();
+    let end = fs::metadata(&file).unwrap().len();
+    write!(
+        list,
+        "{}\nklog_0 {end} 4294967295 00000000\n",
+        "x".repeat(1000)
+    )
+    .unwrap();
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    assert_eq!(follower.line(), "one");
+    let note = follower.line();
+    assert!(
+        note.contains("klog_0 at 200: packet 1 was changed: its checksum is not "),
+        "{note}"
+    );
+    assert!(follower.line().contains("packets 1 to 1 are missing"));
+    assert_eq!(follower.line(), "three");
+    assert!(follower.line().contains("packet 3 has 4294967295 bytes"));
+    capture.finish(json!({})).expect("it is writable");
+    let (code, lines, err) = follower.end();
+    assert_eq!((code, lines.len()), (Some(0), 0), "{lines:?}");
+    assert!(
+        err.contains("packets: line 5 is not 'FILE OFFSET SIZE CRC-32C'"),
+        "{err}"
+    );
+}
+
+#[test]
+fn what_cannot_be_followed_is_said() {
+    let nothing = folder("nothing");
+    for path in [&nothing, &nothing.join("absent")] {
+        let left = relayctl(&["cat".as_ref(), "-f".as_ref(), path.as_os_str()]);
+        assert_eq!(left.code, Some(3));
+        assert!(
+            left.err
+                .contains("no capture (a folder with a folder trace)"),
+            "{left:?}"
+        );
+    }
+    let left = relayctl(&["cat", "-f", "-"]);
+    assert_eq!(left.code, Some(3));
+    assert!(
+        left.err.contains("-: no metadata in its 0 bytes"),
+        "{left:?}"
+    );
+    // A capture to which nothing came.
+    let (out, capture, port) = growing("empty");
+    let follower = Follower::start(&[], &out, Stdio::null());
+    drop(port);
+    capture.finish(json!({})).expect("it is writable");
+    let (code, _, err) = follower.end();
+    assert_eq!(code, Some(3));
+    assert!(
+        err.contains("nothing can be read without metadata"),
+        "{err}"
+    );
+}
