@@ -70,10 +70,12 @@ mod sync;
 pub use channel::{Channel, OpenError, StartError};
 pub use platform::{Context, Platform};
 pub use ring::{
-    CloseError, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks, Packet,
-    PacketStart, Reader, STORAGE_ALIGN, Salvage, SalvagedPacket, Slot, StaticMemory, Stopped,
-    Storage, StorageError, StreamStats, SubBuffer, WriteError,
+    CloseError, Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks,
+    ObserveError, Observer, Packet, PacketStart, Reader, Records, STORAGE_ALIGN, Salvage,
+    SalvagedPacket, Slot, StaticMemory, Stopped, Storage, StorageError, StreamStats, SubBuffer,
+    WriteError,
 };
+pub use sync::{Global, PerCpu, Usage};
 
 /// The project's README; its example runs as a test.
 #[cfg(all(doctest, feature = "log"))]

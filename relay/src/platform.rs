@@ -28,6 +28,20 @@ pub unsafe trait Platform: Sync {
     /// CPUs should agree, since records are merged by time.
     fn now(&self) -> u64;
 
+    /// A reader that [sleeps](crate::Reader::prepare_to_sleep) until something of stream `cpu` becomes readable is to be
+    /// woken. Called by whoever completes a packet, in its context: where that is an NMI, leave a note that an
+    /// interrupt handler finds. Every reader that announced its sleep since the last call must
+    /// look again.
+    fn wake(&self, cpu: usize) {
+        let _ = cpu;
+    }
+
+    /// CPU `cpu` has something to do in its [tick](crate::Channel::tick): have it run soon, by an interrupt between
+    /// CPUs for example. Without this, it waits for the CPU's next timer interrupt. Task or IRQ context.
+    fn call(&self, cpu: usize) {
+        let _ = cpu;
+    }
+
     /// The level at which the caller runs. A platform without interrupts is always in a task.
     fn context(&self) -> Context {
         Context::Task

@@ -16,6 +16,9 @@ pub const HEADER: usize = 8;
 /// Bytes of header and context: no record is shorter.
 pub const MIN_RECORD: usize = HEADER + 1;
 
+/// Event ids from here on are fillers.
+pub const EVENTS: u16 = FILLER;
+
 /// A filler that is header and context alone.
 pub(crate) const FILLER: u16 = 0xFFFD;
 /// A filler with a byte of length after the context, and that many bytes after it.
@@ -43,6 +46,10 @@ pub struct Framed;
 impl Hooks for Framed {
     fn fill(&self, bytes: &mut [u8], timestamp: u64) {
         fill(bytes, timestamp);
+    }
+
+    fn least_fill(&self) -> usize {
+        MIN_RECORD
     }
 }
 

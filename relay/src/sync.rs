@@ -6,15 +6,16 @@
 //! Two kinds of words exist:
 //!
 //! - plain atomics, for words that several CPUs change or that hand something over;
-//! - [`OwnerWord`], a word that only one CPU ever changes, from any of its contexts (task, IRQ,
-//!   NMI). A single instruction cannot be split by an interrupt, so on x86_64 these are
-//!   *non-LOCKed* instructions: a third of the price, and no cache line is locked.
+//! - [`OwnerWord`], a word of a stream's owner. Where the owner is one CPU, in any of its contexts (task,
+//!   IRQ, NMI), a single instruction cannot be split by an interrupt, so on x86_64 these are
+//!   *non-LOCKed* instructions: a third of the price, and no cache line is locked. Where all CPUs
+//!   write the stream ([`Usage::SHARED`]) they are LOCKed.
 
 pub(crate) use core::sync::atomic::compiler_fence;
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
 
 /// Declares `fn new`, `const` except under loom, whose atomics cannot be made in a constant.
 macro_rules! const_unless_loom {
@@ -27,11 +28,43 @@ macro_rules! const_unless_loom {
 }
 pub(crate) use const_unless_loom;
 
-/// A 64-bit word changed only by its owning CPU, read by anybody.
+/// Who writes a stream: one CPU, or all of them. See [`PerCpu`] and [`Global`].
+pub trait Usage: sealed::Sealed + 'static {
+    /// Whether several CPUs write the same stream.
+    const SHARED: bool;
+}
+
+/// Usage of a channel: a stream for each CPU, written by that CPU alone. Writing costs no LOCKed
+/// instruction, and CPUs share no cache line.
+#[derive(Clone, Copy, Debug)]
+pub enum PerCpu {}
+
+/// Usage of a channel: one stream, written by all CPUs, in one order. Each record costs two LOCKed
+/// instructions, and the CPUs compete for the cache lines of the ring.
+#[derive(Clone, Copy, Debug)]
+pub enum Global {}
+
+impl Usage for PerCpu {
+    const SHARED: bool = false;
+}
+
+impl Usage for Global {
+    const SHARED: bool = true;
+}
+
+mod sealed {
+    /// Nobody else implements [`Usage`](super::Usage).
+    pub trait Sealed {}
+    impl Sealed for super::PerCpu {}
+    impl Sealed for super::Global {}
+}
+
+/// A 64-bit word changed only by the owner of its stream, read by anybody.
 ///
-/// The read-modify-write operations are atomic against the other contexts of the same CPU (an
-/// interrupt or NMI sees them done or not done), not against other CPUs. In terms of the abstract
-/// machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that story holds because
+/// Where the owner is one CPU, the read-modify-write operations are atomic against the other
+/// contexts of that CPU (an interrupt or NMI sees them done or not done), not against other CPUs. In
+/// terms of the abstract machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that
+/// story holds because
 ///
 /// 1. only the owner writes the word (the contract of [`Platform`](crate::Platform));
 /// 2. the word is 8-byte aligned, being an `AtomicU64`;
@@ -39,7 +72,8 @@ pub(crate) use const_unless_loom;
 /// 4. the assembly has neither `nomem` nor `readonly` nor `pure`: the compiler keeps every memory
 ///    access on its side of it.
 ///
-/// Under Miri, loom and on other architectures the operations are ordinary atomics.
+/// For a shared owner, under Miri, loom and on other architectures the operations are ordinary
+/// atomics.
 #[derive(Debug)]
 #[repr(transparent)]
 pub(crate) struct OwnerWord(AtomicU64);
@@ -63,103 +97,99 @@ impl OwnerWord {
     pub(crate) fn store(&self, value: u64, order: Ordering) {
         self.0.store(value, order);
     }
-}
 
-#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-impl OwnerWord {
     /// Replaces `old` by `new`; false if the word held something else. Owner only.
     #[inline(always)]
-    pub(crate) fn cas(&self, old: u64, new: u64) -> bool {
-        let won: u8;
-        // SAFETY: the operand is a live, aligned AtomicU64 for as long as `self` is borrowed;
+    pub(crate) fn cas<U: Usage>(&self, old: u64, new: u64) -> bool {
+        if U::SHARED {
+            return self
+                .0
+                .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok();
+        }
+        same_cpu::cas(&self.0, old, new)
+    }
+
+    /// Adds `value` modulo 2^64; says whether the sum passed 2^64. Owner only.
+    #[inline(always)]
+    pub(crate) fn add_carries<U: Usage>(&self, value: u64) -> bool {
+        if U::SHARED {
+            let before = self.0.fetch_add(value, Ordering::AcqRel);
+            return before.checked_add(value).is_none();
+        }
+        same_cpu::add_carries(&self.0, value)
+    }
+
+    /// Gives the word back, a lock that the owner took by [`cas`](Self::cas): what follows in the program is not
+    /// done before this, neither as other contexts nor as other owners see it. Owner only.
+    #[inline(always)]
+    pub(crate) fn unlock<U: Usage>(&self) {
+        self.0.store(0, Ordering::Release);
+        if U::SHARED {
+            fence(Ordering::SeqCst);
+        } else {
+            // The other contexts of this CPU see its stores in program order.
+            compiler_fence(Ordering::SeqCst);
+        }
+    }
+}
+
+/// One instruction each: nothing on this CPU comes in between.
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+mod same_cpu {
+    use super::AtomicU64;
+    use core::arch::asm;
+
+    #[inline(always)]
+    pub(super) fn cas(word: &AtomicU64, old: u64, new: u64) -> bool {
+        // SAFETY: the operand is a live, aligned AtomicU64 for as long as `word` is borrowed;
         // cmpxchg reads and writes only it, rax and the flags (Intel SDM 2A, CMPXCHG).
         unsafe {
-            core::arch::asm!(
+            asm!(
                 "cmpxchg qword ptr [{word}], {new}",
-                "sete {won}",
-                word = in(reg) self.0.as_ptr(),
+                "jne {lost}",
+                word = in(reg) word.as_ptr(),
                 new = in(reg) new,
-                won = lateout(reg_byte) won,
                 inout("rax") old => _,
+                lost = label { return false },
                 options(nostack),
             );
         }
-        won != 0
+        true
     }
 
-    /// Adds `value` and returns the sum, both modulo 2^64. Owner only.
     #[inline(always)]
-    pub(crate) fn add(&self, value: u64) -> u64 {
-        let before: u64;
-        // SAFETY: as for `cas`; xadd touches the word, its register and the flags (SDM 2D, XADD).
+    pub(super) fn add_carries(word: &AtomicU64, value: u64) -> bool {
+        // SAFETY: as for `cas`; add touches the word and the flags (SDM 2A, ADD).
         unsafe {
-            core::arch::asm!(
-                "xadd qword ptr [{word}], {value}",
-                word = in(reg) self.0.as_ptr(),
-                value = inout(reg) value => before,
+            asm!(
+                "add qword ptr [{word}], {value}",
+                "jc {carry}",
+                word = in(reg) word.as_ptr(),
+                value = in(reg) value,
+                carry = label { return true },
                 options(nostack),
             );
         }
-        before.wrapping_add(value)
-    }
-
-    /// Sets the bits of `bits`. Owner only.
-    #[inline(always)]
-    pub(crate) fn set_bits(&self, bits: u64) {
-        // SAFETY: as for `cas`; `or` touches the word and the flags.
-        unsafe {
-            core::arch::asm!(
-                "or qword ptr [{word}], {bits}",
-                word = in(reg) self.0.as_ptr(),
-                bits = in(reg) bits,
-                options(nostack),
-            );
-        }
-    }
-
-    /// Clears the bits of `bits`. Owner only.
-    #[inline(always)]
-    pub(crate) fn clear_bits(&self, bits: u64) {
-        // SAFETY: as for `cas`; `and` touches the word and the flags.
-        unsafe {
-            core::arch::asm!(
-                "and qword ptr [{word}], {mask}",
-                word = in(reg) self.0.as_ptr(),
-                mask = in(reg) !bits,
-                options(nostack),
-            );
-        }
+        false
     }
 }
 
+/// Where contexts of one CPU cannot be told from threads, ordinary atomics.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
-impl OwnerWord {
-    /// Replaces `old` by `new`; false if the word held something else. Owner only.
+mod same_cpu {
+    use super::{AtomicU64, Ordering};
+
     #[inline]
-    pub(crate) fn cas(&self, old: u64, new: u64) -> bool {
-        self.0
-            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+    pub(super) fn cas(word: &AtomicU64, old: u64, new: u64) -> bool {
+        word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
-    /// Adds `value` and returns the sum, both modulo 2^64. Owner only.
     #[inline]
-    pub(crate) fn add(&self, value: u64) -> u64 {
-        self.0
-            .fetch_add(value, Ordering::AcqRel)
-            .wrapping_add(value)
-    }
-
-    /// Sets the bits of `bits`. Owner only.
-    #[inline]
-    pub(crate) fn set_bits(&self, bits: u64) {
-        self.0.fetch_or(bits, Ordering::AcqRel);
-    }
-
-    /// Clears the bits of `bits`. Owner only.
-    #[inline]
-    pub(crate) fn clear_bits(&self, bits: u64) {
-        self.0.fetch_and(!bits, Ordering::AcqRel);
+    pub(super) fn add_carries(word: &AtomicU64, value: u64) -> bool {
+        let before = word.fetch_add(value, Ordering::AcqRel);
+        before.checked_add(value).is_none()
     }
 }
 
@@ -167,15 +197,25 @@ impl OwnerWord {
 mod tests {
     use super::*;
 
-    #[test]
-    fn owner_word_operations_do_what_they_say() {
+    fn operations_do_what_they_say<U: Usage>() {
         let word = OwnerWord::new(5);
-        assert!(!word.cas(4, 9));
-        assert!(word.cas(5, u64::MAX));
-        assert_eq!(word.add(3), 2);
-        word.set_bits(0b1100);
-        assert_eq!(word.load(Ordering::Relaxed), 0b1110);
-        word.clear_bits(0b0110);
-        assert_eq!(word.load(Ordering::Relaxed), 0b1000);
+        assert!(!word.cas::<U>(4, 9));
+        assert!(word.cas::<U>(5, u64::MAX - 1));
+        assert!(!word.add_carries::<U>(1));
+        assert!(word.add_carries::<U>(1));
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+        assert!(word.cas::<U>(0, 1));
+        word.unlock::<U>();
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn operations_of_one_cpu_do_what_they_say() {
+        operations_do_what_they_say::<PerCpu>();
+    }
+
+    #[test]
+    fn operations_of_all_cpus_do_what_they_say() {
+        operations_do_what_they_say::<Global>();
     }
 }

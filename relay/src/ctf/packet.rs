@@ -86,6 +86,10 @@ impl Hooks for Packets {
     fn fill(&self, bytes: &mut [u8], timestamp: u64) {
         record::fill(bytes, timestamp);
     }
+
+    fn least_fill(&self) -> usize {
+        record::MIN_RECORD
+    }
 }
 
 /// What of a taken sub-buffer is its packet: header, records and padding, to be sent as it is.

@@ -1,38 +1,28 @@
 //! Delivery: complete packets become readable, in order, each once.
 
 use super::entry::State;
+use super::geometry::Position;
 use super::writer::Writer;
-use super::{Closed, HOT_RECORD, Packet, Ring, hot_bytes, hot_records};
+use super::{Delivery, Packet, Ring};
 use crate::platform::Platform;
 use crate::step::{Mistake, broken, step};
-use crate::sync::{Ordering, compiler_fence};
+use crate::sync::{Ordering, Usage, fence};
 use core::ptr;
 
-impl<P: Platform> Writer<'_, P> {
-    /// Commits `bytes` of packet `packet`, and one record if `record`. Whoever completes the
-    /// packet delivers it.
-    #[inline(always)]
-    pub(super) fn add(&self, ring: &Ring, packet: u64, bytes: u64, record: bool) {
-        let records = if record { HOT_RECORD } else { 0 };
-        let hot = ring.sub(packet).hot.add(records | bytes);
-        let size = ring.geometry.subbuf_size() as u64;
-        debug_assert!(
-            hot_bytes(hot) <= size,
-            "packet {packet}: more committed than there is"
-        );
-        step();
-        if hot_bytes(hot) == size {
-            self.deliver();
-        }
-    }
-
+impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Delivers what is complete. One context at a time: who finds another at it leaves, and the
     /// other looks again before it goes.
     #[cold]
-    pub(super) fn deliver(&self) {
+    #[inline(never)]
+    pub(crate) fn deliver(&self) {
         let stream = self.stream;
         loop {
-            if !stream.busy.cas(0, 1) {
+            if U::SHARED {
+                // What was committed before this is seen by a CPU that is found at it: it looks again
+                // after a fence of its own.
+                fence(Ordering::SeqCst);
+            }
+            if !stream.busy.cas::<U>(0, 1) {
                 return;
             }
             step();
@@ -41,15 +31,15 @@ impl<P: Platform> Writer<'_, P> {
                 if ring.is_complete(next) {
                     self.finalise(ring, next);
                 } else if !self.advance(ring, next) {
+                    self.show_records(ring, next);
                     break;
                 }
                 step();
             }
             step();
-            stream.busy.store(0, Ordering::Release);
-            // What an interrupt completes before this store is found by the look below, what it
-            // completes after it is its own to deliver: the look must not move up.
-            compiler_fence(Ordering::SeqCst);
+            // What an interrupt completes before this is found by the look below, what it completes
+            // after it is its own to deliver: the look must not move up.
+            stream.busy.unlock::<U>();
             step();
             if broken(Mistake::NoRecheck) || !self.is_deliverable() {
                 return;
@@ -63,7 +53,11 @@ impl<P: Platform> Writer<'_, P> {
             return false;
         };
         let next = self.stream.next.load(Ordering::Relaxed);
-        ring.is_complete(next) || (ring.ends_at(next) && !ring.is_finished())
+        ring.is_complete(next)
+            || (ring.ends_at(next) && !ring.visible().is_sealed())
+            || ring
+                .committed_end(next)
+                .is_some_and(|end| end != ring.visible())
     }
 
     /// Makes packet `next` of `ring` readable.
@@ -75,17 +69,17 @@ impl<P: Platform> Writer<'_, P> {
             entry.is_packet(next) && entry.state() == State::Writing,
             "packet {next} is complete, but its entry says {entry:?}"
         );
-        let closed = Closed(sub.closed.load(Ordering::Relaxed));
+        let closed = sub.closed();
         debug_assert!(
             closed.is_packet(next),
             "packet {next} is complete, but nobody closed it"
         );
         step();
         let packet = Packet {
-            cpu: self.pin.cpu(),
+            cpu: self.number(),
             sequence: stream.sequence.load(Ordering::Relaxed),
             ordinal: stream.ordinal.load(Ordering::Relaxed),
-            records: hot_records(sub.hot.load(Ordering::Relaxed)),
+            records: sub.committed().records(),
             content: closed.content() as usize,
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
             end_ticks: sub.end_ticks.load(Ordering::Relaxed),
@@ -103,6 +97,7 @@ impl<P: Platform> Writer<'_, P> {
         let trailer = unsafe { ring.bytes_mut(block, geometry.subbuf_size() - end, end) };
         self.hooks.buffer_end(header, trailer, &packet);
         step();
+        ring.info(block).come_home(block);
         ring.info(block).store(&packet, closed);
         step();
         // Release, each: a post-mortem reader that finds the counters moved on finds the note above.
@@ -113,7 +108,7 @@ impl<P: Platform> Writer<'_, P> {
         stream.ordinal.store(ordinal, Ordering::Release);
         step();
         // Before the entry is given away: who claims it next starts from zero.
-        sub.hot.store(0, Ordering::Release);
+        sub.forget_committed(geometry);
         step();
         let after = geometry.after(next);
         stream.next.store(after, Ordering::Relaxed);
@@ -122,10 +117,24 @@ impl<P: Platform> Writer<'_, P> {
         sub.ent
             .store(entry.with_state(State::Readable).0, Ordering::Release);
         step();
-        ring.visible
-            .store(geometry.position(after, 0).0, Ordering::Release);
+        ring.show(geometry.position(after, 0));
         step();
-        self.hooks.deliver(self.pin.cpu());
+        self.hooks.deliver(self.number());
+        self.wake_readers();
+    }
+
+    /// Makes the records of the open packet `next` readable, if delivery is by packet and all that are
+    /// reserved are committed.
+    fn show_records(&self, ring: &Ring, next: u64) {
+        let Some(end) = ring.committed_end(next) else {
+            return;
+        };
+        if end != ring.visible() {
+            ring.show(end);
+            step();
+            self.hooks.deliver(self.number());
+            self.wake_readers();
+        }
     }
 
     /// Leaves `ring` if it is sealed and all of it is delivered; true if there is more to look at.
@@ -133,10 +142,11 @@ impl<P: Platform> Writer<'_, P> {
         if !ring.ends_at(next) {
             return false;
         }
-        let end = ring.geometry.position(next, 0).sealed();
-        // Release: a reader that sees the end sees the successor, which was set before the seal.
-        ring.visible.store(end.0, Ordering::Release);
-        step();
+        if !ring.visible().is_sealed() {
+            ring.show(ring.geometry.position(next, 0).sealed());
+            step();
+            self.wake_readers();
+        }
         let Some(succ) = ring.successor() else {
             return false;
         };
@@ -152,8 +162,7 @@ impl Ring {
     /// Whether every byte of packet `packet` is committed.
     #[inline]
     pub(super) fn is_complete(&self, packet: u64) -> bool {
-        let hot = self.sub(packet).hot.load(Ordering::Relaxed);
-        hot_bytes(hot) == self.geometry.subbuf_size() as u64
+        self.sub(packet).committed().is_complete()
     }
 
     /// Whether the ring is sealed just before packet `packet`.
@@ -162,8 +171,31 @@ impl Ring {
         pos.is_sealed() && self.geometry.packet(pos) == packet
     }
 
-    /// Whether readers know that nothing more comes in this ring.
-    fn is_finished(&self) -> bool {
-        super::Position(self.visible.load(Ordering::Relaxed)).is_sealed()
+    /// Up to where readers may look.
+    pub(super) fn visible(&self) -> Position {
+        // Acquire: pairs with the Release in `show`.
+        Position(self.visible.load(Ordering::Acquire))
+    }
+
+    /// Lets readers look up to `end`.
+    fn show(&self, end: Position) {
+        // Release: who sees it sees what is before it; a sealed end: the successor, which was set
+        // before the seal.
+        self.visible.store(end.0, Ordering::Release);
+    }
+
+    /// Where the committed records of the open packet `packet` end; `None` if delivery is not by packet, or
+    /// something before the position is not committed.
+    fn committed_end(&self, packet: u64) -> Option<Position> {
+        if self.geometry.delivery() != Delivery::Packet {
+            return None;
+        }
+        // The commit word FIRST: as many bytes as lie before a LATER position are all of them.
+        let committed = self.sub(packet).committed();
+        step();
+        let pos = self.position();
+        let is_open = self.geometry.packet(pos) == packet && self.geometry.offset(pos) != 0;
+        let is_all = committed.bytes(&self.geometry) == self.geometry.offset(pos);
+        (is_open && is_all && !committed.is_complete()).then_some(pos)
     }
 }

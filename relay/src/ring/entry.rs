@@ -6,12 +6,12 @@ use core::fmt;
 ///
 /// ```text
 ///            owner claims                owner delivers
-///   EMPTY ----------------> WRITING ----------------------> READABLE
-///     ^                        ^                             |  |  |
-///     |                        +--- owner overwrites --------+  |  |
-///     |                             (continuous mode)           |  |
-///     +---------------- reader exchanges for a spare -----------+  |
-///     +---- reader gives back ---- TAKEN <---- reader takes -------+
+///   EMPTY ----------------> WRITING ----------------------> READABLE <---- copied: comes back ----.
+///     ^                        ^                             |  |  |                              |
+///     |                        +--- owner overwrites --------+  |  +--- another reader copies --> LENT
+///     |                             (continuous mode)  <--------|-------- owner overwrites -------'
+///     +---------------- reader exchanges for a spare -----------+
+///     +---- reader gives back ---- TAKEN <---- reader takes ----+
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
@@ -24,21 +24,30 @@ pub(super) enum State {
     Readable,
     /// A reader reads it in place: nobody else may touch it.
     Taken,
+    /// A reader that does not consume copies packet `packet`, and gives it back. In continuous mode it
+    /// has the packet's block, and the entry names a spare of the reader's: the owner may overwrite it.
+    Lent,
 }
 
-/// `packet << 18 | block << 2 | state`. Packet numbers are kept modulo 2^46: two laps that far
+/// `packet << 19 | block << 3 | state`. Packet numbers are kept modulo 2^45: two laps that far
 /// apart are never alive together.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry(pub(super) u64);
 
 impl Entry {
-    const PACKET_SHIFT: u32 = 18;
+    const PACKET_SHIFT: u32 = 19;
+    const BLOCK_SHIFT: u32 = 3;
+    const STATE_MASK: u64 = 7;
     const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
 
     /// The word for `packet` in `state` in block `block`.
     #[inline]
     pub(super) const fn new(packet: u64, state: State, block: usize) -> Self {
-        Self(packet << Self::PACKET_SHIFT | ((block & 0xFFFF) as u64) << 2 | state as u64)
+        Self(
+            packet << Self::PACKET_SHIFT
+                | ((block & 0xFFFF) as u64) << Self::BLOCK_SHIFT
+                | state as u64,
+        )
     }
 
     /// Whether this entry is about packet `packet`.
@@ -50,30 +59,32 @@ impl Entry {
     /// The state.
     #[inline]
     pub(super) const fn state(self) -> State {
-        match self.0 & 3 {
+        match self.0 & Self::STATE_MASK {
             0 => State::Empty,
             1 => State::Writing,
             2 => State::Readable,
-            _ => State::Taken,
+            3 => State::Taken,
+            _ => State::Lent,
         }
     }
 
     /// The number of the block.
     #[inline]
     pub(super) const fn block(self) -> usize {
-        (self.0 >> 2) as usize & 0xFFFF
+        (self.0 >> Self::BLOCK_SHIFT) as usize & 0xFFFF
     }
 
     /// The same packet and block in another state.
     #[inline]
     pub(super) const fn with_state(self, state: State) -> Self {
-        Self(self.0 & !3 | state as u64)
+        Self(self.0 & !Self::STATE_MASK | state as u64)
     }
 
-    /// The same packet, free, with `block` in its place.
+    /// The same packet in `state`, with `block` in its place.
     #[inline]
-    pub(super) const fn emptied_into(self, block: usize) -> Self {
-        Self(self.0 & !0x3_FFFF | ((block & 0xFFFF) as u64) << 2 | State::Empty as u64)
+    pub(super) const fn exchanged(self, block: usize, state: State) -> Self {
+        let packet = self.0 & !((1 << Self::PACKET_SHIFT) - 1);
+        Self(packet | ((block & 0xFFFF) as u64) << Self::BLOCK_SHIFT | state as u64)
     }
 }
 
@@ -95,12 +106,18 @@ mod tests {
 
     #[test]
     fn the_three_parts_do_not_touch_each_other() {
-        for packet in [0, 1, (1 << 46) - 1] {
+        for packet in [0, 1, (1 << 45) - 1] {
             for block in [0, 1, 0xFFFF] {
-                for state in [State::Empty, State::Writing, State::Readable, State::Taken] {
+                for state in [
+                    State::Empty,
+                    State::Writing,
+                    State::Readable,
+                    State::Taken,
+                    State::Lent,
+                ] {
                     let entry = Entry::new(packet, state, block);
                     assert!(entry.is_packet(packet));
-                    assert!(entry.is_packet(packet.wrapping_add(1 << 46)));
+                    assert!(entry.is_packet(packet.wrapping_add(1 << 45)));
                     assert!(!entry.is_packet(packet ^ 1));
                     assert_eq!(entry.state(), state);
                     assert_eq!(entry.block(), block);
@@ -108,7 +125,10 @@ mod tests {
                         entry.with_state(State::Taken),
                         Entry::new(packet, State::Taken, block)
                     );
-                    assert_eq!(entry.emptied_into(7), Entry::new(packet, State::Empty, 7));
+                    assert_eq!(
+                        entry.exchanged(7, State::Lent),
+                        Entry::new(packet, State::Lent, 7)
+                    );
                 }
             }
         }

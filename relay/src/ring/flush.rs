@@ -1,13 +1,12 @@
-//! Closing the open packet before it is full: flush, seal, succession, close.
+//! Closing the open packet before it is full.
 
+use super::Losses;
+use super::Ring;
 use super::stream::Stream;
 use super::writer::{Obstacle, Writer};
-use super::{Geometry, Losses, Ring, Storage, StorageError};
 use crate::platform::Platform;
 use crate::step::step;
-use crate::sync::Ordering;
-use core::fmt;
-use core::ptr::{self, NonNull, null_mut};
+use crate::sync::{Ordering, Usage};
 
 /// What a flush did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,41 +19,9 @@ pub enum Flushed {
     NoRoom,
 }
 
-/// Why a stream could not be closed or its ring replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseError {
-    /// The stream was never started.
-    NotStarted,
-    /// It is closed already.
-    Closed,
-    /// The context that this one interrupted is about to close it, which may yet fail: try again
-    /// later.
-    Busy,
-    /// There is no free sub-buffer for the closing packet: consume some and try again.
-    NoRoom,
-    /// The new ring's memory was refused.
-    Storage(StorageError),
-}
-
-impl fmt::Display for CloseError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotStarted => f.write_str("this CPU has no ring in the channel"),
-            Self::Closed => f.write_str("the stream is closed already"),
-            Self::Busy => f.write_str("the stream is just being closed; try again later"),
-            Self::NoRoom => f.write_str(
-                "no free sub-buffer is left for the closing packet; consume some and try again",
-            ),
-            Self::Storage(error) => error.fmt(f),
-        }
-    }
-}
-
-impl core::error::Error for CloseError {}
-
 /// How a packet is closed without a record that follows it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
+pub(super) enum Closing {
     /// The stream goes on in the same ring.
     Flush,
     /// The ring takes no more records: it has a successor.
@@ -63,10 +30,11 @@ enum Closing {
     Final,
 }
 
-impl<P: Platform> Writer<'_, P> {
+impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Hands over what the open packet holds. Also, if records were lost since the last packet
     /// was closed, an empty packet that says so.
     pub(crate) fn flush(&self) -> Flushed {
+        let _level = self.local.hold();
         let Some(mut ring) = self.stream.current() else {
             return Flushed::Nothing;
         };
@@ -86,94 +54,12 @@ impl<P: Platform> Writer<'_, P> {
         }
     }
 
-    /// Ends the stream: later writes are lost (`closed`), and its last packet says that it is.
-    pub(crate) fn close(&self) -> Result<(), CloseError> {
-        let mut ring = self.stream.current().ok_or(CloseError::NotStarted)?;
-        loop {
-            match ring.succ.compare_exchange(
-                null_mut(),
-                ring.closed_mark(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => break,
-                Err(_) => {
-                    let next = self.sealed_successor(ring);
-                    ring = next.ok_or_else(|| ring.close_error())?;
-                }
-            }
-            step();
-        }
-        step();
-        loop {
-            match self.close_open_packet(ring, Closing::Final) {
-                Ok(_) => return Ok(()),
-                Err(Obstacle::Moved) => {}
-                Err(Obstacle::Lost(_)) => {
-                    // Nothing was sealed: the stream goes on until there is room.
-                    ring.succ.store(null_mut(), Ordering::Release);
-                    return Err(CloseError::NoRoom);
-                }
-            }
-        }
-    }
-
-    /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
-    pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
-        let mut old = self.stream.current().ok_or(CloseError::NotStarted)?;
-        // Intents hold 32 bits of a position, and do not say in which ring: the new ring begins
-        // as far from the old one as those bits allow.
-        let far = (old.position().unsealed().0 >> 1).wrapping_add(1 << 31);
-        let first = far / geometry.subbuf_size() as u64;
-        let new = Ring::build(storage, geometry, first).map_err(CloseError::Storage)?;
-        step();
-        loop {
-            match old.succ.compare_exchange(
-                null_mut(),
-                new.as_ptr(),
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            ) {
-                Ok(_) => break,
-                Err(_) => match self.sealed_successor(old) {
-                    Some(next) => old = next,
-                    None => {
-                        // SAFETY: just built, and nobody has seen it.
-                        unsafe { Ring::destroy(new) };
-                        return Err(old.close_error());
-                    }
-                },
-            }
-            step();
-        }
-        step();
-        self.seal(old);
-        step();
-        self.stream.forward_current(old, new);
-        step();
-        self.deliver();
-        Ok(())
-    }
-
-    /// Lets no more records into `ring`, which has a successor.
-    fn seal(&self, ring: &Ring) {
-        while !ring.position().is_sealed() {
-            // Only `Moved` can go wrong here: sealing needs no free sub-buffer.
-            let _ = self.close_open_packet(ring, Closing::Seal);
-        }
-    }
-
-    /// The successor of `ring`, if it has one. The succession that set it may have been
-    /// interrupted before it sealed `ring`; that is done here, since what comes into the successor
-    /// must not be older than what is in `ring`.
-    fn sealed_successor<'r>(&self, ring: &'r Ring) -> Option<&'r Ring> {
-        let next = ring.successor()?;
-        self.seal(ring);
-        Some(next)
-    }
-
     /// Closes the packet at the write position as `closing` says.
-    fn close_open_packet(&self, ring: &Ring, closing: Closing) -> Result<Flushed, Obstacle> {
+    pub(super) fn close_open_packet(
+        &self,
+        ring: &Ring,
+        closing: Closing,
+    ) -> Result<Flushed, Obstacle> {
         let geometry = &ring.geometry;
         let size = geometry.subbuf_size() as u64;
         let pos = ring.position();
@@ -199,7 +85,7 @@ impl<P: Platform> Writer<'_, P> {
         if target == pos.sealed() {
             // A ring that is sealed between two packets: there is nothing to close.
             step();
-            return if ring.pos.cas(pos.0, target.0) {
+            return if ring.pos.cas::<U>(pos.0, target.0) {
                 step();
                 self.deliver();
                 Ok(Flushed::Nothing)
@@ -211,7 +97,7 @@ impl<P: Platform> Writer<'_, P> {
             self.prepare(ring, packet, pos)?;
         }
         step();
-        if !ring.pos.cas(pos.0, target.0) {
+        if !ring.pos.cas::<U>(pos.0, target.0) {
             return Err(Obstacle::Moved);
         }
         step();
@@ -234,34 +120,8 @@ impl<P: Platform> Writer<'_, P> {
         };
         step();
         self.close_packet(ring, packet, used, ticks, &losses, is_final);
-        self.add(ring, packet, size - used, false);
+        self.add(ring.sub(packet), size - used);
         Ok(Flushed::Packet)
-    }
-
-    /// The owner's periodic duty: hands the open packet over if the reader has asked for it, and
-    /// notes that nothing older is still to come.
-    ///
-    /// Never from NMI context: an NMI may interrupt another tick.
-    pub(crate) fn tick(&self) {
-        if self.stream.take_flush_request() {
-            // Without room the losses are told of by a later packet.
-            let _ = self.flush();
-        }
-        let now = self.now();
-        if self.stream.is_drained() {
-            self.stream.quiet_since.store(now, Ordering::Release);
-        }
-    }
-}
-
-impl Ring {
-    /// Why a ring that is its own successor cannot be closed or replaced.
-    fn close_error(&self) -> CloseError {
-        if self.position().is_sealed() {
-            CloseError::Closed
-        } else {
-            CloseError::Busy
-        }
     }
 }
 
@@ -269,47 +129,5 @@ impl Stream {
     /// Whether a closed packet has told of all of `losses`.
     fn has_told(&self, losses: &Losses) -> bool {
         self.told.load(Ordering::Relaxed) == losses.total()
-    }
-
-    /// Whether no record is under way or undelivered. Owner only.
-    fn is_drained(&self) -> bool {
-        let Some(ring) = self.current() else {
-            return false;
-        };
-        let pos = ring.position();
-        self.depth.load(Ordering::Relaxed) == 0
-            && self.busy.load(Ordering::Relaxed) == 0
-            && self.delivering().is_some_and(|at| ptr::eq(at, ring))
-            && ring.geometry.offset(pos) == 0
-            && ring.geometry.packet(pos) == self.next.load(Ordering::Relaxed)
-    }
-
-    /// Lets writers begin at `new`, unless a nested succession has moved on already.
-    fn forward_current(&self, old: &Ring, new: NonNull<Ring>) {
-        let mut from = self.cur.load(Ordering::Acquire);
-        // `cur` may lag behind `old` if this succession interrupted another one.
-        while !ptr::eq(from, new.as_ptr()) && self.is_before(from, old) {
-            match self
-                .cur
-                .compare_exchange(from, new.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
-            {
-                Ok(_) => return,
-                Err(now) => from = now,
-            }
-        }
-    }
-
-    /// Whether `ring` is `last` or comes before it in the chain.
-    fn is_before(&self, ring: *const Ring, last: &Ring) -> bool {
-        let mut at = self.oldest();
-        let mut seen = false;
-        while let Some(this) = at {
-            seen |= ptr::eq(this, ring);
-            if ptr::eq(this, last) {
-                return seen;
-            }
-            at = this.successor();
-        }
-        false
     }
 }

@@ -11,11 +11,24 @@ pub enum Mode {
     Continuous,
 }
 
+/// What becomes readable, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole sub-buffers, when they are complete.
+    Bulk,
+    /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
+    /// [`Reader::next_records`](crate::Reader::next_records). Costs some work per record, and works only where nothing
+    /// is overwritten.
+    Packet,
+}
+
 /// The validated shape of one buffer. Having a `Geometry` tells you:
 ///
-/// - the sub-buffer size is a power of two of 8 bytes to 2 GiB, the number of sub-buffers a power
+/// - the sub-buffer size is a power of two of 8 bytes to 1 GiB, the number of sub-buffers a power
 ///   of two of 2 to 32768, there are at most 64 spare blocks, and the whole fits an address space;
-/// - after `start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer are left for records.
+/// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer
+///   are left for records;
+/// - it is not both overwritten and delivered record by record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     size_log2: u32,
@@ -23,18 +36,23 @@ pub struct Geometry {
     spares: u32,
     start_reserve: u32,
     end_reserve: u32,
+    channel_start_reserve: u32,
     mode: Mode,
+    delivery: Delivery,
 }
 
 /// Why a [`Geometry`] was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
-    /// The sub-buffer size in bytes is not a power of two from 8 to 2^31.
+    /// The sub-buffer size in bytes is not a power of two from 8 to 2^30.
     SubbufSize(usize),
     /// The number of sub-buffers is not a power of two from 2 to 32768.
     SubbufCount(usize),
     /// More than 64 spare blocks.
     Spares(usize),
+    /// Packet delivery in continuous mode: who reads a record that may be overwritten at any time
+    /// can never rely on it.
+    PacketDeliveryOverwrites,
     /// The reserves leave less than 8 bytes of a sub-buffer for records.
     Reserves {
         /// The sub-buffer size in bytes.
@@ -51,7 +69,7 @@ impl fmt::Display for GeometryError {
         match *self {
             Self::SubbufSize(size) => write!(
                 f,
-                "the sub-buffer size is {size} bytes; it must be a power of two from 8 to 2147483648"
+                "the sub-buffer size is {size} bytes; it must be a power of two from 8 to 1073741824"
             ),
             Self::SubbufCount(count) => write!(
                 f,
@@ -60,6 +78,9 @@ impl fmt::Display for GeometryError {
             Self::Spares(spares) => {
                 write!(f, "there are {spares} spare blocks; at most 64 can be kept")
             }
+            Self::PacketDeliveryOverwrites => f.write_str(
+                "delivery of single records needs a buffer that is not overwritten: use bulk delivery, or no-overwrite mode",
+            ),
             Self::Reserves {
                 subbuf_size,
                 reserved,
@@ -87,7 +108,7 @@ impl Geometry {
     /// assert_eq!(Geometry::new(1000, 8), Err(GeometryError::SubbufSize(1000)));
     /// ```
     pub const fn new(subbuf_size: usize, count: usize) -> Result<Self, GeometryError> {
-        if !subbuf_size.is_power_of_two() || subbuf_size < 8 || subbuf_size > 1 << 31 {
+        if !subbuf_size.is_power_of_two() || subbuf_size < 8 || subbuf_size > 1 << 30 {
             return Err(GeometryError::SubbufSize(subbuf_size));
         }
         if !count.is_power_of_two() || count < 2 || count > 1 << 15 {
@@ -99,7 +120,9 @@ impl Geometry {
             spares: 0,
             start_reserve: 0,
             end_reserve: 0,
+            channel_start_reserve: 0,
             mode: Mode::NoOverwrite,
+            delivery: Delivery::Bulk,
         };
         geometry.check_total()
     }
@@ -109,8 +132,26 @@ impl Geometry {
     ///
     /// # Errors
     /// [`GeometryError::Reserves`] if less than 8 bytes are left for records.
-    pub const fn with_reserves(mut self, start: usize, end: usize) -> Result<Self, GeometryError> {
-        let reserved = start.saturating_add(end);
+    pub const fn with_reserves(self, start: usize, end: usize) -> Result<Self, GeometryError> {
+        self.with_all_reserves(start, end, self.channel_start_reserve())
+    }
+
+    /// The same with `bytes` bytes after the start reserve of the stream's very first sub-buffer, for
+    /// the client's header of the whole stream ([`Hooks::channel_start`](crate::Hooks::channel_start)).
+    ///
+    /// # Errors
+    /// [`GeometryError::Reserves`] if less than 8 bytes are left for records there.
+    pub const fn with_channel_start_reserve(self, bytes: usize) -> Result<Self, GeometryError> {
+        self.with_all_reserves(self.start_reserve(), self.end_reserve(), bytes)
+    }
+
+    const fn with_all_reserves(
+        mut self,
+        start: usize,
+        end: usize,
+        channel_start: usize,
+    ) -> Result<Self, GeometryError> {
+        let reserved = start.saturating_add(end).saturating_add(channel_start);
         if reserved > self.subbuf_size() - 8 {
             return Err(GeometryError::Reserves {
                 subbuf_size: self.subbuf_size(),
@@ -119,14 +160,33 @@ impl Geometry {
         }
         self.start_reserve = start as u32;
         self.end_reserve = end as u32;
+        self.channel_start_reserve = channel_start as u32;
         Ok(self)
     }
 
     /// The same in `mode`.
-    #[must_use]
-    pub const fn with_mode(mut self, mode: Mode) -> Self {
+    ///
+    /// # Errors
+    /// [`GeometryError::PacketDeliveryOverwrites`].
+    pub const fn with_mode(mut self, mode: Mode) -> Result<Self, GeometryError> {
         self.mode = mode;
-        self
+        self.check_delivery()
+    }
+
+    /// The same with `delivery`.
+    ///
+    /// # Errors
+    /// [`GeometryError::PacketDeliveryOverwrites`].
+    pub const fn with_delivery(mut self, delivery: Delivery) -> Result<Self, GeometryError> {
+        self.delivery = delivery;
+        self.check_delivery()
+    }
+
+    const fn check_delivery(self) -> Result<Self, GeometryError> {
+        match (self.mode, self.delivery) {
+            (Mode::Continuous, Delivery::Packet) => Err(GeometryError::PacketDeliveryOverwrites),
+            _ => Ok(self),
+        }
     }
 
     /// The same with `spares` blocks beside the buffer, for readers to exchange against readable
@@ -143,7 +203,7 @@ impl Geometry {
     }
 
     const fn check_total(self) -> Result<Self, GeometryError> {
-        // 2^31 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
+        // 2^30 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
         let total = (self.blocks() as u64) << self.size_log2;
         if total > (isize::MAX as u64) / 2 {
             return Err(GeometryError::TooLarge);
@@ -193,11 +253,33 @@ impl Geometry {
         self.end_reserve as usize
     }
 
+    /// Bytes kept free after the start reserve of the stream's first sub-buffer.
+    #[must_use]
+    #[inline]
+    pub const fn channel_start_reserve(&self) -> usize {
+        self.channel_start_reserve as usize
+    }
+
+    /// What becomes readable, and when.
+    #[must_use]
+    #[inline]
+    pub const fn delivery(&self) -> Delivery {
+        self.delivery
+    }
+
     /// What happens when the buffer is full.
     #[must_use]
     #[inline]
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// Whether a ring of `self` can follow one of `other` in the same stream: its client's reserves, its
+    /// mode and its delivery are the same, only sizes and counts differ.
+    #[must_use]
+    pub(super) fn can_follow(&self, other: &Self) -> bool {
+        let kind = |g: &Self| (g.start_reserve, g.end_reserve, g.mode, g.delivery);
+        kind(self) == kind(other)
     }
 
     /// The longest record that fits, in bytes.
@@ -213,6 +295,15 @@ impl Geometry {
         (1u64 << self.size_log2) - self.end_reserve as u64
     }
 
+    /// The offset that a record must end before to be written the fast way: one that ends there fills its
+    /// packet. 0 where commits must be looked at one by one.
+    pub(super) const fn fast_limit(&self) -> u64 {
+        match self.delivery {
+            Delivery::Bulk => self.limit(),
+            Delivery::Packet => 0,
+        }
+    }
+
     /// The index of packet `packet`'s entry and commit word.
     #[inline]
     pub(super) const fn index(&self, packet: u64) -> usize {
@@ -222,20 +313,20 @@ impl Geometry {
     /// The number of the packet that `position` lies in.
     #[inline]
     pub(super) const fn packet(&self, position: Position) -> u64 {
-        position.0 >> (self.size_log2 + 1)
+        position.unsealed().0 >> self.size_log2
     }
 
     /// Bytes from the start of its sub-buffer to `position`.
     #[inline]
     pub(super) const fn offset(&self, position: Position) -> u64 {
-        (position.0 >> 1) & ((1u64 << self.size_log2) - 1)
+        position.0 & ((1u64 << self.size_log2) - 1)
     }
 
     /// The position `offset` bytes into packet `packet`, not sealed. An offset of a whole
     /// sub-buffer is the start of the next packet.
     #[inline]
     pub(super) const fn position(&self, packet: u64, offset: u64) -> Position {
-        Position((packet << (self.size_log2 + 1)).wrapping_add(offset << 1))
+        Position((packet << self.size_log2).wrapping_add(offset)).unsealed()
     }
 
     /// The packet after `packet`, modulo the number of packets a position can tell apart.
@@ -258,18 +349,22 @@ impl Geometry {
 
     #[inline]
     const fn packet_mask(&self) -> u64 {
-        u64::MAX >> (self.size_log2 + 1)
+        Position::BYTES >> self.size_log2
     }
 }
 
-/// A place in the endless sequence of bytes that passes through a ring: `byte << 1 | SEALED`.
+/// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag in the
+/// highest bit.
 ///
-/// Positions only grow, and are compared modulo 2^64: nothing happens where they wrap.
+/// Positions only grow, and are compared modulo 2^63: nothing happens where they wrap. They wrap where a
+/// packet ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position(pub(super) u64);
 
 impl Position {
-    const SEALED: u64 = 1;
+    const SEALED: u64 = 1 << 63;
+    /// The bits that say where it is.
+    const BYTES: u64 = !Self::SEALED;
 
     /// Whether no reservation may succeed any more.
     #[inline]
@@ -286,20 +381,26 @@ impl Position {
     /// The same place, not sealed.
     #[inline]
     pub(super) const fn unsealed(self) -> Self {
-        Self(self.0 & !Self::SEALED)
+        Self(self.0 & Self::BYTES)
+    }
+
+    /// As far away from here as positions go, so that nothing is near both.
+    #[inline]
+    pub(super) const fn far(self) -> Self {
+        Self(self.0 ^ 1 << 62)
     }
 
     /// How many bytes this lies after `start`, modulo.
     #[inline]
     pub(super) const fn since(self, start: Self) -> u64 {
-        (self.unsealed().0.wrapping_sub(start.unsealed().0)) >> 1
+        self.0.wrapping_sub(start.0) & Self::BYTES
     }
 }
 
 impl fmt::Debug for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = if self.is_sealed() { " sealed" } else { "" };
-        write!(f, "{:#x}{mark}", self.0 >> 1)
+        write!(f, "{:#x}{mark}", self.unsealed().0)
     }
 }
 
@@ -309,7 +410,7 @@ mod tests {
 
     #[test]
     fn bad_numbers_are_refused_with_their_names() {
-        for size in [0, 1, 4, 7, 12, 4095, 1 << 32, usize::MAX] {
+        for size in [0, 1, 4, 7, 12, 4095, 1 << 31, usize::MAX] {
             assert_eq!(Geometry::new(size, 4), Err(GeometryError::SubbufSize(size)));
         }
         for count in [0, 1, 3, 1 << 16, usize::MAX] {
@@ -330,7 +431,7 @@ mod tests {
                 })
             ));
         }
-        assert!(Geometry::new(1 << 31, 1 << 15).is_ok());
+        assert!(Geometry::new(1 << 30, 1 << 15).is_ok());
     }
 
     #[test]
@@ -340,7 +441,7 @@ mod tests {
         let end = geometry.position(last, 60);
         assert_eq!(geometry.packet(end), last);
         assert_eq!(geometry.offset(end), 60);
-        let next = Position(end.0.wrapping_add(4 << 1));
+        let next = Position(end.0 + 4).unsealed();
         assert_eq!(geometry.packet(next), 0);
         assert_eq!(geometry.offset(next), 0);
         assert_eq!(next, geometry.position(last, 64));

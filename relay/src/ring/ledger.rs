@@ -1,6 +1,6 @@
 //! The counts that make the promise checkable.
 
-use super::super::sync::{AtomicU64, Ordering, OwnerWord, const_unless_loom};
+use crate::sync::{AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom};
 use core::fmt;
 
 /// Why a record was lost. Each loss is counted once, under one reason.
@@ -110,8 +110,8 @@ impl LossCounters {
 
     /// Counts one lost record. Owner only.
     #[inline]
-    pub(super) fn count(&self, loss: Loss) {
-        self.0[loss as usize].add(1);
+    pub(super) fn count<U: Usage>(&self, loss: Loss) {
+        self.0[loss as usize].add_carries::<U>(1);
     }
 
     /// The counts as they are now.

@@ -3,7 +3,7 @@
 //! Known are the commit word (how many bytes were committed), where the packet ends (mostly), and
 //! what the records under way wanted to reserve. The solution says which bytes are whole records.
 
-use super::stream::DEPTH;
+use super::local::DEPTH;
 
 /// Uncommitted ranges of a packet: offset and length in bytes, in order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

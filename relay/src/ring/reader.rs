@@ -1,7 +1,7 @@
 //! The consuming reader: whole sub-buffers, in place, each exactly once.
 
 use super::entry::{Entry, State};
-use super::geometry::Position;
+use super::reclaim::RingHold;
 use super::{Packet, Ring, Stream};
 use crate::sync::Ordering;
 use core::fmt;
@@ -12,28 +12,28 @@ use core::fmt;
 ///
 /// See [`Channel::reader`](crate::Channel::reader) for an example.
 pub struct Reader<'a> {
-    stream: &'a Stream,
+    pub(super) stream: &'a Stream,
     cpu: usize,
-    ring: &'a Ring,
-    cursor: u64,
+    pub(super) ring: RingHold<'a>,
+    pub(super) cursor: u64,
 }
 
 impl<'a> Reader<'a> {
     /// Opens the consuming reader; `None` if one is open or the stream has not started.
     pub(crate) fn open(stream: &'a Stream, cpu: usize) -> Option<Self> {
-        let ring = stream.oldest()?;
-        if !stream.claim_reader() {
+        if !stream.is_started() || !stream.claim_reader() {
             return None;
         }
+        let ring = stream.hold_first()?;
         Some(Self {
             stream,
             cpu,
-            ring,
             cursor: ring.first,
+            ring,
         })
     }
 
-    /// The CPU whose records it reads.
+    /// The CPU whose records it reads; 0 for the one stream of a global channel.
     #[must_use]
     pub fn cpu(&self) -> usize {
         self.cpu
@@ -43,11 +43,25 @@ impl<'a> Reader<'a> {
     /// [`SubBuffer`] is dropped; several may be held, and given back in any order.
     ///
     /// In continuous mode, sub-buffers that were overwritten unread are passed over; the
-    /// [ordinals](Packet::ordinal) show how many records they held.
+    /// [ordinals](Packet::ordinal) show how many records they held. A sub-buffer that an
+    /// [`Observer`](super::Observer) is just copying is not passed over: `None` until it is done.
     pub fn next_subbuf(&mut self) -> Option<SubBuffer<'a>> {
         loop {
-            // Acquire: pairs with the Release in delivery.
-            let visible = Position(self.ring.visible.load(Ordering::Acquire));
+            let entry = self.seek()?;
+            if entry.state() == State::Lent {
+                return None;
+            }
+            if let Some(taken) = self.take(entry) {
+                self.cursor = self.ring.geometry.after(self.cursor);
+                return Some(taken);
+            }
+        }
+    }
+
+    /// Moves the cursor to the next packet that is complete and not gone; returns its entry.
+    fn seek(&mut self) -> Option<Entry> {
+        loop {
+            let visible = self.ring.visible();
             let geometry = &self.ring.geometry;
             let limit = geometry.packet(visible);
             let ready = geometry.distance(self.cursor, limit);
@@ -55,8 +69,9 @@ impl<'a> Reader<'a> {
                 if !visible.is_sealed() {
                     return None;
                 }
-                self.ring = self.ring.successor()?;
-                self.cursor = self.ring.first;
+                let next = self.ring.successor()?;
+                self.cursor = next.first;
+                self.ring = next;
                 continue;
             }
             // A whole lap behind: what lies further back is certainly gone.
@@ -65,24 +80,22 @@ impl<'a> Reader<'a> {
                 self.cursor = geometry.before(limit, count);
             }
             let entry = self.ring.entry(self.cursor);
-            if !entry.is_packet(self.cursor) || entry.state() != State::Readable {
-                self.cursor = geometry.after(self.cursor);
-                continue;
+            if entry.is_packet(self.cursor)
+                && matches!(entry.state(), State::Readable | State::Lent)
+            {
+                return Some(entry);
             }
-            if let Some(taken) = self.take(entry) {
-                self.cursor = geometry.after(self.cursor);
-                return Some(taken);
-            }
+            self.cursor = self.ring.geometry.after(self.cursor);
         }
     }
 
     /// Takes the readable sub-buffer at the cursor: against a spare block if there is one, in
-    /// place otherwise. `None` if the owner was faster (it overwrites).
+    /// place otherwise. `None` if somebody was faster: the owner (it overwrites), or an observer.
     fn take(&self, entry: Entry) -> Option<SubBuffer<'a>> {
         let sub = self.ring.sub(self.cursor);
         let spare = self.ring.take_spare();
         let wanted = match spare {
-            Some(block) => entry.emptied_into(block),
+            Some(block) => entry.exchanged(block, State::Empty),
             None => entry.with_state(State::Taken),
         };
         // Acquire: pairs with the Release that made it readable. Release: the owner that claims
@@ -98,7 +111,7 @@ impl<'a> Reader<'a> {
         }
         let block = entry.block();
         Some(SubBuffer {
-            ring: self.ring,
+            ring: self.ring.clone(),
             cursor: self.cursor,
             block,
             in_place: spare.is_none(),
@@ -109,10 +122,27 @@ impl<'a> Reader<'a> {
     /// Whether everything was read and nothing more will come: the stream was closed.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
-        let visible = Position(self.ring.visible.load(Ordering::Acquire));
+        let visible = self.ring.visible();
         visible.is_sealed()
             && self.ring.geometry.packet(visible) == self.cursor
             && self.ring.successor().is_none()
+    }
+
+    /// How many bytes of records can be read now: in complete sub-buffers and, in packet delivery, in the open
+    /// one. Padding does not count.
+    #[must_use]
+    pub fn bytes_available(&self) -> u64 {
+        let mut ring = self.ring.clone();
+        let mut from = self.cursor;
+        let mut bytes = 0;
+        loop {
+            bytes += ring.bytes_from(from);
+            let Some(next) = ring.successor() else {
+                return bytes;
+            };
+            from = next.first;
+            ring = next;
+        }
     }
 
     /// Asks the owner to hand over its open packet at its next [tick](crate::Channel::tick), if
@@ -121,9 +151,21 @@ impl<'a> Reader<'a> {
         self.stream.want_flush();
     }
 
+    /// Announces that the caller will sleep until [`Platform::wake`](crate::Platform::wake) is called for this stream.
+    /// True: nothing is readable, and whatever becomes readable from now on wakes. False: something is readable, do
+    /// not sleep.
+    ///
+    /// No wake-up is lost in between. Wakes that nobody needed may come.
+    #[must_use = "whether to sleep"]
+    pub fn prepare_to_sleep(&mut self) -> bool {
+        self.stream.announce_sleep();
+        self.seek().is_none() && !self.is_at_end()
+    }
+
     /// A time, in ticks: no record of this stream that is not readable yet is older. It
     /// moves with the owner's [ticks](crate::Channel::tick), so readers of several streams can
-    /// merge by time without waiting for a stream that is quiet.
+    /// merge by time without waiting for a stream that is quiet. 0 for the stream of a global channel, which needs no
+    /// merging.
     ///
     /// Read it before the last [`next_subbuf`](Self::next_subbuf) that it is to be used with.
     #[must_use]
@@ -151,7 +193,7 @@ impl fmt::Debug for Reader<'_> {
 /// A sub-buffer that a reader has taken. Having one tells you: it is complete, nobody writes to
 /// it, and it is taken exactly once. Dropping it gives the space back to the writers.
 pub struct SubBuffer<'a> {
-    ring: &'a Ring,
+    ring: RingHold<'a>,
     cursor: u64,
     block: usize,
     in_place: bool,
@@ -175,16 +217,32 @@ impl SubBuffer<'_> {
     /// The records, back to back.
     #[must_use]
     pub fn records(&self) -> &[u8] {
-        let start = self.ring.geometry.start_reserve();
+        let start = self.ring.records_start(self.cursor);
         self.slice(start, self.packet.content.saturating_sub(start))
     }
 
+    /// The client's header of the whole stream: in its first packet the channel start reserve, no bytes in
+    /// all others.
+    #[must_use]
+    pub fn channel_start(&self) -> &[u8] {
+        let start = self.ring.geometry.start_reserve();
+        self.slice(start, self.ring.records_start(self.cursor) - start)
+    }
+
+    /// Where its records begin, in bytes.
+    pub(super) fn records_from(&self) -> usize {
+        self.ring.records_start(self.cursor)
+    }
+
+    /// Its bytes from `from` to before `to`.
+    pub(super) fn range(&self, from: usize, to: usize) -> &[u8] {
+        self.slice(from, to.saturating_sub(from))
+    }
+
     fn slice(&self, offset: usize, len: usize) -> &[u8] {
-        self.ring.track_read(self.block, offset, len);
-        let first = self.ring.at(self.block, offset, len);
-        // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the packet was
-        // complete when it became readable, and the entry word gave the block to us alone.
-        unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
+        // SAFETY: nobody writes it: the packet was complete when it became readable, and the entry
+        // word gave the block to us alone.
+        unsafe { self.ring.slice(self.block, offset, len) }
     }
 }
 
@@ -214,8 +272,29 @@ impl fmt::Debug for SubBuffer<'_> {
 }
 
 impl Ring {
+    /// Bytes of records in complete packets from `from` on.
+    fn bytes_from(&self, from: u64) -> u64 {
+        let geometry = &self.geometry;
+        let limit = geometry.packet(self.visible());
+        let ready = geometry
+            .distance(from, limit)
+            .min(geometry.subbuf_count() as u64);
+        let bytes_of = |back: u64| {
+            let packet = geometry.before(limit, back);
+            let entry = self.entry(packet);
+            let is_there =
+                entry.is_packet(packet) && matches!(entry.state(), State::Readable | State::Lent);
+            if !is_there {
+                return 0;
+            }
+            let content = self.info(entry.block()).closed().content();
+            content.saturating_sub(self.records_start(packet) as u64)
+        };
+        (1..=ready).map(bytes_of).sum()
+    }
+
     /// Takes a spare block, if one is there.
-    fn take_spare(&self) -> Option<usize> {
+    pub(super) fn take_spare(&self) -> Option<usize> {
         (0..self.geometry.spares()).find_map(|i| {
             let block = self.spare(i).swap(0, Ordering::AcqRel);
             (block != 0).then(|| block as usize - 1)
@@ -224,7 +303,7 @@ impl Ring {
 
     /// Puts a block back among the spares. There is always a free slot: no more blocks are out
     /// than were taken from here.
-    fn put_spare(&self, block: usize) {
+    pub(super) fn put_spare(&self, block: usize) {
         let word = block as u64 + 1;
         let found = (0..self.geometry.spares()).any(|i| {
             self.spare(i)

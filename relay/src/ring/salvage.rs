@@ -7,9 +7,10 @@
 //! not, the packet is cut at the first place that is in doubt, and says so.
 
 use super::entry::State;
+use super::local::Local;
 use super::puzzle::{Candidate, Candidates, End, Holes, Puzzle};
-use super::stream::{Intent, Stream};
-use super::{Closed, Packet, Ring, hot_bytes, hot_records};
+use super::stream::Stream;
+use super::{Packet, Ring};
 use crate::sync::Ordering;
 use core::fmt;
 
@@ -17,6 +18,7 @@ use core::fmt;
 /// [`Channel::salvage`](crate::Channel::salvage).
 pub struct Salvage<'a> {
     stream: &'a Stream,
+    local: &'a Local,
     cpu: usize,
     ring: Option<&'a Ring>,
     packet: u64,
@@ -28,6 +30,7 @@ pub struct Salvage<'a> {
 pub struct SalvagedPacket<'a> {
     ring: &'a Ring,
     block: usize,
+    start: usize,
     end: usize,
     holes: Holes,
     uncommitted: usize,
@@ -70,6 +73,7 @@ impl<'a> Salvage<'a> {
     pub(crate) fn new(stream: &'a Stream, stopped: Stopped) -> Self {
         let mut this = Self {
             stream,
+            local: &stream.local,
             cpu: stopped.cpu(),
             ring: None,
             packet: 0,
@@ -103,14 +107,15 @@ impl<'a> Salvage<'a> {
         if !entry.is_packet(self.packet) || entry.state() == State::Empty {
             return None;
         }
-        let block = entry.block();
-        let info = ring.info(block);
-        let noted = Closed(info.closed.load(Ordering::Acquire)).is_packet(self.packet);
+        let info = ring.info(entry.block());
+        let noted = info.closed().is_packet(self.packet);
         let packet = if entry.state() != State::Writing || noted {
             let packet: Packet = info.load(self.cpu);
             SalvagedPacket {
                 ring,
-                block,
+                // A reader may have been copying it.
+                block: info.home().min(ring.geometry.blocks() - 1),
+                start: ring.records_start(self.packet),
                 end: packet.content.min(ring.geometry.subbuf_size()),
                 holes: Holes::default(),
                 uncommitted: 0,
@@ -121,7 +126,7 @@ impl<'a> Salvage<'a> {
                 begin_ticks: packet.begin_ticks,
             }
         } else {
-            self.reconstruct(ring, block)
+            self.reconstruct(ring, entry.block())
         };
         self.ordinal = Some(packet.ordinal.wrapping_add(packet.records));
         Some(packet)
@@ -131,8 +136,8 @@ impl<'a> Salvage<'a> {
     fn reconstruct(&self, ring: &'a Ring, block: usize) -> SalvagedPacket<'a> {
         let geometry = &ring.geometry;
         let sub = ring.sub(self.packet);
-        let hot = sub.hot.load(Ordering::Relaxed);
-        let closed = Closed(sub.closed.load(Ordering::Acquire));
+        let committed = sub.committed();
+        let closed = sub.closed();
         let pos = ring.position();
         let end = if geometry.packet(pos) == self.packet && !pos.is_sealed() {
             End::Open(geometry.offset(pos))
@@ -144,15 +149,16 @@ impl<'a> Salvage<'a> {
         let candidates = self.intents_in(ring);
         let puzzle = Puzzle {
             size: geometry.subbuf_size() as u64,
-            header: geometry.start_reserve() as u64,
+            header: ring.records_start(self.packet) as u64,
             trailer: geometry.end_reserve() as u64,
-            committed: hot_bytes(hot),
+            committed: committed.bytes(geometry),
             end,
         };
         let reading = puzzle.solve(&candidates);
         SalvagedPacket {
             ring,
             block,
+            start: ring.records_start(self.packet),
             end: (reading.end as usize).min(geometry.subbuf_size()),
             holes: reading.holes,
             uncommitted: reading.uncommitted,
@@ -161,7 +167,7 @@ impl<'a> Salvage<'a> {
             ordinal: self
                 .ordinal
                 .unwrap_or_else(|| self.stream.ordinal.load(Ordering::Relaxed)),
-            records: hot_records(hot).wrapping_add(reading.uncounted),
+            records: committed.records().wrapping_add(reading.uncounted),
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
         }
     }
@@ -169,18 +175,19 @@ impl<'a> Salvage<'a> {
     /// The intents that lie in the packet.
     fn intents_in(&self, ring: &Ring) -> Candidates {
         let geometry = &ring.geometry;
-        let base = (geometry.position(self.packet, 0).0 >> 1) as u32;
+        let base = geometry.position(self.packet, 0);
         let mut candidates = Candidates::default();
-        for word in &self.stream.intents {
-            let intent = Intent(word.load(Ordering::Relaxed));
-            let offset = intent.start().wrapping_sub(base) as usize;
-            let len = intent.len() as usize;
-            let fits = offset < geometry.subbuf_size() && len <= geometry.subbuf_size() - offset;
-            if len != 0 && fits {
+        for intent in self.local.intents() {
+            let Some((begin, len, is_written)) = intent.read() else {
+                continue;
+            };
+            let (offset, len) = (begin.since(base), len as usize);
+            let size = geometry.subbuf_size();
+            if offset < size as u64 && len <= size - offset as usize {
                 candidates.push(Candidate {
-                    offset,
+                    offset: offset as usize,
                     len,
-                    is_written: intent.is_written(),
+                    is_written,
                 });
             }
         }
@@ -258,7 +265,7 @@ impl<'a> SalvagedPacket<'a> {
 
     /// The committed records: runs of whole records, in order, with the uncommitted ones left out.
     pub fn committed(&self) -> impl Iterator<Item = &'a [u8]> {
-        let start = self.ring.geometry.start_reserve().min(self.end);
+        let start = self.start.min(self.end);
         (0..=self.holes.count).filter_map(move |i| {
             let from = match i.checked_sub(1) {
                 Some(before) => {
@@ -277,11 +284,8 @@ impl<'a> SalvagedPacket<'a> {
     }
 
     fn slice(&self, offset: usize, len: usize) -> &'a [u8] {
-        self.ring.track_read(self.block, offset, len);
-        let first = self.ring.at(self.block, offset, len);
-        // SAFETY: `at` checked the range, and it is initialised. Nobody writes it: the owner has
-        // stopped (`Stopped`).
-        unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
+        // SAFETY: nobody writes it: the owner has stopped (`Stopped`).
+        unsafe { self.ring.slice(self.block, offset, len) }
     }
 }
 

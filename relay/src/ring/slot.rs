@@ -1,24 +1,29 @@
 //! What was reserved and is not committed yet.
 
+use super::fast::{Claim, copy};
 use super::geometry::Position;
-use super::stream::Intent;
-use super::writer::Writer;
-use super::{Closed, Loss, Ring};
+use super::local::{Level, Local};
+use super::packet::Closed;
+use super::stream::Stream;
+use super::subbuf::{Committed, Sub};
+use super::writer::{Pin, Writer};
+use super::{Delivery, Hooks, Loss, Ring};
 use crate::platform::Platform;
 use crate::step::step;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
+use core::marker::PhantomData;
 use core::ptr::NonNull;
 
 /// Reserved, uncommitted space for one record. Having a `Slot` tells you:
 ///
 /// - the bytes are yours alone, until [`commit`](Self::commit);
-/// - no other record of this CPU will come between those before it and it;
+/// - no other record of this stream will come between those before it and it;
 /// - you are pinned to the CPU that reserved it, so it cannot be sent elsewhere.
 ///
 /// Dropping it uncommitted discards the record, visibly: it is counted as lost
-/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered. One that an
-/// interrupt handler keeps beyond its end may confuse the post-mortem of its CPU, nothing else.
+/// ([`Loss::Discarded`]). A leaked slot keeps its sub-buffer from ever being delivered, and takes one of
+/// the eight levels of nesting of its CPU.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -27,94 +32,201 @@ use core::ptr::NonNull;
 /// }
 /// ```
 #[must_use = "a slot that is dropped discards its record; call `commit`"]
-pub struct Slot<'a, P: Platform> {
-    writer: Writer<'a, P>,
-    ring: &'a Ring,
-    packet: u64,
-    block: usize,
-    offset: usize,
-    bytes: NonNull<u8>,
-    len: usize,
-    begin: Position,
-    end: Position,
-    level: usize,
-    ticks: u64,
+pub struct Slot<'a, P: Platform, U: Usage = PerCpu> {
+    space: Space<'a, P, U>,
+    /// Keeps the code on its CPU.
+    _pin: Pin<'a, P>,
     published: bool,
 }
 
-impl<'a, P: Platform> Slot<'a, P> {
-    /// The slot for `len` bytes at `offset` of `block`, from `begin` to `end`.
+/// What a slot knows. Whatever is seldom needed gets a copy of it, so that slots themselves can stay in
+/// registers.
+struct Space<'a, P: Platform, U: Usage> {
+    stream: &'a Stream,
+    local: &'a Local,
+    hooks: &'a dyn Hooks,
+    platform: &'a P,
+    // Pointers, not references: once the level is given back, the ring may be freed.
+    ring: NonNull<Ring>,
+    sub: NonNull<Sub>,
+    bytes: NonNull<u8>,
+    /// Bytes of the record.
+    len: usize,
+    /// Bytes reserved: the record, and the filling behind it if it was shrunk.
+    reserved: usize,
+    begin: Position,
+    end: Position,
+    level: Level,
+    ticks: u64,
+    usage: PhantomData<U>,
+}
+
+impl<P: Platform, U: Usage> Clone for Space<'_, P, U> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P: Platform, U: Usage> Copy for Space<'_, P, U> {}
+
+impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
+    /// The slot for `len` bytes at `bytes` in `ring`, from `begin` to `end`.
     #[expect(
         clippy::too_many_arguments,
         reason = "the fields, each of its own meaning"
     )]
-    #[inline(always)]
     pub(super) fn new(
-        writer: Writer<'a, P>,
-        ring: &'a Ring,
-        packet: u64,
-        block: usize,
-        offset: usize,
+        writer: Writer<'a, P, U>,
+        ring: &Ring,
+        sub: &Sub,
+        bytes: NonNull<u8>,
         len: usize,
         begin: Position,
         end: Position,
-        level: usize,
+        level: Level,
         ticks: u64,
     ) -> Self {
         Self {
-            bytes: ring.at(block, offset, len),
-            writer,
-            ring,
-            packet,
-            block,
-            offset,
-            len,
-            begin,
-            end,
-            level,
-            ticks,
+            space: Space {
+                stream: writer.stream,
+                local: writer.local,
+                hooks: writer.hooks,
+                platform: writer.pin.platform(),
+                ring: NonNull::from(ring),
+                sub: NonNull::from(sub),
+                bytes,
+                len,
+                reserved: len,
+                begin,
+                end,
+                level,
+                ticks,
+                usage: PhantomData,
+            },
+            _pin: writer.pin,
             published: false,
         }
     }
 
-    /// The time of the reservation, in ticks: not before that of any earlier record of this CPU.
-    #[inline]
+    /// The slot for `claim`, of `len` bytes in `stream`.
+    #[inline(always)]
+    pub(crate) fn behind(
+        stream: &'a Stream,
+        local: &'a Local,
+        hooks: &'a dyn Hooks,
+        pin: Pin<'a, P>,
+        claim: &Claim<'a>,
+        len: usize,
+    ) -> Self {
+        Self {
+            space: Space {
+                stream,
+                local,
+                hooks,
+                platform: pin.platform(),
+                ring: NonNull::from(claim.ring),
+                sub: NonNull::from(claim.sub),
+                bytes: claim.bytes,
+                len,
+                reserved: len,
+                begin: claim.begin,
+                end: Position(claim.begin.0.wrapping_add(len as u64)),
+                level: claim.level,
+                ticks: claim.ticks,
+                usage: PhantomData,
+            },
+            _pin: pin,
+            published: false,
+        }
+    }
+
+    /// The time of the reservation, in ticks: not before that of any earlier record of this stream.
+    #[inline(always)]
     #[must_use]
     pub fn timestamp(&self) -> u64 {
-        self.ticks
+        self.space.ticks
+    }
+
+    /// The time at which the packet that this record lies in was opened, in ticks.
+    #[inline]
+    #[must_use]
+    pub fn packet_begin(&self) -> u64 {
+        self.space.sub().begin_ticks.load(Ordering::Relaxed)
     }
 
     /// The number of bytes reserved.
-    #[inline]
+    #[inline(always)]
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
     pub fn len(&self) -> usize {
-        self.len
+        self.space.len
     }
 
     /// The bytes to be filled. They hold what was there before, zeros at first.
-    #[inline]
+    #[inline(always)]
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        self.ring.track_write(self.block, self.offset, self.len);
+        let (bytes, len) = (self.space.bytes, self.space.len);
+        self.space.ring().track_write(bytes, len);
         // SAFETY: `len` bytes from `bytes` were reserved by this slot, and nobody else touches
         // them before they are committed, which consumes the slot; `&mut self` keeps the borrows
         // apart. They are initialised, as all of a ring's storage.
-        unsafe { core::slice::from_raw_parts_mut(self.bytes.as_ptr(), self.len) }
+        unsafe { core::slice::from_raw_parts_mut(bytes.as_ptr(), len) }
+    }
+
+    /// The first of the bytes.
+    pub(super) fn first(&self) -> NonNull<u8> {
+        self.space.bytes
     }
 
     /// Copies `bytes`, as many as fit, to the start of the slot.
-    #[inline]
-    pub(super) fn copy_from(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes_mut().chunks_mut(8).zip(bytes.chunks(8)) {
-            to[..from.len()].copy_from_slice(from);
+    #[inline(always)]
+    pub fn write(&mut self, bytes: &[u8]) {
+        let len = bytes.len().min(self.space.len);
+        self.space.ring().track_write(self.space.bytes, len);
+        // SAFETY: the slot has as many bytes, which nobody else uses.
+        unsafe { copy(&bytes[..len], self.space.bytes) };
+    }
+
+    /// Keeps the first `len` bytes only, at least one. What is cut off is given back if nothing was
+    /// reserved after it, otherwise made a filling that readers skip. False, and nothing has changed,
+    /// if `len` is none of 1 to [`len`](Self::len), or if what is cut off is shorter than the
+    /// client's fillings ([`Hooks::least_fill`](crate::Hooks::least_fill)).
+    pub fn shrink(&mut self, len: usize) -> bool {
+        let shrunk = self.space.shrunk(len);
+        self.space = shrunk.unwrap_or(self.space);
+        shrunk.is_some()
+    }
+
+    /// Declares the record written.
+    #[inline(always)]
+    pub fn commit(mut self) {
+        self.published = true;
+        let space = &self.space;
+        space
+            .local
+            .intent(space.level)
+            .set_written(space.reserved as u64);
+        step();
+        // A record that ends exactly at the limit also owns the end reserve.
+        let bytes = space.end.since(space.begin);
+        let carries = space.sub().hot.add_carries::<U>(Committed::step(bytes, 1));
+        step();
+        if carries || space.ring().geometry.delivery() == Delivery::Packet {
+            self.space.deliver();
             step();
         }
     }
 
-    /// Declares the record written.
-    #[inline]
-    pub fn commit(mut self) {
-        self.publish(true);
+    /// Commits, and stores the bytes after that: a mistake that tests make.
+    pub(super) fn commit_unwritten(self, bytes: &[u8]) {
+        let first = self.first();
+        let level = self.space.local.hold();
+        self.commit();
+        step();
+        // SAFETY: it is not safe: that is the mistake. The level keeps the ring alive.
+        unsafe { copy(bytes, first) };
+        drop(level);
     }
 
     /// Gives the record up: it is counted as lost. The space is given back if nothing was
@@ -122,74 +234,137 @@ impl<'a, P: Platform> Slot<'a, P> {
     pub fn discard(self) {
         drop(self);
     }
+}
 
-    /// Commits the bytes, as a record or as filling.
+impl<P: Platform, U: Usage> Drop for Slot<'_, P, U> {
     #[inline(always)]
-    pub(super) fn publish(&mut self, record: bool) {
-        let geometry = &self.ring.geometry;
-        // A record that ends exactly at the limit also owns the end reserve.
-        let bytes = self
-            .end
-            .since(geometry.position(self.packet, self.offset as u64));
-        self.published = true;
-        if record {
-            let intent = Intent::new(self.begin.0 >> 1, self.len as u64).written();
-            // Release: for the post-mortem, the bytes come before the word that they are there.
-            self.writer.stream.intents[self.level].store(intent.0, Ordering::Release);
-            step();
+    fn drop(&mut self) {
+        if !self.published {
+            self.space.give_up();
         }
-        self.writer.add(self.ring, self.packet, bytes, record);
-        step();
+        self.space.local.give_back(self.space.level);
+    }
+}
+
+impl<P: Platform, U: Usage> Space<'_, P, U> {
+    /// The ring. It lives as long as the level is held.
+    #[inline(always)]
+    fn ring(&self) -> &Ring {
+        // SAFETY: the slot holds a level of its CPU, and no ring that it can use is freed meanwhile.
+        unsafe { self.ring.as_ref() }
     }
 
-    /// Gives the space back, if nothing was reserved after it.
-    #[inline]
-    fn roll_back(&self) -> bool {
+    #[inline(always)]
+    fn sub(&self) -> &Sub {
+        // SAFETY: one of the ring's descriptors, as above.
+        unsafe { self.sub.as_ref() }
+    }
+
+    /// Delivers what is complete.
+    #[cold]
+    #[inline(never)]
+    fn deliver(self) {
+        let pin = Pin::new(self.platform);
+        Writer::<P, U>::new(self.stream, self.local, self.hooks, pin).deliver();
+    }
+
+    /// The same with the first `len` bytes only, if that can be.
+    #[cold]
+    #[inline(never)]
+    fn shrunk(mut self, len: usize) -> Option<Self> {
+        if len == 0 || len >= self.len {
+            return (len == self.len).then_some(self);
+        }
+        let end = Position(self.begin.0.wrapping_add(len as u64));
+        if self.give_back_to(end) {
+            self.end = end;
+            self.reserved = len;
+            self.local
+                .intent(self.level)
+                .announce(self.begin, len as u64);
+        } else if self.len - len < self.hooks.least_fill() {
+            return None;
+        } else {
+            self.fill_from(len);
+        }
+        self.len = len;
+        Some(self)
+    }
+
+    /// Makes what is reserved from byte `from` on a filling.
+    fn fill_from(&self, from: usize) {
+        let len = self.reserved - from;
+        // SAFETY: `from` lies in the reserved bytes.
+        let first = unsafe { self.bytes.add(from) };
+        self.ring().track_write(first, len);
+        // SAFETY: these bytes were reserved by the slot, and nobody else touches them before they are
+        // committed; the slot does not lend them at the moment.
+        let bytes = unsafe { core::slice::from_raw_parts_mut(first.as_ptr(), len) };
+        self.hooks.fill(bytes, self.ticks);
+    }
+
+    /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs write:
+    /// one of them may have seen the position, and must not take what it sees later for the same.
+    fn give_back_to(&self, to: Position) -> bool {
+        if U::SHARED {
+            return false;
+        }
+        let (ring, sub) = (self.ring(), self.sub());
+        let geometry = &ring.geometry;
         // A slot that fills its packet has noted where that ends. The note must not outlive it:
         // the post-mortem would believe it. The packet cannot be complete meanwhile.
-        let closed = &self.ring.sub(self.packet).closed;
-        let is_exact = self.ring.geometry.offset(self.end) == 0;
-        let note = closed.load(Ordering::Relaxed);
+        let is_exact = geometry.offset(self.end) == 0;
+        let note = sub.closed.load(Ordering::Relaxed);
         if is_exact {
-            let other = self.ring.geometry.before(self.packet, 1);
-            closed.store(Closed::new(other, 0, false).0, Ordering::Release);
+            let other = geometry.before(geometry.packet(self.begin), 1);
+            sub.closed
+                .store(Closed::new(other, 0, false).0, Ordering::Release);
             step();
         }
-        let is_back = self.ring.pos.cas(self.end.0, self.begin.0);
-        if is_exact && !is_back {
+        // A packet that becomes empty is opened anew: until then, nobody writes to it the fast way.
+        let empties = geometry.offset(to) == 0;
+        let start = geometry.position(geometry.packet(to), 0);
+        if empties {
+            sub.start.store(start.far().0, Ordering::Relaxed);
             step();
-            closed.store(note, Ordering::Release);
+        }
+        let is_back = ring.pos.cas::<U>(self.end.0, to.0);
+        step();
+        if !is_back && is_exact {
+            sub.closed.store(note, Ordering::Release);
+        }
+        if !is_back && empties {
+            sub.start.store(start.0, Ordering::Release);
         }
         is_back
     }
-}
 
-impl<P: Platform> Drop for Slot<'_, P> {
-    #[inline]
-    fn drop(&mut self) {
-        if !self.published {
-            if !self.roll_back() {
-                step();
-                let ticks = self.ticks;
-                let hooks = self.writer.hooks;
-                hooks.fill(self.bytes_mut(), ticks);
-                step();
-                self.publish(false);
-            }
-            self.writer.stream.lose(Loss::Discarded);
+    /// What becomes of a record that is given up.
+    #[cold]
+    #[inline(never)]
+    fn give_up(self) {
+        if !self.give_back_to(self.begin) {
+            self.fill_from(0);
             step();
+            let bytes = self.end.since(self.begin);
+            let carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
+            step();
+            if carries || self.ring().geometry.delivery() == Delivery::Packet {
+                self.deliver();
+                step();
+            }
         }
-        self.writer.stream.leave(self.level);
+        self.stream.lose::<U>(Loss::Discarded);
+        step();
     }
 }
 
-impl<P: Platform> fmt::Debug for Slot<'_, P> {
+impl<P: Platform, U: Usage> fmt::Debug for Slot<'_, P, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Slot")
-            .field("packet", &self.packet)
-            .field("offset", &self.offset)
-            .field("len", &self.len)
-            .field("ticks", &self.ticks)
+            .field("begin", &self.space.begin)
+            .field("len", &self.space.len)
+            .field("ticks", &self.space.ticks)
             .finish_non_exhaustive()
     }
 }

@@ -1,57 +1,71 @@
-//! The owner's words: what belongs to a channel on one CPU and outlives the ring.
+//! The owner's words: what belongs to a stream and outlives the ring.
 
+use super::entry::{Entry, State};
 use super::ledger::LossCounters;
-use super::{Geometry, Loss, Losses, Ring, Storage, StorageError};
-use crate::sync::{AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, const_unless_loom};
-use core::ptr::{NonNull, null_mut};
+use super::local::Local;
+use super::subbuf::Committed;
+use super::{Geometry, Hooks, Loss, Losses, PacketStart, Ring, Storage, StorageError};
+use crate::sync::{
+    AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom,
+};
+use core::ptr::{self, NonNull, null_mut};
 
-/// How many records of one CPU may be under way at the same time.
-pub(super) const DEPTH: usize = 8;
-
-/// The flow of packets of one channel on one CPU.
+/// The flow of packets of one channel: of one CPU, or of all of them.
 ///
-/// "Owner" below is the CPU, in any of its contexts. Everything here but `flush_wanted` and
-/// `reading` is written by the owner alone.
+/// "Owner" below is that CPU, in any of its contexts, or any CPU. Everything here but `remote` is written
+/// by the owner alone.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub(crate) struct Stream {
+    /// What the CPU with the number of this stream has under way. At the same address as the stream: one
+    /// register serves both.
+    pub(crate) local: Local,
     /// The ring to write to; null before the stream has started.
     pub(super) cur: AtomicPtr<Ring>,
-    /// One bit for each record under way; each bit has an intent.
-    pub(super) depth: OwnerWord,
-    /// What each record under way has reserved, for the post-mortem: see [`Intent`].
-    pub(super) intents: [OwnerWord; DEPTH],
     /// Losses by reason.
     pub(super) lost: LossCounters,
     /// Records overwritten unread.
     pub(super) overwritten: OwnerWord,
     /// Total of the losses that a closed packet has told of.
-    pub(super) told: OwnerWord,
+    pub(super) told: AtomicU64,
     /// Delivery in progress.
     pub(super) busy: OwnerWord,
     /// The ring that holds the next packet to deliver ...
     pub(super) dring: AtomicPtr<Ring>,
     /// ... and the number of that packet in it.
-    pub(super) next: OwnerWord,
+    pub(super) next: AtomicU64,
     /// Packets delivered so far.
-    pub(super) sequence: OwnerWord,
+    pub(super) sequence: AtomicU64,
     /// Records delivered so far.
-    pub(super) ordinal: OwnerWord,
+    pub(super) ordinal: AtomicU64,
     /// No record will come with an older timestamp, except in packets that are readable already.
     pub(super) quiet_since: AtomicU64,
-    /// The oldest ring.
-    first: AtomicPtr<Ring>,
-    /// What others than the owner write, on a line of its own.
-    remote: Remote,
+    /// How many quarters of the ring were unread, at most, since somebody looked.
+    pub(super) peak: AtomicU64,
+    /// What others than the owner write, on lines of its own.
+    pub(super) remote: Remote,
 }
 
+/// What readers, and who asks something of the owner, write.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Remote {
+pub(super) struct Remote {
+    /// The oldest ring.
+    pub(super) first: AtomicPtr<Ring>,
     /// A consuming reader is open.
     reading: AtomicBool,
+    /// A reader sleeps.
+    pub(super) waiting: AtomicBool,
     /// The reader has read everything and asks for what the open packet holds.
     flush_wanted: AtomicBool,
+    /// The stream is to be closed.
+    pub(super) close_wanted: AtomicBool,
+    /// Somebody takes rings out of the chain.
+    pub(super) reclaiming: AtomicBool,
+    /// Readers that are about to take hold of the oldest ring.
+    pub(super) walkers: AtomicU64,
+    /// A ring that the owner is to go on in.
+    pub(super) new_ring: AtomicPtr<Ring>,
 }
 
 /// The state of a stream, for people.
@@ -67,79 +81,39 @@ pub struct StreamStats {
     pub overwritten: u64,
 }
 
-/// What a record under way wants to reserve, or has: left before the swap, withdrawn at the end.
-///
-/// `start << 32 | WRITTEN << 31 | length`, the start modulo 2^32 bytes; 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Intent(pub(super) u64);
-
-impl Intent {
-    const WRITTEN: u64 = 1 << 31;
-
-    /// An intent to reserve `len` bytes at byte position `start`.
-    #[inline(always)]
-    pub(super) const fn new(start: u64, len: u64) -> Self {
-        Self(start << 32 | len & (Self::WRITTEN - 1))
-    }
-
-    /// The same, after the bytes were stored: all that is missing is the commit.
-    #[inline(always)]
-    pub(super) const fn written(self) -> Self {
-        Self(self.0 | Self::WRITTEN)
-    }
-
-    /// The length in bytes, 0 for none.
-    pub(super) const fn len(self) -> u64 {
-        self.0 & (Self::WRITTEN - 1)
-    }
-
-    /// The start, modulo 2^32 bytes.
-    pub(super) const fn start(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    /// Whether the bytes are all there.
-    pub(super) const fn is_written(self) -> bool {
-        self.0 & Self::WRITTEN != 0
-    }
-}
-
 impl Stream {
     const_unless_loom! {
         /// A stream that has not started.
         pub(crate) fn new() -> Self {
             Self {
                 cur: AtomicPtr::new(null_mut()),
-                depth: OwnerWord::new(0),
-                intents: [
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                    OwnerWord::new(0),
-                ],
+                local: Local::new(),
                 lost: LossCounters::new(),
                 overwritten: OwnerWord::new(0),
-                told: OwnerWord::new(0),
+                told: AtomicU64::new(0),
                 busy: OwnerWord::new(0),
                 dring: AtomicPtr::new(null_mut()),
-                next: OwnerWord::new(0),
-                sequence: OwnerWord::new(0),
-                ordinal: OwnerWord::new(0),
+                next: AtomicU64::new(0),
+                sequence: AtomicU64::new(0),
+                ordinal: AtomicU64::new(0),
                 quiet_since: AtomicU64::new(0),
-                first: AtomicPtr::new(null_mut()),
+                peak: AtomicU64::new(0),
                 remote: Remote {
+                    first: AtomicPtr::new(null_mut()),
                     reading: AtomicBool::new(false),
+                    waiting: AtomicBool::new(false),
                     flush_wanted: AtomicBool::new(false),
+                    close_wanted: AtomicBool::new(false),
+                    reclaiming: AtomicBool::new(false),
+                    walkers: AtomicU64::new(0),
+                    new_ring: AtomicPtr::new(null_mut()),
                 },
             }
         }
     }
 
-    /// Gives the stream its first ring; false if it has one already (the storage is dropped).
+    /// Gives the stream its first ring, of `geometry` in `storage`, and lets its CPU write; false if it has one already (the
+    /// storage is dropped). `begin` is for a client that has a header for the stream.
     ///
     /// May run on another CPU than the owner if it happens-before the owner's first write.
     pub(crate) fn start(
@@ -147,9 +121,16 @@ impl Stream {
         storage: Storage,
         geometry: Geometry,
         first_packet: u64,
+        hooks: &dyn Hooks,
+        begin: &PacketStart,
     ) -> Result<bool, StorageError> {
         let ring = Ring::build(storage, geometry, first_packet)?;
-        let won = self.first.compare_exchange(
+        // SAFETY: just built: alive, and nobody else has seen it.
+        let built = unsafe { ring.as_ref() };
+        if geometry.channel_start_reserve() != 0 {
+            built.begin_stream(hooks, begin);
+        }
+        let won = self.remote.first.compare_exchange(
             null_mut(),
             ring.as_ptr(),
             Ordering::AcqRel,
@@ -160,19 +141,19 @@ impl Stream {
             unsafe { Ring::destroy(ring) };
             return Ok(false);
         }
-        // SAFETY: alive until the stream is dropped.
-        let first = unsafe { ring.as_ref() }.first;
-        self.next.store(first, Ordering::Relaxed);
+        self.next.store(built.first, Ordering::Relaxed);
         self.dring.store(ring.as_ptr(), Ordering::Relaxed);
         // Release: whoever sees the ring sees it built.
         self.cur.store(ring.as_ptr(), Ordering::Release);
+        self.local.join();
         Ok(true)
     }
 
     /// The ring to write to, if the stream has started.
     #[inline(always)]
     pub(super) fn current(&self) -> Option<&Ring> {
-        // SAFETY: null, or a ring that lives until the stream is dropped.
+        // SAFETY: null, or a ring that is freed only when every CPU that writes has left it: the caller
+        // holds a level, or has it from somebody who does.
         unsafe { self.cur.load(Ordering::Acquire).as_ref() }
     }
 
@@ -182,21 +163,27 @@ impl Stream {
         unsafe { self.dring.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The oldest ring: where readers begin.
+    /// The oldest ring, for the post-mortem of a CPU that has stopped: nothing is freed any more.
     pub(super) fn oldest(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
-        unsafe { self.first.load(Ordering::Acquire).as_ref() }
+        unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }
     }
 
     /// Whether the stream has a ring.
     pub(crate) fn is_started(&self) -> bool {
-        self.oldest().is_some()
+        !self.cur.load(Ordering::Acquire).is_null()
+    }
+
+    /// The geometry of the ring to write to. Any CPU.
+    pub(crate) fn geometry(&self) -> Option<Geometry> {
+        // Rings are freed from the oldest on, up to the one to write to: with the oldest, all are held.
+        self.hold_oldest(|_| self.current().map(|ring| ring.geometry))?
     }
 
     /// Counts one lost record. Owner only.
     #[inline]
-    pub(super) fn lose(&self, loss: Loss) {
-        self.lost.count(loss);
+    pub(super) fn lose<U: Usage>(&self, loss: Loss) {
+        self.lost.count::<U>(loss);
     }
 
     /// Claims the one consuming reader; false if there is one.
@@ -232,9 +219,47 @@ impl Stream {
     }
 }
 
+impl Ring {
+    /// Opens the first packet of the stream, before anybody sees it, and puts the client's header for the
+    /// whole stream behind its start reserve.
+    fn begin_stream(&self, hooks: &dyn Hooks, begin: &PacketStart) {
+        let geometry = &self.geometry;
+        let (start, header) = (geometry.start_reserve(), geometry.channel_start_reserve());
+        let block = geometry.index(self.first);
+        let sub = self.sub(self.first);
+        let entry = Entry::new(self.first, State::Writing, block);
+        sub.ent.store(entry.0, Ordering::Relaxed);
+        sub.begin_ticks.store(begin.begin_ticks, Ordering::Relaxed);
+        sub.describe(self, self.first, block);
+        self.open
+            .store(ptr::from_ref(sub).cast_mut(), Ordering::Relaxed);
+        if start != 0 {
+            // SAFETY: nobody else has seen the ring.
+            hooks.buffer_start(unsafe { self.bytes_mut(block, 0, start) }, begin);
+        }
+        // SAFETY: as above.
+        hooks.channel_start(unsafe { self.bytes_mut(block, start, header) }, begin);
+        let offset = (start + header) as u64;
+        let committed = Committed::nothing(geometry).0 + Committed::step(offset, 0);
+        sub.hot.store(committed, Ordering::Relaxed);
+        let pos = geometry.position(self.first, offset);
+        self.pos.store(pos.0, Ordering::Relaxed);
+    }
+
+    /// Bytes before the first record of packet `packet`.
+    pub(super) fn records_start(&self, packet: u64) -> usize {
+        let header = if packet == self.first && self.serial() == 0 {
+            self.geometry.channel_start_reserve()
+        } else {
+            0
+        };
+        self.geometry.start_reserve() + header
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
-        let mut ring = NonNull::new(self.first.load(Ordering::Acquire));
+        let mut ring = NonNull::new(self.remote.first.load(Ordering::Acquire));
         while let Some(this) = ring {
             // SAFETY: every ring of the chain is alive: they are destroyed only here, and
             // `&mut self` shows that no writer, reader or slot borrows the stream.
@@ -243,6 +268,10 @@ impl Drop for Stream {
             unsafe { Ring::destroy(this) };
             // A closed ring is its own successor.
             ring = NonNull::new(next).filter(|next| *next != this);
+        }
+        if let Some(ring) = NonNull::new(self.remote.new_ring.load(Ordering::Acquire)) {
+            // SAFETY: built for this stream, which never took it.
+            unsafe { Ring::destroy(ring) };
         }
     }
 }

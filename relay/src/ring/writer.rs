@@ -1,14 +1,21 @@
 //! Reserve: one compare-and-swap on the write position, which also switches sub-buffers.
 
 use super::entry::{Entry, State};
+use super::fast::{self, copy};
 use super::geometry::Position;
+use super::local::{Level, Local};
+use super::packet::Closed;
 use super::slot::Slot;
-use super::stream::{DEPTH, Intent, Stream};
-use super::{Closed, Hooks, Loss, Losses, Mode, PacketStart, Ring};
+use super::stream::Stream;
+use super::subbuf::{Committed, Sub};
+use super::{Hooks, Loss, Losses, Mode, PacketStart, Ring};
 use crate::platform::Platform;
+use crate::record;
 use crate::step::{Mistake, broken, step};
-use crate::sync::{Ordering, compiler_fence};
+use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
+use core::marker::PhantomData;
+use core::ptr::{self, NonNull};
 
 /// What happened to a record that was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,12 @@ impl<'a, P: Platform> Pin<'a, P> {
         }
     }
 
+    /// The platform that it pins on.
+    #[inline(always)]
+    pub(super) fn platform(&self) -> &'a P {
+        self.platform
+    }
+
     /// The CPU it is pinned to.
     #[inline(always)]
     pub(crate) fn cpu(&self) -> usize {
@@ -73,10 +86,12 @@ impl<P: Platform> Drop for Pin<'_, P> {
 }
 
 /// The right to act as the owner of `stream`, for as long as the pin is held.
-pub(crate) struct Writer<'a, P: Platform> {
+pub(crate) struct Writer<'a, P: Platform, U: Usage = PerCpu> {
     pub(super) stream: &'a Stream,
+    pub(super) local: &'a Local,
     pub(super) hooks: &'a dyn Hooks,
     pub(super) pin: Pin<'a, P>,
+    usage: PhantomData<U>,
 }
 
 /// Where a record can go, if the position does not move.
@@ -102,65 +117,118 @@ pub(super) enum Obstacle {
     Lost(Loss),
 }
 
-impl<'a, P: Platform> Writer<'a, P> {
-    /// A writer for the CPU that `pin` pins. `stream` must be that CPU's.
+impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
+    /// A writer for the CPU that `pin` pins, whose words are in `local`. `stream` is that CPU's, or that
+    /// of all CPUs.
     #[inline(always)]
-    pub(crate) fn new(stream: &'a Stream, hooks: &'a dyn Hooks, pin: Pin<'a, P>) -> Self {
-        Self { stream, hooks, pin }
+    pub(crate) fn new(
+        stream: &'a Stream,
+        local: &'a Local,
+        hooks: &'a dyn Hooks,
+        pin: Pin<'a, P>,
+    ) -> Self {
+        Self {
+            stream,
+            local,
+            hooks,
+            pin,
+            usage: PhantomData,
+        }
+    }
+
+    /// The number of the stream: its CPU's, or 0 for that of all CPUs.
+    pub(super) fn number(&self) -> usize {
+        if U::SHARED { 0 } else { self.pin.cpu() }
+    }
+
+    /// The platform.
+    pub(super) fn platform(&self) -> &P {
+        self.pin.platform
     }
 
     /// The time, in ticks.
-    #[inline(always)]
     pub(super) fn now(&self) -> u64 {
-        // An interrupt must find the clock read after what is read before it here, and before
-        // what comes after; a platform's way to read it may tell the compiler nothing of memory.
-        compiler_fence(Ordering::SeqCst);
-        let ticks = self.pin.platform.now();
-        compiler_fence(Ordering::SeqCst);
-        ticks
+        fast::now(self.pin.platform)
     }
 
     /// The longest record that fits, in bytes.
     pub(crate) fn max_record(&self) -> Option<usize> {
+        let _level = self.local.hold();
         Some(self.stream.current()?.geometry.max_record())
     }
 
-    /// Writes `bytes` as one record.
-    #[inline]
-    pub(crate) fn write(self, bytes: &[u8]) -> Result<(), WriteError> {
-        let mut slot = self.reserve(bytes.len())?;
+    /// Writes a record of `bytes`, behind a stamp with this event id if there is one: the whole way.
+    pub(crate) fn put_slowly(self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
+        let head = stamp.map_or(0, |_| record::HEADER);
+        let slot = self.reserve_slowly(bytes.len().saturating_add(head))?;
         if broken(Mistake::CommitBeforeBytes) {
-            slot.publish(true);
-            step();
-            slot.copy_from(bytes);
+            slot.commit_unwritten(bytes);
             return Ok(());
         }
-        slot.copy_from(bytes);
+        let first = slot.first();
+        // SAFETY: the slot has as many bytes as head and `bytes` together, and this is all that uses
+        // them.
+        unsafe {
+            if let Some(id) = stamp {
+                let stamp = record::header(id, slot.timestamp());
+                first.cast::<[u8; record::HEADER]>().write(stamp);
+            }
+            copy(bytes, first.add(head));
+        }
         step();
         slot.commit();
         Ok(())
     }
 
-    /// Reserves `len` bytes.
-    pub(crate) fn reserve(self, len: usize) -> Result<Slot<'a, P>, WriteError> {
+    /// Reserves `len` bytes: the whole way, wherever they go.
+    pub(crate) fn reserve_slowly(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
         if len == 0 {
             return Err(WriteError::Empty);
         }
         let stream = self.stream;
-        let Some(mut ring) = stream.current() else {
+        if stream.current().is_none() {
             return Err(WriteError::NoRing);
-        };
-        let Some(level) = stream.enter() else {
-            stream.lose(Loss::Nested);
+        }
+        // All CPUs write the stream: each joins when it first does.
+        self.local.join();
+        let Some(level) = self.local.take_level() else {
+            stream.lose::<U>(Loss::Nested);
             return Err(WriteError::Lost(Loss::Nested));
         };
         step();
+        match self.search(level, len) {
+            Ok((ring, plan, ticks, losses)) => {
+                step();
+                Ok(self.occupy(ring, &plan, len, level, ticks, losses))
+            }
+            Err(loss) => {
+                stream.lose::<U>(loss);
+                if loss == Loss::Full {
+                    self.note_full();
+                }
+                step();
+                self.local.drop_level(level);
+                Err(WriteError::Lost(loss))
+            }
+        }
+    }
+
+    /// Finds a place for `len` bytes and takes it by the swap. The level is held.
+    fn search(
+        &self,
+        level: Level,
+        len: usize,
+    ) -> Result<(&'a Ring, Plan, u64, Option<Losses>), Loss> {
+        let stream = self.stream;
+        let Some(mut ring) = stream.current() else {
+            return Err(Loss::Closed);
+        };
         let early = if broken(Mistake::ClockOutsideLoop) {
             self.now()
         } else {
             0
         };
-        let (plan, ticks, losses) = loop {
+        loop {
             let pos = ring.position();
             step();
             // Inside the loop: a timestamp counts only if the swap below proves that nobody
@@ -171,58 +239,44 @@ impl<'a, P: Platform> Writer<'a, P> {
                 self.now()
             };
             step();
-            let plan = if pos.is_sealed() {
-                match ring.successor() {
-                    Some(next) => {
-                        ring = next;
-                        step();
-                        continue;
-                    }
-                    None => Err(Obstacle::Lost(Loss::Closed)),
-                }
-            } else {
-                self.plan(ring, pos, len)
-            };
-            let plan = match plan {
+            if pos.is_sealed() {
+                ring = ring.successor().ok_or(Loss::Closed)?;
+                step();
+                continue;
+            }
+            let plan = match self.plan(ring, pos, len) {
                 Ok(plan) => plan,
                 Err(Obstacle::Moved) => continue,
-                Err(Obstacle::Lost(loss)) => {
-                    stream.lose(loss);
-                    step();
-                    stream.leave(level);
-                    return Err(WriteError::Lost(loss));
-                }
+                Err(Obstacle::Lost(loss)) => return Err(loss),
             };
             let losses = (plan.exact || plan.closes.is_some()).then(|| stream.lost.sample());
             step();
-            let intent = Intent::new(plan.begin.0 >> 1, len as u64);
-            stream.intents[level].store(intent.0, Ordering::Relaxed);
+            let intent = self.local.intent(level);
+            intent.announce(plan.begin, len as u64);
             step();
-            if ring.pos.cas(pos.0, plan.end.0) {
-                break (plan, ticks, losses);
+            if ring.pos.cas::<U>(pos.0, plan.end.0) {
+                return Ok((ring, plan, ticks, losses));
             }
+            intent.withdraw();
             step();
-        };
-        step();
-        Ok(self.occupy(ring, &plan, len, level, ticks, losses))
+        }
     }
 
     /// The second half of a reservation, after the swap: closes the packet left behind, opens the
     /// new one.
-    #[inline]
     fn occupy(
         self,
         ring: &'a Ring,
         plan: &Plan,
         len: usize,
-        level: usize,
+        level: Level,
         ticks: u64,
         losses: Option<Losses>,
-    ) -> Slot<'a, P> {
+    ) -> Slot<'a, P, U> {
         let geometry = &ring.geometry;
         if let (Some((packet, offset)), Some(losses)) = (plan.closes, &losses) {
             self.close_packet(ring, packet, offset, ticks, losses, false);
-            self.add(ring, packet, geometry.subbuf_size() as u64 - offset, false);
+            self.add(ring.sub(packet), geometry.subbuf_size() as u64 - offset);
             step();
         }
         // Stable: claimed for this packet before the position came here, and not delivered before
@@ -237,12 +291,13 @@ impl<'a, P: Platform> Writer<'a, P> {
             self.close_packet(ring, plan.packet, geometry.limit(), ticks, losses, false);
         }
         let offset = geometry.offset(plan.begin) as usize;
+        let bytes = ring.at(block, offset, len);
+        ring.track_write(bytes, len);
         Slot::new(
             self,
             ring,
-            plan.packet,
-            block,
-            offset,
+            ring.sub(plan.packet),
+            bytes,
             len,
             plan.begin,
             plan.end,
@@ -310,6 +365,7 @@ impl<'a, P: Platform> Writer<'a, P> {
     /// comes first does it, nested writers included.
     pub(super) fn prepare(&self, ring: &Ring, packet: u64, pos: Position) -> Result<(), Obstacle> {
         let sub = ring.sub(packet);
+        let overwrites = ring.geometry.mode() == Mode::Continuous;
         loop {
             let entry = ring.entry(packet);
             step();
@@ -317,8 +373,8 @@ impl<'a, P: Platform> Writer<'a, P> {
                 State::Writing if entry.is_packet(packet) => return Ok(()),
                 State::Writing => Some(Loss::Wrapped),
                 State::Taken => Some(Loss::Full),
-                State::Readable if ring.geometry.mode() == Mode::NoOverwrite => Some(Loss::Full),
-                State::Readable | State::Empty => None,
+                State::Readable | State::Lent if !overwrites => Some(Loss::Full),
+                State::Readable | State::Lent | State::Empty => None,
             };
             if let Some(loss) = refused {
                 // What the entry says counts only if the position is where it was: otherwise the
@@ -332,11 +388,7 @@ impl<'a, P: Platform> Writer<'a, P> {
             }
             // In continuous mode the victim's count is read BEFORE the claim: after it, nested
             // writers may fill, deliver and lose the block to the next lap.
-            let victims = |entry: Entry| match entry.state() {
-                State::Readable => ring.info(entry.block()).records.load(Ordering::Relaxed),
-                _ => 0,
-            };
-            let mut overwritten = victims(entry);
+            let mut overwritten = ring.unread_in(entry);
             step();
             if ring.position() != pos {
                 return Err(Obstacle::Moved);
@@ -352,31 +404,42 @@ impl<'a, P: Platform> Writer<'a, P> {
                 continue;
             }
             if broken(Mistake::ClaimBeforeCount) {
-                overwritten = victims(entry);
+                overwritten = ring.unread_in(entry);
             }
             if overwritten != 0 {
-                self.stream.overwritten.add(overwritten);
+                self.stream.overwritten.add_carries::<U>(overwritten);
                 step();
             }
             return Ok(());
         }
     }
 
-    /// Begins packet `packet`: notes its time, has its header started, and commits the header.
+    /// Begins packet `packet`: notes its time, lets writers find it, has its header started, and commits
+    /// the header.
     pub(super) fn open_packet(&self, ring: &Ring, packet: u64, block: usize, ticks: u64) {
-        ring.sub(packet).begin_ticks.store(ticks, Ordering::Relaxed);
+        let sub = ring.sub(packet);
+        sub.begin_ticks.store(ticks, Ordering::Relaxed);
         step();
+        sub.describe(ring, packet, block);
+        // Where something has moved on meanwhile, its descriptor stays.
+        if ring.geometry.packet(ring.position()) == packet {
+            step();
+            let sub = ptr::from_ref(sub).cast_mut();
+            ring.open.store(sub, Ordering::Release);
+            step();
+        }
+        self.note_fill(ring, packet);
         let reserve = ring.geometry.start_reserve();
         if reserve != 0 {
             let start = PacketStart {
-                cpu: self.pin.cpu(),
+                cpu: self.number(),
                 begin_ticks: ticks,
             };
             // SAFETY: the header belongs to the opener of the packet until it is committed below.
             let header = unsafe { ring.bytes_mut(block, 0, reserve) };
             self.hooks.buffer_start(header, &start);
             step();
-            self.add(ring, packet, reserve as u64, false);
+            self.add(sub, reserve as u64);
         }
     }
 
@@ -400,49 +463,42 @@ impl<'a, P: Platform> Writer<'a, P> {
         self.stream.told.store(losses.total(), Ordering::Relaxed);
         step();
     }
+
+    /// Commits `bytes` that are no record: header, padding, filling. Whoever completes the packet
+    /// delivers it.
+    pub(super) fn add(&self, sub: &Sub, bytes: u64) {
+        let carries = sub.hot.add_carries::<U>(Committed::step(bytes, 0));
+        step();
+        if carries {
+            self.deliver();
+        }
+    }
+}
+
+impl Sub {
+    /// Makes this the descriptor of `packet`, which is written to `block`.
+    pub(super) fn describe(&self, ring: &Ring, packet: u64, block: usize) {
+        let data: NonNull<u8> = ring.at(block, 0, ring.geometry.subbuf_size());
+        self.data.store(data.as_ptr(), Ordering::Relaxed);
+        step();
+        // Release: who sees the packet's start sees its block.
+        self.start
+            .store(ring.geometry.position(packet, 0).0, Ordering::Release);
+        step();
+    }
 }
 
 impl Ring {
-    /// `len` bytes at `offset` of `block`.
-    ///
-    /// # Safety
-    /// The caller has reserved these bytes and not committed them, or delivers the packet; no
-    /// other reference to them exists.
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the bytes are not behind the reference: they are handed out by reservation"
-    )]
-    pub(super) unsafe fn bytes_mut(&self, block: usize, offset: usize, len: usize) -> &mut [u8] {
-        self.track_write(block, offset, len);
-        let first = self.at(block, offset, len);
-        // SAFETY: `at` checked the range; it is initialised (the storage was); the caller has it
-        // alone.
-        unsafe { core::slice::from_raw_parts_mut(first.as_ptr(), len) }
-    }
-}
-
-impl Stream {
-    /// Takes a nesting level; `None` if all are in use. Owner only.
-    #[inline(always)]
-    fn enter(&self) -> Option<usize> {
-        let level = self.depth.load(Ordering::Relaxed).trailing_ones() as usize;
-        if level >= DEPTH {
-            return None;
+    /// Records that `entry` says are unread.
+    pub(super) fn unread_in(&self, entry: Entry) -> u64 {
+        match entry.state() {
+            State::Readable | State::Lent => self.info(entry.block()).records(),
+            _ => 0,
         }
-        // An interrupt between the load and this has given its own level back by now.
-        self.depth.set_bits(1 << level);
-        Some(level)
-    }
-
-    /// Gives a nesting level back. Owner only.
-    #[inline(always)]
-    pub(super) fn leave(&self, level: usize) {
-        self.intents[level].store(0, Ordering::Relaxed);
-        self.depth.clear_bits(1 << level);
     }
 }
 
-impl<P: Platform> fmt::Debug for Writer<'_, P> {
+impl<P: Platform, U: Usage> fmt::Debug for Writer<'_, P, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Writer")
             .field("cpu", &self.pin.cpu())

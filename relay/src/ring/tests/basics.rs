@@ -23,7 +23,8 @@ fn many_of_everything() {
                 .unwrap()
                 .with_reserves(4, 2)
                 .unwrap()
-                .with_mode(mode);
+                .with_mode(mode)
+                .unwrap();
             let world = World::new(Config { geometry, first });
             for op in [
                 Op::Burst(9, 7),

@@ -2,11 +2,11 @@
 
 extern crate std;
 
-use super::world::OneCpu;
+use super::world::{BEGIN, OneCpu};
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Geometry, Loss, Mode, NoHooks, Packet, Reader, Salvage, Stopped, Storage, Stream,
-    WriteError, Writer,
+    CloseError, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
+    Stream, WriteError, Writer,
 };
 use crate::step::with_hook;
 use std::cell::{Cell, RefCell};
@@ -28,16 +28,24 @@ impl Stage {
             cpu: std::boxed::Box::leak(std::boxed::Box::new(OneCpu::default())),
         };
         let storage = Storage::allocate(&geometry).unwrap();
-        assert_eq!(stage.stream.start(storage, geometry, 0), Ok(true));
+        assert_eq!(
+            stage.stream.start(storage, geometry, 0, &NoHooks, &BEGIN),
+            Ok(true)
+        );
         stage
     }
 
     fn writer(self) -> Writer<'static, OneCpu> {
-        Writer::new(self.stream, &NoHooks, Pin::new(self.cpu))
+        Writer::new(
+            self.stream,
+            &self.stream.local,
+            &NoHooks,
+            Pin::new(self.cpu),
+        )
     }
 
     fn write(self, len: usize) -> Result<(), WriteError> {
-        self.writer().write(&vec![7; len])
+        self.writer().put(Plain(&vec![7; len]))
     }
 
     /// Writes, whatever comes of it.
@@ -307,7 +315,7 @@ fn a_close_without_room_can_be_tried_again() {
 
 #[test]
 fn a_discard_gives_its_space_back() {
-    let stage = Stage::new(small().with_mode(Mode::Continuous));
+    let stage = Stage::new(small().with_mode(Mode::Continuous).unwrap());
     let reader = stage.reader();
     stage.write(6).unwrap();
     for len in [10, 3, 10] {

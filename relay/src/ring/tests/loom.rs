@@ -6,7 +6,9 @@
 
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
-use crate::ring::{Geometry, Mode, NoHooks, Packet, Reader, Storage, Stream, Writer};
+use crate::ring::{
+    Geometry, Mode, NoHooks, Packet, PacketStart, Plain, Reader, Storage, Stream, Writer,
+};
 use loom::sync::Arc;
 use loom::thread;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,19 +32,25 @@ unsafe impl Platform for Cpu {
 
 fn geometry(mode: Mode, spares: usize) -> Geometry {
     Geometry::new(8, 2)
-        .and_then(|g| g.with_mode(mode).with_spares(spares))
+        .and_then(|g| g.with_mode(mode)?.with_spares(spares))
         .unwrap()
 }
 
 fn stream(geometry: Geometry) -> Arc<Stream> {
     let stream = Stream::new();
     let storage = Storage::allocate(&geometry).unwrap();
-    stream.start(storage, geometry, u64::MAX).unwrap();
+    let begin = PacketStart {
+        cpu: 0,
+        begin_ticks: 0,
+    };
+    stream
+        .start(storage, geometry, u64::MAX, &NoHooks, &begin)
+        .unwrap();
     Arc::new(stream)
 }
 
 fn writer<'a>(stream: &'a Stream, cpu: &'a Cpu) -> Writer<'a, Cpu> {
-    Writer::new(stream, &NoHooks, Pin::new(cpu))
+    Writer::new(stream, &stream.local, &NoHooks, Pin::new(cpu))
 }
 
 /// What a reader has seen: packets, and the first byte of each of their records.
@@ -110,7 +118,7 @@ fn owner_against_reader(geometry: Geometry, attempted: usize, own: fn(&Stream, &
 }
 
 fn write(stream: &Stream, cpu: &Cpu, value: u8) {
-    let _ = writer(stream, cpu).write(&[value; 4]);
+    let _ = writer(stream, cpu).put(Plain(&[value; 4]));
 }
 
 /// Three packets through a ring of two: the third needs what the reader gives back.

@@ -20,3 +20,38 @@ mod salvage;
 mod threads;
 #[cfg(not(loom))]
 mod world;
+
+#[cfg(not(loom))]
+use super::{Slot, claim};
+use super::{Source, WriteError, Writer, put};
+use crate::platform::Platform;
+
+impl<'a, P: Platform> Writer<'a, P> {
+    /// Writes as a channel does: the fast way if it can, else the whole way.
+    fn put(self, record: impl Source) -> Result<(), WriteError> {
+        let platform = self.platform();
+        if put::<crate::PerCpu, _>(self.stream, self.local, platform, record, || self.deliver()) {
+            return Ok(());
+        }
+        self.put_slowly(record.stamp(), record.bytes())
+    }
+
+    /// Reserves as a channel does.
+    #[cfg(not(loom))]
+    fn reserve(self, len: usize) -> Result<Slot<'a, P>, WriteError> {
+        let platform = self.pin.platform();
+        match claim::<crate::PerCpu>(self.stream, self.local, platform, len, true) {
+            Some(claim) => {
+                let Self {
+                    stream,
+                    local,
+                    hooks,
+                    pin,
+                    ..
+                } = self;
+                Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
+            }
+            None => self.reserve_slowly(len),
+        }
+    }
+}

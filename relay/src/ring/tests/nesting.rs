@@ -23,7 +23,7 @@ pub(super) fn configs() -> Vec<Config> {
             for spares in [0, 1] {
                 let geometry = Geometry::new(16, 2)
                     .and_then(|g| g.with_reserves(start, end))
-                    .and_then(|g| g.with_mode(mode).with_spares(spares))
+                    .and_then(|g| g.with_mode(mode)?.with_spares(spares))
                     .unwrap();
                 configs.push(Config {
                     geometry,

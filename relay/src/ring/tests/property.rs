@@ -24,7 +24,7 @@ fn config() -> impl Strategy<Value = Config> {
             };
             let geometry = Geometry::new(1 << size, 1 << count)
                 .and_then(|g| g.with_reserves(start, end))
-                .and_then(|g| g.with_mode(mode).with_spares(spares))
+                .and_then(|g| g.with_mode(mode)?.with_spares(spares))
                 .unwrap();
             // Half of the rings pass the end of the range.
             Config {

@@ -3,10 +3,11 @@
 
 extern crate std;
 
-use super::world::OneCpu;
+use super::world::{BEGIN, OneCpu};
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
-use crate::ring::{Geometry, Mode, NoHooks, Reader, Storage, Stream, Writer};
+use crate::ring::{Geometry, Mode, NoHooks, Plain, Reader, Storage, Stream, Writer};
+use crate::sync::PerCpu;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::vec::Vec;
@@ -40,12 +41,18 @@ fn run(mode: Mode, spares: usize, records: u64) {
     let stream = Stream::new();
     let geometry = |count| {
         Geometry::new(256, count)
-            .and_then(|g| g.with_mode(mode).with_spares(spares))
+            .and_then(|g| g.with_mode(mode)?.with_spares(spares))
             .unwrap()
     };
     let first = geometry(4);
     stream
-        .start(Storage::allocate(&first).unwrap(), first, u64::MAX - 9)
+        .start(
+            Storage::allocate(&first).unwrap(),
+            first,
+            u64::MAX - 9,
+            &NoHooks,
+            &BEGIN,
+        )
         .unwrap();
     let done = AtomicBool::new(false);
     let (mut seen, mut next_ordinal, mut missed) = (Vec::new(), 0, 0);
@@ -53,9 +60,10 @@ fn run(mode: Mode, spares: usize, records: u64) {
     thread::scope(|scope| {
         scope.spawn(|| {
             let cpu = OneCpu::default();
-            let writer = || Writer::new(&stream, &NoHooks, Pin::new(&cpu));
+            let writer =
+                || Writer::<_, PerCpu>::new(&stream, &stream.local, &NoHooks, Pin::new(&cpu));
             for number in 0..records {
-                let _ = writer().write(&record(number));
+                let _ = writer().put(Plain(&record(number)));
                 if number % 97 == 0 {
                     writer().flush();
                 }

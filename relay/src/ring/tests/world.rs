@@ -5,8 +5,8 @@ extern crate std;
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Flushed, Geometry, Hooks, Loss, Losses, Mode, Packet, PacketStart, Reader, Ring,
-    Salvage, Stopped, Storage, Stream, SubBuffer, WriteError, Writer,
+    CloseError, Flushed, Geometry, Hooks, Loss, Losses, Mode, Packet, PacketStart, Plain, Reader,
+    Ring, Salvage, Stopped, Storage, Stream, SubBuffer, WriteError, Writer,
 };
 use crate::sync::Ordering;
 use std::boxed::Box;
@@ -45,6 +45,12 @@ unsafe impl Platform for OneCpu {
 struct TestHooks;
 
 const FILLER: u8 = 0xFF;
+
+/// How the stream of a test begins.
+pub(super) const BEGIN: PacketStart = PacketStart {
+    cpu: 0,
+    begin_ticks: 0,
+};
 
 impl Hooks for TestHooks {
     fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
@@ -131,7 +137,7 @@ impl World {
         let stream = Box::new(Stream::new());
         let storage = Storage::allocate(&config.geometry).unwrap();
         assert_eq!(
-            stream.start(storage, config.geometry, config.first),
+            stream.start(storage, config.geometry, config.first, &TestHooks, &BEGIN),
             Ok(true)
         );
         let cpu = Box::new(OneCpu::default());
@@ -169,7 +175,12 @@ impl World {
     }
 
     pub(super) fn writer(&self) -> Writer<'static, OneCpu> {
-        Writer::new(self.stream(), &TestHooks, Pin::new(self.cpu()))
+        Writer::new(
+            self.stream(),
+            &self.stream().local,
+            &TestHooks,
+            Pin::new(self.cpu()),
+        )
     }
 
     /// Does `op` as one context of the CPU, or as the reader.
@@ -233,7 +244,7 @@ impl World {
     fn write(&self, len: usize) {
         let id = self.new_id();
         let before = self.cpu().clock.get();
-        let fate = match self.writer().write(&Self::record(id, len)) {
+        let fate = match self.writer().put(Plain(&Self::record(id, len))) {
             Ok(()) => Fate::Written { ticks: before },
             Err(WriteError::Lost(loss)) => self.lost(loss),
             Err(error) => panic!("{error}"),
@@ -277,7 +288,7 @@ impl World {
         let old = self.config.geometry;
         let geometry = Geometry::new(size, count)
             .and_then(|g| g.with_reserves(old.start_reserve(), old.end_reserve()))
-            .and_then(|g| g.with_mode(old.mode()).with_spares(old.spares()))
+            .and_then(|g| g.with_mode(old.mode())?.with_spares(old.spares()))
             .unwrap();
         let storage = Storage::allocate(&geometry).unwrap();
         match self.writer().succeed(storage, geometry) {
@@ -451,23 +462,14 @@ impl World {
 
     fn check_rest(&self) {
         let stream = self.stream();
-        assert_eq!(
-            stream.depth.load(Ordering::Relaxed),
-            0,
-            "a level is still taken"
-        );
+        assert!(stream.local.is_idle(), "a level is still taken");
         assert_eq!(
             stream.busy.load(Ordering::Relaxed),
             0,
             "delivery is still busy"
         );
         assert_eq!(self.cpu().pins.get(), 0, "a pin is left");
-        assert!(
-            stream
-                .intents
-                .iter()
-                .all(|word| word.load(Ordering::Relaxed) == 0)
-        );
+        assert!(stream.local.intents().all(|intent| intent.read().is_none()));
         let last = std::iter::successors(stream.oldest(), |ring| ring.successor()).last();
         assert!(
             std::ptr::eq::<Ring>(stream.current().unwrap(), last.unwrap()),

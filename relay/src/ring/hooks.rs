@@ -1,0 +1,69 @@
+//! The seam to the client: what it puts around the records, and where it hears of them.
+
+use super::Packet;
+
+/// What the client puts around the records of a packet, and where it hears of it.
+///
+/// The hooks run in the context of the write that opens, closes or completes a packet: any
+/// context, NMI included. They must not lock, wait or allocate; they may write records, which is
+/// a nested write like any other, but fewer than fit into a packet: otherwise delivery goes on for
+/// ever.
+pub trait Hooks: Sync {
+    /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there is
+    /// no start reserve.
+    fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
+        let _ = (header, start);
+    }
+
+    /// The packet is complete: `header` is its start reserve, `trailer` its end reserve. After
+    /// this it becomes readable.
+    fn buffer_end(&self, header: &mut [u8], trailer: &mut [u8], packet: &Packet) {
+        let _ = (header, trailer, packet);
+    }
+
+    /// `bytes` were reserved at `timestamp` and then discarded, and something was written after
+    /// them: make them something that readers of this client's records skip.
+    fn fill(&self, bytes: &mut [u8], timestamp: u64) {
+        let _ = timestamp;
+        bytes.fill(0);
+    }
+
+    /// The fewest bytes that [`fill`](Self::fill) can make a filling of: what is cut off a record is at
+    /// least as long.
+    fn least_fill(&self) -> usize {
+        1
+    }
+
+    /// The stream begins: `header` are its first bytes, the channel start reserve, to be filled. Once,
+    /// from [`Channel::start`](crate::Channel::start). Not called where there is no such reserve.
+    fn channel_start(&self, header: &mut [u8], start: &PacketStart) {
+        let _ = (header, start);
+    }
+
+    /// A packet of CPU `cpu` became readable; in packet delivery also: a record. For whoever sleeps until then there
+    /// is [`Platform::wake`](crate::Platform::wake).
+    fn deliver(&self, cpu: usize) {
+        let _ = cpu;
+    }
+
+    /// Three quarters of the ring of `cpu` are unread: a larger one would lose less. Said once, until
+    /// somebody has looked ([`Channel::take_peak`](crate::Channel::take_peak)).
+    fn needs_resize(&self, cpu: usize) {
+        let _ = cpu;
+    }
+}
+
+/// The hooks of a channel whose records are plain bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct NoHooks;
+
+impl Hooks for NoHooks {}
+
+/// What is known of a packet when it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketStart {
+    /// The CPU it belongs to.
+    pub cpu: usize,
+    /// The time of its first record, in ticks.
+    pub begin_ticks: u64,
+}

@@ -1,0 +1,290 @@
+//! The words of one CPU in a channel: how deep its records nest, and what each has reserved.
+
+use super::geometry::Position;
+use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};
+
+/// How many records of one CPU may be under way at the same time.
+pub(super) const DEPTH: usize = 8;
+
+/// What one level adds to the depth: the bytes of an intent, so that the depth is where the next one lies.
+const STEP: u64 = size_of::<Intent>() as u64;
+
+/// The depth of a CPU that has not joined the channel: above every real one.
+const NOT_JOINED: u64 = 1 << 32;
+
+/// A level of nesting: the depth at which it was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level(u64);
+
+/// What one CPU has under way in a channel. Written by that CPU alone, in any of its contexts.
+///
+/// Contexts nest: whoever takes a level gives it back before what it interrupted goes on. So the depth
+/// is changed by plain stores, and every context finds what it left. A slot may break the rule inside
+/// one context, by being dropped before a younger one: see [`give_back`](Self::give_back).
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct Local {
+    depth: AtomicU64,
+    /// Rings with a smaller serial number are used by no context of this CPU.
+    left: AtomicU64,
+    intents: [Intent; DEPTH],
+}
+
+/// What the record at one level wants to reserve, or has: left before the swap, withdrawn at the end.
+/// For the post-mortem.
+#[derive(Debug)]
+pub(super) struct Intent {
+    /// Where it begins: a [`Position`].
+    begin: AtomicU64,
+    /// Its bytes, with flags; 0 is none. Stored after `begin`.
+    len: AtomicU64,
+}
+
+impl Intent {
+    /// Flags of a record that is written. With a constant length they are one sign-extended operand.
+    const WRITTEN: u64 = !0 << 31;
+    /// Instead of a length: the level's slot is gone, but a younger one is still there.
+    const HOLE: u64 = 1 << 32;
+
+    const_unless_loom! {
+        fn new() -> Self {
+            Self { begin: AtomicU64::new(0), len: AtomicU64::new(0) }
+        }
+    }
+
+    /// Notes that `len` bytes from `begin` will be reserved.
+    #[inline(always)]
+    pub(super) fn announce(&self, begin: Position, len: u64) {
+        self.begin.store(begin.0, Ordering::Relaxed);
+        self.len.store(len, Ordering::Relaxed);
+    }
+
+    /// Notes that the bytes are stored: all that is missing is the commit.
+    #[inline(always)]
+    pub(super) fn set_written(&self, len: u64) {
+        // Release: for the post-mortem, the bytes come before the word that they are there.
+        self.len.store(len | Self::WRITTEN, Ordering::Release);
+    }
+
+    /// Withdraws it.
+    #[inline(always)]
+    pub(super) fn withdraw(&self) {
+        self.len.store(0, Ordering::Relaxed);
+    }
+
+    /// What it says: where, how many bytes, and whether they are written. `None` if it is none. For a CPU
+    /// that has stopped.
+    pub(super) fn read(&self) -> Option<(Position, u64, bool)> {
+        let word = self.len.load(Ordering::Relaxed);
+        let len = word & !(Self::WRITTEN | Self::HOLE);
+        let begin = Position(self.begin.load(Ordering::Relaxed));
+        (len != 0).then_some((begin, len, word & Self::WRITTEN == Self::WRITTEN))
+    }
+}
+
+impl Local {
+    const_unless_loom! {
+        /// A CPU that has not joined.
+        pub(super) fn new() -> Self {
+            Self {
+                depth: AtomicU64::new(NOT_JOINED),
+                left: AtomicU64::new(0),
+                intents: [
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                    Intent::new(),
+                ],
+            }
+        }
+    }
+
+    /// Lets the CPU write: its stream has a ring. By the CPU itself, or before it writes anything.
+    pub(super) fn join(&self) {
+        let depth = self.depth.load(Ordering::Relaxed);
+        if depth >= NOT_JOINED {
+            self.depth.store(depth - NOT_JOINED, Ordering::Relaxed);
+            // Whoever frees rings and did not see this: we see the ring that it saw to be current.
+            fence(Ordering::SeqCst);
+        }
+    }
+
+    /// Whether the CPU writes to the channel. Any CPU.
+    pub(super) fn has_joined(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) < NOT_JOINED
+    }
+
+    /// Takes the next level; `None` if there is none for another record, or the CPU has not joined.
+    #[inline(always)]
+    pub(super) fn take_level(&self) -> Option<Level> {
+        let depth = self.depth.load(Ordering::Relaxed);
+        if depth > STEP * (DEPTH as u64 - 1) {
+            return None;
+        }
+        self.depth.store(depth + STEP, Ordering::Relaxed);
+        // What is used from here on is not looked at before.
+        compiler_fence(Ordering::SeqCst);
+        Some(Level(depth))
+    }
+
+    /// Gives back the level taken last.
+    #[inline(always)]
+    pub(super) fn drop_level(&self, level: Level) {
+        compiler_fence(Ordering::SeqCst);
+        self.depth.store(level.0, Ordering::Relaxed);
+    }
+
+    /// Withdraws the intent of `level`, and gives the level back, which was taken last.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn give_up(&self, level: Level) {
+        self.intent(level).withdraw();
+        self.drop_level(level);
+    }
+
+    /// The intent of `level`.
+    #[inline(always)]
+    pub(super) fn intent(&self, level: Level) -> &Intent {
+        debug_assert!(level.0.is_multiple_of(STEP) && level.0 < STEP * DEPTH as u64);
+        // SAFETY: `take_level` gave it: a multiple of an intent's size, less than all have together.
+        unsafe { &*self.intents.as_ptr().byte_add(level.0 as usize) }
+    }
+
+    /// All intents. For a CPU that has stopped.
+    pub(super) fn intents(&self) -> impl Iterator<Item = &Intent> {
+        self.intents.iter()
+    }
+
+    /// Gives back the level of a slot, which need not be the last: then it stays taken until the younger
+    /// ones are gone.
+    #[inline(always)]
+    pub(super) fn give_back(&self, level: Level) {
+        if self.depth.load(Ordering::Relaxed) == level.0 + STEP && !self.is_hole_below(level) {
+            self.intent(level).withdraw();
+            self.drop_level(level);
+        } else {
+            self.give_back_out_of_order(level);
+        }
+    }
+
+    /// Whether the level below `level` only waits for this one.
+    #[inline(always)]
+    fn is_hole_below(&self, level: Level) -> bool {
+        let below = level.0.checked_sub(STEP).map(Level);
+        below.is_some_and(|below| self.intent(below).len.load(Ordering::Relaxed) == Intent::HOLE)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back_out_of_order(&self, level: Level) {
+        if self.depth.load(Ordering::Relaxed) != level.0 + STEP {
+            self.intent(level)
+                .len
+                .store(Intent::HOLE, Ordering::Relaxed);
+            return;
+        }
+        let mut top = level;
+        self.intent(top).withdraw();
+        while self.is_hole_below(top) {
+            top = Level(top.0 - STEP);
+            self.intent(top).withdraw();
+        }
+        self.drop_level(top);
+    }
+
+    /// Holds a level for an operation that is no record, until the result is dropped.
+    pub(super) fn hold(&self) -> Held<'_> {
+        let depth = self.depth.load(Ordering::Relaxed);
+        self.depth.store(depth + STEP, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        Held { local: self, depth }
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.depth.load(Ordering::Relaxed) == 0
+    }
+
+    /// Notes that rings before the one with `serial` are used no more. At depth 0.
+    pub(super) fn leave_rings_before(&self, serial: u64) {
+        // Release: what was done in those rings comes before this.
+        self.left.store(serial, Ordering::Release);
+    }
+
+    /// Whether no context of this CPU uses the ring with `serial`, now or later. Any CPU.
+    pub(crate) fn has_left(&self, serial: u64) -> bool {
+        !self.has_joined() || self.left.load(Ordering::Acquire) > serial
+    }
+}
+
+/// A level held for something that is no record.
+#[derive(Debug)]
+pub(super) struct Held<'a> {
+    local: &'a Local,
+    depth: u64,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        compiler_fence(Ordering::SeqCst);
+        self.local.depth.store(self.depth, Ordering::Relaxed);
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn at(level: usize) -> Level {
+        Level(level as u64 * STEP)
+    }
+
+    #[test]
+    fn nobody_takes_a_level_before_the_cpu_has_joined() {
+        let local = Local::new();
+        assert_eq!(local.take_level(), None);
+        drop(local.hold());
+        assert!(!local.has_joined());
+        local.join();
+        local.join();
+        assert!(local.has_joined() && local.is_idle());
+        for level in 0..DEPTH {
+            assert_eq!(local.take_level(), Some(at(level)));
+        }
+        assert_eq!(local.take_level(), None);
+    }
+
+    #[test]
+    fn levels_come_back_in_any_order_and_none_is_used_twice() {
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let local = Local::new();
+            local.join();
+            for level in 0..3 {
+                assert_eq!(local.take_level(), Some(at(level)));
+                local.intent(at(level)).announce(Position(0), 5);
+            }
+            let mut live = [true; 3];
+            for level in order {
+                local.give_back(at(level));
+                live[level] = false;
+                let free = local.take_level().unwrap();
+                let is_live = live.iter().zip(0..).any(|(live, i)| *live && at(i) == free);
+                assert!(!is_live, "{free:?} is still in use");
+                local.drop_level(free);
+            }
+            assert!(local.is_idle());
+            assert!(local.intents().all(|intent| intent.read().is_none()));
+        }
+    }
+}

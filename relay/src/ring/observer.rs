@@ -1,0 +1,264 @@
+//! Readers that do not consume: they copy complete sub-buffers, and leave them where they are.
+
+use super::entry::{Entry, State};
+use super::reclaim::RingHold;
+use super::{Mode, Packet, Ring, Stream};
+use crate::sync::Ordering;
+use core::fmt;
+
+/// A reader of a stream that consumes nothing: any number of them, beside the one that does. It copies
+/// complete sub-buffers, each at most once, in order; what is consumed or overwritten before it comes by
+/// is passed over (the [ordinals](Packet::ordinal) show it).
+///
+/// Any CPU, task or IRQ context, one call at a time. Writers never wait for it. In continuous mode it needs a
+/// [spare block](crate::Geometry::with_spares) while it copies.
+pub struct Observer<'a> {
+    stream: &'a Stream,
+    cpu: usize,
+    ring: RingHold<'a>,
+    cursor: u64,
+}
+
+/// Why nothing was copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObserveError {
+    /// The sub-buffer does not fit into the memory given.
+    TooSmall {
+        /// Bytes given.
+        given: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
+    /// Somebody else is just copying it, or has the spare block that is needed for that: try again.
+    Busy,
+    /// The ring is overwritten and has no spare blocks, without which nothing can be read safely:
+    /// see [`Geometry::with_spares`](crate::Geometry::with_spares).
+    NoSpares,
+}
+
+impl fmt::Display for ObserveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::TooSmall { given, needed } => {
+                write!(
+                    f,
+                    "the sub-buffer has {needed} bytes, there is room for {given}"
+                )
+            }
+            Self::Busy => f.write_str("the sub-buffer is just being copied; try again"),
+            Self::NoSpares => f.write_str(
+                "a ring that is overwritten can be observed only if it has a spare block",
+            ),
+        }
+    }
+}
+
+impl core::error::Error for ObserveError {}
+
+impl<'a> Observer<'a> {
+    /// A reader that begins with the oldest packet; `None` before the start.
+    pub(crate) fn open(stream: &'a Stream, cpu: usize) -> Option<Self> {
+        let ring = stream.hold_first()?;
+        Some(Self {
+            stream,
+            cpu,
+            cursor: ring.first,
+            ring,
+        })
+    }
+
+    /// Copies the next complete sub-buffer to the start of `into`, without its padding: start reserve,
+    /// records. `Ok(None)` if there is none yet.
+    ///
+    /// # Errors
+    /// [`ObserveError`]; the same sub-buffer is next again.
+    pub fn next_copy(&mut self, into: &mut [u8]) -> Result<Option<Packet>, ObserveError> {
+        loop {
+            let visible = self.ring.visible();
+            let geometry = &self.ring.geometry;
+            let limit = geometry.packet(visible);
+            let ready = geometry.distance(self.cursor, limit);
+            if ready == 0 {
+                match self.ring.successor() {
+                    Some(next) if visible.is_sealed() => {
+                        self.cursor = next.first;
+                        self.ring = next;
+                        continue;
+                    }
+                    _ => return Ok(None),
+                }
+            }
+            let count = geometry.subbuf_count() as u64;
+            if ready > count {
+                self.cursor = geometry.before(limit, count);
+            }
+            let copied = self.ring.copy_packet(self.cursor, self.cpu, into)?;
+            self.cursor = self.ring.geometry.after(self.cursor);
+            if copied.is_some() {
+                return Ok(copied);
+            }
+        }
+    }
+
+    /// Copies the newest complete sub-buffers, newest first, at most `count`: calls `each` with what is known
+    /// of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
+    /// overwritten. Returns how many there were.
+    ///
+    /// Rings that were replaced are not looked at.
+    ///
+    /// # Errors
+    /// [`ObserveError`], if it is the first that cannot be copied.
+    pub fn read_last(
+        &mut self,
+        count: usize,
+        into: &mut [u8],
+        mut each: impl FnMut(&Packet, &[u8]),
+    ) -> Result<usize, ObserveError> {
+        while let Some(next) = self.ring.successor() {
+            self.cursor = next.first;
+            self.ring = next;
+        }
+        let ring = &self.ring;
+        let geometry = &ring.geometry;
+        let end = geometry.packet(ring.visible());
+        let there = geometry.distance(ring.first, end);
+        let there = there.min(geometry.subbuf_count() as u64);
+        let mut seen = 0;
+        for back in (1..=there).take(count) {
+            let packet = geometry.before(end, back);
+            match ring.copy_packet(packet, self.cpu, into) {
+                Ok(Some(packet)) => each(&packet, &into[..packet.content.min(into.len())]),
+                Err(error) if seen == 0 => return Err(error),
+                Ok(None) | Err(_) => break,
+            }
+            seen += 1;
+        }
+        Ok(seen)
+    }
+
+    /// Asks the owner to hand over its open packet at its next [tick](crate::Channel::tick).
+    pub fn request_flush(&self) {
+        self.stream.want_flush();
+    }
+
+    /// As [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep).
+    #[must_use = "whether to sleep"]
+    pub fn prepare_to_sleep(&mut self) -> bool {
+        self.stream.announce_sleep();
+        let visible = self.ring.visible();
+        let has_more = self.ring.geometry.packet(visible) != self.cursor;
+        !has_more && !visible.is_sealed()
+    }
+}
+
+impl fmt::Debug for Observer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer")
+            .field("cpu", &self.cpu)
+            .field("cursor", &self.cursor)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Ring {
+    /// Copies packet `packet`, if it is readable, to the start of `into`.
+    fn copy_packet(
+        &self,
+        packet: u64,
+        cpu: usize,
+        into: &mut [u8],
+    ) -> Result<Option<Packet>, ObserveError> {
+        loop {
+            let entry = self.entry(packet);
+            if !entry.is_packet(packet) {
+                return Ok(None);
+            }
+            match entry.state() {
+                State::Readable => {}
+                State::Lent => return Err(ObserveError::Busy),
+                State::Empty | State::Writing | State::Taken => return Ok(None),
+            }
+            let Some(loan) = self.lend(packet, entry, cpu)? else {
+                continue;
+            };
+            let needed = loan.packet.content;
+            let given = into.len();
+            let place = into
+                .get_mut(..needed)
+                .ok_or(ObserveError::TooSmall { given, needed })?;
+            // SAFETY: as long as the loan lasts, nobody writes to the block.
+            place.copy_from_slice(unsafe { self.slice(entry.block(), 0, needed) });
+            return Ok(Some(loan.packet));
+        }
+    }
+
+    /// Lends packet `packet`, whose entry was `entry`; `None` if somebody was faster.
+    fn lend(
+        &self,
+        packet: u64,
+        entry: Entry,
+        cpu: usize,
+    ) -> Result<Option<Loan<'_>>, ObserveError> {
+        let info = self.info(entry.block());
+        let stand_in = match self.geometry.mode() {
+            Mode::NoOverwrite => None,
+            Mode::Continuous if self.geometry.spares() == 0 => return Err(ObserveError::NoSpares),
+            Mode::Continuous => Some(self.take_spare().ok_or(ObserveError::Busy)?),
+        };
+        if let Some(block) = stand_in {
+            self.info(block).stand_for(info, cpu);
+        }
+        let lent = entry.exchanged(stand_in.unwrap_or(entry.block()), State::Lent);
+        let ent = &self.sub(packet).ent;
+        // Release: the owner that overwrites it reads the stand-in's count. Acquire: pairs with the
+        // Release that made it readable. If the owner has overwritten it meanwhile, this fails, and what
+        // was read of its description is not used.
+        if ent
+            .compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)
+            .is_err()
+        {
+            if let Some(block) = stand_in {
+                self.put_spare(block);
+            }
+            return Ok(None);
+        }
+        Ok(Some(Loan {
+            ring: self,
+            number: packet,
+            readable: entry,
+            lent,
+            packet: info.load(cpu),
+        }))
+    }
+}
+
+/// A sub-buffer that is lent: nobody writes to its block, and no reader takes it. Dropping it gives it back.
+struct Loan<'r> {
+    ring: &'r Ring,
+    number: u64,
+    readable: Entry,
+    lent: Entry,
+    packet: Packet,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        // Release: the owner that claims the block next sees that reading is over.
+        let is_back = self
+            .ring
+            .sub(self.number)
+            .ent
+            .compare_exchange(
+                self.lent.0,
+                self.readable.0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            )
+            .is_ok();
+        if self.lent.block() != self.readable.block() {
+            // Whichever block is not in the ring now is the spare.
+            let spare = if is_back { self.lent } else { self.readable };
+            self.ring.put_spare(spare.block());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What is known of a packet: for people, and as words that travel with its block.
+
+use super::Losses;
+use super::ledger::LossRecord;
+use crate::sync::{AtomicU64, Ordering};
+
+/// What is known of a complete packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// The CPU it belongs to.
+    pub cpu: usize,
+    /// Its number in the stream, from 0, without gaps (also over ring replacements).
+    pub sequence: u64,
+    /// The number of its first record in the stream: how many records lie in the packets before.
+    pub ordinal: u64,
+    /// How many records lie in it.
+    pub records: u64,
+    /// Bytes used: start reserve and records, without padding and end reserve.
+    pub content: usize,
+    /// The time of its opening, in ticks.
+    pub begin_ticks: u64,
+    /// The time of its closing, in ticks: not before its last record, not after the first of the
+    /// next packet.
+    pub end_ticks: u64,
+    /// Records lost up to its closing, since the stream began, by reason.
+    pub lost: Losses,
+    /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
+    /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).
+    pub overwritten: u64,
+    /// Whether the stream was closed with this packet: it is the last one.
+    pub is_final: bool,
+}
+
+/// The closer's word: which packet was closed at which offset, and whether it is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Closed(pub(super) u64);
+
+impl Closed {
+    const FINAL: u64 = 1 << 32;
+
+    pub(super) fn new(packet: u64, content: u64, is_final: bool) -> Self {
+        Self(packet << 33 | if is_final { Self::FINAL } else { 0 } | content)
+    }
+
+    pub(super) fn is_packet(self, packet: u64) -> bool {
+        self.0 >> 33 == packet & (u64::MAX >> 33)
+    }
+
+    pub(super) fn is_final(self) -> bool {
+        self.0 & Self::FINAL != 0
+    }
+
+    pub(super) fn content(self) -> u64 {
+        self.0 & (Self::FINAL - 1)
+    }
+}
+
+/// What the deliverer leaves about the packet in a block. It travels with the block when a reader
+/// takes it. All fields are published by the Release store that makes the entry readable.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(super) struct BlockInfo {
+    sequence: AtomicU64,
+    ordinal: AtomicU64,
+    records: AtomicU64,
+    begin_ticks: AtomicU64,
+    end_ticks: AtomicU64,
+    overwritten: AtomicU64,
+    lost: LossRecord,
+    /// The block that the packet's bytes are in: another than this one while a reader has lent it.
+    home: AtomicU64,
+    /// The closer's word, stored last: says which packet the rest is about.
+    closed: AtomicU64,
+}
+
+impl BlockInfo {
+    /// What is known of block `block`, in which no packet was: as if of packet `before`.
+    pub(super) fn new(block: usize, before: u64) -> Self {
+        Self {
+            sequence: AtomicU64::new(0),
+            ordinal: AtomicU64::new(0),
+            records: AtomicU64::new(0),
+            begin_ticks: AtomicU64::new(0),
+            end_ticks: AtomicU64::new(0),
+            overwritten: AtomicU64::new(0),
+            lost: LossRecord::new(),
+            home: AtomicU64::new(block as u64),
+            closed: AtomicU64::new(Closed::new(before, 0, false).0),
+        }
+    }
+
+    /// How many records the packet holds.
+    pub(super) fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// The closer's word. Acquire: the rest comes with it.
+    pub(super) fn closed(&self) -> Closed {
+        Closed(self.closed.load(Ordering::Acquire))
+    }
+
+    /// The block that the packet's bytes are in.
+    pub(super) fn home(&self) -> usize {
+        self.home.load(Ordering::Relaxed) as usize
+    }
+
+    /// Makes this, of a spare block, stand for `lent`, whose block a reader takes away for a while.
+    pub(super) fn stand_for(&self, lent: &Self, cpu: usize) {
+        self.home
+            .store(lent.home.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.store(&lent.load(cpu), lent.closed());
+    }
+
+    /// The block is where its packet is, again.
+    pub(super) fn come_home(&self, block: usize) {
+        self.home.store(block as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn store(&self, packet: &Packet, closed: Closed) {
+        self.sequence.store(packet.sequence, Ordering::Relaxed);
+        self.ordinal.store(packet.ordinal, Ordering::Relaxed);
+        self.records.store(packet.records, Ordering::Relaxed);
+        self.begin_ticks
+            .store(packet.begin_ticks, Ordering::Relaxed);
+        self.end_ticks.store(packet.end_ticks, Ordering::Relaxed);
+        self.overwritten
+            .store(packet.overwritten, Ordering::Relaxed);
+        self.lost.store(&packet.lost);
+        // Release: a post-mortem reader that sees the mark sees the rest.
+        self.closed.store(closed.0, Ordering::Release);
+    }
+
+    pub(super) fn load(&self, cpu: usize) -> Packet {
+        let closed = Closed(self.closed.load(Ordering::Acquire));
+        Packet {
+            cpu,
+            sequence: self.sequence.load(Ordering::Relaxed),
+            ordinal: self.ordinal.load(Ordering::Relaxed),
+            records: self.records.load(Ordering::Relaxed),
+            content: closed.content() as usize,
+            begin_ticks: self.begin_ticks.load(Ordering::Relaxed),
+            end_ticks: self.end_ticks.load(Ordering::Relaxed),
+            lost: self.lost.load(),
+            overwritten: self.overwritten.load(Ordering::Relaxed),
+            is_final: closed.is_final(),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The control words of a sub-buffer, and the arithmetic of its commit word.
+
+use super::Geometry;
+use super::entry::{Entry, State};
+use super::ledger::LossRecord;
+use super::packet::Closed;
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
+use core::ptr::null_mut;
+
+/// The control words of a sub-buffer; they belong to one lap of the writer. The first line holds what
+/// every write uses, the second what readers change.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(super) struct Sub {
+    /// Committed in this lap, see [`Committed`].
+    pub(super) hot: OwnerWord,
+    /// The descriptor: where the packet starts (a position), stored after `data`.
+    pub(super) start: AtomicU64,
+    /// The descriptor: the first byte of the block that the packet is written to.
+    pub(super) data: AtomicPtr<u8>,
+    /// Written by the opener.
+    pub(super) begin_ticks: AtomicU64,
+    /// Written by the closer: the time of the closing.
+    pub(super) end_ticks: AtomicU64,
+    /// Written last by the closer: which packet was closed, and where.
+    pub(super) closed: AtomicU64,
+    _line: Line,
+    /// The entry word: state, packet, block.
+    pub(super) ent: AtomicU64,
+    /// Written by the closer: the loss counts at the closing.
+    pub(super) lost: LossRecord,
+}
+
+/// Begins a cache line.
+#[repr(align(64))]
+#[derive(Debug)]
+struct Line;
+
+impl Sub {
+    /// The words of a sub-buffer that held `packet` in the lap before the first, which was read and
+    /// given back.
+    pub(super) fn new(geometry: &Geometry, packet: u64) -> Self {
+        let entry = Entry::new(packet, State::Empty, geometry.index(packet));
+        Self {
+            start: AtomicU64::new(geometry.position(packet, 0).far().0),
+            data: AtomicPtr::new(null_mut()),
+            hot: OwnerWord::new(Committed::nothing(geometry).0),
+            begin_ticks: AtomicU64::new(0),
+            end_ticks: AtomicU64::new(0),
+            closed: AtomicU64::new(Closed::new(packet, 0, false).0),
+            _line: Line,
+            ent: AtomicU64::new(entry.0),
+            lost: LossRecord::new(),
+        }
+    }
+
+    /// The closer's word. Acquire: the time and the losses come with it.
+    #[inline]
+    pub(super) fn closed(&self) -> Closed {
+        Closed(self.closed.load(Ordering::Acquire))
+    }
+
+    /// Nothing is committed any more: the next lap may begin. Release: the post-mortem that sees this sees
+    /// the note about the packet.
+    pub(super) fn forget_committed(&self, geometry: &Geometry) {
+        self.hot
+            .store(Committed::nothing(geometry).0, Ordering::Release);
+    }
+
+    /// What is committed. Acquire: where all CPUs write, the bytes come with the word.
+    #[inline]
+    pub(super) fn committed(&self) -> Committed {
+        Committed(self.hot.load(Ordering::Acquire))
+    }
+}
+
+/// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the size
+/// of the sub-buffer: the add that completes the packet carries out of the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Committed(pub(super) u64);
+
+impl Committed {
+    /// Nothing yet.
+    #[inline]
+    pub(super) const fn nothing(geometry: &Geometry) -> Self {
+        Self(((1 << 32) - geometry.subbuf_size() as u64) << 32)
+    }
+
+    /// What to add to commit `bytes`, and one record or none.
+    #[inline(always)]
+    pub(super) const fn step(bytes: u64, records: u64) -> u64 {
+        bytes << 32 | records
+    }
+
+    /// Whether all bytes are there.
+    #[inline]
+    pub(super) const fn is_complete(self) -> bool {
+        self.0 >> 32 == 0
+    }
+
+    /// Committed bytes.
+    #[inline]
+    pub(super) const fn bytes(self, geometry: &Geometry) -> u64 {
+        (self.0 >> 32).wrapping_add(geometry.subbuf_size() as u64) & 0xFFFF_FFFF
+    }
+
+    /// Committed records.
+    #[inline]
+    pub(super) const fn records(self) -> u64 {
+        self.0 & 0xFFFF_FFFF
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::sync::PerCpu;
+
+    #[test]
+    fn the_commit_word_carries_when_the_last_byte_is_there() {
+        for size in [8, 4096, 1 << 30] {
+            let geometry = Geometry::new(size, 2).unwrap();
+            let size = size as u64;
+            let word = OwnerWord::new(Committed::nothing(&geometry).0);
+            let now = || Committed(word.load(Ordering::Relaxed));
+            assert_eq!((now().bytes(&geometry), now().records()), (0, 0));
+            assert!(!word.add_carries::<PerCpu>(Committed::step(size - 1, 1)));
+            assert_eq!((now().bytes(&geometry), now().records()), (size - 1, 1));
+            assert!(!now().is_complete());
+            assert!(word.add_carries::<PerCpu>(Committed::step(1, 0)));
+            assert!(now().is_complete());
+            assert_eq!((now().bytes(&geometry), now().records()), (size, 1));
+        }
+    }
+
+    #[test]
+    fn what_every_write_uses_is_one_line() {
+        assert_eq!(size_of::<Sub>(), 128);
+        assert!(core::mem::offset_of!(Sub, closed) < 64);
+        assert!(core::mem::offset_of!(Sub, ent) >= 64);
+    }
+}

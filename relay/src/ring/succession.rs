@@ -1,0 +1,205 @@
+//! A stream goes on in another ring, or ends.
+
+use super::flush::Closing;
+use super::stream::Stream;
+use super::writer::{Obstacle, Writer};
+use super::{Geometry, Ring, Storage, StorageError};
+use crate::platform::Platform;
+use crate::step::step;
+use crate::sync::{Ordering, Usage};
+use core::fmt;
+use core::ptr::{self, NonNull, null_mut};
+
+/// Why a stream could not be closed or its ring replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseError {
+    /// The stream was never started.
+    NotStarted,
+    /// It is closed already.
+    Closed,
+    /// The context that this one interrupted, or another CPU, is about to close it, which may yet fail; or the owner has not
+    /// taken an earlier request: try again later.
+    Busy,
+    /// There is no free sub-buffer for the closing packet: consume some and try again.
+    NoRoom,
+    /// The new ring's reserves, mode or delivery are not those of the stream.
+    OtherKind,
+    /// The new ring's memory was refused.
+    Storage(StorageError),
+}
+
+impl fmt::Display for CloseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotStarted => f.write_str("this CPU has no ring in the channel"),
+            Self::Closed => f.write_str("the stream is closed already"),
+            Self::Busy => {
+                f.write_str("the stream is just being closed or resized; try again later")
+            }
+            Self::NoRoom => f.write_str(
+                "no free sub-buffer is left for the closing packet; consume some and try again",
+            ),
+            Self::OtherKind => f.write_str(
+                "a stream keeps its reserves, mode and delivery: only sizes and counts can change",
+            ),
+            Self::Storage(error) => error.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for CloseError {}
+
+impl<P: Platform, U: Usage> Writer<'_, P, U> {
+    /// Ends the stream: later writes are lost (`closed`), and its last packet says that it is.
+    pub(crate) fn close(&self) -> Result<(), CloseError> {
+        let _level = self.local.hold();
+        let mut ring = self.stream.current().ok_or(CloseError::NotStarted)?;
+        loop {
+            match ring.succ.compare_exchange(
+                null_mut(),
+                ring.closed_mark(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break,
+                Err(_) => {
+                    let next = self.sealed_successor(ring);
+                    ring = next.ok_or_else(|| ring.close_error())?;
+                }
+            }
+            step();
+        }
+        step();
+        loop {
+            match self.close_open_packet(ring, Closing::Final) {
+                Ok(_) => return Ok(()),
+                Err(Obstacle::Moved) => {}
+                Err(Obstacle::Lost(_)) => {
+                    // Nothing was sealed: the stream goes on until there is room.
+                    ring.succ.store(null_mut(), Ordering::Release);
+                    return Err(CloseError::NoRoom);
+                }
+            }
+        }
+    }
+
+    /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
+    pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+        let _level = self.local.hold();
+        let new = self.stream.build_next(storage, geometry)?;
+        step();
+        self.go_on_in(new).map_err(|(error, unused)| {
+            // SAFETY: nobody has seen it.
+            unsafe { Ring::destroy(unused) };
+            error
+        })
+    }
+
+    /// Begins anew in a ring of the same geometry, in `storage`: what is unread is overwritten.
+    pub(crate) fn reset(&self, storage: Storage) -> Result<(), CloseError> {
+        let _level = self.local.hold();
+        let geometry = self.stream.geometry().ok_or(CloseError::NotStarted)?;
+        self.succeed(storage, geometry)?;
+        if let Some(ring) = self.stream.current() {
+            self.overwrite_before(ring);
+        }
+        Ok(())
+    }
+
+    /// Goes on in `new`, a ring that was built for this stream; gives it back if that cannot be.
+    pub(super) fn go_on_in(&self, new: NonNull<Ring>) -> Result<(), (CloseError, NonNull<Ring>)> {
+        let _level = self.local.hold();
+        let Some(mut old) = self.stream.current() else {
+            return Err((CloseError::NotStarted, new));
+        };
+        loop {
+            // SAFETY: alive, and nobody else has seen it yet.
+            let serial = unsafe { &new.as_ref().serial };
+            serial.store(old.serial().wrapping_add(1), Ordering::Relaxed);
+            match old.succ.compare_exchange(
+                null_mut(),
+                new.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(_) => break,
+                Err(_) => match self.sealed_successor(old) {
+                    Some(next) => old = next,
+                    None => return Err((old.close_error(), new)),
+                },
+            }
+            step();
+        }
+        step();
+        self.seal(old);
+        step();
+        self.stream.forward_current(old, new);
+        step();
+        self.deliver();
+        Ok(())
+    }
+
+    /// Lets no more records into `ring`, which has a successor.
+    fn seal(&self, ring: &Ring) {
+        while !ring.position().is_sealed() {
+            // Only `Moved` can go wrong here: sealing needs no free sub-buffer.
+            let _ = self.close_open_packet(ring, Closing::Seal);
+        }
+    }
+
+    /// The successor of `ring`, if it has one. The succession that set it may have been
+    /// interrupted before it sealed `ring`; that is done here, since what comes into the successor
+    /// must not be older than what is in `ring`.
+    fn sealed_successor<'r>(&self, ring: &'r Ring) -> Option<&'r Ring> {
+        let next = ring.successor()?;
+        self.seal(ring);
+        Some(next)
+    }
+}
+
+impl Ring {
+    /// Why a ring that is its own successor cannot be closed or replaced.
+    fn close_error(&self) -> CloseError {
+        if self.position().is_sealed() {
+            CloseError::Closed
+        } else {
+            CloseError::Busy
+        }
+    }
+}
+
+impl Stream {
+    /// Builds a ring of `geometry` in `storage` that this stream could go on in. Any CPU that holds a
+    /// level or the chain.
+    pub(super) fn build_next(
+        &self,
+        storage: Storage,
+        geometry: Geometry,
+    ) -> Result<NonNull<Ring>, CloseError> {
+        let current = self.current().ok_or(CloseError::NotStarted)?;
+        if !geometry.can_follow(&current.geometry) {
+            return Err(CloseError::OtherKind);
+        }
+        // Far from all positions of the rings that are still in use: what is under way there is not
+        // mistaken for something in this one.
+        let far = current.position().unsealed().0.wrapping_add(1 << 40);
+        let first = far / geometry.subbuf_size() as u64;
+        Ring::build(storage, geometry, first).map_err(CloseError::Storage)
+    }
+
+    /// Lets writers begin at `new`, unless a nested succession has moved on already.
+    fn forward_current(&self, old: &Ring, new: NonNull<Ring>) {
+        let mut from = self.cur.load(Ordering::Acquire);
+        // `cur` may lag behind `old` if this succession interrupted another one.
+        // SAFETY: `cur` is never null again, and the caller holds a level.
+        while !ptr::eq(from, new.as_ptr()) && unsafe { &*from }.serial() <= old.serial() {
+            match self
+                .cur
+                .compare_exchange(from, new.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
+            {
+                Ok(_) => return,
+                Err(now) => from = now,
+            }
+        }
+    }
+}

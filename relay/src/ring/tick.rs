@@ -1,0 +1,214 @@
+//! The owner's periodic duty: what others ask of it is done here, by itself. And how full it is.
+
+use super::stream::Stream;
+use super::succession::CloseError;
+use super::writer::Writer;
+use super::{Geometry, Mode, Ring, Storage};
+use crate::platform::Platform;
+use crate::ring::entry::State;
+use crate::step::step;
+use crate::sync::{Ordering, Usage};
+use core::ptr::{self, NonNull, null_mut};
+
+impl<P: Platform, U: Usage> Writer<'_, P, U> {
+    /// Takes the requests of others: flush, another ring, close. Notes that nothing older is still to
+    /// come, and which rings are used no more.
+    ///
+    /// Never from NMI context: an NMI may interrupt another tick.
+    pub(crate) fn tick(&self) {
+        // Before the level of this is taken: what is interrupted counts, this does not.
+        let is_idle = self.local.is_idle();
+        let level = self.local.hold();
+        if self.stream.take_flush_request() {
+            // Without room the losses are told of by a later packet.
+            let _ = self.flush();
+        }
+        self.take_new_ring();
+        self.take_close_request();
+        self.overwrite_old_rings();
+        let now = self.now();
+        let is_drained = is_idle && self.stream.is_drained();
+        let used = self.stream.oldest_in_use();
+        drop(level);
+        if is_drained && !U::SHARED {
+            self.stream.quiet_since.store(now, Ordering::Release);
+        }
+        if let (true, Some(serial)) = (is_idle, used) {
+            self.local.leave_rings_before(serial);
+        }
+    }
+
+    /// Goes on in the ring that somebody has left for this stream.
+    fn take_new_ring(&self) {
+        let place = &self.stream.remote.new_ring;
+        // The plain load keeps an idle tick from owning the line.
+        if place.load(Ordering::Relaxed).is_null() {
+            return;
+        }
+        if let Some(ring) = NonNull::new(place.swap(null_mut(), Ordering::AcqRel))
+            && let Err((_, unused)) = self.go_on_in(ring)
+        {
+            // Nothing is freed here. Whoever asks next, or the end of the stream, finds it.
+            place.store(unused.as_ptr(), Ordering::Release);
+        }
+    }
+
+    /// Ends the stream, if somebody has asked for it and there is room for the last packet.
+    fn take_close_request(&self) {
+        let wanted = &self.stream.remote.close_wanted;
+        if wanted.load(Ordering::Relaxed) && self.close() != Err(CloseError::NoRoom) {
+            wanted.store(false, Ordering::Release);
+        }
+    }
+
+    /// In continuous mode: once the ring has gone round, what nobody has read in older ones would have
+    /// been overwritten if it had been here.
+    fn overwrite_old_rings(&self) {
+        let Some(ring) = self.stream.current() else {
+            return;
+        };
+        let geometry = &ring.geometry;
+        let written = geometry.distance(ring.first, geometry.packet(ring.position()));
+        if geometry.mode() != Mode::Continuous || written < geometry.subbuf_count() as u64 {
+            return;
+        }
+        self.overwrite_before(ring);
+    }
+
+    /// Takes what is unread in rings before `ring` out of the way, and counts it as overwritten.
+    pub(super) fn overwrite_before(&self, ring: &Ring) {
+        self.stream.hold_oldest(|oldest| {
+            let mut at = Some(oldest);
+            while let Some(old) = at.filter(|old| !ptr::eq(*old, ring)) {
+                let overwritten = old.overwrite_all();
+                if overwritten != 0 {
+                    self.stream.overwritten.add_carries::<U>(overwritten);
+                }
+                at = old.successor();
+            }
+        });
+    }
+
+    /// Notes how much of the ring is unread when packet `packet` is opened.
+    pub(super) fn note_fill(&self, ring: &Ring, packet: u64) {
+        let count = ring.geometry.subbuf_count() as u64;
+        let is_unread = |quarters: u64| {
+            let back = ring.geometry.before(packet, (count * quarters / 4).max(1));
+            let entry = ring.entry(back);
+            entry.is_packet(back) && entry.state() != State::Empty
+        };
+        if let Some(quarters) = (1..4).rev().find(|quarters| is_unread(*quarters)) {
+            self.note_peak(quarters);
+        }
+    }
+
+    /// Notes that a record was lost because the ring was full.
+    pub(super) fn note_full(&self) {
+        self.note_peak(4);
+    }
+
+    fn note_peak(&self, quarters: u64) {
+        let peak = &self.stream.peak;
+        let before = peak.load(Ordering::Relaxed);
+        if quarters > before {
+            // A context that comes in between may be forgotten: it is a hint.
+            peak.store(quarters, Ordering::Relaxed);
+            step();
+            if quarters >= 3 && before < 3 {
+                self.hooks.needs_resize(self.number());
+            }
+        }
+    }
+}
+
+impl Ring {
+    /// Takes all unread packets of a ring that has been left out of the way; returns how many records
+    /// they held. What a reader holds stays.
+    fn overwrite_all(&self) -> u64 {
+        let mut overwritten: u64 = 0;
+        let end = self.geometry.packet(self.visible());
+        for back in 1..=self.geometry.subbuf_count() as u64 {
+            let packet = self.geometry.before(end, back);
+            let entry = self.entry(packet);
+            if !entry.is_packet(packet) || !matches!(entry.state(), State::Readable | State::Lent) {
+                continue;
+            }
+            let records = self.unread_in(entry);
+            let empty = entry.with_state(State::Empty);
+            // LOCKed: a reader on another CPU may be taking the same entry.
+            let won = self.sub(packet).ent.compare_exchange(
+                entry.0,
+                empty.0,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            );
+            if won.is_ok() {
+                overwritten += records;
+            }
+        }
+        overwritten
+    }
+
+    /// Whether some of its packets are not read, or a reader has them.
+    pub(super) fn has_unread(&self) -> bool {
+        let end = self.geometry.packet(self.visible());
+        (1..=self.geometry.subbuf_count() as u64).any(|back| {
+            let packet = self.geometry.before(end, back);
+            let entry = self.entry(packet);
+            entry.is_packet(packet) && entry.state() != State::Empty
+        })
+    }
+}
+
+impl Stream {
+    /// Whether nothing is undelivered. Owner only.
+    fn is_drained(&self) -> bool {
+        let Some(ring) = self.current() else {
+            return false;
+        };
+        let pos = ring.position();
+        self.busy.load(Ordering::Relaxed) == 0
+            && self.delivering().is_some_and(|at| ptr::eq(at, ring))
+            && ring.geometry.offset(pos) == 0
+            && ring.geometry.packet(pos) == self.next.load(Ordering::Relaxed)
+    }
+
+    /// The serial number of the oldest ring that writing or delivery is in.
+    fn oldest_in_use(&self) -> Option<u64> {
+        let writing = self.current()?.serial();
+        let delivering = self.delivering()?.serial();
+        Some(writing.min(delivering))
+    }
+
+    /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick. Any
+    /// CPU, task context.
+    pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+        let ring = self
+            .hold_oldest(|_| self.build_next(storage, geometry))
+            .ok_or(CloseError::NotStarted)??;
+        let place = &self.remote.new_ring;
+        let won = place.compare_exchange(
+            null_mut(),
+            ring.as_ptr(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        if won.is_err() {
+            // SAFETY: just built, and nobody has seen it.
+            unsafe { Ring::destroy(ring) };
+            return Err(CloseError::Busy);
+        }
+        Ok(())
+    }
+
+    /// Asks the owner to end the stream at its next tick. Any CPU.
+    pub(crate) fn want_close(&self) {
+        self.remote.close_wanted.store(true, Ordering::Release);
+    }
+
+    /// How many quarters of the ring were unread, at most, since this was asked last: 4 if something was
+    /// lost for want of room. Any CPU.
+    pub(crate) fn take_peak(&self) -> u64 {
+        self.peak.swap(0, Ordering::Relaxed)
+    }
+}
