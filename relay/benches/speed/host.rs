@@ -8,20 +8,20 @@ thread_local! {
     static CPU: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Makes the calling thread CPU `cpu`, for good. No two threads may take the same number: it is
-/// for the few threads that this program starts.
+/// Makes the calling thread CPU `cpu`, for good. No two threads with the same number may write at
+/// the same time.
 pub(crate) fn become_cpu(cpu: usize) {
     CPU.set(cpu);
 }
 
-/// Threads as CPUs, with or without a clock.
+/// Threads as CPUs.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Host<const CLOCK: bool>;
+pub(crate) struct Host;
 
 // SAFETY: the number is the thread's own, and each thread of this program that writes took another
-// one (`become_cpu`); nothing interrupts a thread here; no number passes to another thread. The
-// time stamp counter of one thread does not go back on processors of this century.
-unsafe impl<const CLOCK: bool> Platform for Host<CLOCK> {
+// one (`become_cpu`) or one that sleeps meanwhile, and is woken with Release and Acquire; nothing
+// interrupts a thread here. The time stamp counter does not go back on processors of this century.
+unsafe impl Platform for Host {
     #[inline(always)]
     fn pin(&self) -> usize {
         CPU.get()
@@ -32,7 +32,7 @@ unsafe impl<const CLOCK: bool> Platform for Host<CLOCK> {
 
     #[inline(always)]
     fn now(&self) -> u64 {
-        if CLOCK { ticks() } else { 0 }
+        ticks()
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) const RING: usize = 128 * 1024;
 pub(crate) enum Size {
     /// So many bytes each.
     Bytes(usize),
-    /// 1 to 256 bytes, in no order.
+    /// 8 to 256 bytes, in no order.
     Mixed,
 }
 
@@ -55,7 +55,9 @@ impl Size {
 /// A column of a row.
 pub(crate) struct Cell {
     pub(crate) size: Size,
-    /// Writes `size.records()` records; says how long that took, without what has to be done
+    /// Records of a batch.
+    pub(crate) records: usize,
+    /// Writes that many; says how long that took, without what has to be done
     /// before and after.
     pub(crate) batch: Box<dyn FnMut() -> Duration>,
     /// ns per record of each batch.
@@ -66,6 +68,7 @@ impl Cell {
     pub(crate) fn new(size: Size, batch: impl FnMut() -> Duration + 'static) -> Self {
         Self {
             size,
+            records: size.records(),
             batch: Box::new(batch),
             samples: Vec::new(),
         }
@@ -111,7 +114,7 @@ pub(crate) fn measure(subjects: &mut [Subject], rounds: u32) {
         for cell in subjects.iter_mut().flat_map(|subject| &mut subject.cells) {
             let took = (cell.batch)().as_nanos() as f64;
             if round != 0 {
-                cell.samples.push(took / cell.size.records() as f64);
+                cell.samples.push(took / cell.records as f64);
             }
         }
         if is_terminal && (round % 10 == 0 || round == rounds) {

@@ -59,7 +59,7 @@ fn some_payload(len: usize) -> &'static [u8] {
     &bytes[..hide_len(len).min(256)]
 }
 
-/// Lengths from 1 to 256 in no order, the same in every run.
+/// Lengths from 8 to 256 in no order, the same in every run.
 static LENGTHS: [u16; 256] = {
     let mut lengths = [0; 256];
     let mut state = 0x9E37_79B9u32;
@@ -68,7 +68,7 @@ static LENGTHS: [u16; 256] = {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
-        lengths[i] = (state >> 8) as u16 % 256 + 1;
+        lengths[i] = 8 + (state >> 8) as u16 % 249;
         i += 1;
     }
     lengths

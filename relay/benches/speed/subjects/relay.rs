@@ -4,130 +4,185 @@ use super::{mixed, payload, some_payload};
 use crate::host::Host;
 use crate::measure::{Cell, RING, Size, Subject, time};
 use relay::clients::klog::{self, Place, Severity};
-use relay::{Channel, Geometry, Mode, NoHooks, Reader, Slot, Storage};
+use relay::record::{HEADER, header};
+use relay::{
+    Channel, Delivery, Geometry, GeometryError, Global, Mode, NoHooks, PerCpu, Reader, Slot,
+    Storage, Usage,
+};
 use std::hint::black_box;
+use std::time::Duration;
 
 /// Bytes of a sub-buffer.
 const SUBBUF: usize = 16 * 1024;
 
-/// A channel for two threads.
-pub(super) type Writer<const CLOCK: bool> = Channel<Host<CLOCK>, 2>;
+/// The event id of all stamps.
+const EVENT: u16 = 7;
 
-/// A channel with a ring of [`RING`] bytes for CPU 0, and as many spare blocks as asked.
-pub(super) fn channel<const CLOCK: bool>(mode: Mode, spares: usize) -> &'static Writer<CLOCK> {
+/// A channel for two threads.
+pub(super) type Writer<U = PerCpu> = Channel<Host, 2, U>;
+
+/// What a ring is like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    pub(super) mode: Mode,
+    pub(super) delivery: Delivery,
+    pub(super) spares: usize,
+}
+
+impl Kind {
+    /// The oldest records are overwritten.
+    pub(super) const OVERWRITING: Self = Self {
+        mode: Mode::Continuous,
+        delivery: Delivery::Bulk,
+        spares: 0,
+    };
+
+    /// New records are refused if there is no room.
+    pub(super) const REFUSING: Self = Self {
+        mode: Mode::NoOverwrite,
+        ..Self::OVERWRITING
+    };
+
+    /// The same, and each record can be read at once.
+    const BY_PACKET: Self = Self {
+        delivery: Delivery::Packet,
+        ..Self::REFUSING
+    };
+
+    fn geometry(self) -> Result<Geometry, GeometryError> {
+        Geometry::new(SUBBUF, RING / SUBBUF)?
+            .with_spares(self.spares)?
+            .with_mode(self.mode)?
+            .with_delivery(self.delivery)
+    }
+}
+
+/// A channel with a ring of [`RING`] bytes for CPU 0.
+pub(super) fn channel<U: Usage>(kind: Kind) -> &'static Writer<U> {
     let channel = Box::leak(Box::new(Channel::new(Host, &NoHooks)));
-    start(channel, 0, mode, spares);
+    start(channel, 0, kind);
     channel
 }
 
 /// Gives CPU `cpu` its ring.
-pub(super) fn start<const CLOCK: bool>(
-    channel: &Writer<CLOCK>,
-    cpu: usize,
-    mode: Mode,
-    spares: usize,
-) {
-    let geometry = Geometry::new(SUBBUF, RING / SUBBUF)
-        .and_then(|geometry| geometry.with_mode(mode).with_spares(spares))
-        .expect("these are good numbers");
+pub(super) fn start<U: Usage>(channel: &Writer<U>, cpu: usize, kind: Kind) {
+    let geometry = kind.geometry().expect("these are good numbers");
     let storage = Storage::allocate(&geometry).expect("there is memory");
     channel
         .start(cpu, storage, geometry)
         .expect("it has not started");
 }
 
-/// A channel, and whoever empties it outside of what is measured.
-pub(super) struct Bench<const CLOCK: bool> {
-    pub(super) channel: &'static Writer<CLOCK>,
-    reader: Option<Reader<'static>>,
+/// Records that were lost so far.
+pub(super) fn lost<U: Usage>(channel: &Writer<U>) -> u64 {
+    let of = |cpu| channel.stats(cpu).map_or(0, |stats| stats.lost.total());
+    of(0) + of(1) + channel.lost_no_ring()
 }
 
-impl<const CLOCK: bool> Bench<CLOCK> {
-    pub(super) fn new(mode: Mode) -> Self {
-        let channel = channel(mode, 0);
-        // In continuous mode nobody reads: every record overwrites one.
-        let reader = (mode == Mode::NoOverwrite).then(|| channel.reader(0).expect("it is free"));
-        Self { channel, reader }
-    }
-
-    /// Once round the ring, so that its memory is in the cache and has been used.
-    pub(super) fn warm(&mut self) {
+/// A cell that writes its batches with `op`, and empties the channel outside of what is measured.
+fn cell<U: Usage>(
+    size: Size,
+    kind: Kind,
+    count: usize,
+    mut op: impl FnMut(&Writer<U>, usize) + 'static,
+) -> Cell {
+    let channel = channel::<U>(kind);
+    // Where records are overwritten, nobody reads: every record overwrites one.
+    let mut reader =
+        (kind.mode == Mode::NoOverwrite).then(|| channel.reader(0).expect("it is free"));
+    Cell::new(size, move || {
+        // Once round the ring, so that its memory is in the cache and was used before. The last few
+        // may not fit; that is as good.
         for _ in 0..RING / 256 {
-            // In no-overwrite mode the last few may not fit; that is as good.
-            let _ = self.channel.write(payload::<256>());
+            let _ = channel.write_array(payload::<256>());
         }
-        self.empty();
-    }
-
-    /// Makes room for a batch.
-    fn empty(&mut self) {
-        if let Some(reader) = &mut self.reader {
-            while reader.next_subbuf().is_some() {}
-        }
-    }
-
-    /// Records that were lost so far.
-    fn lost(&self) -> u64 {
-        let stats = self.channel.stats(0).expect("it has started");
-        stats.lost.total() + self.channel.lost_no_ring()
-    }
-
-    /// Measures a batch of `op`. A lost record would be a cheap one: there may be none.
-    #[inline(always)]
-    pub(super) fn batch(
-        &mut self,
-        count: usize,
-        mut op: impl FnMut(&Writer<CLOCK>, usize),
-    ) -> std::time::Duration {
-        self.warm();
-        let lost = self.lost();
-        let channel = self.channel;
-        let took = time(count, |i| op(channel, i));
-        assert_eq!(self.lost(), lost, "records were lost while measuring");
-        self.empty();
+        empty(reader.as_mut());
+        let before = lost(channel);
+        let took: Duration = time(count, |i| op(channel, i));
+        assert_eq!(
+            lost(channel),
+            before,
+            "a lost record is a cheap one: there may be none"
+        );
+        empty(reader.as_mut());
         took
+    })
+}
+
+/// Takes all there is.
+fn empty(reader: Option<&mut Reader<'static>>) {
+    if let Some(reader) = reader {
+        while reader.next_subbuf().is_some() {}
     }
 }
 
-/// Writes a record whose length is known when this is compiled.
+/// Writes a record of 8 bytes more than `BODY`: time, event id and body.
 #[inline(always)]
-pub(super) fn write_constant<const N: usize, const CLOCK: bool>(channel: &Writer<CLOCK>) {
-    let _ = channel.write(payload::<N>());
+pub(super) fn write_stamped<const BODY: usize, U: Usage>(channel: &Writer<U>) {
+    let _ = channel.write_event_array(EVENT, payload::<BODY>());
 }
 
-/// Fills a record in place: the time of its reservation, then payload; or payload alone.
+/// Writes a record of `N` bytes.
 #[inline(always)]
-fn fill<const CLOCK: bool>(mut slot: Slot<'_, Host<CLOCK>>, payload: &[u8]) {
-    let ticks = slot.timestamp().to_le_bytes();
-    let bytes = slot.bytes_mut();
-    if CLOCK && let Some((head, body)) = bytes.split_at_mut_checked(8) {
-        head.copy_from_slice(&ticks);
-        body.copy_from_slice(&payload[8..]);
-    } else {
-        bytes.copy_from_slice(payload);
+pub(super) fn write_plain<const N: usize, U: Usage>(channel: &Writer<U>) {
+    let _ = channel.write_array(payload::<N>());
+}
+
+/// Fills a record in place: time, event id and body.
+#[inline(always)]
+fn fill<U: Usage>(mut slot: Slot<'_, Host, U>, body: &[u8]) {
+    let stamp = header(EVENT, slot.timestamp());
+    if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
+        head.copy_from_slice(&stamp);
+        rest.copy_from_slice(body);
     }
     slot.commit();
 }
 
-fn constant<const N: usize, const CLOCK: bool>(mode: Mode) -> Cell {
-    let mut bench = Bench::<CLOCK>::new(mode);
-    let size = Size::Bytes(N);
-    Cell::new(size, move || {
-        bench.batch(size.records(), |channel, _| {
-            write_constant::<N, CLOCK>(channel);
-        })
+fn stamped_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
+    let size = Size::Bytes(HEADER + BODY);
+    cell::<U>(size, kind, size.records(), |channel, _| {
+        write_stamped::<BODY, U>(channel);
     })
 }
 
-fn constant_in_place<const N: usize, const CLOCK: bool>(mode: Mode) -> Cell {
-    let mut bench = Bench::<CLOCK>::new(mode);
-    let size = Size::Bytes(N);
-    Cell::new(size, move || {
-        bench.batch(size.records(), |channel, _| {
-            if let Ok(slot) = channel.reserve(N) {
-                fill(slot, payload::<N>());
-            }
-        })
+fn plain_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
+    // HEADER + BODY is the length, as in the other rows; a constant argument cannot say so.
+    let size = Size::Bytes(HEADER + BODY);
+    match size {
+        Size::Bytes(8) => cell::<U>(size, kind, size.records(), |channel, _| {
+            write_plain::<8, U>(channel);
+        }),
+        Size::Bytes(32) => cell::<U>(size, kind, size.records(), |channel, _| {
+            write_plain::<32, U>(channel);
+        }),
+        Size::Bytes(64) => cell::<U>(size, kind, size.records(), |channel, _| {
+            write_plain::<64, U>(channel);
+        }),
+        _ => cell::<U>(size, kind, size.records(), |channel, _| {
+            write_plain::<256, U>(channel);
+        }),
+    }
+}
+
+fn in_place_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
+    let size = Size::Bytes(HEADER + BODY);
+    cell::<U>(size, kind, size.records(), |channel, _| {
+        if let Ok(slot) = channel.reserve(HEADER + BODY) {
+            fill(slot, payload::<BODY>());
+        }
+    })
+}
+
+/// Pairs of records: one is under way while the other is written, as if an interrupt did.
+fn nested<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
+    let size = Size::Bytes(HEADER + BODY);
+    cell::<U>(size, kind, size.records() / 2, |channel, _| {
+        let outer = channel.reserve(HEADER + BODY);
+        write_stamped::<BODY, U>(channel);
+        if let Ok(slot) = outer {
+            fill(slot, payload::<BODY>());
+        }
     })
 }
 
@@ -140,77 +195,65 @@ fn length(size: Size, i: usize) -> usize {
     }
 }
 
-fn run_time<const CLOCK: bool>(mode: Mode, size: Size) -> Cell {
-    let mut bench = Bench::<CLOCK>::new(mode);
-    Cell::new(size, move || {
-        bench.batch(size.records(), |channel, i| {
-            let _ = channel.write(some_payload(length(size, i)));
-        })
+fn stamped_run_time(kind: Kind, size: Size) -> Cell {
+    cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
+        let body = some_payload(length(size, i) - HEADER);
+        let _ = channel.write_event(EVENT, body);
     })
 }
 
-fn run_time_in_place<const CLOCK: bool>(mode: Mode, size: Size) -> Cell {
-    let mut bench = Bench::<CLOCK>::new(mode);
-    Cell::new(size, move || {
-        bench.batch(size.records(), |channel, i| {
-            let payload = some_payload(length(size, i));
-            if let Ok(slot) = channel.reserve(payload.len()) {
-                fill(slot, payload);
-            }
-        })
+fn plain_run_time(kind: Kind, size: Size) -> Cell {
+    cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
+        let _ = channel.write(some_payload(length(size, i)));
     })
 }
 
-/// Pairs of records: one is under way while the other is written, as if an interrupt did.
-fn nested<const N: usize, const CLOCK: bool>(mode: Mode) -> Cell {
-    let mut bench = Bench::<CLOCK>::new(mode);
-    let size = Size::Bytes(N);
-    Cell::new(size, move || {
-        bench.batch(size.records() / 2, |channel, _| {
-            let outer = channel.reserve(N);
-            write_constant::<N, CLOCK>(channel);
-            if let Ok(slot) = outer {
-                fill(slot, payload::<N>());
-            }
-        })
+fn in_place_run_time(kind: Kind, size: Size) -> Cell {
+    cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
+        let body = some_payload(length(size, i) - HEADER);
+        if let Ok(slot) = channel.reserve(HEADER + body.len()) {
+            fill(slot, body);
+        }
     })
 }
 
 /// A log line with two arguments, formatted in place.
-fn log_line() -> Cell {
-    let mut bench = Bench::<true>::new(Mode::Continuous);
-    Cell::new(Size::REFERENCE, move || {
-        bench.batch(Size::REFERENCE.records(), |channel, i| {
-            let place = Place {
-                module: "kernel::scheduler",
-                file: "scheduler.rs",
-                line: 42,
-            };
-            let _ = klog::write(
-                channel,
-                Severity::Info,
-                place,
-                format_args!("woke task {} on cpu {}", black_box(i), black_box(3)),
-            );
-        })
-    })
+fn log_line(kind: Kind) -> Cell {
+    let size = Size::REFERENCE;
+    // It is longer than the column says: fewer fit.
+    let count = size.records() / 8;
+    let mut cell = cell::<PerCpu>(size, kind, count, |channel, i| {
+        let place = Place {
+            module: "kernel::scheduler",
+            file: "scheduler.rs",
+            line: 42,
+        };
+        let _ = klog::write(
+            channel,
+            Severity::Info,
+            place,
+            format_args!("woke task {} on cpu {}", black_box(i), black_box(3)),
+        );
+    });
+    cell.records = count;
+    cell
 }
 
 /// All sizes of a constant length.
 macro_rules! constants {
-    ($cell:ident, $clock:literal, $mode:expr) => {
+    ($cell:ident, $usage:ty, $kind:expr) => {
         vec![
-            $cell::<8, $clock>($mode),
-            $cell::<32, $clock>($mode),
-            $cell::<64, $clock>($mode),
-            $cell::<256, $clock>($mode),
+            $cell::<0, $usage>($kind),
+            $cell::<24, $usage>($kind),
+            $cell::<56, $usage>($kind),
+            $cell::<248, $usage>($kind),
         ]
     };
 }
 
 /// All sizes of a run-time length.
-fn lengths(cell: fn(Mode, Size) -> Cell, mode: Mode) -> Vec<Cell> {
-    Size::ALL.map(|size| cell(mode, size)).into()
+fn lengths(cell: fn(Kind, Size) -> Cell, kind: Kind) -> Vec<Cell> {
+    Size::ALL.map(|size| cell(kind, size)).into()
 }
 
 pub(super) fn subjects() -> Vec<Subject> {
@@ -220,72 +263,77 @@ pub(super) fn subjects() -> Vec<Subject> {
         note,
         cells,
     };
-    let (over, full) = (Mode::Continuous, Mode::NoOverwrite);
+    let (over, refuse) = (Kind::OVERWRITING, Kind::REFUSING);
     vec![
         row(
-            "write, constant length",
-            "clock; overwrites the oldest, steadily",
-            constants!(constant, true, over),
+            "stamped, constant length",
+            "time and event id first; overwrites the oldest, steadily",
+            constants!(stamped_constant, PerCpu, over),
         ),
         row(
-            "write, run-time length",
-            "clock, overwrites",
-            lengths(run_time::<true>, over),
-        ),
-        row(
-            "in place, constant length",
-            "clock, its time stored in the record; overwrites",
-            constants!(constant_in_place, true, over),
-        ),
-        row(
-            "in place, run-time length",
-            "clock, its time stored in the record; overwrites",
-            lengths(run_time_in_place::<true>, over),
-        ),
-        row(
-            "nested pair, constant length",
-            "clock, overwrites; every other record is written while one is under way",
-            constants!(nested, true, over),
-        ),
-        row(
-            "write, constant, no-overwrite",
-            "clock; emptied between the batches, nothing lost",
-            constants!(constant, true, full),
-        ),
-        row(
-            "write, run-time, no-overwrite",
-            "clock; emptied between the batches",
-            lengths(run_time::<true>, full),
-        ),
-        row(
-            "write, constant, no clock",
+            "stamped, run-time length",
             "overwrites",
-            constants!(constant, false, over),
+            lengths(stamped_run_time, over),
         ),
         row(
-            "write, run-time, no clock",
+            "stamped in place, constant length",
+            "reserve, fill, commit; overwrites",
+            constants!(in_place_constant, PerCpu, over),
+        ),
+        row(
+            "stamped in place, run-time length",
             "overwrites",
-            lengths(run_time::<false>, over),
+            lengths(in_place_run_time, over),
         ),
         row(
-            "in place, constant, no clock",
-            "overwrites",
-            constants!(constant_in_place, false, over),
+            "stamped, nested pairs",
+            "overwrites; every other record is written while one is under way",
+            constants!(nested, PerCpu, over),
         ),
         row(
-            "constant, no clock, no-overwrite",
-            "emptied between the batches: what the peers without a clock do",
-            constants!(constant, false, full),
+            "stamped, constant, no-overwrite",
+            "emptied between the batches, nothing lost",
+            constants!(stamped_constant, PerCpu, refuse),
         ),
         row(
-            "run-time, no clock, no-overwrite",
+            "stamped, run-time, no-overwrite",
             "emptied between the batches",
-            lengths(run_time::<false>, full),
+            lengths(stamped_run_time, refuse),
+        ),
+        row(
+            "stamped, constant, packet delivery",
+            "each record readable at once; emptied between the batches",
+            constants!(stamped_constant, PerCpu, Kind::BY_PACKET),
+        ),
+        row(
+            "plain, constant length",
+            "the clock is read only where a sub-buffer begins; overwrites",
+            constants!(plain_constant, PerCpu, over),
+        ),
+        row(
+            "plain, run-time length",
+            "overwrites",
+            lengths(plain_run_time, over),
+        ),
+        row(
+            "plain, constant, no-overwrite",
+            "emptied between the batches, as the peers are",
+            constants!(plain_constant, PerCpu, refuse),
+        ),
+        row(
+            "plain, run-time, no-overwrite",
+            "emptied between the batches",
+            lengths(plain_run_time, refuse),
+        ),
+        row(
+            "global usage, stamped, constant",
+            "one ring for all CPUs, here one alone; overwrites",
+            constants!(stamped_constant, Global, over),
         ),
         row(
             "klog line, two arguments",
-            "clock, overwrites; formats the text, adds place, severity and context",
-            vec![log_line()],
+            "formats the text; adds place, severity and context; overwrites",
+            vec![log_line(over)],
         ),
     ]
 }

@@ -1,10 +1,11 @@
 //! relay, with a second thread at work.
 
-use super::relay::{Writer, channel, start, write_constant};
+use super::relay::{Kind, Writer, channel, lost, start, write_plain, write_stamped};
 use crate::companion::Companion;
 use crate::host::become_cpu;
 use crate::measure::{Cell, Size, Subject, time};
-use relay::Mode;
+use relay::record::HEADER;
+use relay::{Global, Mode, PerCpu, Usage};
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,45 +17,64 @@ pub(super) fn subjects() -> Vec<Subject> {
         note,
         cells,
     };
+    let exchanging = Kind {
+        spares: 2,
+        ..Kind::OVERWRITING
+    };
     vec![
         row(
-            "read meanwhile, no-overwrite",
-            "clock, constant length; another thread takes and reads every sub-buffer, nothing lost",
+            "stamped, read meanwhile, no-overwrite",
+            "another thread takes and reads every sub-buffer; nothing lost",
             vec![
-                drained::<32>(Mode::NoOverwrite),
-                drained::<256>(Mode::NoOverwrite),
+                drained::<24>(Kind::REFUSING),
+                drained::<248>(Kind::REFUSING),
             ],
         ),
         row(
-            "read meanwhile, overwriting",
-            "clock, constant length; the reader exchanges sub-buffers for spare ones",
+            "stamped, read meanwhile, overwriting",
+            "the reader exchanges sub-buffers for spare ones",
+            vec![drained::<24>(exchanging), drained::<248>(exchanging)],
+        ),
+        row(
+            "stamped, two threads, a CPU each",
+            "the other one writes as fast; overwrites",
             vec![
-                drained::<32>(Mode::Continuous),
-                drained::<256>(Mode::Continuous),
+                side_by_side::<PerCpu>(32, write_stamped::<24, PerCpu>),
+                side_by_side::<PerCpu>(256, write_stamped::<248, PerCpu>),
             ],
         ),
         row(
-            "two threads, a CPU each",
-            "clock, constant length, overwrites; the other one writes as fast",
-            vec![side_by_side::<32, true>(), side_by_side::<256, true>()],
-        ),
-        row(
-            "two threads, no clock",
+            "plain, two threads, a CPU each",
             "the same without the clock",
-            vec![side_by_side::<32, false>(), side_by_side::<256, false>()],
+            vec![
+                side_by_side::<PerCpu>(32, write_plain::<32, PerCpu>),
+                side_by_side::<PerCpu>(256, write_plain::<256, PerCpu>),
+            ],
+        ),
+        row(
+            "global usage, stamped, two threads",
+            "both write to one ring; overwrites",
+            vec![
+                side_by_side::<Global>(32, write_stamped::<24, Global>),
+                side_by_side::<Global>(256, write_stamped::<248, Global>),
+            ],
+        ),
+        row(
+            "global usage, plain, two threads",
+            "the same without the clock",
+            vec![
+                side_by_side::<Global>(32, write_plain::<32, Global>),
+                side_by_side::<Global>(256, write_plain::<256, Global>),
+            ],
         ),
     ]
 }
 
-// Global usage: one ring, written by both threads, belongs here. Its row compares with that of
-// crossbeam's ArrayQueue, written by two threads.
-
 /// A reader on another thread takes every sub-buffer as soon as it can be had, and looks at every
 /// byte.
-fn drained<const N: usize>(mode: Mode) -> Cell {
-    let size = Size::Bytes(N);
-    let spares = if mode == Mode::Continuous { 2 } else { 0 };
-    let channel = channel::<true>(mode, spares);
+fn drained<const BODY: usize>(kind: Kind) -> Cell {
+    let size = Size::Bytes(HEADER + BODY);
+    let channel = channel::<PerCpu>(kind);
     let taken = Arc::new(AtomicU64::new(0));
     let companion = Companion::start({
         let taken = Arc::clone(&taken);
@@ -74,52 +94,40 @@ fn drained<const N: usize>(mode: Mode) -> Cell {
     Cell::new(size, move || {
         companion.with(|| {
             // A batch fits into what is free, once everything before it is read.
-            while mode == Mode::NoOverwrite && taken.load(Ordering::Acquire) != delivered(channel) {
+            while kind.mode == Mode::NoOverwrite
+                && taken.load(Ordering::Acquire) != delivered(channel)
+            {
                 std::hint::spin_loop();
             }
-            let lost = lost(channel);
-            let took = time(size.records(), |_| write_constant::<N, true>(channel));
-            assert_eq!(
-                self::lost(channel),
-                lost,
-                "records were lost while measuring"
-            );
+            let before = lost(channel);
+            let took = time(size.records(), |_| write_stamped::<BODY, PerCpu>(channel));
+            assert_eq!(lost(channel), before, "records were lost while measuring");
             took
         })
     })
 }
 
-/// Two threads write to one channel, each into the ring of its own CPU.
-fn side_by_side<const N: usize, const CLOCK: bool>() -> Cell {
-    let size = Size::Bytes(N);
-    let channel = channel::<CLOCK>(Mode::Continuous, 0);
-    start(channel, 1, Mode::Continuous, 0);
-    // All companions that write are CPU 1, and of those only one is awake at a time.
+/// Two threads write records of `size` bytes to one channel with `op`.
+fn side_by_side<U: Usage + Sync>(
+    size: usize,
+    op: impl Fn(&Writer<U>) + Copy + Send + 'static,
+) -> Cell {
+    let size = Size::Bytes(size);
+    let channel = channel::<U>(Kind::OVERWRITING);
+    if !U::SHARED {
+        start(channel, 1, Kind::OVERWRITING);
+    }
+    // All companions that write are CPU 1; only one of them is awake at a time.
     let companion = Companion::start(move || {
         become_cpu(1);
-        move || (0..64).for_each(|_| write_constant::<N, CLOCK>(channel))
+        move || (0..64).for_each(|_| op(channel))
     });
     Cell::new(size, move || {
-        companion.with(|| {
-            let lost = lost(channel);
-            let took = time(size.records(), |_| write_constant::<N, CLOCK>(channel));
-            assert_eq!(
-                self::lost(channel),
-                lost,
-                "records were lost while measuring"
-            );
-            took
-        })
+        companion.with(|| time(size.records(), |_| op(channel)))
     })
 }
 
-/// Sub-buffers that can be read, or could.
-fn delivered(channel: &Writer<true>) -> u64 {
+/// Sub-buffers that became readable so far.
+fn delivered(channel: &Writer) -> u64 {
     channel.stats(0).map_or(0, |stats| stats.packets)
-}
-
-/// Records that were lost so far.
-fn lost<const CLOCK: bool>(channel: &Writer<CLOCK>) -> u64 {
-    let of = |cpu| channel.stats(cpu).map_or(0, |stats| stats.lost.total());
-    of(0) + of(1) + channel.lost_no_ring()
 }

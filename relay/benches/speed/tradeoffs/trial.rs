@@ -41,7 +41,7 @@ impl Trial {
     /// # Errors
     /// There is no memory; or a record is neither read nor counted as lost.
     pub(crate) fn run(&self, sweep: &Sweep, ticks_per_ns: f64) -> Result<Outcome, String> {
-        let channel = Channel::<Host<true>, 1>::new(Host, &NoHooks);
+        let channel = Channel::<Host, 1>::new(Host, &NoHooks);
         let storage = Storage::allocate(&self.geometry).map_err(|error| error.to_string())?;
         channel
             .start(0, storage, self.geometry)
@@ -79,7 +79,7 @@ impl Trial {
     }
 
     /// Writes at the rate, ticks, and ends the stream; returns how many records it tried.
-    fn write(&self, channel: &Channel<Host<true>, 1>, sweep: &Sweep, ticks_per_ns: f64) -> u64 {
+    fn write(&self, channel: &Channel<Host, 1>, sweep: &Sweep, ticks_per_ns: f64) -> u64 {
         let begin = ticks();
         let since = || ticks().wrapping_sub(begin) as f64 / ticks_per_ns;
         let interval = 1e9 / self.rate as f64;
