@@ -4,7 +4,7 @@
 # The only file that knows QEMU's command line. Configured by the environment:
 #   RELAY_SMP        number of CPUs, 1..255 (default 8)
 #   RELAY_MEMORY     memory in MiB (default 256)
-#   RELAY_ACCEL      tcg (default) or kvm
+#   RELAY_ACCEL      tcg (default), kvm, or icount (tcg, whose clock counts instructions)
 #   RELAY_INITRD     file that the kernel gets as its ramdisk
 #   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio)
 #   RELAY_QMP        path of a unix socket on which QEMU serves QMP
@@ -94,7 +94,8 @@ arguments=(-M q35 -cpu max -smp "$smp" -m "${memory}M" -kernel "$kernel"
 case ${RELAY_ACCEL:-tcg} in
     tcg) arguments+=(-accel "tcg,thread=multi") ;;
     kvm) arguments+=(-accel kvm) ;;
-    *) die "RELAY_ACCEL must be tcg or kvm, not '$RELAY_ACCEL'" ;;
+    icount) arguments+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off") ;;
+    *) die "RELAY_ACCEL must be tcg, kvm or icount, not '$RELAY_ACCEL'" ;;
 esac
 if [[ -n ${RELAY_BIOS:-} ]]; then
     [[ -r $RELAY_BIOS ]] || die "RELAY_BIOS: cannot read '$RELAY_BIOS'"

@@ -32,6 +32,8 @@ pub enum Accel {
     Tcg,
     /// The processor, through /dev/kvm (experimental)
     Kvm,
+    /// The translator with a clock that counts instructions, one a tick; slow, one core for all CPUs
+    Icount,
 }
 
 impl Accel {
@@ -41,6 +43,7 @@ impl Accel {
         match self {
             Self::Tcg => "tcg",
             Self::Kvm => "kvm",
+            Self::Icount => "icount",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod cost;
 mod drain;
 mod flood;
 mod hang;
@@ -52,13 +53,14 @@ struct Scenario {
 }
 
 /// All scenarios.
-static ALL: [&Scenario; 6] = [
+static ALL: [&Scenario; 7] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
     &flood::SCENARIO,
     &drain::SCENARIO,
+    &cost::SCENARIO,
 ];
 
 /// What is being run, once the machine is up.

@@ -2,6 +2,7 @@
 
 mod capture;
 mod command;
+mod cost;
 mod failure;
 mod salvage;
 mod smoke;

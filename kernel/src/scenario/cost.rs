@@ -1,0 +1,191 @@
+//! `cost`: what writing costs, in instructions. For a machine whose clock counts them: `--accel icount`.
+//!
+//! CPU 0 writes to a ring of its own, which overwrites and which nobody reads, with interrupts off.
+
+use core::hint::black_box;
+
+use relay::clients::klog::{self, Place, Severity};
+use relay::record::{HEADER, header};
+use relay::{Channel, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
+use x86_64::instructions::interrupts;
+
+use super::{Scenario, Verdict};
+use crate::arch::clock;
+use crate::arch::platform::Machine;
+use crate::cmdline::Options;
+use crate::cpuset::MAX_CPUS;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "cost",
+    about: "what writing costs, in instructions (--accel icount)",
+    boot_cpu,
+    other_cpu: |_| {},
+    on_timer: || {},
+    on_ipi: || {},
+    on_nmi: || {},
+};
+
+/// Bytes of a record.
+const RECORD: usize = 32;
+/// The event id of all records.
+const EVENT: u16 = 1;
+/// How often each is tried: enough to leave a sub-buffer full of records.
+const TRIES: usize = 300;
+/// How often what is logged for all to see is tried.
+const LINES: usize = 3;
+/// Ticks between two looks at a clock that counts instructions, at the most. Real ones need more.
+const FEW: u64 = 16;
+
+const GEOMETRY: Result<Geometry, GeometryError> = match Geometry::new(4096, 4) {
+    Ok(geometry) => geometry.with_mode(Mode::Continuous),
+    Err(error) => Err(error),
+};
+static MEMORY: StaticMemory<{ 32 * 1024 }> = StaticMemory::new();
+static RING: Channel<Machine, MAX_CPUS> = Channel::new(Machine, &NoHooks);
+
+fn boot_cpu(_options: &Options<'static>) -> Verdict {
+    let Some(nothing) = cost(TRIES, |_| {}) else {
+        return Verdict::Fail;
+    };
+    if nothing.least != nothing.most || nothing.most > FEW {
+        log::error!(
+            "this clock does not count instructions: doing nothing takes {} to {} of its ticks; run \
+             with --accel icount",
+            nothing.least,
+            nothing.most
+        );
+        return Verdict::Fail;
+    }
+    if let Err(error) = start() {
+        log::error!("there is no ring to write to: {error}");
+        return Verdict::Fail;
+    }
+    let told = records(nothing).is_some() && lines(nothing).is_some();
+    let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
+    if !told || lost != 0 {
+        log::error!("{lost} records were lost, and would have been cheap");
+        return Verdict::Fail;
+    }
+    Verdict::Pass
+}
+
+/// Starts the ring.
+fn start() -> Result<(), &'static str> {
+    let geometry = GEOMETRY.map_err(|_| "a bad geometry")?;
+    let memory = MEMORY.take().ok_or("its memory is taken")?;
+    const { assert!(matches!(GEOMETRY, Ok(geometry) if Storage::bytes_for(&geometry) <= 32 * 1024)) };
+    RING.start(0, memory, geometry)
+        .map_err(|_| "it cannot be started")
+}
+
+/// Measures records.
+fn records(nothing: Cost) -> Option<()> {
+    let bytes = black_box([0x5A; RECORD]);
+    let body: &[u8; RECORD - HEADER] = bytes.last_chunk()?;
+    let run_time = |len: usize| &bytes[..black_box(len)];
+    report(
+        "a stamped record of 32 bytes, constant length",
+        nothing,
+        |_| {
+            let _ = RING.write_event_array(EVENT, body);
+        },
+    )?;
+    let some = run_time(RECORD - HEADER);
+    report(
+        "a stamped record of 32 bytes, run-time length",
+        nothing,
+        |_| {
+            let _ = RING.write_event(EVENT, some);
+        },
+    )?;
+    report("a stamped record of 32 bytes, in place", nothing, |_| {
+        if let Ok(mut slot) = RING.reserve(RECORD) {
+            let stamp = header(EVENT, slot.timestamp());
+            if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
+                head.copy_from_slice(&stamp);
+                rest.copy_from_slice(body);
+            }
+            slot.commit();
+        }
+    })?;
+    report(
+        "a plain record of 32 bytes, constant length",
+        nothing,
+        |_| {
+            let _ = RING.write_array(&bytes);
+        },
+    )?;
+    let some = run_time(RECORD);
+    report(
+        "a plain record of 32 bytes, run-time length",
+        nothing,
+        |_| {
+            let _ = RING.write(some);
+        },
+    )
+}
+
+/// Measures what people read.
+fn lines(nothing: Cost) -> Option<()> {
+    let place = Place {
+        module: module_path!(),
+        file: file!(),
+        line: line!(),
+    };
+    report("a klog line with two arguments", nothing, |i| {
+        let message = format_args!("woke task {} on cpu {}", black_box(i), black_box(3));
+        let _ = klog::write(&RING, Severity::Info, place, message);
+    })?;
+    // In the log itself, with all that the facade and the claims add.
+    let line = cost(LINES, |i| {
+        log::info!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })?;
+    tell("log::info! with two arguments", line, nothing);
+    report("a disabled log::trace! with two arguments", nothing, |i| {
+        log::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })
+}
+
+/// Measures `op`, and says what came out.
+fn report(name: &str, nothing: Cost, op: impl FnMut(usize)) -> Option<()> {
+    let cost = cost(TRIES, op)?;
+    tell(name, cost, nothing);
+    Some(())
+}
+
+fn tell(name: &str, cost: Cost, nothing: Cost) {
+    log::info!(
+        "{name}: {} instructions, {} at the most",
+        cost.least - nothing.least,
+        cost.most - nothing.least
+    );
+}
+
+/// Instructions, looking at the clock included.
+#[derive(Clone, Copy, Debug)]
+struct Cost {
+    least: u64,
+    most: u64,
+}
+
+/// What `op` costs; it is tried `tries` times, and told how often it was before. `None` without tries.
+#[inline(always)]
+fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
+    (0..tries).fold(None, |seen: Option<Cost>, i| {
+        let took = interrupts::without_interrupts(|| {
+            let start = clock::ticks();
+            op(i);
+            clock::ticks().wrapping_sub(start)
+        });
+        Some(seen.map_or(
+            Cost {
+                least: took,
+                most: took,
+            },
+            |seen| Cost {
+                least: seen.least.min(took),
+                most: seen.most.max(took),
+            },
+        ))
+    })
+}

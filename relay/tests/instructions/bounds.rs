@@ -1,0 +1,157 @@
+//! The bounds: how many instructions each may take at the most. This is the one place where they are
+//! written; `docs/PERFORMANCE.md` has what was measured.
+
+use crate::program::{Op, Past, State};
+use relay::{Delivery, Mode};
+
+/// A program that nothing interrupts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) state: State,
+    pub(crate) op: Op,
+    /// Instructions at the most.
+    pub(crate) most: u64,
+}
+
+const fn row(name: &'static str, state: State, op: Op, most: u64) -> Row {
+    Row {
+        name,
+        state,
+        op,
+        most,
+    }
+}
+
+const PLAIN: State = State::PLAIN;
+const OVERWRITING: State = State {
+    mode: Mode::Continuous,
+    past: Past::Unread,
+    ..PLAIN
+};
+const BY_PACKET: State = State {
+    delivery: Delivery::Packet,
+    ..PLAIN
+};
+const FULL: State = State {
+    past: Past::Unread,
+    left: None,
+    ..PLAIN
+};
+
+/// `state` with so many bytes left in the open sub-buffer.
+const fn left(state: State, left: usize) -> State {
+    State {
+        left: Some(left),
+        ..state
+    }
+}
+
+/// `state` with room for the headers of packets.
+const fn reserves(state: State) -> State {
+    State {
+        reserves: true,
+        ..state
+    }
+}
+
+/// What is published.
+pub(crate) const ROWS: [Row; 18] = [
+    row(
+        "stamped, 8 bytes, constant length",
+        PLAIN,
+        Op::Stamped(8),
+        40,
+    ),
+    row(
+        "stamped, 32 bytes, constant length",
+        PLAIN,
+        Op::Stamped(32),
+        44,
+    ),
+    row(
+        "stamped, 64 bytes, constant length",
+        PLAIN,
+        Op::Stamped(64),
+        48,
+    ),
+    row(
+        "stamped, 32 bytes, run-time length",
+        PLAIN,
+        Op::StampedRunTime(32),
+        77,
+    ),
+    row(
+        "stamped, 128 bytes, run-time length",
+        PLAIN,
+        Op::StampedRunTime(128),
+        180,
+    ),
+    row(
+        "stamped, 32 bytes, overwriting",
+        OVERWRITING,
+        Op::Stamped(32),
+        44,
+    ),
+    row(
+        "stamped, 32 bytes, packet delivery",
+        BY_PACKET,
+        Op::Stamped(32),
+        610,
+    ),
+    row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 37),
+    row(
+        "plain, 32 bytes, run-time length",
+        PLAIN,
+        Op::PlainRunTime,
+        72,
+    ),
+    row("in place, 32 bytes", PLAIN, Op::InPlace, 155),
+    row("given up, 32 bytes", PLAIN, Op::Discarded, 145),
+    row(
+        "fits exactly: closes and delivers",
+        left(PLAIN, 32),
+        Op::Stamped(32),
+        860,
+    ),
+    row(
+        "switch: closes, delivers, opens",
+        left(PLAIN, 24),
+        Op::Stamped(32),
+        1100,
+    ),
+    row(
+        "switch, overwriting",
+        left(OVERWRITING, 24),
+        Op::Stamped(32),
+        1100,
+    ),
+    row(
+        "switch, with packet headers",
+        left(reserves(PLAIN), 24),
+        Op::Stamped(32),
+        1200,
+    ),
+    row(
+        "switch, packet delivery",
+        left(BY_PACKET, 24),
+        Op::Stamped(32),
+        1400,
+    ),
+    row("refused: full", FULL, Op::Stamped(32), 500),
+    row("flush", PLAIN, Op::Flush, 610),
+];
+
+/// The worst that nothing interrupts, over all states and operations.
+pub(crate) const UNINTERRUPTED: u64 = 1900;
+
+/// The worst write or flush that interrupts another, wherever it comes.
+pub(crate) const INTERRUPTING: u64 = 2000;
+
+/// The worst write that one write, flush or read interrupts, wherever it comes; without the
+/// instructions of the interrupt.
+pub(crate) const INTERRUPTED: u64 = 3000;
+
+/// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may have to
+/// deliver all of them.
+pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 6000;
