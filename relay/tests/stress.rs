@@ -159,7 +159,7 @@ fn write(channel: &Channels, geometry: Geometry, random: &mut Random, alarm: Ala
             }
             if let Ok(mut slot) = slot {
                 slot.bytes_mut().copy_from_slice(&bytes);
-                if how % 2 == 0 {
+                if [4, 6].contains(&how) {
                     slot.commit();
                 } else {
                     slot.discard();
