@@ -152,7 +152,9 @@ fn base_name(path: &str) -> &str {
 
 /// `text`, shortened to at most `max` bytes at a character's boundary.
 fn shortened(text: &str, max: usize) -> &str {
-    &text[..text.floor_char_boundary(max)]
+    let max = max.min(text.len());
+    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }
 
 /// Writes a record: `message` was said at `place`.
