@@ -353,7 +353,7 @@ fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, 
 /// # // SAFETY: there is one CPU, and this program has one thread.
 /// # unsafe impl Platform for OneCpu {
 /// #     fn pin(&self) -> usize { 0 }
-/// #     fn unpin(&self) {}
+/// #     unsafe fn unpin(&self) {}
 /// #     fn now(&self) -> u64 { 7 }
 /// # }
 /// # const GEOMETRY: Geometry = match Geometry::new(1024, 4) { Ok(g) => g, Err(_) => panic!() };

@@ -23,7 +23,7 @@ unsafe impl Platform for Cpu {
         0
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
