@@ -46,12 +46,18 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(test, loom))]
+#[cfg(any(test, loom, feature = "std"))]
 extern crate std;
 
 mod channel;
 pub mod clients;
 pub mod ctf;
+#[cfg(feature = "std")]
+#[expect(
+    unsafe_code,
+    reason = "the contract between a host and relay is an unsafe trait"
+)]
+pub mod host;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"

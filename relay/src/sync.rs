@@ -29,7 +29,7 @@ macro_rules! const_unless_loom {
 pub(crate) use const_unless_loom;
 
 /// Who writes a stream: one CPU, or all of them. See [`PerCpu`] and [`Global`].
-pub trait Usage: sealed::Sealed + 'static {
+pub trait Usage: sealed::Sealed + Send + Sync + 'static {
     /// Whether several CPUs write the same stream.
     const SHARED: bool;
 }
