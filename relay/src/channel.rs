@@ -24,7 +24,7 @@ use core::marker::PhantomData;
 /// // SAFETY: there is one CPU, and this program has one thread.
 /// unsafe impl Platform for OneCpu {
 ///     fn pin(&self) -> usize { 0 }
-///     fn unpin(&self) {}
+///     unsafe fn unpin(&self) {}
 ///     fn now(&self) -> u64 { 7 }
 /// }
 ///

@@ -11,7 +11,7 @@
 //! # // SAFETY: there is one CPU, and this program has one thread.
 //! # unsafe impl Platform for OneCpu {
 //! #     fn pin(&self) -> usize { 0 }
-//! #     fn unpin(&self) {}
+//! #     unsafe fn unpin(&self) {}
 //! #     fn now(&self) -> u64 { 7 }
 //! # }
 //! const GEOMETRY: Geometry = match Geometry::new(1024, 4) {

@@ -47,7 +47,7 @@
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(test, loom))]
+#[cfg(any(test, loom, feature = "std"))]
 extern crate std;
 
 mod channel;
@@ -56,6 +56,12 @@ pub mod ctf;
 #[cfg(doctest)]
 mod forbidden;
 pub mod fs;
+#[cfg(feature = "std")]
+#[expect(
+    unsafe_code,
+    reason = "the contract between a host and relay is an unsafe trait"
+)]
+pub mod host;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"

@@ -17,7 +17,7 @@ unsafe impl Platform for Cpu {
     fn pin(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
     fn now(&self) -> u64 {
         7
     }

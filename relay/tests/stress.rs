@@ -36,7 +36,7 @@ unsafe impl Platform for Threads {
     fn pin(&self) -> usize {
         CPU.get()
     }
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
     fn now(&self) -> u64 {
         START.elapsed().as_nanos() as u64
     }
@@ -239,7 +239,7 @@ fn round(seed: u64) -> Counts {
     let mode = [Mode::NoOverwrite, Mode::Continuous][(seed & 1) as usize];
     let spares = [0, 2][(seed >> 1 & 1) as usize];
     let geometry = Geometry::new(256 << random.below(4), 2 << random.below(3))
-        .and_then(|geometry| geometry.with_mode(mode).with_spares(spares))
+        .and_then(|geometry| geometry.with_mode(mode)?.with_spares(spares))
         .and_then(|geometry| geometry.with_reserves(random.below(40), random.below(9)))
         .unwrap();
     let channel = Channels::new(Threads, &Fillers);

@@ -20,7 +20,7 @@ unsafe impl Platform for Machine {
     }
 
     #[inline(always)]
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     #[inline(always)]
     fn now(&self) -> u64 {

@@ -31,7 +31,7 @@ unsafe impl Platform for Stage {
         self.cpu.load(Ordering::Relaxed)
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         self.now.fetch_add(1, Ordering::Relaxed)

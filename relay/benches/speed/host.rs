@@ -28,7 +28,7 @@ unsafe impl Platform for Host {
     }
 
     #[inline(always)]
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     #[inline(always)]
     fn now(&self) -> u64 {

@@ -23,6 +23,9 @@ use crate::ctf::metadata::{EnumClass, EventClass, Field, Kind, StreamClass};
 use crate::platform::{Context, Platform};
 use crate::record::{Fields, HEADER, Malformed, extend_ticks, header};
 use crate::ring::WriteError;
+#[cfg(feature = "log")]
+use crate::sync::PerCpu;
+use crate::sync::Usage;
 use core::fmt::{self, Write as _};
 
 /// The event id of a klog record.
@@ -164,8 +167,8 @@ fn shortened(text: &str, max: usize) -> &str {
 ///
 /// # Errors
 /// The record was not written, for the reason given; the loss is counted.
-pub fn write<P: Platform, const CPUS: usize>(
-    channel: &Channel<P, CPUS>,
+pub fn write<P: Platform, const CPUS: usize, U: Usage>(
+    channel: &Channel<P, CPUS, U>,
     severity: Severity,
     place: Place<'_>,
     message: fmt::Arguments<'_>,
@@ -355,7 +358,7 @@ fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, 
 /// # // SAFETY: there is one CPU, and this program has one thread.
 /// # unsafe impl Platform for OneCpu {
 /// #     fn pin(&self) -> usize { 0 }
-/// #     fn unpin(&self) {}
+/// #     unsafe fn unpin(&self) {}
 /// #     fn now(&self) -> u64 { 7 }
 /// # }
 /// # const GEOMETRY: Geometry = match Geometry::new(1024, 4) { Ok(g) => g, Err(_) => panic!() };
@@ -380,21 +383,22 @@ fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, 
 /// assert!(records.next().is_none());
 /// ```
 #[cfg(feature = "log")]
-#[derive(Debug)]
-pub struct Klog<P: Platform + 'static, const CPUS: usize> {
-    channel: &'static Channel<P, CPUS>,
+pub struct Klog<P: Platform + 'static, const CPUS: usize, U: Usage = PerCpu> {
+    channel: &'static Channel<P, CPUS, U>,
 }
 
 #[cfg(feature = "log")]
-impl<P: Platform + 'static, const CPUS: usize> Klog<P, CPUS> {
-    /// The backend that writes to `channel`.
-    pub const fn new(channel: &'static Channel<P, CPUS>) -> Self {
+impl<P: Platform + 'static, const CPUS: usize, U: Usage> Klog<P, CPUS, U> {
+    /// The backend that writes to `channel`, which may be started later: until then its records are counted
+    /// as lost ([`Channel::lost_no_ring`]).
+    #[must_use]
+    pub const fn new(channel: &'static Channel<P, CPUS, U>) -> Self {
         Self { channel }
     }
 }
 
 #[cfg(feature = "log")]
-impl<P: Platform + Send + 'static, const CPUS: usize> log::Log for Klog<P, CPUS> {
+impl<P: Platform + 'static, const CPUS: usize, U: Usage> log::Log for Klog<P, CPUS, U> {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
         metadata.level() <= log::max_level()
     }
@@ -422,6 +426,15 @@ impl<P: Platform + Send + 'static, const CPUS: usize> log::Log for Klog<P, CPUS>
 
     fn flush(&self) {
         self.channel.flush();
+    }
+}
+
+#[cfg(feature = "log")]
+impl<P: Platform + 'static, const CPUS: usize, U: Usage> fmt::Debug for Klog<P, CPUS, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Klog")
+            .field("channel", self.channel)
+            .finish()
     }
 }
 

@@ -82,7 +82,8 @@ impl<'a, P: Platform> Pin<'a, P> {
 impl<P: Platform> Drop for Pin<'_, P> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.platform.unpin();
+        // SAFETY: `new` pinned, once, and this is the end of it.
+        unsafe { self.platform.unpin() };
     }
 }
 

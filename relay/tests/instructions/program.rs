@@ -32,7 +32,7 @@ unsafe impl Platform for OneCpu {
         NUMBER.load(Ordering::Relaxed)
     }
     #[inline(always)]
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
     #[inline(always)]
     fn now(&self) -> u64 {
         // SAFETY: every x86_64 processor has the instruction.

@@ -30,7 +30,7 @@ unsafe impl Platform for OneCpu {
         0
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         self.0.set(self.0.get() + 1);

@@ -112,7 +112,7 @@ unsafe impl Platform for Cpu {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         7

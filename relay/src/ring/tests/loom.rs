@@ -37,7 +37,7 @@ unsafe impl Platform for Cpu {
         0
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst) + 1

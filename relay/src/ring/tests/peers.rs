@@ -167,7 +167,7 @@ fn lttng_5e391252_flush_from_another_cpu() {
         fn pin(&self) -> usize {
             self.0.load(Ordering::Relaxed)
         }
-        fn unpin(&self) {}
+        unsafe fn unpin(&self) {}
         fn now(&self) -> u64 {
             1
         }

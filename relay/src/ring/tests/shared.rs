@@ -30,7 +30,7 @@ unsafe impl Platform for Threads {
         CPU.get()
     }
 
-    fn unpin(&self) {}
+    unsafe fn unpin(&self) {}
 
     fn now(&self) -> u64 {
         self.0.fetch_add(1, Ordering::SeqCst)

@@ -41,7 +41,7 @@ unsafe impl Platform for OneCpu {
         0
     }
 
-    fn unpin(&self) {
+    unsafe fn unpin(&self) {
         self.pins.set(self.pins.get() - 1);
     }
 
