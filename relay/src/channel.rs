@@ -3,9 +3,9 @@
 use crate::platform::Platform;
 use crate::record;
 use crate::ring::{
-    self, CloseError, Exact, Flushed, Geometry, Hooks, Local, Observer, PacketStart, Pin, Plain,
-    Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream, StreamStats,
-    WriteError, Writer,
+    self, CloseError, Exact, Flushed, Geometry, Hooks, Local, Mode, Observer, PacketStart, Pin,
+    Plain, Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream,
+    StreamInfo, StreamStats, WriteError, Writer,
 };
 use crate::sync::{AtomicU64, Ordering, PerCpu, Usage, const_unless_loom};
 use core::fmt;
@@ -454,6 +454,51 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[must_use]
     pub fn take_peak(&self, cpu: usize) -> u64 {
         self.started(cpu).map_or(0, Stream::take_peak)
+    }
+
+    /// Makes the ring of `cpu` as large as its load asks for, with as many sub-buffers as `limits` allow: twice
+    /// as many if three quarters of it were unread since the last call, or something was lost for want of room;
+    /// half as many if less than a quarter ever was. Returns the new number, if it asked for one:
+    /// the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim) what older rings have left.
+    ///
+    /// Call it now and then, or when [`Hooks::needs_resize`] asks for it. A ring that is overwritten stays as
+    /// it is: it is always full.
+    ///
+    /// Any CPU, task context: it allocates.
+    ///
+    /// # Errors
+    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet.
+    #[cfg(feature = "alloc")]
+    pub fn adapt(
+        &self,
+        cpu: usize,
+        limits: core::ops::RangeInclusive<usize>,
+    ) -> Result<Option<usize>, CloseError> {
+        let geometry = self.geometry(cpu).ok_or(CloseError::NotStarted)?;
+        self.reclaim(cpu);
+        let count = geometry.subbuf_count();
+        let wanted = match self.take_peak(cpu) {
+            _ if geometry.mode() == Mode::Continuous => count,
+            3.. => count * 2,
+            0 => count / 2,
+            _ => count,
+        };
+        if wanted == count || !limits.contains(&wanted) {
+            return Ok(None);
+        }
+        let Ok(geometry) = geometry.with_count(wanted) else {
+            return Ok(None);
+        };
+        let storage = Storage::allocate(&geometry).map_err(CloseError::Storage)?;
+        self.resize(cpu, storage, geometry)?;
+        Ok(Some(wanted))
+    }
+
+    /// What is known of the stream of `cpu` now, if it was started. Any context but NMI, any CPU; exact when
+    /// that CPU is quiet.
+    #[must_use]
+    pub fn info(&self, cpu: usize) -> Option<StreamInfo> {
+        self.started(cpu)?.info()
     }
 
     /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global channel). Any CPU; see

@@ -82,8 +82,8 @@ pub use platform::{Context, Platform};
 pub use ring::{
     CloseError, Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks,
     ObserveError, Observer, Packet, PacketStart, Reader, Records, STORAGE_ALIGN, Salvage,
-    SalvagedPacket, Slot, StaticMemory, Stopped, Storage, StorageError, StreamStats, SubBuffer,
-    WriteError,
+    SalvagedPacket, Slot, StaticMemory, Stopped, Storage, StorageError, StreamInfo, StreamStats,
+    SubBuffer, WriteError,
 };
 pub use sync::{Global, PerCpu, Usage};
 

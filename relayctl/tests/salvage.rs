@@ -402,7 +402,11 @@ fn hostile_copies_are_bounded_and_found_out() {
         "null",
     ] {
         fs::write(capture.join("run.json"), run).expect("it is writable");
-        assert_eq!(verdict(&capture), "open", "{run}");
+        assert_eq!(
+            verdict(&capture),
+            "broken",
+            "{run}: it is not what was written"
+        );
     }
     let told = "{\"capture\":{\"contradictions\":[\"a\\u001b[31m\", 5]}}";
     fs::write(capture.join("run.json"), told).expect("it is writable");

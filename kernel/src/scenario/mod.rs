@@ -154,6 +154,9 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(Names.to_string(), "smoke, idle, panic, hang, flood, drain, cost");
+        assert_eq!(
+            Names.to_string(),
+            "smoke, idle, panic, hang, flood, drain, cost"
+        );
     }
 }

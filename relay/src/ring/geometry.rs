@@ -202,6 +202,18 @@ impl Geometry {
         self.check_total()
     }
 
+    /// The same with `count` sub-buffers.
+    ///
+    /// # Errors
+    /// [`GeometryError::SubbufCount`], [`GeometryError::TooLarge`].
+    pub const fn with_count(mut self, count: usize) -> Result<Self, GeometryError> {
+        if let Err(error) = Self::new(self.subbuf_size(), count) {
+            return Err(error);
+        }
+        self.count = count as u32;
+        self.check_total()
+    }
+
     const fn check_total(self) -> Result<Self, GeometryError> {
         // 2^30 bytes times 2^15 blocks fits 64 bits; a margin is left for the control words.
         let total = (self.blocks() as u64) << self.size_log2;

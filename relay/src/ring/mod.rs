@@ -68,7 +68,7 @@ pub use records::Records;
 pub use salvage::{Salvage, SalvagedPacket, Stopped};
 pub use slot::Slot;
 pub use storage::{STORAGE_ALIGN, StaticMemory, Storage, StorageError};
-pub use stream::StreamStats;
+pub use stream::{StreamInfo, StreamStats};
 pub use succession::CloseError;
 pub use writer::WriteError;
 

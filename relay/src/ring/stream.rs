@@ -81,6 +81,27 @@ pub struct StreamStats {
     pub overwritten: u64,
 }
 
+/// The state of a stream and of its ring, for people and for who resizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamInfo {
+    /// The shape of the ring that is written to.
+    pub geometry: Geometry,
+    /// The counts of the stream.
+    pub stats: StreamStats,
+    /// How many rings there are: more than one while older ones are not read or not freed.
+    pub rings: usize,
+    /// Complete packets that nobody has consumed.
+    pub unread: u64,
+    /// Complete packets that a reader holds, in place.
+    pub taken: u64,
+    /// Bytes of the unread packets that hold no record: headers and padding.
+    pub unused: u64,
+    /// Bytes reserved in the open packet, its header included.
+    pub open: usize,
+    /// Whether the stream has ended.
+    pub is_closed: bool,
+}
+
 impl Stream {
     const_unless_loom! {
         /// A stream that has not started.
@@ -180,6 +201,34 @@ impl Stream {
         self.hold_oldest(|_| self.current().map(|ring| ring.geometry))?
     }
 
+    /// What is known of it. Any CPU.
+    pub(crate) fn info(&self) -> Option<StreamInfo> {
+        self.hold_oldest(|oldest| {
+            let current = self.current()?;
+            let (mut rings, mut unread, mut taken, mut unused) = (0, 0, 0, 0);
+            let mut at = Some(oldest);
+            while let Some(ring) = at {
+                rings += 1;
+                for (state, used) in ring.complete_packets() {
+                    unread += u64::from(state != State::Taken);
+                    taken += u64::from(state == State::Taken);
+                    unused += ring.geometry.subbuf_size() as u64 - used;
+                }
+                at = ring.successor();
+            }
+            Some(StreamInfo {
+                geometry: current.geometry,
+                stats: self.stats(),
+                rings,
+                unread,
+                taken,
+                unused,
+                open: current.geometry.offset(current.position()) as usize,
+                is_closed: current.position().is_sealed() && current.successor().is_none(),
+            })
+        })?
+    }
+
     /// Whether it has ended. Any CPU.
     pub(crate) fn is_closed(&self) -> bool {
         let ended = self.hold_oldest(|_| {
@@ -253,6 +302,20 @@ impl Ring {
         sub.hot.store(committed, Ordering::Relaxed);
         let pos = geometry.position(self.first, offset);
         self.pos.store(pos.0, Ordering::Relaxed);
+    }
+
+    /// The complete packets that are not given back: their state, and bytes of records in them.
+    fn complete_packets(&self) -> impl Iterator<Item = (State, u64)> {
+        let geometry = &self.geometry;
+        let end = geometry.packet(self.visible());
+        (1..=geometry.subbuf_count() as u64).filter_map(move |back| {
+            let packet = geometry.before(end, back);
+            let entry = self.entry(packet);
+            let is_there = matches!(entry.state(), State::Readable | State::Lent | State::Taken);
+            let content = self.info(entry.block()).closed().content();
+            let used = content.saturating_sub(self.records_start(packet) as u64);
+            (entry.is_packet(packet) && is_there).then_some((entry.state(), used))
+        })
     }
 
     /// Bytes before the first record of packet `packet`.

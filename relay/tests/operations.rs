@@ -1,0 +1,362 @@
+//! The operations and attributes of channels through the public API, one by one, on one CPU.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use relay::{
+    Channel, CloseError, Delivery, Flushed, Geometry, Hooks, Mode, PacketStart, Platform, Records,
+    Storage, StreamInfo, record,
+};
+
+/// One CPU whose clock advances with every look.
+#[derive(Default)]
+struct OneCpu {
+    clock: AtomicU64,
+    calls: AtomicU64,
+    wakes: AtomicU64,
+}
+
+// SAFETY: one thread uses it, and it is always CPU 0.
+unsafe impl Platform for OneCpu {
+    fn pin(&self) -> usize {
+        0
+    }
+
+    unsafe fn unpin(&self) {}
+
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn wake(&self, _cpu: usize) {
+        self.wakes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn call(&self, _cpu: usize) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Writes a header for the stream; counts what it is asked.
+#[derive(Default)]
+struct Client {
+    needs: AtomicU64,
+    delivered: AtomicU64,
+}
+
+impl Hooks for Client {
+    fn channel_start(&self, header: &mut [u8], start: &PacketStart) {
+        assert_eq!(start.cpu, 0);
+        header.fill(0xC5);
+    }
+
+    fn buffer_start(&self, header: &mut [u8], _start: &PacketStart) {
+        header.fill(0xB5);
+    }
+
+    fn deliver(&self, _cpu: usize) {
+        self.delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn needs_resize(&self, _cpu: usize) {
+        self.needs.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+type One = Channel<OneCpu, 1>;
+
+fn client() -> &'static Client {
+    Box::leak(Box::default())
+}
+
+fn channel(geometry: Geometry, client: &'static Client) -> One {
+    let channel = Channel::new(OneCpu::default(), client);
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    channel
+}
+
+fn geometry(count: usize) -> Geometry {
+    Geometry::new(64, count).unwrap()
+}
+
+#[test]
+fn the_streams_header_comes_once_before_its_first_record() {
+    let shape = geometry(4)
+        .with_reserves(8, 0)
+        .and_then(|shape| shape.with_channel_start_reserve(16))
+        .unwrap();
+    for delivery in [Delivery::Bulk, Delivery::Packet] {
+        let channel = channel(shape.with_delivery(delivery).unwrap(), client());
+        // 40 bytes are left of the first sub-buffer, 56 of the others.
+        assert_eq!(channel.max_record(), Some(56));
+        for _ in 0..3 {
+            channel.write(&[7; 24]).unwrap();
+        }
+        channel.flush();
+        let mut reader = channel.reader(0).unwrap();
+        let first = reader.next_subbuf().unwrap();
+        assert_eq!(first.bytes()[..8], [0xB5; 8]);
+        assert_eq!(first.channel_start(), [0xC5; 16]);
+        assert_eq!(first.records(), [7; 24]);
+        let second = reader.next_subbuf().unwrap();
+        assert_eq!(second.channel_start(), []);
+        assert_eq!(second.records(), [7; 48]);
+        assert_eq!(second.packet().records, 2);
+        drop((first, second));
+        // A new ring is the same stream: no header again.
+        let storage = Storage::allocate(&shape).unwrap();
+        let same = shape.with_delivery(delivery).unwrap();
+        channel.replace(storage, same).unwrap();
+        channel.write(&[8; 56]).unwrap();
+        let third = reader.next_subbuf().unwrap();
+        assert_eq!(
+            (third.channel_start(), third.records()),
+            (&[][..], &[8; 56][..])
+        );
+    }
+}
+
+#[test]
+fn a_record_that_does_not_fit_behind_the_streams_header_comes_after_it() {
+    let shape = geometry(4).with_channel_start_reserve(40).unwrap();
+    let channel = channel(shape, client());
+    channel.write(&[1; 60]).unwrap();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    let packets: Vec<_> = std::iter::from_fn(|| reader.next_subbuf())
+        .map(|taken| (taken.packet().records, taken.records().len()))
+        .collect();
+    assert_eq!(packets, [(0, 0), (1, 60)]);
+}
+
+#[test]
+fn bytes_are_read_without_padding_in_pieces_of_any_size() {
+    for piece in 1..70 {
+        for delivery in [Delivery::Bulk, Delivery::Packet] {
+            let shape = geometry(8).with_reserves(4, 2).unwrap();
+            let channel = channel(shape.with_delivery(delivery).unwrap(), client());
+            let mut wanted = Vec::new();
+            for number in 0..18u8 {
+                let bytes = vec![number; usize::from(number) % 23 + 1];
+                channel.write(&bytes).unwrap();
+                wanted.extend(bytes);
+            }
+            if delivery == Delivery::Bulk {
+                channel.flush();
+            }
+            let reader = channel.reader(0).unwrap();
+            assert_eq!(reader.bytes_available(), wanted.len() as u64);
+            let mut records = Records::new(reader);
+            let mut read: Vec<u8> = Vec::new();
+            let mut into = vec![0; piece];
+            loop {
+                let len = records.read(&mut into);
+                if len == 0 {
+                    break;
+                }
+                read.extend(&into[..len]);
+            }
+            assert_eq!(read, wanted, "in pieces of {piece} bytes, {delivery:?}");
+            assert_eq!(records.bytes_available(), 0);
+        }
+    }
+}
+
+#[test]
+fn a_record_can_carry_the_time_since_its_packet_began() {
+    let channel = channel(geometry(4), client());
+    channel.write(&[0; 8]).unwrap();
+    let opened = channel.platform().clock.load(Ordering::Relaxed);
+    channel
+        .platform()
+        .clock
+        .store(opened + 500, Ordering::Relaxed);
+    channel.write_with_delta(&[0xFF; 12], 4).unwrap();
+    // There are no eight bytes at 10.
+    channel.write_with_delta(&[0xFF; 12], 10).unwrap();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    let taken = reader.next_subbuf().unwrap();
+    let begin = taken.packet().begin_ticks;
+    let delta = u64::from_le_bytes(taken.records()[12..20].try_into().unwrap());
+    assert_eq!(delta, opened + 500 - begin);
+    assert_eq!(taken.records()[20..], [0xFF; 12]);
+}
+
+#[test]
+fn events_are_stamped_in_one_word() {
+    let channel = channel(geometry(4), client());
+    channel.write_event(7, b"run-time").unwrap();
+    channel.write_event_array(8, b"constant").unwrap();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    let taken = reader.next_subbuf().unwrap();
+    let mut fields = record::Fields::new(taken.records());
+    let (event, first) = fields.next_header().unwrap().unwrap();
+    assert_eq!((event, fields.bytes(8)), (7, Some(&b"run-time"[..])));
+    let (event, second) = fields.next_header().unwrap().unwrap();
+    assert_eq!((event, fields.bytes(8)), (8, Some(&b"constant"[..])));
+    assert!(taken.packet().begin_ticks <= first && first < second);
+    assert!(second <= taken.packet().end_ticks);
+}
+
+#[test]
+fn a_ring_grows_with_its_load_and_shrinks_without() {
+    let client = client();
+    let channel = channel(geometry(4), client);
+    let mut reader = channel.reader(0).unwrap();
+    let mut written = 0;
+    let fill = |packets: usize, written: &mut u64| {
+        for _ in 0..packets * 4 {
+            channel.write(&[0; 16]).unwrap();
+            *written += 1;
+        }
+    };
+    assert_eq!(channel.adapt(0, 2..=16), Ok(Some(2)), "nothing was unread");
+    channel.tick();
+    fill(2, &mut written);
+    assert_eq!(client.needs.load(Ordering::Relaxed), 1);
+    assert_eq!(channel.adapt(0, 2..=16), Ok(Some(4)));
+    assert_eq!(channel.adapt(0, 2..=16), Ok(None), "the peak was taken");
+    channel.tick();
+    for count in [8, 16] {
+        let room = channel.geometry(0).unwrap().subbuf_count();
+        fill(room, &mut written);
+        assert_eq!(channel.adapt(0, 2..=16), Ok(Some(count)));
+        channel.tick();
+    }
+    let mut read = 0;
+    while let Some(taken) = reader.next_subbuf() {
+        assert_eq!(taken.packet().ordinal, read);
+        read += taken.packet().records;
+    }
+    assert_eq!(read, written, "nothing is lost or doubled on the way");
+    // As the load falls, so does the ring, to the smallest allowed.
+    let _ = channel.take_peak(0);
+    for count in [8, 4, 2] {
+        channel.tick();
+        assert_eq!(channel.adapt(0, 2..=16), Ok(Some(count)));
+        channel.tick();
+        assert!(reader.next_subbuf().is_none());
+    }
+    channel.tick();
+    assert_eq!(channel.adapt(0, 2..=16), Ok(None));
+    assert_eq!(channel.info(0).unwrap().rings, 1, "all others were freed");
+    assert_eq!(channel.stats(0).unwrap().lost.total(), 0);
+}
+
+#[test]
+fn a_resize_that_waits_is_not_forgotten_or_doubled() {
+    let channel = channel(geometry(4), client());
+    let offer = |count| {
+        let shape = geometry(count);
+        channel.resize(0, Storage::allocate(&shape).unwrap(), shape)
+    };
+    assert_eq!(offer(8), Ok(()));
+    assert_eq!(offer(16), Err(CloseError::Busy));
+    assert_eq!(channel.platform().calls.load(Ordering::Relaxed), 1);
+    assert_eq!(channel.geometry(0), Some(geometry(4)));
+    channel.tick();
+    assert_eq!(channel.geometry(0), Some(geometry(8)));
+    let other = geometry(8).with_reserves(8, 0).unwrap();
+    assert_eq!(
+        channel.resize(0, Storage::allocate(&other).unwrap(), other),
+        Err(CloseError::OtherKind)
+    );
+    channel.close().unwrap();
+    assert_eq!(offer(2), Ok(()), "it is refused when it is taken");
+    channel.tick();
+    assert_eq!(channel.geometry(0), Some(geometry(8)));
+}
+
+#[test]
+fn information_is_exact_when_the_cpu_is_quiet() {
+    let channel = channel(geometry(4).with_reserves(8, 0).unwrap(), client());
+    for _ in 0..5 {
+        channel.write(&[0; 24]).unwrap();
+    }
+    let mut reader = channel.reader(0).unwrap();
+    let held = reader.next_subbuf().unwrap();
+    let info = channel.info(0).unwrap();
+    let want = StreamInfo {
+        geometry: channel.geometry(0).unwrap(),
+        stats: channel.stats(0).unwrap(),
+        rings: 1,
+        unread: 1,
+        taken: 1,
+        unused: 2 * 16,
+        open: 8 + 24,
+        is_closed: false,
+    };
+    assert_eq!(info, want);
+    assert_eq!(reader.bytes_available(), 48);
+    drop(held);
+    channel.close().unwrap();
+    let info = channel.info(0).unwrap();
+    assert_eq!((info.unread, info.taken, info.is_closed), (2, 0, true));
+    assert!(channel.is_closed(0));
+}
+
+#[test]
+fn a_stream_is_closed_from_outside_once_there_is_room() {
+    let channel = channel(geometry(2), client());
+    channel.write(&[1; 64]).unwrap();
+    channel.write(&[2; 64]).unwrap();
+    channel.request_close(0).unwrap();
+    channel.tick();
+    assert!(!channel.is_closed(0), "no room for the last packet");
+    let mut reader = channel.reader(0).unwrap();
+    drop(reader.next_subbuf().unwrap());
+    channel.tick();
+    assert!(channel.is_closed(0));
+    drop(reader.next_subbuf().unwrap());
+    assert!(reader.next_subbuf().unwrap().packet().is_final);
+    assert!(reader.is_at_end());
+}
+
+#[test]
+fn a_sleeping_reader_is_woken_once() {
+    let channel = channel(geometry(4), client());
+    let wakes = || channel.platform().wakes.load(Ordering::Relaxed);
+    let mut reader = channel.reader(0).unwrap();
+    channel.write(&[0; 64]).unwrap();
+    assert_eq!(wakes(), 0, "nobody sleeps");
+    assert!(!reader.prepare_to_sleep(), "there is something to read");
+    drop(reader.next_subbuf().unwrap());
+    assert!(reader.prepare_to_sleep());
+    channel.write(&[0; 32]).unwrap();
+    assert_eq!(wakes(), 0, "nothing is complete");
+    channel.write(&[0; 32]).unwrap();
+    assert_eq!(wakes(), 1);
+    channel.write(&[0; 64]).unwrap();
+    assert_eq!(wakes(), 1);
+}
+
+#[test]
+fn the_newest_sub_buffers_are_copied_newest_first_and_stay() {
+    let shape = geometry(4)
+        .with_mode(Mode::Continuous)
+        .and_then(|shape| shape.with_spares(1))
+        .unwrap();
+    let channel = channel(shape, client());
+    for number in 0..10 {
+        channel.write(&[number; 64]).unwrap();
+    }
+    let mut observer = channel.observe(0).unwrap();
+    let mut into = [0; 64];
+    for (count, want) in [(0, &[][..]), (2, &[9, 8]), (9, &[9, 8, 7, 6])] {
+        let mut seen = Vec::new();
+        let copied = observer.read_last(count, &mut into, |packet, bytes| {
+            assert_eq!(u64::from(bytes[0]), packet.sequence);
+            seen.push(bytes[0]);
+        });
+        assert_eq!((copied, &seen[..]), (Ok(want.len()), want));
+    }
+    let mut reader = channel.reader(0).unwrap();
+    assert_eq!(
+        reader.next_subbuf().unwrap().records()[0],
+        6,
+        "all are there"
+    );
+    assert_eq!(channel.flush(), Flushed::Nothing);
+}
