@@ -31,6 +31,10 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const WARM_UP_MS: u64 = 300;
 /// How long CPU 0 waits for the other CPU's failure to end the machine.
 const PATIENCE_MS: u64 = 20_000;
+
+/// Records that are logged behind an unfinished one: they fit into a sub-buffer or two.
+const BEHIND: u64 = 64;
+
 /// Records that each CPU logs between two timer interrupts.
 const BURST: u32 = 8;
 /// Bytes of data in the records that it writes to `flood`, of which there are as many.
@@ -121,7 +125,11 @@ fn take_part(options: &Options<'static>) {
     while !end.expired() {
         for _ in 0..BURST {
             number += 1;
-            log::info!("record {number} before the panic");
+            // A CPU that holds a record open logs less than a lap behind it: otherwise that record is
+            // passed over.
+            if kind != Kind::Halfway || number <= BEHIND {
+                log::info!("record {number} before the panic");
+            }
             flood::write(Part::of(percpu::cpu_index()), DATA);
         }
         let tick = timer.load(Ordering::Relaxed);
@@ -152,6 +160,9 @@ fn flood_until(done: impl Fn() -> bool) {
 fn unfinished_record() -> Option<Slot<'static, Machine>> {
     claims::count(Claimed::Klog);
     let mut slot = KLOG.reserve(UNFINISHED).ok()?;
+    // And one that is lost behind it, of which no packet will tell.
+    claims::count(Claimed::Klog);
+    drop(KLOG.reserve(usize::MAX));
     slot.bytes_mut()[..UNFINISHED / 2].fill(0xAA);
     Some(slot)
 }

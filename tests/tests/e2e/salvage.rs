@@ -185,7 +185,7 @@ fn records_that_a_panic_interrupts_are_counted_as_uncommitted() {
     for (cpu, told) in &klog {
         assert!(told.uncommitted >= 1, "cpu {cpu} has left none");
     }
-    // Where one is in the way until the ring is full, records are lost, and told of.
+    // Records that were lost behind them are told of, too.
     let lost: u64 = klog.values().map(|told| told.lost).sum();
     assert!(lost > 0, "nothing was lost behind an unfinished record");
     let total = json(&["stat", "--json"], folder.path())["total"].clone();
