@@ -3,8 +3,8 @@
 use crate::platform::Platform;
 use crate::record;
 use crate::ring::{
-    self, CloseError, Exact, Flushed, Geometry, Hooks, Local, Mode, Observer, PacketStart, Pin,
-    Plain, Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream,
+    self, CloseError, Exact, Flushed, Geometry, Hooks, Left, Local, Mode, Observer, PacketStart,
+    Pin, Plain, Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream,
     StreamInfo, StreamStats, WriteError, Writer,
 };
 use crate::sync::{AtomicU64, Ordering, PerCpu, Usage, const_unless_loom};
@@ -301,23 +301,22 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[inline(always)]
     pub fn reserve(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
         let pin = Pin::new(&self.platform);
-        if let Some((stream, local)) = self.words_of(pin.cpu())
-            && let Some(claim) = ring::claim::<U>(stream, local, &self.platform, len, true)
-        {
-            return Ok(Slot::behind(stream, local, self.hooks, pin, &claim, len));
-        }
-        drop(pin);
-        self.reserve_slowly(len)
+        let Some((stream, local)) = self.words_of(pin.cpu()) else {
+            return self.noting(Err(WriteError::NoRing));
+        };
+        let claim = match ring::claim::<U>(stream, local, &self.platform, len, true) {
+            Some(claim) => claim,
+            None => self.claim_slowly(len)?.take(),
+        };
+        Ok(Slot::behind(stream, local, self.hooks, pin, &claim, len))
     }
 
     /// The whole way of a reservation; also tells why it is none.
     #[cold]
     #[inline(never)]
-    fn reserve_slowly(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
-        match self.writer() {
-            Some(writer) => self.noting(writer.reserve_slowly(len)),
-            None => self.noting(Err(WriteError::NoRing)),
-        }
+    fn claim_slowly(&self, len: usize) -> Result<Left<'_>, WriteError> {
+        let writer = self.writer().ok_or(WriteError::NoRing);
+        self.noting(writer.and_then(|writer| writer.leave_claim(len)))
     }
 
     fn noting<T>(&self, result: Result<T, WriteError>) -> Result<T, WriteError> {

@@ -194,12 +194,14 @@ fn keep_loop() {
     }
 }
 
-/// Space in the open packet.
+/// Space for a record, whose level is taken.
 pub(crate) struct Claim<'a> {
     pub(super) ring: &'a Ring,
     pub(super) sub: &'a Sub,
     pub(super) bytes: NonNull<u8>,
     pub(super) begin: Position,
+    /// Where the next record begins: not at once behind this one, if it fills its packet.
+    pub(super) end: Position,
     pub(super) ticks: u64,
     pub(super) level: Level,
 }
@@ -286,22 +288,22 @@ pub(crate) fn claim<'a, U: Usage>(
     };
     step();
     let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
-    let end = offset.wrapping_add(len as u64);
-    if end >= ring.fast_limit {
+    if offset.wrapping_add(len as u64) >= ring.fast_limit {
         local.drop_level(level);
         return None;
     }
     local.intent(level).announce(Position(pos), len as u64);
     step();
     // Inside a packet no position wraps.
-    if !ring.pos.cas::<U>(pos, pos.wrapping_add(len as u64)) {
+    let end = pos.wrapping_add(len as u64);
+    if !ring.pos.cas::<U>(pos, end) {
         local.give_up(level);
         return None;
     }
     step();
     let data = sub.data.load(Ordering::Relaxed);
     // SAFETY: the packet is the descriptor's: `pos` was in it, and the swap shows that no packet was
-    // opened since. `data` is its block, and `end` lies in it.
+    // opened since. `data` is its block, and the record's end lies in it.
     let bytes = unsafe { NonNull::new_unchecked(data.add(offset as usize)) };
     ring.track_write(bytes, len);
     Some(Claim {
@@ -309,6 +311,7 @@ pub(crate) fn claim<'a, U: Usage>(
         sub,
         bytes,
         begin: Position(pos),
+        end: Position(end),
         ticks,
         level,
     })

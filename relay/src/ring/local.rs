@@ -1,7 +1,11 @@
 //! The words of one CPU in a channel: how deep its records nest, and what each has reserved.
 
+use super::Ring;
+use super::fast::Claim;
 use super::geometry::Position;
-use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};
+use super::subbuf::Sub;
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};
+use core::ptr::{self, NonNull, null_mut};
 
 /// How many records of one CPU may be under way at the same time.
 pub(super) const DEPTH: usize = 8;
@@ -28,6 +32,67 @@ pub(crate) struct Local {
     /// Rings with a smaller serial number are used by no context of this CPU.
     left: AtomicU64,
     intents: [Intent; DEPTH],
+    slow: [SlowClaim; DEPTH],
+}
+
+/// A claim on its way from the slow path to the slot that is made of it. Passed here, not as a result: what
+/// is returned through memory cannot be kept in registers on the fast path either.
+#[derive(Debug)]
+struct SlowClaim {
+    ring: AtomicPtr<Ring>,
+    sub: AtomicPtr<Sub>,
+    bytes: AtomicPtr<u8>,
+    end: AtomicU64,
+    ticks: AtomicU64,
+}
+
+impl SlowClaim {
+    const_unless_loom! {
+        fn new() -> Self {
+            Self {
+                ring: AtomicPtr::new(null_mut()),
+                sub: AtomicPtr::new(null_mut()),
+                bytes: AtomicPtr::new(null_mut()),
+                end: AtomicU64::new(0),
+                ticks: AtomicU64::new(0),
+            }
+        }
+    }
+}
+
+/// A claim that was left. Having one tells you: it lies at its level, which is taken until the slot that is made
+/// of it gives it back.
+#[derive(Debug)]
+pub(crate) struct Left<'a> {
+    local: &'a Local,
+    level: Level,
+}
+
+impl<'a> Left<'a> {
+    /// What was left.
+    #[inline(always)]
+    pub(crate) fn take(self) -> Claim<'a> {
+        let Self { local, level } = self;
+        let slow = local.slow_at(level);
+        // SAFETY: a claim was left there, of a ring that lives as long as its level is taken; nobody else leaves one at
+        // a level that is taken.
+        let (ring, sub, bytes) = unsafe {
+            (
+                &*slow.ring.load(Ordering::Relaxed),
+                &*slow.sub.load(Ordering::Relaxed),
+                NonNull::new_unchecked(slow.bytes.load(Ordering::Relaxed)),
+            )
+        };
+        Claim {
+            ring,
+            sub,
+            bytes,
+            begin: Position(local.intent(level).begin.load(Ordering::Relaxed)),
+            end: Position(slow.end.load(Ordering::Relaxed)),
+            ticks: slow.ticks.load(Ordering::Relaxed),
+            level,
+        }
+    }
 }
 
 /// What the record at one level wants to reserve, or has: left before the swap, withdrawn at the end.
@@ -99,6 +164,16 @@ impl Local {
                     Intent::new(),
                     Intent::new(),
                 ],
+                slow: [
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                    SlowClaim::new(),
+                ],
             }
         }
     }
@@ -152,6 +227,27 @@ impl Local {
         debug_assert!(level.0.is_multiple_of(STEP) && level.0 < STEP * DEPTH as u64);
         // SAFETY: `take_level` gave it: a multiple of an intent's size, less than all have together.
         unsafe { &*self.intents.as_ptr().byte_add(level.0 as usize) }
+    }
+
+    /// Leaves what was claimed for who makes a slot of it.
+    pub(super) fn leave_claim(&self, claim: &Claim<'_>) -> Left<'_> {
+        let slow = self.slow_at(claim.level);
+        let (ring, sub) = (ptr::from_ref(claim.ring), ptr::from_ref(claim.sub));
+        slow.ring.store(ring.cast_mut(), Ordering::Relaxed);
+        slow.sub.store(sub.cast_mut(), Ordering::Relaxed);
+        slow.bytes.store(claim.bytes.as_ptr(), Ordering::Relaxed);
+        slow.end.store(claim.end.0, Ordering::Relaxed);
+        slow.ticks.store(claim.ticks, Ordering::Relaxed);
+        Left {
+            local: self,
+            level: claim.level,
+        }
+    }
+    #[inline(always)]
+    fn slow_at(&self, level: Level) -> &SlowClaim {
+        debug_assert!(level.0 < STEP * DEPTH as u64);
+        // SAFETY: `take_level` gave it: its place among the levels is below DEPTH.
+        unsafe { self.slow.get_unchecked((level.0 / STEP) as usize) }
     }
 
     /// All intents. For a CPU that has stopped.

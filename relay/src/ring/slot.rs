@@ -74,44 +74,6 @@ impl<P: Platform, U: Usage> Clone for Space<'_, P, U> {
 impl<P: Platform, U: Usage> Copy for Space<'_, P, U> {}
 
 impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
-    /// The slot for `len` bytes at `bytes` in `ring`, from `begin` to `end`.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the fields, each of its own meaning"
-    )]
-    pub(super) fn new(
-        writer: Writer<'a, P, U>,
-        ring: &Ring,
-        sub: &Sub,
-        bytes: NonNull<u8>,
-        len: usize,
-        begin: Position,
-        end: Position,
-        level: Level,
-        ticks: u64,
-    ) -> Self {
-        Self {
-            space: Space {
-                stream: writer.stream,
-                local: writer.local,
-                hooks: writer.hooks,
-                platform: writer.pin.platform(),
-                ring: NonNull::from(ring),
-                sub: NonNull::from(sub),
-                bytes,
-                len,
-                reserved: len,
-                begin,
-                end,
-                level,
-                ticks,
-                usage: PhantomData,
-            },
-            _pin: writer.pin,
-            published: false,
-        }
-    }
-
     /// The slot for `claim`, of `len` bytes in `stream`.
     #[inline(always)]
     pub(crate) fn behind(
@@ -134,7 +96,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
                 len,
                 reserved: len,
                 begin: claim.begin,
-                end: Position(claim.begin.0.wrapping_add(len as u64)),
+                end: claim.end,
                 level: claim.level,
                 ticks: claim.ticks,
                 usage: PhantomData,

@@ -1,10 +1,10 @@
 //! Reserve: one compare-and-swap on the write position, which also switches sub-buffers.
 
 use super::entry::{Entry, State};
-use super::fast::{self, copy};
+use super::fast::{self, Claim, copy};
 use super::flush::Closing;
 use super::geometry::Position;
-use super::local::{Level, Local};
+use super::local::{Left, Level, Local};
 use super::packet::Closed;
 use super::slot::Slot;
 use super::stream::Stream;
@@ -166,7 +166,16 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     /// Writes a record of `bytes`, behind a stamp with this event id if there is one: the whole way.
     pub(crate) fn put_slowly(self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
         let head = stamp.map_or(0, |_| record::HEADER);
-        let slot = self.reserve_slowly(bytes.len().saturating_add(head))?;
+        let len = bytes.len().saturating_add(head);
+        let claim = self.claim_slowly(len)?;
+        let Self {
+            stream,
+            local,
+            hooks,
+            pin,
+            ..
+        } = self;
+        let slot = Slot::<P, U>::behind(stream, local, hooks, pin, &claim, len);
         if broken(Mistake::CommitBeforeBytes) {
             slot.commit_unwritten(bytes);
             return Ok(());
@@ -186,8 +195,13 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         Ok(())
     }
 
+    /// Reserves `len` bytes, and leaves the claim for who makes a slot of it.
+    pub(crate) fn leave_claim(&self, len: usize) -> Result<Left<'a>, WriteError> {
+        Ok(self.local.leave_claim(&self.claim_slowly(len)?))
+    }
+
     /// Reserves `len` bytes: the whole way, wherever they go.
-    pub(crate) fn reserve_slowly(self, len: usize) -> Result<Slot<'a, P, U>, WriteError> {
+    pub(super) fn claim_slowly(&self, len: usize) -> Result<Claim<'a>, WriteError> {
         if len == 0 {
             return Err(WriteError::Empty);
         }
@@ -275,14 +289,14 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
     /// The second half of a reservation, after the swap: closes the packet left behind, opens the
     /// new one.
     fn occupy(
-        self,
+        &self,
         ring: &'a Ring,
         plan: &Plan,
         len: usize,
         level: Level,
         ticks: u64,
         losses: Option<Losses>,
-    ) -> Slot<'a, P, U> {
+    ) -> Claim<'a> {
         let geometry = &ring.geometry;
         let losses = if broken(Mistake::LossesSampledLate) {
             losses.map(|_| self.stream.lost.sample())
@@ -308,17 +322,15 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         let offset = geometry.offset(plan.begin) as usize;
         let bytes = ring.at(block, offset, len);
         ring.track_write(bytes, len);
-        Slot::new(
-            self,
+        Claim {
             ring,
-            ring.sub(plan.packet),
+            sub: ring.sub(plan.packet),
             bytes,
-            len,
-            plan.begin,
-            plan.end,
-            level,
+            begin: plan.begin,
+            end: plan.end,
             ticks,
-        )
+            level,
+        }
     }
 
     /// Looks where `len` bytes can go if the position stays at `pos`, and makes sure that the

@@ -57,7 +57,17 @@ impl<'a, P: Platform> Writer<'a, P> {
                 } = self;
                 Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
             }
-            None => self.reserve_slowly(len),
+            None => {
+                let claim = self.claim_slowly(len)?;
+                let Self {
+                    stream,
+                    local,
+                    hooks,
+                    pin,
+                    ..
+                } = self;
+                Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
+            }
         }
     }
 }
