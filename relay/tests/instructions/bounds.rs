@@ -106,7 +106,7 @@ pub(crate) const ROWS: [Row; 18] = [
         Op::PlainRunTime,
         72,
     ),
-    row("in place, 32 bytes", PLAIN, Op::InPlace, 155),
+    row("in place, 32 bytes", PLAIN, Op::InPlace, 85),
     row("given up, 32 bytes", PLAIN, Op::Discarded, 145),
     row(
         "fits exactly: closes and delivers",
@@ -138,8 +138,8 @@ pub(crate) const ROWS: [Row; 18] = [
         Op::Stamped(32),
         1400,
     ),
-    row("refused: full", FULL, Op::Stamped(32), 500),
-    row("flush", PLAIN, Op::Flush, 610),
+    row("refused: full", FULL, Op::Stamped(32), 300),
+    row("flush", PLAIN, Op::Flush, 660),
 ];
 
 /// The worst that nothing interrupts, over all states and operations.

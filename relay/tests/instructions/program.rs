@@ -3,12 +3,12 @@
 use crate::stepper;
 use relay::record::{HEADER, header};
 use relay::{
-    Channel, Delivery, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, Platform, Storage,
-    WriteError,
+    Channel, Context, Delivery, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, Platform,
+    Storage, WriteError,
 };
 use std::cell::Cell;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Bytes of a sub-buffer.
 const SUBBUF: usize = 256;
@@ -24,6 +24,9 @@ pub(crate) struct OneCpu;
 
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
+/// A signal's handler runs: an interrupt.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 // SAFETY: one thread writes, that of the test; signals that interrupt it run to their end before it
 // goes on. The time stamp counter of one thread does not go back.
 unsafe impl Platform for OneCpu {
@@ -37,6 +40,14 @@ unsafe impl Platform for OneCpu {
     fn now(&self) -> u64 {
         // SAFETY: every x86_64 processor has the instruction.
         unsafe { core::arch::x86_64::_rdtsc() }
+    }
+
+    fn context(&self) -> Context {
+        if INTERRUPTED.load(Ordering::Relaxed) {
+            Context::Irq
+        } else {
+            Context::Task
+        }
     }
 }
 
@@ -307,6 +318,7 @@ impl World {
 
     /// The interrupt. If it is one write, that is counted, too.
     fn interrupt(&self, interrupt: Interrupt, state: State) {
+        INTERRUPTED.store(true, Ordering::Relaxed);
         match interrupt {
             Interrupt::Never => {}
             Interrupt::Write(len) => {
@@ -325,6 +337,7 @@ impl World {
             Interrupt::Burst => (0..SUBBUF / RECORD * 3 / 2).for_each(|_| self.write(RECORD)),
             Interrupt::Lap => (0..=state.count).for_each(|_| self.write(self.longest())),
         }
+        INTERRUPTED.store(false, Ordering::Relaxed);
     }
 
     fn note_counted(&self, (count, result): (u64, Result<(), WriteError>)) {
