@@ -121,7 +121,7 @@ fn no_run_of_records_that_the_post_mortem_finds_is_empty() {
     assert_eq!((packets.len(), packets[0].uncommitted()), (1, 3));
     assert!(packets[0].committed().eq([&[9; 2][..]]));
     last.commit();
-    slots.map(crate::Slot::commit);
+    slots.into_iter().for_each(crate::Slot::commit);
 }
 
 #[test]
