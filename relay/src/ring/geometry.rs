@@ -447,6 +447,14 @@ mod tests {
     }
 
     #[test]
+    fn a_position_shows_its_byte_and_its_seal() {
+        extern crate std;
+        let position = Geometry::new(64, 4).unwrap().position(2, 5);
+        assert_eq!(std::format!("{position:?}"), "0x85");
+        assert_eq!(std::format!("{:?}", position.sealed()), "0x85 sealed");
+    }
+
+    #[test]
     fn positions_wrap_without_a_seam() {
         let geometry = Geometry::new(64, 4).unwrap();
         let last = u64::MAX >> 7;

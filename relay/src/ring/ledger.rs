@@ -166,5 +166,9 @@ mod tests {
         );
         assert_eq!(losses.total(), 4);
         assert_eq!(losses.since(&losses), Losses::default());
+        let earlier = losses;
+        losses.0[Loss::Full as usize] += 2;
+        let between = losses.since(&earlier);
+        assert_eq!((between.get(Loss::Full), between.total()), (2, 2));
     }
 }

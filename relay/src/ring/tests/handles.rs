@@ -1,0 +1,172 @@
+//! What the handles say and keep: debug forms, plain questions, the time of quiet, spare blocks.
+
+extern crate std;
+
+use super::world::OneCpu;
+use crate::platform::Platform;
+use crate::ring::entry::{Entry, State};
+use crate::{Channel, Geometry, Loss, NoHooks, Stopped, Storage, WriteError};
+use std::format;
+use std::vec::Vec;
+
+/// A channel of three CPUs; the caller is the first.
+fn channel() -> Channel<OneCpu, 3> {
+    let channel = Channel::new(OneCpu::default(), &NoHooks);
+    let geometry = Geometry::new(16, 2).unwrap();
+    for cpu in 0..3 {
+        let storage = Storage::allocate(&geometry).unwrap();
+        channel.start(cpu, storage, geometry).unwrap();
+    }
+    channel
+}
+
+#[test]
+fn an_entry_shows_its_three_parts() {
+    let entry = Entry::new(5, State::Readable, 3);
+    assert_eq!(format!("{entry:?}"), "packet 5 Readable block 3");
+}
+
+#[test]
+fn a_reader_shows_whose_it_is_and_where_it_stands() {
+    let channel = channel();
+    let mut reader = channel.reader(0).unwrap();
+    assert_eq!(format!("{reader:?}"), "Reader { cpu: 0, cursor: 0, .. }");
+    channel.write(&[7; 16]).unwrap();
+    let taken = reader.next_subbuf().unwrap();
+    assert_eq!(format!("{reader:?}"), "Reader { cpu: 0, cursor: 1, .. }");
+    let packet = taken.packet();
+    assert_eq!(
+        format!("{taken:?}"),
+        format!("SubBuffer {{ packet: {packet:?}, .. }}")
+    );
+    for cpu in [1, 2] {
+        assert_eq!(channel.reader(cpu).unwrap().cpu(), cpu);
+    }
+}
+
+#[test]
+fn a_slot_shows_where_it_lies() {
+    let channel = channel();
+    channel.write(&[7; 5]).unwrap();
+    let slot = channel.reserve(6).unwrap();
+    assert_eq!(
+        format!("{slot:?}"),
+        "Slot { packet: 0, offset: 5, len: 6, ticks: 2, .. }"
+    );
+    slot.discard();
+}
+
+#[test]
+fn the_post_mortem_shows_what_it_finds() {
+    let channel = channel();
+    channel.write(&[7; 16]).unwrap();
+    channel.write(&[8; 5]).unwrap();
+    let slot = channel.reserve(6).unwrap();
+    channel.write(&[9; 2]).unwrap();
+    // SAFETY: the calling thread is the CPU, and writes nothing while the result is used.
+    let stopped = unsafe { Stopped::new(0) };
+    assert_eq!(format!("{stopped:?}"), "Stopped { cpu: 0 }");
+    assert_eq!(stopped.cpu(), 0);
+    let salvage = channel.salvage(stopped).unwrap();
+    assert_eq!(
+        format!("{salvage:?}"),
+        "Salvage { cpu: 0, packet: 0, remaining: 2, .. }"
+    );
+    let packets: Vec<_> = salvage.collect();
+    let [complete, open] = &packets[..] else {
+        panic!("{packets:?}");
+    };
+
+    assert!(complete.is_complete() && !complete.is_cut());
+    assert_eq!(
+        (
+            complete.ordinal(),
+            complete.records(),
+            complete.uncommitted()
+        ),
+        (0, 1, 0)
+    );
+    assert_eq!(complete.begin_ticks(), 1);
+    assert!(complete.committed().eq([&[7; 16][..]]));
+
+    assert!(!open.is_complete() && !open.is_cut());
+    assert_eq!(
+        (open.ordinal(), open.records(), open.uncommitted()),
+        (1, 2, 1)
+    );
+    assert_eq!(open.begin_ticks(), 2);
+    assert!(open.committed().eq([&[8; 5][..], &[9; 2][..]]));
+    let shown = format!("{open:?}");
+    for part in [
+        "SalvagedPacket",
+        "ordinal: 1",
+        "records: 2",
+        "end: 13",
+        "is_complete: false",
+    ] {
+        assert!(shown.contains(part), "{part} in {shown}");
+    }
+    slot.commit();
+}
+
+#[test]
+fn no_run_of_records_that_the_post_mortem_finds_is_empty() {
+    let channel = channel();
+    let slots = [3, 4].map(|len| channel.reserve(len).unwrap());
+    channel.write(&[9; 2]).unwrap();
+    let last = channel.reserve(4).unwrap();
+    // SAFETY: as above.
+    let stopped = unsafe { Stopped::new(0) };
+    let packets: Vec<_> = channel.salvage(stopped).unwrap().collect();
+    assert_eq!((packets.len(), packets[0].uncommitted()), (1, 3));
+    assert!(packets[0].committed().eq([&[9; 2][..]]));
+    last.commit();
+    slots.into_iter().for_each(crate::Slot::commit);
+}
+
+#[test]
+fn the_time_of_quiet_is_that_of_the_last_tick_with_nothing_under_way() {
+    let channel = channel();
+    let reader = channel.reader(0).unwrap();
+    let tick = || {
+        let before = channel.platform().now();
+        channel.tick();
+        before..channel.platform().now()
+    };
+    assert_eq!(reader.quiet_since(), 0, "before any tick");
+    assert!(tick().contains(&reader.quiet_since()));
+    let slot = channel.reserve(5).unwrap();
+    let quiet = reader.quiet_since();
+    tick();
+    assert_eq!(reader.quiet_since(), quiet, "a record is under way");
+    slot.commit();
+    tick();
+    assert_eq!(reader.quiet_since(), quiet, "its packet is open");
+    channel.flush();
+    assert!(tick().contains(&reader.quiet_since()));
+}
+
+#[test]
+fn a_spare_block_comes_back_with_what_it_was_exchanged_for() {
+    let geometry = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
+    let channel = Channel::<_, 1>::new(OneCpu::default(), &NoHooks);
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    let mut reader = channel.reader(0).unwrap();
+    channel.write(&[0; 16]).unwrap();
+    for number in 1..20 {
+        // One is held, and two more are written, of which the second goes to the spare block.
+        let held = reader.next_subbuf().unwrap();
+        channel.write(&[number; 16]).unwrap();
+        channel.write(&[0xEE; 16]).unwrap();
+        let full = Err(WriteError::Lost(Loss::Full));
+        assert_eq!(channel.write(&[0xEE; 16]), full);
+        assert_eq!(held.records()[0], number - 1);
+        drop(held);
+        let next = reader.next_subbuf().unwrap();
+        assert_eq!(next.records(), [number; 16]);
+        drop(next);
+        assert_eq!(reader.next_subbuf().unwrap().records(), [0xEE; 16]);
+        channel.write(&[number; 16]).unwrap();
+    }
+}
