@@ -113,14 +113,14 @@ fn stop_logging(mut make_room: impl FnMut()) {
 /// needs it.
 fn post_mortem(stopped: Stopped) -> (u64, u64) {
     let (cpu, mut records, mut uncommitted) = (stopped.cpu(), 0, 0);
-    for packet in LOG.salvage(stopped).into_iter().flatten() {
-        for run in packet.committed() {
-            for record in klog::records(run, packet.begin_ticks()).flatten() {
+    for left in LOG.salvage(stopped).into_iter().flatten() {
+        for run in left.committed() {
+            for record in klog::records(run, left.packet().begin_ticks).flatten() {
                 print(cpu, &record);
             }
         }
-        records += packet.records();
-        uncommitted += packet.uncommitted() as u64;
+        records += left.packet().records;
+        uncommitted += left.uncommitted() as u64;
     }
     (records, uncommitted)
 }
