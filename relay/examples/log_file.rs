@@ -103,7 +103,7 @@ fn write_lines(file: File) -> io::Result<u64> {
                 written += 1;
             }
         }
-        if records.reader().is_at_end() {
+        if records.is_at_end() {
             file.flush()?;
             return Ok(written);
         }
