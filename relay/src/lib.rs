@@ -361,7 +361,12 @@ pub use ring::{
 };
 pub use sync::{Global, PerCpu, Usage};
 
-/// The project's README; its example runs as a test.
+/// The crate's README; its example runs as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct OwnReadme;
+
+/// The project's README, likewise.
 #[cfg(all(doctest, feature = "log"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;
