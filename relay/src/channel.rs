@@ -45,6 +45,20 @@ use core::marker::PhantomData;
 /// assert_eq!(taken.packet().records, 1);
 /// assert_eq!(taken.packet().begin_ticks, 7);
 /// ```
+///
+/// | to | call | context |
+/// |---|---|---|
+/// | give a CPU its ring | [`start`](Self::start) | task; any with static memory |
+/// | write | [`write`](Self::write), [`write_array`](Self::write_array), [`write_event`](Self::write_event), [`write_event_array`](Self::write_event_array), [`write_with_delta`](Self::write_with_delta), [`reserve`](Self::reserve) | any |
+/// | hand over what there is | [`flush`](Self::flush) | any |
+/// | do what others ask for | [`tick`](Self::tick) | task, IRQ |
+/// | read | [`reader`](Self::reader), [`observe`](Self::observe) | task, IRQ; any CPU |
+/// | change the ring | [`replace`](Self::replace), [`reset`](Self::reset); from any CPU [`resize`](Self::resize), [`reclaim`](Self::reclaim) | task |
+/// | end | [`close`](Self::close); from any CPU [`request_close`](Self::request_close) | task, IRQ |
+/// | count | [`stats`](Self::stats), [`lost_no_ring`](Self::lost_no_ring), [`take_peak`](Self::take_peak) | any; any CPU |
+/// | look at what a stopped CPU left | [`salvage`](Self::salvage) | panic |
+///
+/// A CPU whose number is `CPUS` or larger can call all of it: what it writes is counted ([`lost_no_ring`](Self::lost_no_ring)).
 pub struct Channel<P: Platform, const CPUS: usize, U: Usage = PerCpu> {
     platform: P,
     hooks: &'static dyn Hooks,
@@ -74,7 +88,7 @@ pub enum StartError {
     NoSuchCpu {
         /// The number given.
         cpu: usize,
-        /// How many CPUs the channel has room for.
+        /// How many CPUs the channel has room for, numbered from 0. Any context.
         cpus: usize,
     },
     /// The stream has a ring already; [`Channel::replace`] gives it another.
@@ -122,8 +136,8 @@ impl core::error::Error for OpenError {}
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     const_unless_loom! {
-        /// A channel without any ring: every write is refused and counted until
-        /// [`start`](Self::start).
+        /// A channel without any ring, for a `static`: every write is refused and counted until
+        /// [`start`](Self::start). `hooks` are the client's: [`NoHooks`](crate::NoHooks) for plain bytes.
         pub fn new(platform: P, hooks: &'static dyn Hooks) -> Self {
             Self {
                 platform,
@@ -138,7 +152,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Gives `cpu` its first ring, in `storage`. A global channel has one stream, that of CPU 0.
     ///
     /// Task context, or any for memory that is not from the heap: what is refused is dropped. It
-    /// may be called from another CPU if that happens-before the first write of `cpu`.
+    /// may be called from another CPU if that happens-before the first write of `cpu`, and before its first tick: start its
+    /// streams before you start the CPU.
     ///
     /// # Errors
     /// [`StartError`]: there is no such CPU, it has a ring, or the storage is too small.
@@ -195,15 +210,30 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// bytes is stored, and the clock is read only where a sub-buffer begins or ends.
     ///
     /// # Errors
-    /// The record was not written, for the reason given; the loss is counted.
+    /// The record was not written, for the reason given; the loss is counted. There is nothing to be done about it: a
+    /// record of no bytes ([`WriteError::Empty`]) is the caller's mistake, and is not counted.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"any bytes")?;
+    /// assert_eq!(LOG.write(&[0; 1025]).unwrap_err().to_string(), "the record does not fit into a sub-buffer");
+    /// assert_eq!(LOG.stats(cpu.number()).unwrap().lost.total(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn write(&self, bytes: &[u8]) -> Result<(), WriteError> {
         self.put(Plain(bytes))
     }
 
-    /// Writes a record of as many bytes as its type says: faster than [`write`](Self::write).
+    /// Writes a record of as many bytes as its type says: shorter code than that of [`write`](Self::write), where the
+    /// compiler does not know the length.
     ///
-    /// Any context.
+    /// Any context, as [`write`](Self::write).
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -213,24 +243,49 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Writes a record that begins with its time and `event`, an event id below
-    /// [`record::EVENTS`], in the one word of [`record::header`]; `bytes` follow.
+    /// [`record::EVENTS`], in the one word of [`record::header`]; `bytes` follow, which may be none.
     ///
-    /// Any context.
+    /// The time is that of the reservation: in the order of the stream's records it never falls. Any context, as [`write`](Self::write).
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    /// Where debug assertions are on, if `event` is one of the fillers' ids.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use relay::record::Fields;
+    ///
+    /// LOG.write_event(7, b"ab")?;
+    /// LOG.flush();
+    /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
+    /// let mut fields = Fields::new(taken.records());
+    /// let (event, _low_bits_of_the_time) = fields.next_header()?.unwrap();
+    /// assert_eq!(event, 7);
+    /// assert_eq!(fields.bytes(2), Some(&b"ab"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn write_event(&self, event: u16, bytes: &[u8]) -> Result<(), WriteError> {
         debug_assert!(event < record::EVENTS);
         self.put(Stamped(event, Plain(bytes)))
     }
 
-    /// The same with as many bytes as the type says: faster.
+    /// As [`write_event`](Self::write_event), with as many bytes as the type says: shorter code.
     ///
     /// Any context.
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    ///
+    /// # Panics
+    /// Where debug assertions are on, if `event` is one of the fillers' ids.
     #[inline(always)]
     pub fn write_event_array<const N: usize>(
         &self,
@@ -242,12 +297,30 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Writes `bytes` as one record, with the time since its packet began, in ticks, in the eight bytes
-    /// (little-endian) at `offset` of it. If it has no eight bytes there, nothing is put into it.
+    /// (little-endian) at `offset` of it. If it has no eight bytes there, nothing is put into it. With the
+    /// packet's [`begin_ticks`](crate::Packet::begin_ticks) a reader gets the time of the record.
     ///
     /// Any context.
     ///
     /// # Errors
     /// As [`write`](Self::write).
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write_with_delta(b"........ said", 0)?;
+    /// LOG.flush();
+    /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
+    /// let (delta, text) = taken.records().split_at(8);
+    /// let time = taken.packet().begin_ticks + u64::from_le_bytes(delta.try_into()?);
+    /// assert!(time <= taken.packet().end_ticks);
+    /// assert_eq!(text, b" said");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn write_with_delta(&self, bytes: &[u8], offset: usize) -> Result<(), WriteError> {
         let mut slot = self.reserve(bytes.len())?;
         let delta = slot.timestamp().wrapping_sub(slot.packet_begin());
@@ -298,6 +371,23 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     ///
     /// # Errors
     /// Nothing was reserved, for the reason given; the loss is counted.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// let mut slot = LOG.reserve(5)?;
+    /// LOG.write(b" world")?; // an interrupt, say
+    /// slot.write(b"hello");
+    /// slot.commit();
+    /// LOG.flush();
+    /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
+    /// assert_eq!(taken.records(), b"hello world"); // in the order of the reservations
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[inline(always)]
     pub fn reserve(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
         let pin = Pin::new(&self.platform);
@@ -327,7 +417,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Hands over what the open packet of the calling CPU holds; also, if records were lost since
-    /// the last packet, an empty packet that tells of them.
+    /// the last packet, an empty packet that tells of them. The rest of the sub-buffer stays unused: flush where something
+    /// shall be seen soon, not after each record. Readers [ask](Reader::request_flush) for it by themselves.
     ///
     /// Any context.
     pub fn flush(&self) -> Flushed {
@@ -338,7 +429,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// The periodic duty of each CPU: does what others have asked of its stream ([flush](Reader::request_flush),
     /// [resize](Self::resize), [close](Self::request_close)), and moves [`Reader::quiet_since`] on.
     ///
-    /// Call it from the timer interrupt of every CPU, or from task context. Not from NMI context.
+    /// Call it from the timer interrupt of every CPU that writes, or from task context. Not from NMI context: an NMI may come
+    /// in the middle of one. With nothing to do it costs a few loads and a look at the clock. In a global channel any CPU's tick does
+    /// what is asked of the stream, but each must have its own before an old ring is [freed](Self::reclaim).
     pub fn tick(&self) {
         if let Some(writer) = self.writer() {
             writer.tick();
@@ -353,6 +446,24 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// # Errors
     /// [`CloseError`]; after [`CloseError::NoRoom`] nothing has changed, and it can be tried again
     /// when the reader has consumed something.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use relay::{Loss, WriteError};
+    ///
+    /// LOG.write(b"the last words")?;
+    /// LOG.close()?;
+    /// assert_eq!(LOG.write(b"more"), Err(WriteError::Lost(Loss::Closed)));
+    /// let mut reader = LOG.reader(cpu.number())?;
+    /// assert!(reader.next_subbuf().unwrap().packet().is_final);
+    /// assert!(reader.is_at_end());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close(&self) -> Result<(), CloseError> {
         self.writer().ok_or(CloseError::NotStarted)?.close()
     }
@@ -396,10 +507,10 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [tick](Self::tick): to a larger or a smaller one, while it is written and read. No record is lost,
     /// doubled or reordered by that.
     ///
-    /// Any CPU, task context.
+    /// Any CPU, task context. The chapter [early start, larger rings](crate#early-start-larger-rings) has an example.
     ///
     /// # Errors
-    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet.
+    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet. What is refused is dropped.
     pub fn resize(
         &self,
         cpu: usize,
@@ -500,20 +611,56 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu)?.info()
     }
 
-    /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global channel). Any CPU; see
-    /// [`Reader`].
+    /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global channel). Any CPU, task or IRQ
+    /// context; see [`Reader`].
     ///
     /// # Errors
     /// [`OpenError`]: there is no such stream, or it is being read.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use relay::OpenError;
+    ///
+    /// LOG.write(b"hello")?;
+    /// LOG.flush();
+    /// let mut reader = LOG.reader(cpu.number())?;
+    /// assert_eq!(LOG.reader(cpu.number()).unwrap_err(), OpenError::Busy(cpu.number()));
+    /// while let Some(taken) = reader.next_subbuf() {
+    ///     assert_eq!(taken.records(), b"hello");
+    /// } // it is given back here
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn reader(&self, cpu: usize) -> Result<Reader<'_>, OpenError> {
         let stream = self.started(cpu).ok_or(OpenError::NotStarted(cpu))?;
         Reader::open(stream, cpu).ok_or(OpenError::Busy(cpu))
     }
 
-    /// Opens a reader of the stream of `cpu` that does not consume. Any CPU; any number of them.
+    /// Opens a reader of the stream of `cpu` that does not consume (0 for the one stream of a global channel). Any number
+    /// of them. Any CPU, task or IRQ context; see [`Observer`].
     ///
     /// # Errors
     /// [`OpenError::NotStarted`].
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"hello")?;
+    /// LOG.flush();
+    /// let mut copy = [0; 1024];
+    /// let packet = LOG.observe(cpu.number())?.next_copy(&mut copy)?.unwrap();
+    /// assert_eq!(&copy[..packet.content], b"hello");
+    /// assert!(LOG.reader(cpu.number())?.next_subbuf().is_some(), "it is still there");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn observe(&self, cpu: usize) -> Result<Observer<'_>, OpenError> {
         let stream = self.started(cpu).ok_or(OpenError::NotStarted(cpu))?;
         Observer::open(stream, cpu).ok_or(OpenError::NotStarted(cpu))
@@ -530,7 +677,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu).map(Stream::stats)
     }
 
-    /// Records lost because the CPU that wrote them has no ring in this channel.
+    /// Records lost because the CPU that wrote them has no ring in this channel. They are in no stream's ledger. Any context.
     #[must_use]
     pub fn lost_no_ring(&self) -> u64 {
         self.no_ring.load(Ordering::Relaxed)
@@ -549,7 +696,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         CPUS
     }
 
-    /// The platform that the channel runs on.
+    /// The platform that the channel runs on. Any context.
     #[must_use]
     pub const fn platform(&self) -> &P {
         &self.platform
@@ -558,7 +705,29 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
 
 impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
     /// What a stopped CPU left in its stream, committed or not: for the panic path. Read only, so
-    /// it does not matter in the middle of what the CPU was stopped. Panic context.
+    /// it does not matter in the middle of what the CPU was stopped. `None` if the channel has no room for its
+    /// number. Panic context.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// use relay::Stopped;
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    ///
+    /// LOG.write(b"committed")?;
+    /// let slot = LOG.reserve(100)?;
+    /// core::mem::forget(slot); // the CPU is stopped here
+    ///
+    /// // SAFETY: this thread writes nothing more.
+    /// let stopped = unsafe { Stopped::new(cpu.number()) };
+    /// let left = LOG.salvage(stopped).unwrap().next().unwrap();
+    /// assert_eq!(left.committed().next(), Some(&b"committed"[..]));
+    /// assert_eq!(left.uncommitted(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn salvage(&self, stopped: Stopped) -> Option<Salvage<'_>> {
         let stream = self.streams.get(stopped.cpu())?;

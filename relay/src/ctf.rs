@@ -4,6 +4,14 @@
 //! the [packet header](packet), its hooks to fill it, and describes the records in [metadata] text,
 //! which travels as a stream of its own. `docs/FORMAT.md` of the project is the specification.
 //!
+//! | to | see |
+//! |---|---|
+//! | make a channel's sub-buffers packets | [`Packets`] as its hooks, [`HEADER`] as its start reserve |
+//! | tie packets and metadata of one boot together | [`Uuid`] |
+//! | send what was taken | [`packet_bytes`] |
+//! | describe records | [`metadata::EventClass`], [`metadata::StreamClass`], [`metadata::Trace`] |
+//! | send what a stopped CPU left | [`Packets::salvage`] |
+//!
 //! ```
 //! use relay::ctf::{self, Packets, Uuid};
 //! use relay::{Channel, Geometry, Platform, StaticMemory, Storage};

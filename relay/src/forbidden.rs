@@ -276,7 +276,7 @@ mod static_memory_is_static {}
 /// struct Mine;
 /// impl Platform for Mine {
 ///     fn pin(&self) -> usize { 0 }
-///     fn unpin(&self) {}
+///     unsafe fn unpin(&self) {}
 ///     fn now(&self) -> u64 { 0 }
 /// }
 /// ```
@@ -286,7 +286,7 @@ mod static_memory_is_static {}
 /// // SAFETY: never used.
 /// unsafe impl Platform for Mine {
 ///     fn pin(&self) -> usize { 0 }
-///     fn unpin(&self) {}
+///     unsafe fn unpin(&self) {}
 ///     fn now(&self) -> u64 { 0 }
 /// }
 /// ```

@@ -30,7 +30,7 @@
 //! # // SAFETY: there is one CPU that does something, and this program has one thread.
 //! # unsafe impl Platform for TwoCpus {
 //! #     fn pin(&self) -> usize { 0 }
-//! #     fn unpin(&self) {}
+//! #     unsafe fn unpin(&self) {}
 //! #     fn now(&self) -> u64 { 7 }
 //! # }
 //!

@@ -147,7 +147,7 @@ unsafe impl Platform for Host {
     }
 
     fn wake(&self, _cpu: usize) {
-        ring_bell();
+        SLEEPERS.ring();
     }
 }
 
@@ -223,10 +223,16 @@ fn take_lowest(taken: &mut Vec<bool>) -> usize {
 }
 
 /// Threads that are to be woken.
-static SLEEPERS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+static SLEEPERS: Sleepers = Sleepers {
+    threads: Mutex::new(Vec::new()),
+    bell: AtomicBool::new(false),
+};
 
-/// Somebody is to be woken.
-static BELL: AtomicBool = AtomicBool::new(false);
+struct Sleepers {
+    threads: Mutex<Vec<Thread>>,
+    /// They are to be woken.
+    bell: AtomicBool,
+}
 
 /// This thread can be woken. Have one before you [announce](crate::Reader::prepare_to_sleep) that you will sleep; one serves any number of readers.
 ///
@@ -244,7 +250,7 @@ impl Sleeper {
     pub fn new() -> Self {
         let this = thread::current();
         let of = this.id();
-        with_sleepers(|sleepers| sleepers.push(this));
+        SLEEPERS.change(|threads| threads.push(this));
         Self {
             of,
             _of_this_thread: PhantomData,
@@ -271,41 +277,43 @@ impl Default for Sleeper {
 
 impl Drop for Sleeper {
     fn drop(&mut self) {
-        with_sleepers(|sleepers| {
-            let own = sleepers.iter().position(|thread| thread.id() == self.of);
-            own.map(|own| sleepers.swap_remove(own));
+        SLEEPERS.change(|threads| {
+            let own = threads.iter().position(|thread| thread.id() == self.of);
+            own.map(|own| threads.swap_remove(own));
         });
     }
 }
 
-/// Changes who is to be woken.
-fn with_sleepers(change: impl FnOnce(&mut Vec<Thread>)) {
-    change(&mut lock(&SLEEPERS));
-    answer_bell();
-}
+impl Sleepers {
+    /// Changes who is to be woken.
+    fn change<R>(&self, change: impl FnOnce(&mut Vec<Thread>) -> R) {
+        change(&mut lock(&self.threads));
+        self.answer();
+    }
 
-/// Wakes all sleepers, without waiting.
-fn ring_bell() {
-    // Release: what was made readable before it is seen by whoever is woken for it.
-    BELL.store(true, Ordering::Release);
-    answer_bell();
-}
+    /// Wakes all of them, without waiting. Any context, signal handlers included.
+    fn ring(&self) {
+        // Release: what was made readable before it is seen by whoever is woken for it.
+        self.bell.store(true, Ordering::Release);
+        self.answer();
+    }
 
-/// Wakes all sleepers, if the bell has rung. Who finds another at the list goes away: that one looks for the bell
-/// after it has let go of the list. One of both sees the other, because of the fence.
-fn answer_bell() {
-    loop {
-        fence(Ordering::SeqCst);
-        if !BELL.load(Ordering::Relaxed) {
-            return;
-        }
-        let sleepers = match SLEEPERS.try_lock() {
-            Ok(sleepers) => sleepers,
-            Err(TryLockError::Poisoned(sleepers)) => sleepers.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
-        if BELL.swap(false, Ordering::AcqRel) {
-            sleepers.iter().for_each(Thread::unpark);
+    /// Wakes all, if the bell has rung. Who finds another at the list goes away: that one looks for the bell after it
+    /// has let go of the list. One of both sees the other, because of the fence.
+    fn answer(&self) {
+        loop {
+            fence(Ordering::SeqCst);
+            if !self.bell.load(Ordering::Relaxed) {
+                return;
+            }
+            let threads = match self.threads.try_lock() {
+                Ok(threads) => threads,
+                Err(TryLockError::Poisoned(threads)) => threads.into_inner(),
+                Err(TryLockError::WouldBlock) => return,
+            };
+            if self.bell.swap(false, Ordering::AcqRel) {
+                threads.iter().for_each(Thread::unpark);
+            }
         }
     }
 }

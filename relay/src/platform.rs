@@ -10,7 +10,7 @@
 /// |---|---|---|
 /// | [`pin`](Self::pin), [`unpin`](Self::unpin) | task, IRQ, NMI, panic | required |
 /// | [`now`](Self::now) | task, IRQ, NMI, panic | required |
-/// | [`context`](Self::context) | task, IRQ, NMI, panic | records say that they come from a task |
+/// | [`context`](Self::context) | task, IRQ, NMI, panic | everything is a task: right where nothing interrupts anything |
 /// | [`wake`](Self::wake) | task, IRQ, NMI, panic | readers cannot sleep, they poll |
 /// | [`call`](Self::call) | task, IRQ | what is asked of another CPU waits for its next timer interrupt |
 ///
@@ -31,7 +31,8 @@
 /// 4. when a number passes from one CPU (or thread) to another, everything the former did
 ///    happens-before everything the latter does, and nothing that the former pinned is still pinned.
 ///
-/// A wrong clock, context, wake or call makes records wrong or readers sleep too long. It breaks no memory.
+/// A wrong clock, context, wake or call makes records wrong, losses too many or readers sleep too long. It breaks no
+/// memory.
 ///
 /// # Example
 ///
@@ -89,8 +90,12 @@ pub unsafe trait Platform: Sync {
         let _ = cpu;
     }
 
-    /// The level at which the caller runs, for records that say so (klog's do). A platform without interrupts
-    /// is always in a task. Any context.
+    /// The level at which the caller runs. Any context.
+    ///
+    /// Records say it (klog's do), and one thing depends on it: a writer in a task knows that all it ever
+    /// interrupted has returned, so a [`Slot`](crate::Slot) that is still open a whole lap later will never be committed, and its
+    /// packet is passed over. An interrupt handler must therefore not call itself a task. A platform without interrupts
+    /// is always in one.
     fn context(&self) -> Context {
         Context::Task
     }

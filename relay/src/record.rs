@@ -1,11 +1,45 @@
 //! How the records of relay's own clients begin, and what fills a discarded one.
 //!
+//! A channel of such records has the hooks [`Framed`], or those of [`ctf`](crate::ctf);
+//! [`Channel::write_event`](crate::Channel::write_event) writes them, [`Fields`] reads them. The functions here are arithmetic:
+//! any context.
+//!
 //! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of
 //! the timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper bits of the time are those of the packet's
 //! begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
 //!
 //! The ids 0xFFFD to 0xFFFF are fillers: what a discarded reservation leaves when something was
 //! reserved after it. Readers skip them.
+//!
+//! ```
+//! use relay::Context;
+//! use relay::host::{Cpu, Host};
+//! use relay::record::{Fields, Framed, extend_ticks, header};
+//! use relay::{Channel, Geometry, Storage};
+//!
+//! static LOG: Channel<Host, 8> = Channel::new(Host, &Framed);
+//! # let cpu = Cpu::claim();
+//! # let geometry = Geometry::new(1024, 4)?;
+//! # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+//!
+//! // Event 3: context, then a number of 16 bits.
+//! LOG.reserve(50)?.discard();
+//! let mut slot = LOG.reserve(11)?;
+//! let written_at = slot.timestamp();
+//! slot.bytes_mut()[..8].copy_from_slice(&header(3, written_at));
+//! slot.bytes_mut()[8] = Context::Task as u8;
+//! slot.bytes_mut()[9..].copy_from_slice(&512u16.to_le_bytes());
+//! slot.commit();
+//! LOG.flush();
+//!
+//! let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
+//! let mut fields = Fields::new(taken.records());
+//! let (event, low) = fields.next_header()?.unwrap();
+//! assert_eq!((event, extend_ticks(low, taken.packet().begin_ticks)), (3, written_at));
+//! assert_eq!((fields.u8(), fields.u16()), (Some(0), Some(512)));
+//! assert_eq!(fields.next_header()?, None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::ring::Hooks;
 use core::fmt;
@@ -16,7 +50,7 @@ pub const HEADER: usize = 8;
 /// Bytes of header and context: no record is shorter.
 pub const MIN_RECORD: usize = HEADER + 1;
 
-/// Event ids from here on are fillers.
+/// Event ids from here on are fillers: those of a client's events are smaller.
 pub const EVENTS: u16 = FILLER;
 
 /// A filler that is header and context alone.
@@ -32,14 +66,15 @@ pub const fn header(id: u16, ticks: u64) -> [u8; HEADER] {
     (ticks << 16 | id as u64).to_le_bytes()
 }
 
-/// The full time of a record, from the 48 bits in its header and the begin of its packet.
+/// The full time of a record, in ticks, from the 48 bits in its header and a time that is at most 2^48 ticks before it: the
+/// begin of its packet, or the record before.
 #[must_use]
 pub const fn extend_ticks(low: u64, begin_ticks: u64) -> u64 {
     const MASK: u64 = u64::MAX >> 16;
     begin_ticks.wrapping_add(low.wrapping_sub(begin_ticks) & MASK)
 }
 
-/// The hooks of a channel whose records begin with this header.
+/// The hooks of a channel whose records begin with this header: fillers for what was discarded, no packet header.
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
 

@@ -1,7 +1,7 @@
 //! klog: what a kernel says to people.
 //!
 //! A klog record is a line of text with where and when it was said: time, CPU, context, severity,
-//! module, file and line. With the feature `log`, a [`Klog`] is a backend of the
+//! module, file and line. With the feature `log`, a `Klog` is a backend of the
 //! [`log`](https://docs.rs/log) facade, and `log::info!` works anywhere in the kernel: task, IRQ,
 //! NMI and panic context, from the first instruction after [`Channel::start`].
 //!

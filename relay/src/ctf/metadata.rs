@@ -1,7 +1,31 @@
 //! The metadata: TSDL text (CTF 1.8, section 7) that describes packets and records.
 //!
 //! It is written by the kernel itself, from the [event classes](EventClass) that its channels
-//! declare, so that a capture explains itself.
+//! declare, so that a capture explains itself. [`Trace`] is shown (`Display`) as that text, without an allocation.
+//!
+//! ```
+//! use relay::clients::klog;
+//! use relay::ctf::metadata::{EventClass, Field, Kind, StreamClass, Trace};
+//!
+//! const SCHED: StreamClass = StreamClass {
+//!     id: 2,
+//!     name: "sched",
+//!     events: &[EventClass {
+//!         id: 1,
+//!         name: "switch",
+//!         fields: &[Field { name: "task", kind: Kind::U32 }],
+//!     }],
+//! };
+//! let trace = Trace {
+//!     uuid: [7; 16],
+//!     clock_hz: 1_000_000_000,
+//!     cpus: 2,
+//!     streams: &[klog::STREAM, SCHED],
+//! };
+//! let text = trace.to_string();
+//! assert!(text.starts_with("/* CTF 1.8 */"));
+//! assert!(text.contains("uint32_t task;"));
+//! ```
 
 use crate::record;
 use core::fmt::{self, Write};

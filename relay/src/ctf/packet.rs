@@ -37,7 +37,7 @@ impl Uuid {
     }
 
     /// Makes it a random UUID (RFC 9562, version 4) from 128 random bits. Before the first packet
-    /// is complete: packets carry what it is then.
+    /// is complete: packets carry what it is then. Any context.
     pub fn set(&self, random: u128) {
         let mut bytes = random.to_be_bytes();
         bytes[6] = bytes[6] & 0x0F | 0x40;
@@ -49,7 +49,7 @@ impl Uuid {
         }
     }
 
-    /// Its sixteen bytes.
+    /// Its sixteen bytes, in the order in which they are written. Any context.
     #[must_use]
     pub fn bytes(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
@@ -95,7 +95,8 @@ impl Hooks for Packets {
     }
 }
 
-/// What of a taken sub-buffer is its packet: header, records and padding, to be sent as it is.
+/// What of a taken sub-buffer is its packet: header, records and less than 8 bytes of padding, to be sent as it is, where it
+/// lies.
 #[must_use]
 pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     let bytes = taken.bytes();
@@ -103,13 +104,14 @@ pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     &bytes[..len]
 }
 
-/// Bytes of a packet with `content` bytes of header and records.
+/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8.
 #[must_use]
 pub const fn padded(content: usize) -> usize {
     content.next_multiple_of(GRAIN)
 }
 
-/// The header of `packet` of channel `stream_id`. `flags` are set beside [`FINAL`], which follows
+/// The header of `packet` of channel `stream_id`, as [`Packets`] makes it when a packet is complete; for packets that are made
+/// otherwise. `uncommitted` records were left out of this stream up to it. `flags` are set beside [`FINAL`], which follows
 /// from the packet.
 #[must_use]
 pub fn encode(

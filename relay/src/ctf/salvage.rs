@@ -42,7 +42,7 @@ impl Packets {
     /// # // SAFETY: there is one CPU, and this program has one thread.
     /// # unsafe impl Platform for OneCpu {
     /// #     fn pin(&self) -> usize { 0 }
-    /// #     fn unpin(&self) {}
+    /// #     unsafe fn unpin(&self) {}
     /// #     fn now(&self) -> u64 { 7 }
     /// # }
     /// static UUID: Uuid = Uuid::new();

@@ -88,7 +88,7 @@ impl Mount {
     /// # // SAFETY: there is one CPU, and this program has one thread.
     /// # unsafe impl Platform for OneCpu {
     /// #     fn pin(&self) -> usize { 0 }
-    /// #     fn unpin(&self) {}
+    /// #     unsafe fn unpin(&self) {}
     /// #     fn now(&self) -> u64 { 7 }
     /// # }
     /// static LOG: Channel<OneCpu, 1> = Channel::new(OneCpu, &NoHooks);

@@ -29,6 +29,19 @@ pub enum Delivery {
 /// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer
 ///   are left for records;
 /// - it is not both overwritten and delivered record by record.
+///
+/// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant or at run time:
+///
+/// ```
+/// use relay::{Geometry, Mode};
+/// // 16 times 4 KiB, of which 64 bytes are kept for a header; overwritten; two readers may hold a sub-buffer.
+/// let geometry = Geometry::new(4096, 16)?
+///     .with_reserves(64, 0)?
+///     .with_mode(Mode::Continuous)?
+///     .with_spares(2)?;
+/// assert_eq!(geometry.max_record(), 4032);
+/// # Ok::<(), relay::GeometryError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     size_log2: u32,
@@ -294,7 +307,8 @@ impl Geometry {
         kind(self) == kind(other)
     }
 
-    /// The longest record that fits, in bytes.
+    /// The longest record that fits, in bytes: a sub-buffer less the reserves. (Behind a channel start reserve, less of it
+    /// fits into the stream's first sub-buffer; a record that does not goes into the second.)
     #[must_use]
     #[inline]
     pub const fn max_record(&self) -> usize {

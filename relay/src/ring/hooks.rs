@@ -4,10 +4,37 @@ use super::Packet;
 
 /// What the client puts around the records of a packet, and where it hears of it.
 ///
+/// All have a default, which does nothing: a client implements what it needs, as
+/// [`record::Framed`](crate::record::Framed) and [`ctf::Packets`](crate::ctf::Packets) do.
+///
 /// The hooks run in the context of the write that opens, closes or completes a packet: any
 /// context, NMI included. They must not lock, wait or allocate; they may write records, which is
 /// a nested write like any other, but fewer than fit into a packet: otherwise delivery goes on for
 /// ever.
+///
+/// ```
+/// use relay::host::{Cpu, Host};
+/// use relay::{Channel, Geometry, Hooks, Packet, PacketStart, Storage};
+///
+/// /// Begins each sub-buffer with the number of records in it.
+/// struct Counted;
+/// impl Hooks for Counted {
+///     fn buffer_end(&self, header: &mut [u8], _trailer: &mut [u8], packet: &Packet) {
+///         header.copy_from_slice(&packet.records.to_le_bytes());
+///     }
+/// }
+///
+/// static LOG: Channel<Host, 8> = Channel::new(Host, &Counted);
+/// let cpu = Cpu::claim();
+/// let geometry = Geometry::new(64, 2)?.with_reserves(8, 0)?;
+/// LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+/// LOG.write(b"abc")?;
+/// LOG.flush();
+/// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
+/// assert_eq!(taken.bytes()[..8], 1u64.to_le_bytes());
+/// assert_eq!(taken.records(), b"abc");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Hooks: Sync {
     /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there is
     /// no start reserve.
@@ -22,7 +49,8 @@ pub trait Hooks: Sync {
     }
 
     /// `bytes` were reserved at `timestamp` and then discarded, and something was written after
-    /// them: make them something that readers of this client's records skip.
+    /// them: make them something that readers of this client's records skip. The default makes them zeros: a client whose
+    /// readers cannot tell those from records must discard nothing, or do it better.
     fn fill(&self, bytes: &mut [u8], timestamp: u64) {
         let _ = timestamp;
         bytes.fill(0);
@@ -53,7 +81,7 @@ pub trait Hooks: Sync {
     }
 }
 
-/// The hooks of a channel whose records are plain bytes.
+/// The hooks of a channel whose records are plain bytes. What is discarded there may leave zeros: see [`Hooks::fill`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoHooks;
 

@@ -3,7 +3,8 @@
 use crate::sync::{AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom};
 use core::fmt;
 
-/// Why a record was lost. Each loss is counted once, under one reason.
+/// Why a record was lost. Each loss is counted once, under one reason, in the stream's ledger: [`Packet::lost`](crate::Packet::lost),
+/// [`Channel::stats`](crate::Channel::stats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
     /// The buffer was full of what nobody had consumed yet.
@@ -67,7 +68,7 @@ impl Losses {
         self.0.iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
-    /// What was lost since `earlier`.
+    /// What was lost since `earlier`: between two packets of a stream, by what each [tells](crate::Packet::lost).
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self(core::array::from_fn(|i| {

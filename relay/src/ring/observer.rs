@@ -13,6 +13,28 @@ use core::fmt;
 ///
 /// Any CPU, task or IRQ context, one call at a time. Writers never wait for it. In continuous mode it needs a
 /// [spare block](crate::Geometry::with_spares) while it copies.
+///
+/// ```
+/// # use relay::host::{Cpu, Host};
+/// # use relay::{Channel, Geometry, NoHooks, Storage};
+/// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+/// # let cpu = Cpu::claim();
+/// # let geometry = Geometry::new(1024, 4)?;
+/// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+/// for text in ["one", "two"] {
+///     LOG.write(text.as_bytes())?;
+///     LOG.flush();
+/// }
+/// let mut observer = LOG.observe(cpu.number())?;
+/// let mut copy = [0; 1024];
+/// let mut newest_first = Vec::new();
+/// observer.read_last(8, &mut copy, |_, bytes| newest_first.push(bytes.to_vec()))?;
+/// assert_eq!(newest_first, [b"two", b"one"]);
+///
+/// let oldest = observer.next_copy(&mut copy)?.unwrap();
+/// assert_eq!(&copy[..oldest.content], b"one");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Observer<'a> {
     stream: &'a Stream,
     cpu: usize,
@@ -69,7 +91,7 @@ impl<'a> Observer<'a> {
     }
 
     /// Copies the next complete sub-buffer to the start of `into`, without its padding: start reserve,
-    /// records. `Ok(None)` if there is none yet.
+    /// records, [`content`](Packet::content) bytes in all. `Ok(None)` if there is none yet.
     ///
     /// # Errors
     /// [`ObserveError`]; the same sub-buffer is next again.
@@ -101,7 +123,7 @@ impl<'a> Observer<'a> {
         }
     }
 
-    /// Copies the newest complete sub-buffers, newest first, at most `count`: calls `each` with what is known
+    /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader has seen them or not: calls `each` with what is known
     /// of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
     /// overwritten. Returns how many there were.
     ///
@@ -142,7 +164,8 @@ impl<'a> Observer<'a> {
         self.stream.want_flush();
     }
 
-    /// As [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep).
+    /// As [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep): true if there is nothing to copy, and whatever comes
+    /// will wake.
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.stream.announce_sleep();

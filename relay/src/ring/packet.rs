@@ -4,7 +4,8 @@ use super::Losses;
 use super::ledger::LossRecord;
 use crate::sync::{AtomicU64, Ordering};
 
-/// What is known of a complete packet.
+/// What is known of a packet: from [`SubBuffer::packet`](crate::SubBuffer::packet) and its like. With the packets before it, it
+/// proves that nothing is missing: the chapter [the ledger](crate#the-ledger) says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// The CPU it belongs to.

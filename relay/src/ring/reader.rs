@@ -7,11 +7,30 @@ use crate::step::{Mistake, broken, step};
 use crate::sync::Ordering;
 use core::fmt;
 
-/// The one consuming reader of a stream. It may run on any CPU, in task or IRQ context, one
-/// call at a time. Dropping it lets another be opened, which goes on where this one stopped; one
+/// The one consuming reader of a stream: see [`Channel::reader`](crate::Channel::reader). It may run on any CPU, in task or
+/// IRQ context, one call at a time. Dropping it lets another be opened, which goes on where this one stopped; one
 /// that is leaked stays the only one.
 ///
-/// See [`Channel::reader`](crate::Channel::reader) for an example.
+/// It takes whole sub-buffers. For records and bytes there is [`Records`](crate::Records) around it.
+///
+/// ```
+/// # use relay::host::{Cpu, Host};
+/// # use relay::{Channel, Geometry, NoHooks, Storage};
+/// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+/// # let cpu = Cpu::claim();
+/// # let geometry = Geometry::new(1024, 4)?;
+/// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+/// LOG.write(b"hello")?;
+/// let mut reader = LOG.reader(cpu.number())?;
+/// assert!(reader.next_subbuf().is_none(), "it is in an open packet");
+/// reader.request_flush();
+/// LOG.tick(); // that CPU's, from its timer interrupt
+/// assert_eq!(reader.bytes_available(), 5);
+/// assert!(!reader.prepare_to_sleep(), "there is something to read");
+/// assert_eq!(reader.next_subbuf().unwrap().records(), b"hello");
+/// assert!(reader.prepare_to_sleep(), "nothing; whatever comes now wakes");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Reader<'a> {
     pub(super) stream: &'a Stream,
     cpu: usize,
@@ -152,8 +171,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Asks the owner to hand over its open packet at its next [tick](crate::Channel::tick), if
-    /// it holds anything. To be called when [`next_subbuf`](Self::next_subbuf) has nothing more.
+    /// Asks the stream's CPU to hand over its open packet at its next [tick](crate::Channel::tick), if
+    /// it holds anything, or if records were lost since the last. To be called when [`next_subbuf`](Self::next_subbuf) has nothing more.
     pub fn request_flush(&self) {
         self.stream.want_flush();
     }
@@ -169,7 +188,8 @@ impl<'a> Reader<'a> {
     /// True: nothing is readable, and whatever becomes readable from now on wakes. False: something is readable, do
     /// not sleep.
     ///
-    /// No wake-up is lost in between. Wakes that nobody needed may come.
+    /// No wake-up is lost in between. Wakes that nobody needed may come. Announce each sleep anew; at the end of a closed stream
+    /// it is false, since nothing will come.
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.stream.announce_sleep();

@@ -10,6 +10,26 @@ use core::fmt;
 /// A consuming reader that reads a sub-buffer while it is being written, in packet delivery; in bulk
 /// delivery it reads complete sub-buffers. The sub-buffer is given back when all of it has been read and
 /// nothing more can come into it.
+///
+/// As its [`Reader`] on any CPU, in task or IRQ context, one call at a time.
+///
+/// ```
+/// # use relay::host::{Cpu, Host};
+/// # use relay::{Channel, Geometry, Delivery, Records, NoHooks, Storage};
+/// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+/// # let cpu = Cpu::claim();
+/// # let geometry = Geometry::new(1024, 4)?.with_delivery(Delivery::Packet)?;
+/// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+/// let mut records = Records::new(LOG.reader(cpu.number())?);
+/// LOG.write(b"hello, ")?;
+/// LOG.write(b"world")?;
+/// assert_eq!(records.next_records(), Some(&b"hello, world"[..])); // no flush is needed
+/// LOG.write(b"!")?;
+/// let mut bytes = [0; 16];
+/// assert_eq!(records.read(&mut bytes), 1);
+/// assert_eq!(records.bytes_available(), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Records<'a> {
     reader: Reader<'a>,
     /// How far an open packet was read.

@@ -14,7 +14,7 @@ use super::{Losses, Packet, Ring};
 use crate::sync::Ordering;
 use core::fmt;
 
-/// The packets that a stopped CPU left, oldest first: see
+/// The packets that a stopped CPU left, oldest first, those that readers gave back not among them: see
 /// [`Channel::salvage`](crate::Channel::salvage).
 ///
 /// The numbers are those of the stream, so that they tell which packets a reader has had before: a

@@ -16,7 +16,7 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-/// Reserved, uncommitted space for one record. Having a `Slot` tells you:
+/// Reserved, uncommitted space for one record: see [`Channel::reserve`](crate::Channel::reserve). Having a `Slot` tells you:
 ///
 /// - the bytes are yours alone, until [`commit`](Self::commit);
 /// - no other record of this stream will come between those before it and it;
@@ -27,6 +27,9 @@ use core::ptr::NonNull;
 /// CPU: the packet is passed over when a task writes the sub-buffer's next lap, or closes the stream. Its
 /// records count as overwritten then, the leaked one as lost ([`Loss::Wrapped`]). So do those of a slot that
 /// a task keeps open while it writes a whole lap, even if it is committed later.
+///
+/// All of it may be done in any context, on the CPU that reserved it. Hold it for as short a time as it takes to fill it: what
+/// comes after it is delivered after it.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -120,7 +123,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         self.space.sub().begin_ticks.load(Ordering::Relaxed)
     }
 
-    /// The number of bytes reserved.
+    /// The number of bytes reserved, or what [`shrink`](Self::shrink) has left of them.
     #[inline(always)]
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a slot is never empty")]
@@ -144,7 +147,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         self.space.bytes
     }
 
-    /// Copies `bytes`, as many as fit, to the start of the slot.
+    /// Copies `bytes`, as many as fit, to the start of the slot. What is not written holds what was there before.
     #[inline(always)]
     pub fn write(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(self.space.len);
@@ -163,7 +166,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         shrunk.is_some()
     }
 
-    /// Declares the record written.
+    /// Declares the record written: it is delivered with its packet, or (packet delivery) at once.
     #[inline(always)]
     pub fn commit(mut self) {
         self.published = true;

@@ -125,7 +125,24 @@ impl Storage {
     ///
     /// # Safety
     /// `base` points to `len` initialised bytes that nobody else reads or writes as long as the
-    /// ring that is built on them exists: for a channel in a `static`, for ever.
+    /// ring that is built on them exists: for a channel in a `static`, until [`reclaim`](crate::Channel::reclaim) has freed it, or for ever.
+    ///
+    /// ```
+    /// use core::ptr::NonNull;
+    /// use relay::{STORAGE_ALIGN, Storage, StorageError};
+    ///
+    /// #[repr(C, align(4096))]
+    /// struct Frames([u8; 4 * STORAGE_ALIGN]);
+    /// let mut frames = Frames([0; 4 * STORAGE_ALIGN]);
+    /// let base = NonNull::from(&mut frames.0).cast::<u8>();
+    ///
+    /// // SAFETY: never used.
+    /// let error = unsafe { Storage::from_raw(base.add(1), 100) }.unwrap_err();
+    /// assert_eq!(error, StorageError::Misaligned);
+    /// // SAFETY: the frames are nobody else's as long as `storage` is there.
+    /// let storage = unsafe { Storage::from_raw(base, 4 * STORAGE_ALIGN) };
+    /// assert!(storage.is_ok());
+    /// ```
     pub unsafe fn from_raw(base: NonNull<u8>, len: usize) -> Result<Self, StorageError> {
         if !base.addr().get().is_multiple_of(STORAGE_ALIGN) {
             return Err(StorageError::Misaligned);

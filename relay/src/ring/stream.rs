@@ -68,7 +68,8 @@ pub(super) struct Remote {
     pub(super) new_ring: AtomicPtr<Ring>,
 }
 
-/// The state of a stream, for people.
+/// The counts of a stream, from its start: see [`Channel::stats`](crate::Channel::stats). Exact when its CPU is quiet; while it writes they may be
+/// of slightly different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamStats {
     /// Packets delivered.
