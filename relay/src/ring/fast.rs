@@ -136,7 +136,7 @@ impl<S: Source> Source for Stamped<S> {
     }
 }
 
-/// Copies `from` to `to`: words, and one word more that overlaps where the length is none of theirs.
+/// Copies `from` to `to`: words, the last of which overlap others where the length is none of theirs.
 ///
 /// A library's memcpy is made for long copies; on bare metal it is a `rep movs`, which costs more to
 /// start than a record to copy.
@@ -161,26 +161,34 @@ pub(super) unsafe fn copy(from: &[u8], to: NonNull<u8>) {
             step();
         }};
     }
-    match len {
-        0 => {}
-        1 => word!(u8, 0),
-        2..4 => {
-            word!(u16, 0);
-            word!(u16, len - 2);
-        }
-        4..8 => {
-            word!(u32, 0);
-            word!(u32, len - 4);
-        }
-        _ => {
+    if len >= 8 {
+        if len <= 16 {
+            word!(u64, 0);
+            word!(u64, len - 8);
+        } else if len <= 32 {
+            word!(u64, 0);
+            word!(u64, 8);
+            word!(u64, len - 16);
+            word!(u64, len - 8);
+        } else {
             let mut offset = 0;
-            while offset + 8 < len {
+            while offset < len - 16 {
                 word!(u64, offset);
-                offset += 8;
+                word!(u64, offset + 8);
+                offset += 16;
                 keep_loop();
             }
+            word!(u64, len - 16);
             word!(u64, len - 8);
         }
+    } else if len >= 4 {
+        word!(u32, 0);
+        word!(u32, len - 4);
+    } else if len >= 2 {
+        word!(u16, 0);
+        word!(u16, len - 2);
+    } else if len == 1 {
+        word!(u8, 0);
     }
 }
 
