@@ -536,7 +536,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
 
     /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in continuous mode: or
     /// whose time is over), and that no writer or reader uses any more. Returns how many. Call it now and then after
-    /// a [`resize`](Self::resize), for each CPU that writes must have had a [tick](Self::tick) since.
+    /// a [`resize`](Self::resize), for each CPU that has used the stream must have had a [tick](Self::tick) since.
     ///
     /// Any CPU, task context.
     pub fn reclaim(&self, cpu: usize) -> usize {

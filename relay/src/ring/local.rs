@@ -178,17 +178,18 @@ impl Local {
         }
     }
 
-    /// Lets the CPU write: its stream has a ring. By the CPU itself, or before it writes anything.
+    /// Lets the CPU use the stream, which has a ring. By the CPU itself.
     pub(super) fn join(&self) {
         let depth = self.depth.load(Ordering::Relaxed);
         if depth >= NOT_JOINED {
-            self.depth.store(depth - NOT_JOINED, Ordering::Relaxed);
-            // Whoever frees rings and did not see this: we see the ring that it saw to be current.
+            // Whoever frees rings and did not see this: we see the ring that it saw to be current. A swap,
+            // since an interrupt that finds the CPU joined does not come by the fence: on x86_64 it is one.
+            self.depth.swap(depth - NOT_JOINED, Ordering::AcqRel);
             fence(Ordering::SeqCst);
         }
     }
 
-    /// Whether the CPU writes to the channel. Any CPU.
+    /// Whether the CPU has used the channel. Any CPU.
     pub(super) fn has_joined(&self) -> bool {
         self.depth.load(Ordering::Relaxed) < NOT_JOINED
     }
@@ -297,7 +298,7 @@ impl Local {
         let depth = self.depth.load(Ordering::Relaxed);
         self.depth.store(depth + STEP, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        Held { local: self, depth }
+        Held { local: self }
     }
 
     /// Whether nothing is under way.
@@ -321,13 +322,14 @@ impl Local {
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     local: &'a Local,
-    depth: u64,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
-        self.local.depth.store(self.depth, Ordering::Relaxed);
+        // Not what it was: a context that came in between may have joined.
+        let depth = self.local.depth.load(Ordering::Relaxed);
+        self.local.depth.store(depth - STEP, Ordering::Relaxed);
     }
 }
 

@@ -116,11 +116,19 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         self.space.ticks
     }
 
-    /// The time at which the packet that this record lies in was opened, in ticks.
+    /// The time at which the packet that this record lies in was opened, in ticks. While its opener has not noted
+    /// that (this interrupted it, or it is another CPU), the time of this reservation.
     #[inline]
     #[must_use]
     pub fn packet_begin(&self) -> u64 {
-        self.space.sub().begin_ticks.load(Ordering::Relaxed)
+        let space = &self.space;
+        let start = space.ring().geometry.position(space.packet(), 0);
+        // Acquire: the time is noted before the start is. Without the start it is that of another lap.
+        if space.sub().start.load(Ordering::Acquire) == start.0 {
+            space.sub().begin_ticks.load(Ordering::Relaxed)
+        } else {
+            space.ticks
+        }
     }
 
     /// The number of bytes reserved, or what [`shrink`](Self::shrink) has left of them.

@@ -4,6 +4,7 @@ use super::entry::{Entry, State};
 use super::ledger::LossCounters;
 use super::local::Local;
 use super::subbuf::Committed;
+use super::tick::TAKEN;
 use super::{Geometry, Hooks, Loss, Losses, PacketStart, Ring, Storage, StorageError};
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom,
@@ -64,7 +65,7 @@ pub(super) struct Remote {
     pub(super) reclaiming: AtomicBool,
     /// Readers that are about to take hold of the oldest ring.
     pub(super) walkers: AtomicU64,
-    /// A ring that the owner is to go on in.
+    /// A ring that the owner is to go on in; `TAKEN` while it is at that.
     pub(super) new_ring: AtomicPtr<Ring>,
 }
 
@@ -134,8 +135,8 @@ impl Stream {
         }
     }
 
-    /// Gives the stream its first ring, of `geometry` in `storage`, and lets its CPU write; false if it has one already (the
-    /// storage is dropped). `begin` is for a client that has a header for the stream.
+    /// Gives the stream its first ring, of `geometry` in `storage`; false if it has one already (the storage is
+    /// dropped). `begin` is for a client that has a header for the stream.
     ///
     /// May run on another CPU than the owner if it happens-before the owner's first write.
     pub(crate) fn start(
@@ -167,7 +168,6 @@ impl Stream {
         self.dring.store(ring.as_ptr(), Ordering::Relaxed);
         // Release: whoever sees the ring sees it built.
         self.cur.store(ring.as_ptr(), Ordering::Release);
-        self.local.join();
         Ok(true)
     }
 
@@ -342,7 +342,8 @@ impl Drop for Stream {
             // A closed ring is its own successor.
             ring = NonNull::new(next).filter(|next| *next != this);
         }
-        if let Some(ring) = NonNull::new(self.remote.new_ring.load(Ordering::Acquire)) {
+        let offered = NonNull::new(self.remote.new_ring.load(Ordering::Acquire));
+        if let Some(ring) = offered.filter(|ring| *ring != TAKEN) {
             // SAFETY: built for this stream, which never took it.
             unsafe { Ring::destroy(ring) };
         }

@@ -10,12 +10,16 @@ use crate::step::step;
 use crate::sync::{Ordering, Usage};
 use core::ptr::{self, NonNull, null_mut};
 
+/// Instead of a new ring: the owner is about to go on in it.
+pub(super) const TAKEN: NonNull<Ring> = NonNull::dangling();
+
 impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Takes the requests of others: flush, another ring, close. Notes that nothing older is still to
     /// come, and which rings are used no more.
     ///
     /// Never from NMI context: an NMI may interrupt another tick.
     pub(crate) fn tick(&self) {
+        self.join();
         // Before the level of this is taken: what is interrupted counts, this does not.
         let is_idle = self.local.is_idle();
         let level = self.local.hold();
@@ -45,21 +49,33 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     fn take_new_ring(&self) {
         let place = &self.stream.remote.new_ring;
         // The plain load keeps an idle tick from owning the line.
-        if place.load(Ordering::Relaxed).is_null() {
+        let offered = place.load(Ordering::Relaxed);
+        let Some(ring) = NonNull::new(offered).filter(|ring| *ring != TAKEN) else {
+            return;
+        };
+        // Nobody offers another meanwhile: this one may have to go back.
+        let won =
+            place.compare_exchange(offered, TAKEN.as_ptr(), Ordering::AcqRel, Ordering::Acquire);
+        if won.is_err() {
             return;
         }
-        if let Some(ring) = NonNull::new(place.swap(null_mut(), Ordering::AcqRel))
-            && let Err((_, unused)) = self.go_on_in(ring)
-        {
-            // Nothing is freed here. Whoever asks next, or the end of the stream, finds it.
-            place.store(unused.as_ptr(), Ordering::Release);
-        }
+        step();
+        let left = match self.go_on_in(ring) {
+            Ok(()) => null_mut(),
+            // Nothing is freed here: the end of the stream finds it.
+            Err((_, unused)) => unused.as_ptr(),
+        };
+        place.store(left, Ordering::Release);
     }
 
     /// Ends the stream, if somebody has asked for it and there is room for the last packet.
     fn take_close_request(&self) {
         let wanted = &self.stream.remote.close_wanted;
-        if wanted.load(Ordering::Relaxed) && self.close() != Err(CloseError::NoRoom) {
+        if !wanted.load(Ordering::Relaxed) {
+            return;
+        }
+        // Who is just closing it may find no room, and give up: then this is still to be done.
+        if !matches!(self.close(), Err(CloseError::NoRoom | CloseError::Busy)) {
             wanted.store(false, Ordering::Release);
         }
     }

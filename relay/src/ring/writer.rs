@@ -4,7 +4,7 @@ use super::entry::{Entry, State};
 use super::fast::{self, Claim, copy};
 use super::flush::Closing;
 use super::geometry::Position;
-use super::local::{Left, Level, Local};
+use super::local::{Held, Left, Level, Local};
 use super::packet::Closed;
 use super::slot::Slot;
 use super::stream::Stream;
@@ -152,6 +152,20 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         self.pin.platform
     }
 
+    /// Lets this CPU use the stream, if that has a ring. What a CPU uses that has not joined may be freed
+    /// under it.
+    pub(super) fn join(&self) {
+        if self.stream.is_started() {
+            self.local.join();
+        }
+    }
+
+    /// Holds a level for an operation that is no record, until the result is dropped.
+    pub(super) fn hold(&self) -> Held<'a> {
+        self.join();
+        self.local.hold()
+    }
+
     /// The time, in ticks.
     pub(super) fn now(&self) -> u64 {
         fast::now(self.pin.platform)
@@ -159,7 +173,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
 
     /// The longest record that fits, in bytes.
     pub(crate) fn max_record(&self) -> Option<usize> {
-        let _level = self.local.hold();
+        let _level = self.hold();
         Some(self.stream.current()?.geometry.max_record())
     }
 
@@ -206,10 +220,9 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             return Err(WriteError::Empty);
         }
         let stream = self.stream;
-        if stream.current().is_none() {
+        if !stream.is_started() {
             return Err(WriteError::NoRing);
         }
-        // All CPUs write the stream: each joins when it first does.
         self.local.join();
         let Some(level) = self.local.take_level() else {
             stream.lose::<U>(Loss::Nested);

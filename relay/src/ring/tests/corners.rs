@@ -3,6 +3,7 @@
 extern crate std;
 
 use super::world::{BEGIN, OneCpu};
+use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
     CloseError, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
@@ -311,6 +312,62 @@ fn a_close_without_room_can_be_tried_again() {
     assert_eq!(stage.writer().close(), Ok(()));
     assert_eq!(stage.writer().close(), Err(CloseError::Closed));
     assert_eq!(stage.replace(), Err(CloseError::Closed));
+}
+
+#[test]
+fn a_request_to_close_is_not_forgotten_where_another_close_finds_no_room() {
+    for i in 1.. {
+        let stage = Stage::new(small());
+        let reader = stage.reader();
+        stage.write(16).unwrap();
+        stage.write(16).unwrap();
+        stage.stream.want_close();
+        let close = || assert_eq!(stage.writer().close(), Err(CloseError::NoRoom));
+        if !at(i, close, move || stage.writer().tick()) {
+            break;
+        }
+        packets(reader);
+        stage.writer().tick();
+        assert!(stage.stream.is_closed(), "step {i}");
+    }
+}
+
+#[test]
+fn a_ring_that_cannot_be_taken_is_not_lost() {
+    for i in 1.. {
+        let stage = Stage::new(small());
+        let offer = move || {
+            stage
+                .stream
+                .offer(Storage::allocate(&small()).unwrap(), small())
+        };
+        stage.writer().close().unwrap();
+        offer().unwrap();
+        let again = move || assert_eq!(offer(), Err(CloseError::Busy), "step {i}");
+        if !at(i, || stage.writer().tick(), again) {
+            break;
+        }
+    }
+}
+
+#[test]
+fn no_slot_says_that_its_packet_began_a_lap_ago() {
+    for i in 1.. {
+        let stage = Stage::new(small());
+        let reader = stage.reader();
+        stage.write(16).unwrap();
+        stage.write(16).unwrap();
+        packets(reader);
+        let before = stage.cpu.now();
+        let look = move || {
+            let slot = stage.writer().reserve(3).unwrap();
+            assert!(before < slot.packet_begin() && slot.packet_begin() <= slot.timestamp());
+            slot.commit();
+        };
+        if !at(i, || stage.write(5).unwrap(), look) {
+            break;
+        }
+    }
 }
 
 #[test]

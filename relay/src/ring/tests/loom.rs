@@ -2,6 +2,10 @@
 //! with every value that a weak memory model lets a load return. The bytes of the blocks are
 //! tracked: a read that is not ordered after the write it sees, or a write not after a read, fails.
 //!
+//! loom looks for other interleavings where an access conflicts with the LAST access to the same word. Whoever
+//! loads a word before it stores it hides its store from who loaded the word before that. So each model runs
+//! twice: once from the run in which the one thread goes first, once from that in which the other does.
+//!
 //! `RUSTFLAGS="--cfg loom" cargo test -p relay --profile loom --lib loom`
 
 use crate::platform::Platform;
@@ -100,31 +104,72 @@ fn read(reader: &mut Reader<'_>, seen: &mut Seen) {
 }
 
 /// Explores `body`, with three preemptions unless LOOM_MAX_PREEMPTIONS says otherwise.
-fn model(body: impl Fn() + Sync + Send + 'static) {
+fn model(body: impl Fn(Order) + Copy + Sync + Send + 'static) {
     model_with(3, body);
 }
 
 /// Explores `body` with so many preemptions: two where there is much to interleave.
-fn model_with(preemptions: usize, body: impl Fn() + Sync + Send + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.check(body);
+fn model_with(preemptions: usize, body: impl Fn(Order) + Copy + Sync + Send + 'static) {
+    let mut all = 0;
+    for order in [Order::HereFirst, Order::ThereFirst] {
+        let mut builder = loom::model::Builder::new();
+        builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
+        builder.max_branches = builder.max_branches.max(10_000);
+        let runs = std::sync::Arc::new(AtomicU64::new(0));
+        let counted = std::sync::Arc::clone(&runs);
+        builder.check(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            body(order);
+        });
+        all += runs.load(Ordering::Relaxed);
+    }
+    std::eprintln!("{all} interleavings");
+    assert!(all > 2, "nothing was interleaved");
 }
 
-/// Runs `own` against a reader that looks twice, and then to the end; checks the sum.
+/// In which order two threads run where nothing makes loom switch between them.
+#[derive(Clone, Copy)]
+enum Order {
+    HereFirst,
+    ThereFirst,
+}
+
+impl Order {
+    /// Runs both at the same time.
+    fn run<A: 'static, B: 'static>(
+        self,
+        here: impl FnOnce() -> A + 'static,
+        there: impl FnOnce() -> B + 'static,
+    ) -> (A, B) {
+        match self {
+            Self::HereFirst => {
+                let there = thread::spawn(there);
+                let here = here();
+                (here, there.join().unwrap())
+            }
+            Self::ThereFirst => {
+                let here = thread::spawn(here);
+                let there = there();
+                (here.join().unwrap(), there)
+            }
+        }
+    }
+}
+
+/// Runs `own` against a reader that looks once, and then to the end; checks the sum.
 fn owner_against_reader(geometry: Geometry, attempted: usize, own: fn(&Stream, &Cpu)) {
-    model(move || {
+    model(move |order| {
         let stream = stream(geometry);
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || own(&stream, &Cpu::new()))
-        };
-        let mut seen = Seen::default();
-        let mut reader = Reader::open(&stream, 0).unwrap();
-        read(&mut reader, &mut seen);
-        owner.join().unwrap();
-        read(&mut reader, &mut seen);
-        drop(reader);
+        let (read_from, own_of) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (mut seen, ()) = order.run(
+            move || {
+                let mut seen = Seen::default();
+                read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
+                seen
+            },
+            move || own(&own_of, &Cpu::new()),
+        );
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
 
         let stats = stream.stats();
         let delivered = seen.records.len() as u64;
@@ -194,27 +239,29 @@ fn by_exchange_with_blocks_that_come_back_while_overwriting() {
 
 #[test]
 fn given_back_by_a_third_thread() {
-    model(|| {
+    model(|order| {
         let stream = stream(geometry(Mode::NoOverwrite, 1));
         let cpu = Cpu::new();
         for value in 1..=4 {
             write(&stream, &cpu, value);
         }
-        // SAFETY: the stream outlives the thread, which is joined below.
+        // SAFETY: the stream outlives both threads, which `run` joins.
         let long: &'static Stream = unsafe { &*Arc::as_ptr(&stream) };
         let mut reader = Reader::open(long, 0).unwrap();
         let first = reader.next_subbuf().unwrap();
-        let third = thread::spawn(move || {
-            assert_eq!(first.records()[0], 1);
-            drop(first);
-        });
-        // With the block of the first, if that is back already.
-        drop(reader.next_subbuf());
-        for value in 5..=8 {
-            write(&stream, &cpu, value);
-        }
-        third.join().unwrap();
-        drop(reader);
+        order.run(
+            move || {
+                // With the block of the first, if that is back already.
+                drop(reader.next_subbuf());
+                for value in 5..=8 {
+                    write(long, &cpu, value);
+                }
+            },
+            move || {
+                assert_eq!(first.records()[0], 1);
+                drop(first);
+            },
+        );
     });
 }
 
@@ -233,56 +280,59 @@ fn over_a_replacement_of_the_ring() {
 
 #[test]
 fn the_end_is_seen_after_everything_before_it() {
-    model(|| {
+    model(|order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || {
+        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        order.run(
+            move || {
+                let mut seen = Seen::default();
+                let mut reader = Reader::open(&read_from, 0).unwrap();
+                for _ in 0..2 {
+                    read(&mut reader, &mut seen);
+                    if reader.is_at_end() {
+                        assert_eq!(seen.records, [1]);
+                        assert!(seen.packets.last().unwrap().is_final);
+                    }
+                }
+            },
+            move || {
                 let cpu = Cpu::new();
-                write(&stream, &cpu, 1);
-                writer(&stream, &cpu).close().unwrap();
-                write(&stream, &cpu, 2);
-            })
-        };
-        let mut seen = Seen::default();
+                write(&owned, &cpu, 1);
+                writer(&owned, &cpu).close().unwrap();
+                write(&owned, &cpu, 2);
+            },
+        );
         let mut reader = Reader::open(&stream, 0).unwrap();
-        for _ in 0..2 {
-            read(&mut reader, &mut seen);
-            if reader.is_at_end() {
-                assert_eq!(seen.records, [1]);
-                assert!(seen.packets.last().unwrap().is_final);
-            }
-        }
-        owner.join().unwrap();
-        read(&mut reader, &mut seen);
+        while reader.next_subbuf().is_some() {}
         assert!(reader.is_at_end());
-        assert_eq!(seen.records, [1]);
+        assert_eq!(stream.stats().records, 1);
     });
 }
 
 #[test]
 fn nothing_older_comes_after_a_quiet_time() {
-    model(|| {
+    model(|order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || {
+        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (quiet, ()) = order.run(
+            move || {
+                let mut reader = Reader::open(&read_from, 0).unwrap();
+                reader.request_flush();
+                let quiet = reader.quiet_since();
+                while reader.next_subbuf().is_some() {}
+                quiet
+            },
+            move || {
                 let cpu = Cpu::new();
                 for value in 1..=2 {
-                    write(&stream, &cpu, value);
-                    writer(&stream, &cpu).tick();
+                    write(&owned, &cpu, value);
+                    writer(&owned, &cpu).tick();
                 }
-            })
-        };
+            },
+        );
         let mut seen = Seen::default();
-        let mut reader = Reader::open(&stream, 0).unwrap();
-        reader.request_flush();
-        let quiet = reader.quiet_since();
-        read(&mut reader, &mut seen);
-        let before = seen.packets.len();
-        owner.join().unwrap();
-        read(&mut reader, &mut seen);
-        for packet in &seen.packets[before..] {
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        for packet in &seen.packets {
             assert!(
                 packet.begin_ticks > quiet,
                 "{packet:?} is older than {quiet}"
@@ -292,9 +342,8 @@ fn nothing_older_comes_after_a_quiet_time() {
 }
 
 /// Copies what it can, and checks it.
-fn observe(observer: &mut Observer<'_>) -> usize {
+fn observe(observer: &mut Observer<'_>) {
     let mut bytes = [0; 16];
-    let mut copied = 0;
     while let Ok(Some(packet)) = observer.next_copy(&mut bytes) {
         assert_eq!(packet.content as u64, 4 * packet.records);
         for record in bytes[..packet.content].chunks(4) {
@@ -303,35 +352,30 @@ fn observe(observer: &mut Observer<'_>) -> usize {
                 "torn: {record:?}"
             );
         }
-        copied += 1;
     }
-    copied
 }
 
 /// An observer copies while the owner, whose ring is full, writes one more record.
 fn owner_against_observer(mode: Mode, spares: usize) {
-    model_with(2, move || {
+    model_with(2, move |order| {
         let stream = stream(geometry(mode, spares));
         let cpu = Cpu::new();
         for value in 1..=4 {
             write(&stream, &cpu, value);
         }
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || {
-                write(&stream, &cpu, 5);
-                cpu
-            })
-        };
-        let mut observer = Observer::open(&stream, 0).unwrap();
-        let mut bytes = [0; 8];
-        if let Ok(Some(_)) = observer.next_copy(&mut bytes) {
-            assert!(bytes[..4] == [bytes[0]; 4] && bytes[4..] == [bytes[4]; 4]);
-        }
-        let cpu = owner.join().unwrap();
-        observe(&mut observer);
-        writer(&stream, &cpu).flush();
-        drop(observer);
+        let (observed, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        order.run(
+            move || {
+                let mut observer = Observer::open(&observed, 0).unwrap();
+                let mut bytes = [0; 8];
+                if let Ok(Some(_)) = observer.next_copy(&mut bytes) {
+                    assert!(bytes[..4] == [bytes[0]; 4] && bytes[4..] == [bytes[4]; 4]);
+                }
+            },
+            move || write(&owned, &cpu, 5),
+        );
+        writer(&stream, &Cpu::new()).flush();
+        observe(&mut Observer::open(&stream, 0).unwrap());
 
         let mut seen = Seen::default();
         let mut reader = Reader::open(&stream, 0).unwrap();
@@ -354,49 +398,49 @@ fn an_observer_without_overwriting() {
     owner_against_observer(Mode::NoOverwrite, 0);
 }
 
+/// An observer copies while the reader takes everything.
+fn reader_against_observer(mode: Mode) {
+    model_with(2, move |order| {
+        let stream = stream(geometry(mode, 1));
+        let cpu = Cpu::new();
+        for value in 1..=4 {
+            write(&stream, &cpu, value);
+        }
+        let (read_from, observed) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (mut seen, ()) = order.run(
+            move || {
+                let mut seen = Seen::default();
+                read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
+                seen
+            },
+            move || observe(&mut Observer::open(&observed, 0).unwrap()),
+        );
+        // What was being copied when the reader came by was not passed over.
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        assert_eq!(seen.records, [1, 2, 3, 4]);
+    });
+}
+
 #[test]
 fn an_observer_beside_the_reader() {
-    for mode in [Mode::NoOverwrite, Mode::Continuous] {
-        model_with(2, move || {
-            let stream = stream(geometry(mode, 1));
-            let cpu = Cpu::new();
-            for value in 1..=4 {
-                write(&stream, &cpu, value);
-            }
-            let observer = {
-                let stream = Arc::clone(&stream);
-                thread::spawn(move || observe(&mut Observer::open(&stream, 0).unwrap()))
-            };
-            let mut seen = Seen::default();
-            let mut reader = Reader::open(&stream, 0).unwrap();
-            read(&mut reader, &mut seen);
-            observer.join().unwrap();
-            // What was being copied when the reader came by was not passed over.
-            read(&mut reader, &mut seen);
-            assert_eq!(seen.records, [1, 2, 3, 4]);
-        });
-    }
+    reader_against_observer(Mode::NoOverwrite);
+}
+
+#[test]
+fn an_observer_beside_the_reader_while_overwriting() {
+    reader_against_observer(Mode::Continuous);
 }
 
 #[test]
 fn records_one_by_one() {
-    model_with(2, || {
+    model_with(2, |order| {
         let geometry = Geometry::new(16, 2)
             .and_then(|g| g.with_delivery(Delivery::Packet))
             .unwrap();
         let stream = stream(geometry);
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || {
-                let cpu = Cpu::new();
-                for value in 1..=5 {
-                    write(&stream, &cpu, value);
-                }
-            })
-        };
-        let mut seen = Vec::new();
-        let mut records = Records::new(Reader::open(&stream, 0).unwrap());
-        let mut look = |seen: &mut Vec<u8>| {
+        // SAFETY: the stream outlives both threads, which `run` joins.
+        let long: &'static Stream = unsafe { &*Arc::as_ptr(&stream) };
+        let look = |records: &mut Records<'_>, seen: &mut Vec<u8>| {
             while let Some(bytes) = records.next_records() {
                 for record in bytes.chunks(4) {
                     assert!(record.iter().all(|byte| *byte == record[0]));
@@ -404,33 +448,44 @@ fn records_one_by_one() {
                 }
             }
         };
-        look(&mut seen);
-        owner.join().unwrap();
-        look(&mut seen);
+        let ((mut records, mut seen), ()) = order.run(
+            move || {
+                let (mut records, mut seen) =
+                    (Records::new(Reader::open(long, 0).unwrap()), Vec::new());
+                look(&mut records, &mut seen);
+                (records, seen)
+            },
+            move || {
+                let cpu = Cpu::new();
+                for value in 1..=5 {
+                    write(long, &cpu, value);
+                }
+            },
+        );
+        look(&mut records, &mut seen);
         assert_eq!(seen, [1, 2, 3, 4, 5]);
     });
 }
 
 #[test]
 fn who_sleeps_is_woken() {
-    model(|| {
+    model(|order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
         let cpu = Arc::new(Cpu::new());
-        let owner = {
-            let (stream, cpu) = (Arc::clone(&stream), Arc::clone(&cpu));
-            thread::spawn(move || {
-                write(&stream, &cpu, 1);
-                write(&stream, &cpu, 2);
-            })
-        };
-        let mut reader = Reader::open(&stream, 0).unwrap();
-        let sleeps = reader.prepare_to_sleep();
-        owner.join().unwrap();
+        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        let its = Arc::clone(&cpu);
+        let (sleeps, ()) = order.run(
+            move || Reader::open(&read_from, 0).unwrap().prepare_to_sleep(),
+            move || {
+                write(&owned, &its, 1);
+                write(&owned, &its, 2);
+            },
+        );
         assert!(
             !sleeps || cpu.woken.load(Ordering::SeqCst),
             "something is readable, and the reader sleeps"
         );
-        assert!(reader.next_subbuf().is_some());
+        assert!(Reader::open(&stream, 0).unwrap().next_subbuf().is_some());
     });
 }
 
@@ -446,20 +501,20 @@ fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
 
 #[test]
 fn two_cpus_write_one_stream() {
-    model_with(2, || {
+    model_with(2, |order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
         let cpu = Arc::new(Cpu::new());
-        let other = {
-            let (stream, cpu) = (Arc::clone(&stream), Arc::clone(&cpu));
-            thread::spawn(move || {
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || {
                 let local = Local::new();
-                write_shared(&stream, &local, &cpu, 11);
-                write_shared(&stream, &local, &cpu, 12);
-            })
-        };
+                write_shared(&one, &local, &its, 11);
+                write_shared(&one, &local, &its, 12);
+            },
+            move || write_shared(&other, &Local::new(), &others, 21),
+        );
         let local = Local::new();
-        write_shared(&stream, &local, &cpu, 21);
-        other.join().unwrap();
         let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
         assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
         writer.flush();
@@ -479,33 +534,33 @@ fn two_cpus_write_one_stream() {
 
 #[test]
 fn an_old_ring_is_freed_when_nobody_uses_it() {
-    model_with(2, || {
+    model_with(2, |order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let owner = {
-            let stream = Arc::clone(&stream);
-            thread::spawn(move || {
+        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (mut seen, ()) = order.run(
+            move || {
+                let other = geometry(Mode::NoOverwrite, 0);
+                let storage = Storage::allocate(&other).unwrap();
+                read_from.offer(storage, other).unwrap();
+                let mut seen = Seen::default();
+                read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
+                read_from.reclaim(|serial| read_from.local.has_left(serial));
+                seen
+            },
+            move || {
                 let cpu = Cpu::new();
-                write(&stream, &cpu, 1);
-                writer(&stream, &cpu).tick();
-                write(&stream, &cpu, 2);
-                writer(&stream, &cpu).tick();
-                writer(&stream, &cpu).flush();
-            })
-        };
-        let other = geometry(Mode::NoOverwrite, 0);
-        let storage = Storage::allocate(&other).unwrap();
-        stream.offer(storage, other).unwrap();
-        let mut seen = Seen::default();
-        {
-            let mut reader = Reader::open(&stream, 0).unwrap();
-            read(&mut reader, &mut seen);
-        }
-        stream.reclaim(|serial| stream.local.has_left(serial));
-        owner.join().unwrap();
+                write(&owned, &cpu, 1);
+                writer(&owned, &cpu).tick();
+                write(&owned, &cpu, 2);
+                writer(&owned, &cpu).tick();
+                writer(&owned, &cpu).flush();
+            },
+        );
+        // In case the request came after the last tick.
         writer(&stream, &Cpu::new()).tick();
-        let mut reader = Reader::open(&stream, 0).unwrap();
-        read(&mut reader, &mut seen);
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
         assert_eq!(seen.records, [1, 2]);
+        writer(&stream, &Cpu::new()).tick();
         stream.reclaim(|serial| stream.local.has_left(serial));
         assert!(
             stream.oldest().unwrap().successor().is_none(),

@@ -5,9 +5,11 @@
 extern crate std;
 
 use crate::platform::Platform;
+use crate::step::with_hook;
 use crate::{Channel, Delivery, Geometry, Global, Mode, NoHooks, PerCpu, Records, Storage, Usage};
 use std::boxed::Box;
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::vec;
@@ -216,4 +218,56 @@ fn each_cpu_writes_its_own_that_is_overwritten() {
 fn each_cpu_writes_its_own_read_record_by_record() {
     let [read, ..] = run::<PerCpu>(Mode::NoOverwrite, Delivery::Packet);
     assert!(read > 0);
+}
+
+/// What a CPU does that has never written to the stream.
+type Act = fn(&Channel<Threads, 2, Global>);
+
+#[test]
+#[cfg_attr(miri, ignore = "channels are leaked, which Miri takes for a mistake")]
+fn no_ring_is_freed_under_a_cpu_that_has_never_written() {
+    let acts: [Act; 3] = [
+        |channel| {
+            channel.flush();
+        },
+        |channel| channel.tick(),
+        |channel| {
+            let _ = channel.close();
+        },
+    ];
+    for act in acts {
+        for at in 1.. {
+            let shape = geometry(Mode::NoOverwrite, Delivery::Bulk, 2);
+            let storage = move || Storage::allocate(&shape).unwrap();
+            let channel = Box::leak(Box::new(Channel::new(Threads(AtomicU64::new(1)), &NoHooks)));
+            let channel: &'static Channel<Threads, 2, Global> = channel;
+            channel.start(0, storage(), shape).unwrap();
+            CPU.set(0);
+            channel.write(b"something to flush").unwrap();
+            let reached = Rc::new(Cell::new(0));
+            let steps = Rc::clone(&reached);
+            let other = move || {
+                steps.set(steps.get() + 1);
+                if steps.get() != at {
+                    return;
+                }
+                // Meanwhile CPU 0 goes on in another ring, and all is read.
+                CPU.set(0);
+                let _ = channel.replace(storage(), shape);
+                channel.tick();
+                let mut reader = channel.reader(0).unwrap();
+                while reader.next_subbuf().is_some() {}
+                drop(reader);
+                channel.tick();
+                assert_eq!(channel.reclaim(0), 0, "freed while CPU 1 uses it");
+                CPU.set(1);
+            };
+            CPU.set(1);
+            with_hook(other, || act(channel));
+            if reached.get() < at {
+                break;
+            }
+        }
+    }
+    CPU.set(0);
 }
