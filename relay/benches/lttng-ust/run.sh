@@ -2,7 +2,7 @@
 # Measures LTTng-UST: run.sh ROUNDS
 #
 # Builds bench.c and runs it in a session that overwrites (nobody reads) and in one that discards (a
-# consumer empties the buffers between the batches). Prints one line for each: NAME MIN
+# consumer empties the buffers between the batches, a fifth as many). Prints one line for each: NAME MIN
 # MEDIAN, in ns per event. Exit: 0 good, 77 LTTng is not installed, anything else a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -56,7 +56,7 @@ measure() {
     quiet lttng --no-sessiond enable-event --session="$session" --userspace --channel=channel \
         relay_bench:record
     quiet lttng --no-sessiond start "$session"
-    LTTNG_UST_REGISTER_TIMEOUT=10000 timeout 300 "$work/bench" "$name" "$rounds" "$pause"
+    LTTNG_UST_REGISTER_TIMEOUT=10000 timeout 300 "$work/bench" "$name" "$((pause > 0 ? (rounds + 4) / 5 : rounds))" "$pause"
     quiet lttng --no-sessiond stop "$session"
     quiet lttng --no-sessiond list "$session"
     # A discarded event would be a cheap one.
@@ -70,4 +70,4 @@ measure() {
 "$compiler" -O2 -I. -o "$work/bench" bench.c -llttng-ust -ldl
 start_daemon
 measure 'overwrite, nobody reads' overwrite 0 --snapshot --output="$work/snapshot"
-measure 'discard, emptied between batches' discard 3000 --output="$work/trace"
+measure 'discard, emptied between batches' discard 20000 --output="$work/trace"

@@ -52,20 +52,31 @@ impl Size {
     }
 }
 
+/// How often a batch is repeated whose second thread did not run.
+const TRIES: usize = 5;
+
 /// A column of a row.
 pub(crate) struct Cell {
     pub(crate) size: Size,
     /// Records of a batch.
     pub(crate) records: usize,
-    /// Writes that many; says how long that took, without what has to be done
-    /// before and after.
-    pub(crate) batch: Box<dyn FnMut() -> Duration>,
+    /// Writes that many; says how long that took, without what has to be done before and after.
+    /// `None` if it was not what should be measured: the second thread did not run.
+    batch: Box<dyn FnMut() -> Option<Duration>>,
     /// ns per record of each batch.
     samples: Vec<f64>,
 }
 
 impl Cell {
-    pub(crate) fn new(size: Size, batch: impl FnMut() -> Duration + 'static) -> Self {
+    pub(crate) fn new(size: Size, mut batch: impl FnMut() -> Duration + 'static) -> Self {
+        Self::with_companion(size, move || Some(batch()))
+    }
+
+    /// A cell whose batches may fail.
+    pub(crate) fn with_companion(
+        size: Size,
+        batch: impl FnMut() -> Option<Duration> + 'static,
+    ) -> Self {
         Self {
             size,
             records: size.records(),
@@ -112,9 +123,10 @@ pub(crate) fn measure(subjects: &mut [Subject], rounds: u32) {
     // Once for the code and the memory to be there.
     for round in 0..=rounds {
         for cell in subjects.iter_mut().flat_map(|subject| &mut subject.cells) {
-            let took = (cell.batch)().as_nanos() as f64;
-            if round != 0 {
-                cell.samples.push(took / cell.records as f64);
+            let took = (0..TRIES).find_map(|_| (cell.batch)());
+            if let Some(took) = took.filter(|_| round != 0) {
+                cell.samples
+                    .push(took.as_nanos() as f64 / cell.records as f64);
             }
         }
         if is_terminal && (round % 10 == 0 || round == rounds) {
@@ -158,11 +170,11 @@ pub(crate) fn results(subjects: &[Subject]) -> Vec<Outcome> {
     let figures = |cell: &Cell| {
         let mut samples = cell.samples.clone();
         samples.sort_by(f64::total_cmp);
-        Figures {
+        Some(Figures {
             size: cell.size,
-            min: samples[0],
+            min: *samples.first()?,
             median: samples[samples.len() / 2],
-        }
+        })
     };
     subjects
         .iter()
@@ -170,7 +182,7 @@ pub(crate) fn results(subjects: &[Subject]) -> Vec<Outcome> {
             whose: subject.whose,
             name: subject.name,
             note: subject.note,
-            figures: subject.cells.iter().map(figures).collect(),
+            figures: subject.cells.iter().filter_map(figures).collect(),
         })
         .collect()
 }

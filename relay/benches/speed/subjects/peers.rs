@@ -140,16 +140,18 @@ fn rtrb<const N: usize>() -> Cell {
 fn rtrb_drained<const N: usize>() -> Cell {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<Item<N>>::new(items::<N>());
     let companion = Companion::start(move || {
-        move || match consumer.pop() {
-            Ok(item) => {
-                black_box(item);
+        move || {
+            let item = consumer.pop().map(black_box);
+            if item.is_err() {
+                std::hint::spin_loop();
             }
-            Err(_) => std::hint::spin_loop(),
+            item.is_ok()
         }
     });
     let size = Size::Bytes(N);
-    Cell::new(size, move || {
-        companion.with(|| {
+    let least = size.records() as u64 / 2;
+    Cell::with_companion(size, move || {
+        companion.with(least, || {
             // A batch fits into what is free, once everything before it is read.
             while producer.slots() != items::<N>() {
                 std::hint::spin_loop();
@@ -269,15 +271,15 @@ fn array_queue_two_threads<const N: usize>() -> Cell {
         let queue = Arc::clone(&queue);
         move || {
             move || {
-                for _ in 0..64 {
-                    queue.force_push(*payload::<N>());
-                }
+                queue.force_push(*payload::<N>());
+                true
             }
         }
     });
     let size = Size::Bytes(N);
-    Cell::new(size, move || {
-        companion.with(|| {
+    let least = size.records() as u64 / 2;
+    Cell::with_companion(size, move || {
+        companion.with(least, || {
             time(size.records(), |_| {
                 queue.force_push(*payload::<N>());
             })

@@ -13,7 +13,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 /// Bytes of a sub-buffer.
-const SUBBUF: usize = 16 * 1024;
+pub(super) const SUBBUF: usize = 16 * 1024;
 
 /// The event id of all stamps.
 const EVENT: u16 = 7;

@@ -1,14 +1,12 @@
 //! relay, with a second thread at work.
 
-use super::relay::{Kind, Writer, channel, lost, start, write_plain, write_stamped};
+use super::relay::{Kind, SUBBUF, Writer, channel, lost, start, write_plain, write_stamped};
 use crate::companion::Companion;
 use crate::host::become_cpu;
 use crate::measure::{Cell, Size, Subject, time};
 use relay::record::HEADER;
 use relay::{Global, Mode, PerCpu, Usage};
 use std::hint::black_box;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(super) fn subjects() -> Vec<Subject> {
     let row = |name, note, cells| Subject {
@@ -75,28 +73,24 @@ pub(super) fn subjects() -> Vec<Subject> {
 fn drained<const BODY: usize>(kind: Kind) -> Cell {
     let size = Size::Bytes(HEADER + BODY);
     let channel = channel::<PerCpu>(kind);
-    let taken = Arc::new(AtomicU64::new(0));
-    let companion = Companion::start({
-        let taken = Arc::clone(&taken);
+    let companion = Companion::start(move || {
+        let mut reader = channel.reader(0).expect("it is free");
         move || {
-            let mut reader = channel.reader(0).expect("it is free");
-            move || match reader.next_subbuf() {
-                Some(subbuf) => {
-                    let sum = |sum: u8, byte: &u8| sum.wrapping_add(*byte);
-                    black_box(subbuf.records().iter().fold(0, sum));
-                    drop(subbuf);
-                    taken.fetch_add(1, Ordering::Release);
-                }
-                None => std::hint::spin_loop(),
-            }
+            let Some(taken) = reader.next_subbuf() else {
+                std::hint::spin_loop();
+                return false;
+            };
+            let sum = |sum: u8, byte: &u8| sum.wrapping_add(*byte);
+            black_box(taken.records().iter().fold(0, sum));
+            true
         }
     });
-    Cell::new(size, move || {
-        companion.with(|| {
+    // Half of the sub-buffers that a batch fills.
+    let least = (size.records() * size.max() / SUBBUF / 2) as u64;
+    Cell::with_companion(size, move || {
+        companion.with(least, || {
             // A batch fits into what is free, once everything before it is read.
-            while kind.mode == Mode::NoOverwrite
-                && taken.load(Ordering::Acquire) != delivered(channel)
-            {
+            while kind.mode == Mode::NoOverwrite && companion.done() != delivered(channel) {
                 std::hint::spin_loop();
             }
             let before = lost(channel);
@@ -106,6 +100,9 @@ fn drained<const BODY: usize>(kind: Kind) -> Cell {
         })
     })
 }
+
+/// Records that a second thread writes between two looks at whether it should go on.
+const PIECE: usize = 16;
 
 /// Two threads write records of `size` bytes to one channel with `op`.
 fn side_by_side<U: Usage + Sync>(
@@ -120,11 +117,19 @@ fn side_by_side<U: Usage + Sync>(
     // All companions that write are CPU 1; only one of them is awake at a time.
     let companion = Companion::start(move || {
         become_cpu(1);
-        move || (0..64).for_each(|_| op(channel))
+        move || {
+            (0..PIECE).for_each(|_| op(channel));
+            true
+        }
     });
-    Cell::new(size, move || {
-        companion.with(|| time(size.records(), |_| op(channel)))
+    Cell::with_companion(size, move || {
+        companion.with(half(size), || time(size.records(), |_| op(channel)))
     })
+}
+
+/// Pieces that are half as many records as a batch has.
+fn half(size: Size) -> u64 {
+    (size.records() / PIECE / 2) as u64
 }
 
 /// Sub-buffers that became readable so far.
