@@ -21,6 +21,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::vec;
 use std::vec::Vec;
 
+/// An interpreter has time for every third case.
+const THIN: usize = if cfg!(miri) { 3 } else { 1 };
+
 /// `check` passes, and does not with `mistake`.
 fn tells(mistake: Mistake, check: fn()) {
     check();
@@ -76,7 +79,7 @@ fn channel(size: usize, count: usize, mode: Mode) -> Channel<OneCpu, 1> {
 #[test]
 fn prb_cc3bad11_exact_fit_at_the_wrap() {
     tells(Mistake::ExactFitStaysOpen, || {
-        for config in configs() {
+        for config in configs().into_iter().step_by(THIN) {
             let room = config.geometry.max_record();
             let world = World::new(config);
             for _ in 0..9 {
@@ -348,7 +351,7 @@ fn bbqueue_100_slice_outlives_its_slot() {
 #[test]
 fn zephyr_41240_negative_buffered_count() {
     for laps in 0..4 {
-        for extra in 0..4 {
+        for extra in (0..4).step_by(THIN) {
             let geometry = Geometry::new(16, 4).unwrap();
             let world = World::new(Config {
                 geometry: geometry.with_mode(Mode::Continuous).unwrap(),
@@ -373,7 +376,7 @@ fn zephyr_41240_negative_buffered_count() {
 /// `Ring::at`.
 #[test]
 fn probe_rs_3058_record_split_at_the_wrap() {
-    for len in [3, 5, 7, 11, 13] {
+    for len in [3, 5, 7, 11, 13].into_iter().step_by(THIN) {
         let channel = channel(32, 2, Mode::NoOverwrite);
         let mut reader = channel.reader(0).unwrap();
         let mut read = 0u8;
