@@ -53,9 +53,9 @@ use core::marker::PhantomData;
 /// | hand over what there is | [`flush`](Self::flush) | any |
 /// | do what others ask for | [`tick`](Self::tick) | task, IRQ |
 /// | read | [`reader`](Self::reader), [`observe`](Self::observe) | task, IRQ; any CPU |
-/// | change the ring | [`replace`](Self::replace), [`reset`](Self::reset); from any CPU [`resize`](Self::resize), [`reclaim`](Self::reclaim) | task |
+/// | change the ring | [`replace`](Self::replace), [`reset`](Self::reset); from any CPU [`resize`](Self::resize), `adapt` (feature `alloc`), [`reclaim`](Self::reclaim) | task |
 /// | end | [`close`](Self::close); from any CPU [`request_close`](Self::request_close) | task, IRQ |
-/// | count | [`stats`](Self::stats), [`lost_no_ring`](Self::lost_no_ring), [`take_peak`](Self::take_peak) | any; any CPU |
+/// | count | [`stats`](Self::stats), [`lost_no_ring`](Self::lost_no_ring), [`take_peak`](Self::take_peak); more is in [`info`](Self::info) (not from NMI) | any; any CPU |
 /// | look at what a stopped CPU left | [`salvage`](Self::salvage) | panic |
 ///
 /// A CPU whose number is `CPUS` or larger can call all of it: what it writes is counted ([`lost_no_ring`](Self::lost_no_ring)).

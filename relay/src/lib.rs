@@ -188,6 +188,7 @@
 //! | begin anew; what is unread counts as overwritten | [`reset`](Channel::reset) | its CPU |
 //! | free the rings that were left | [`reclaim`](Channel::reclaim) | anybody, now and then |
 //! | know when to do it | [`take_peak`](Channel::take_peak), [`Hooks::needs_resize`] | |
+//! | have all that done by its load | `Channel::adapt` (feature `alloc`) | anybody, now and then |
 //!
 //! ```
 //! # use relay::host::{Cpu, Host};
@@ -220,6 +221,7 @@
 //! | lost records, by [reason](Loss) | [`lost`](Packet::lost): up to its closing | [`StreamStats::lost`] |
 //! | overwritten records | the gap between what came before and its ordinal | [`StreamStats::overwritten`] |
 //! | lost because the CPU has no stream | | [`Channel::lost_no_ring`] |
+//! | unread, held, unused | | [`StreamInfo`], from [`Channel::info`] |
 //!
 //! A reader adds up `records`, takes `lost` from the last packet, and has every attempt that the stream's CPU made, exactly, once the stream
 //! is closed. Where losses happened is known to the grain of a packet.

@@ -83,7 +83,7 @@ pub struct StreamStats {
     pub overwritten: u64,
 }
 
-/// The state of a stream and of its ring, for people and for who resizes.
+/// The state of a stream and of its ring, for people and for who resizes: see [`Channel::info`](crate::Channel::info).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamInfo {
     /// The shape of the ring that is written to.
