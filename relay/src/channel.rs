@@ -3,8 +3,8 @@
 use crate::platform::Platform;
 use crate::record;
 use crate::ring::{
-    self, CloseError, Exact, Flushed, Geometry, Hooks, Left, Local, Mode, Observer, PacketStart,
-    Pin, Plain, Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream,
+    self, CloseError, Exact, Flushed, Geometry, Hooks, Left, Local, Observer, PacketStart, Pin,
+    Plain, Reader, Salvage, Slot, Source, Stamped, Stopped, Storage, StorageError, Stream,
     StreamInfo, StreamStats, WriteError, Writer,
 };
 use crate::sync::{AtomicU64, Ordering, PerCpu, Usage, const_unless_loom};
@@ -588,7 +588,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.reclaim(cpu);
         let count = geometry.subbuf_count();
         let wanted = match self.take_peak(cpu) {
-            _ if geometry.mode() == Mode::Continuous => count,
+            _ if geometry.mode() == ring::Mode::Continuous => count,
             3.. => count * 2,
             0 => count / 2,
             _ => count,
