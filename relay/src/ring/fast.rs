@@ -268,9 +268,9 @@ pub(crate) fn claim<'a, U: Usage>(
     step();
     // SAFETY: the CPU could take a level: it has joined, so there is a ring; and as long as the
     // level is held, none that it can find is freed.
-    let ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
+    let ring: &Ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
     // SAFETY: `open` always points to one of the ring's descriptors.
-    let sub = unsafe { &*ring.open.load(Ordering::Acquire) };
+    let sub: &Sub = unsafe { &*ring.open.load(Ordering::Acquire) };
     let early = if broken(Mistake::ClockOutsideLoop) {
         now(platform)
     } else {
