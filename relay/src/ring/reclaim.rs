@@ -57,7 +57,9 @@ impl Deref for RingHold<'_> {
     #[inline]
     fn deref(&self) -> &Ring {
         // SAFETY: held, so it is alive.
-        unsafe { self.ring.as_ref() }
+        let ring: &Ring = unsafe { self.ring.as_ref() };
+        ring.track_use();
+        ring
     }
 }
 
