@@ -4,7 +4,7 @@ from collections import namedtuple
 
 from .rust import CLOSERS, ORDERINGS, PAIRS, after_generics, closing, functions, head, opening, split
 from .rust import tokens_of, without_tests
-from .words import Declarations
+from .words import ATOMIC, Declarations
 
 METHODS = re.compile(r"(load|store|swap|compare_exchange|compare_exchange_weak|compare_and_swap|fetch_\w+)$")
 FENCES = ("fence", "compiler_fence")
@@ -50,7 +50,8 @@ class Reader:
         if name == "asm" and following == "!":
             template = tokens[at + 2 : closing(tokens, at + 2)]
             locked = any(re.search(r"\block\b|\bxchg\b", part.text) for part in template if '"' in part.text)
-            return self.function_at(at)[0] or "-", "asm", "LOCKed" if locked else "non-LOCKed"
+            owner, function, _, _ = self.function_at(at)
+            return owner or function, "asm", "LOCKed" if locked else "non-LOCKed"
         call = at + 1
         if following == "::" and tokens[at + 2].text == "<":
             call = after_generics(tokens, at + 2)
@@ -147,7 +148,7 @@ class Reader:
 
     def evaluate_tokens(self, tokens, at):
         tokens = list(tokens)
-        while tokens and tokens[0].text in ("&", "*", "mut"):
+        while tokens and tokens[0].text in ("&", "*", "mut", "raw", "const"):
             tokens = tokens[1:]
         if len(tokens) > 2 and tokens[0].text in ("Some", "Ok") and tokens[1].text == "(":
             return self.evaluate_tokens(tokens[2 : closing(tokens, 1)], at)
@@ -183,6 +184,8 @@ class Reader:
                 i = closing(chain, i) + 1
             elif i == 1:
                 kind, word = self.local(name, at)
+                if kind is None and name in self.known.statics:
+                    kind, word = self.known.statics[name], name
         while i < len(chain):
             text = chain[i].text
             if text == "[":
@@ -201,13 +204,16 @@ class Reader:
                             owners = {o for (o, f) in self.known.returns if f == name}
                             word = f"{owners.pop()}.{name}" if len(owners) == 1 else None
                         kind = result
-                else:
+                elif not (name == "0" and ATOMIC.match(kind or "")):
+                    # A wrapper counts as the word that it holds.
                     kind, word = self.field(kind, name)
             else:
                 i += 1
         return kind, word
 
     def field(self, kind, name):
+        if kind in self.known.targets and (kind, name) not in self.known.fields:
+            kind = self.known.targets[kind]
         if (kind, name) in self.known.fields:
             found = self.known.fields[kind, name]
             return found, self.known.word(kind, name) if self.known.is_atomic(found) else None
@@ -271,6 +277,10 @@ class Reader:
             if tokens[end].text == "{" and tokens[end - 1].text == "unsafe":
                 end = closing(tokens, end) + 1
         bound = tokens[i + 1 : end]
+        if tokens[begin + 1].text == "(" and bound and bound[0].text == "(" and closing(bound, 0) == len(bound) - 1:
+            # One of several that are bound together.
+            place = sum(token.text == "," for token in tokens[begin + 1 : at])
+            return split(bound[1:-1])[place]
         if tokens[at - 1].text == "," and bound[-1].text == ")":
             # The second of a pair: what was zipped to the first.
             zipped = opening(bound, len(bound) - 1)

@@ -122,7 +122,7 @@ def without_tests(tokens):
     return kept, modules
 
 
-WRAPPERS = {"NonNull", "Option", "Result", "Box", "Vec", "UnsafeCell", "ManuallyDrop", "CachePadded"}
+WRAPPERS = {"NonNull", "Option", "Result", "Box", "Vec", "UnsafeCell", "ManuallyDrop", "Apart"}
 NOISE = {"&", "*", "mut", "const", "dyn", "impl", "[", "(", "pub", "crate", "super", "in", "static"}
 
 

@@ -16,6 +16,8 @@ class Declarations:
         self.own = {}  # (word of sync.rs, operation) -> whether it is told its ordering
         self.own_types = set()
         self.tuples = {}  # tuple struct -> number of fields
+        self.statics = {}  # atomic static -> type
+        self.targets = {}  # type -> what it dereferences to
 
     def is_atomic(self, name):
         return name is not None and (name in self.own_types or bool(ATOMIC.match(name)))
@@ -31,6 +33,14 @@ class Declarations:
         for at, token in enumerate(tokens):
             if token.text == "struct":
                 self.read_struct(tokens, at + 1)
+            if token.text == "static" and tokens[at + 2].text == ":":
+                kind = head(tokens[at + 3 :])
+                if self.is_atomic(kind):
+                    self.statics[tokens[at + 1].text] = kind
+            if token.text == "Deref" and tokens[at + 1].text == "for":
+                brace = next(i for i in range(at, len(tokens)) if tokens[i].text == "{")
+                target = next(i for i in range(brace, closing(tokens, brace)) if tokens[i].text == "Target")
+                self.targets[head(tokens[at + 2 :])] = head(tokens[target + 2 :])
         is_gateway = path.name == "sync.rs"
         if is_gateway:
             self.own_types |= {owner for (owner, _), kind in self.fields.items() if ATOMIC.match(kind or "")}
@@ -73,6 +83,8 @@ class Declarations:
 
     def returned(self, owner, name):
         """What method `name` of `owner` returns; whatever all methods of that name return, if the owner is unknown."""
+        if (owner, name) not in self.returns:
+            owner = self.targets.get(owner, owner)
         if (owner, name) in self.returns:
             return self.returns[owner, name]
         if owner is not None:

@@ -131,7 +131,8 @@ fn a_record_that_does_not_fit_behind_the_streams_header_comes_after_it() {
 
 #[test]
 fn bytes_are_read_without_padding_in_pieces_of_any_size() {
-    for piece in 1..70 {
+    let step = if cfg!(miri) { 23 } else { 1 };
+    for piece in (1..70).step_by(step) {
         for delivery in [Delivery::Bulk, Delivery::Packet] {
             let shape = geometry(8).with_reserves(4, 2).unwrap();
             let channel = channel(shape.with_delivery(delivery).unwrap(), client());

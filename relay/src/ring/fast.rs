@@ -231,11 +231,9 @@ pub(crate) fn put<U: Usage, S: Source>(
     let Some(claim) = claim::<U>(stream, local, platform, len, S::IS_STAMPED) else {
         return false;
     };
+    let sub: &Sub = claim.sub;
     if broken(Mistake::CommitBeforeBytes) {
-        claim
-            .sub
-            .hot
-            .add_carries::<U>(Committed::step(len as u64, 1));
+        sub.hot.add_carries::<U>(Committed::step(len as u64, 1));
         step();
     }
     // SAFETY: `len` bytes are reserved at `bytes`, and nobody else uses them until they are
@@ -246,10 +244,7 @@ pub(crate) fn put<U: Usage, S: Source>(
     intent.set_written(len as u64);
     step();
     if !broken(Mistake::CommitBeforeBytes)
-        && claim
-            .sub
-            .hot
-            .add_carries::<U>(Committed::step(len as u64, 1))
+        && sub.hot.add_carries::<U>(Committed::step(len as u64, 1))
     {
         deliver();
     }
@@ -278,9 +273,9 @@ pub(crate) fn claim<'a, U: Usage>(
     step();
     // SAFETY: the CPU could take a level: it has joined, so there is a ring; and as long as the
     // level is held, none that it can find is freed.
-    let ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
+    let ring: &Ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
     // SAFETY: `open` always points to one of the ring's descriptors.
-    let sub = unsafe { &*ring.open.load(Ordering::Acquire) };
+    let sub: &Sub = unsafe { &*ring.open.load(Ordering::Acquire) };
     let early = if broken(Mistake::ClockOutsideLoop) {
         now(platform)
     } else {

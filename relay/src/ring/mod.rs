@@ -118,6 +118,9 @@ pub(crate) struct Ring {
     /// Loom cannot see raw memory: one tracked cell per byte stands for it.
     #[cfg(loom)]
     shadow: std::vec::Vec<loom::cell::UnsafeCell<()>>,
+    /// Nor what is freed: this is written instead, and read by who uses the ring.
+    #[cfg(loom)]
+    life: loom::cell::UnsafeCell<()>,
 }
 
 /// On cache lines of its own.
@@ -192,6 +195,8 @@ impl Ring {
             shadow: (0..geometry.blocks() * geometry.subbuf_size())
                 .map(|_| loom::cell::UnsafeCell::new(()))
                 .collect(),
+            #[cfg(loom)]
+            life: loom::cell::UnsafeCell::new(()),
         };
         let place = part(0).cast::<Self>();
         // SAFETY: the header lies at the base, which is aligned to STORAGE_ALIGN; the memory is
@@ -205,15 +210,23 @@ impl Ring {
     /// # Safety
     /// `ring` comes from [`Ring::build`], and nobody uses it or anything in it any more.
     unsafe fn destroy(ring: NonNull<Self>) {
-        // SAFETY: the caller says it is alive and unused. Its parts are atomics, which need no
-        // drop outside loom, where leaking them is harmless.
-        let ring = unsafe { ring.read() };
-        drop(ring);
+        #[cfg(loom)]
+        {
+            // SAFETY: alive, as the caller says. It stays, so that whoever uses it nevertheless is found out.
+            unsafe { ring.as_ref() }.life.with_mut(|_| ());
+        }
+        #[cfg(not(loom))]
+        {
+            // SAFETY: the caller says it is alive and unused. Its parts are atomics, which need no drop.
+            let ring = unsafe { ring.read() };
+            drop(ring);
+        }
     }
 
     /// The control words of packet `packet`'s sub-buffer.
     #[inline]
     fn sub(&self, packet: u64) -> &Sub {
+        self.track_use();
         // SAFETY: `index` is below `subbuf_count`, and `build` wrote that many.
         unsafe { self.subs.add(self.geometry.index(packet)).as_ref() }
     }
@@ -280,17 +293,20 @@ impl Ring {
     /// The write position.
     #[inline]
     fn position(&self) -> Position {
+        self.track_use();
         Position(self.pos.load(Ordering::Acquire))
     }
 
     /// Its number in the chain.
     fn serial(&self) -> u64 {
+        self.track_use();
         self.serial.load(Ordering::Relaxed)
     }
 
     /// The ring that replaces this one, if any.
     #[inline]
     fn successor(&self) -> Option<&Self> {
+        self.track_use();
         let succ = self.succ.load(Ordering::Acquire);
         if ptr::eq(succ, self) {
             return None;
@@ -302,6 +318,13 @@ impl Ring {
     /// The mark in `succ` that says: closed, there will be no successor.
     fn closed_mark(&self) -> *mut Self {
         ptr::from_ref(self).cast_mut()
+    }
+
+    /// Tells loom that the ring is used here.
+    #[inline(always)]
+    fn track_use(&self) {
+        #[cfg(loom)]
+        self.life.with(|_| ());
     }
 
     /// Tells loom that these bytes are written here.

@@ -107,8 +107,8 @@ impl BlockInfo {
 
     /// Makes this, of a spare block, stand for `lent`, whose block a reader takes away for a while.
     pub(super) fn stand_for(&self, lent: &Self, cpu: usize) {
-        self.home
-            .store(lent.home.load(Ordering::Relaxed), Ordering::Relaxed);
+        let home = lent.home.load(Ordering::Relaxed);
+        self.home.store(home, Ordering::Relaxed);
         self.store(&lent.load(cpu), lent.closed());
     }
 

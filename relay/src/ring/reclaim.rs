@@ -57,13 +57,15 @@ impl Deref for RingHold<'_> {
     #[inline]
     fn deref(&self) -> &Ring {
         // SAFETY: held, so it is alive.
-        unsafe { self.ring.as_ref() }
+        let ring: &Ring = unsafe { self.ring.as_ref() };
+        ring.track_use();
+        ring
     }
 }
 
 impl Drop for RingHold<'_> {
     fn drop(&mut self) {
-        let holders: *const _ = &self.deref().holders.0;
+        let holders = &raw const self.deref().holders.0;
         // Release: what was read here comes before the ring is freed.
         // SAFETY: alive until the count is changed; nothing of the ring is used after it.
         unsafe { (*holders).fetch_sub(1, Ordering::Release) };
@@ -119,7 +121,7 @@ impl Stream {
             return false;
         };
         // SAFETY: only this frees rings, and one at a time.
-        let ring = unsafe { oldest.as_ref() };
+        let ring: &Ring = unsafe { oldest.as_ref() };
         let Some(next) = ring.successor() else {
             return false;
         };

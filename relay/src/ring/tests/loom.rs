@@ -14,7 +14,7 @@ use crate::ring::{
     Delivery, Geometry, Local, Mode, NoHooks, Observer, Packet, PacketStart, Plain, Reader,
     Records, Storage, Stream, Writer, put,
 };
-use crate::sync::Global;
+use crate::sync::{Global, PerCpu, Usage};
 use loom::sync::Arc;
 use loom::thread;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -566,5 +566,60 @@ fn an_old_ring_is_freed_when_nobody_uses_it() {
             stream.oldest().unwrap().successor().is_none(),
             "left behind"
         );
+    });
+}
+
+/// A stream whose first ring was left and read: all that is missing is that it is freed.
+fn with_an_old_ring() -> Arc<Stream> {
+    let stream = stream(geometry(Mode::NoOverwrite, 0));
+    let cpu = Cpu::new();
+    write(&stream, &cpu, 1);
+    go_on::<PerCpu>(&stream, &stream.local, &cpu);
+    while Reader::open(&stream, 0).unwrap().next_subbuf().is_some() {}
+    stream
+}
+
+/// A CPU takes the stream to another ring, and has left the old one.
+fn go_on<U: Usage>(stream: &Stream, local: &Local, cpu: &Cpu) {
+    let writer = || Writer::<_, U>::new(stream, local, &NoHooks, Pin::new(cpu));
+    let geometry = geometry(Mode::NoOverwrite, 0);
+    let storage = Storage::allocate(&geometry).unwrap();
+    writer().succeed(storage, geometry).unwrap();
+    writer().tick();
+}
+
+#[test]
+fn an_old_ring_is_not_freed_under_a_reader_that_comes() {
+    model_with(2, |order| {
+        let stream = with_an_old_ring();
+        let (freed_from, read_from) = (Arc::clone(&stream), Arc::clone(&stream));
+        order.run(
+            move || freed_from.reclaim(|serial| freed_from.local.has_left(serial)),
+            move || observe(&mut Observer::open(&read_from, 0).unwrap()),
+        );
+        let freed = stream.reclaim(|serial| stream.local.has_left(serial));
+        assert!(freed <= 1 && stream.oldest().unwrap().successor().is_none());
+    });
+}
+
+#[test]
+fn an_old_ring_is_not_freed_under_a_cpu_that_joins() {
+    model_with(2, |order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let locals = Arc::new([Local::new(), Local::new()]);
+        let cpu = Arc::new(Cpu::new());
+        write_shared(&stream, &locals[0], &cpu, 1);
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
+        let (clock, same) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || {
+                go_on::<Global>(&one, &ours[0], &clock);
+                while Reader::open(&one, 0).unwrap().next_subbuf().is_some() {}
+                one.reclaim(|serial| ours.iter().all(|local| local.has_left(serial)));
+            },
+            move || write_shared(&other, &theirs[1], &same, 2),
+        );
+        assert_eq!(stream.stats().lost.total(), 0);
     });
 }
