@@ -67,8 +67,13 @@ pub(crate) struct Sweep {
     #[arg(value_parser = clap::value_parser!(u64).range(0..=1_000_000))]
     pub(crate) nap: u64,
 
-    /// How long each is tried, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 300)]
+    /// How often each is tried; what else runs on the machine only adds, so the best counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) tries: u32,
+
+    /// How long one try is, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 100)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub(crate) time: u64,
 

@@ -143,15 +143,15 @@ pub(crate) const ROWS: [Row; 18] = [
 ];
 
 /// The worst that nothing interrupts, over all states and operations.
-pub(crate) const UNINTERRUPTED: u64 = 1900;
+pub(crate) const UNINTERRUPTED: u64 = 1800;
 
 /// The worst write or flush that interrupts another, wherever it comes.
-pub(crate) const INTERRUPTING: u64 = 2000;
+pub(crate) const INTERRUPTING: u64 = 1800;
 
 /// The worst write that one write, flush or read interrupts, wherever it comes; without the
 /// instructions of the interrupt.
-pub(crate) const INTERRUPTED: u64 = 3000;
+pub(crate) const INTERRUPTED: u64 = 2050;
 
 /// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may have to
 /// deliver all of them.
-pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 6000;
+pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 2400;

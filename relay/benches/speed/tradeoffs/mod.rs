@@ -59,7 +59,7 @@ fn outcomes(sweep: &Sweep) -> Result<Vec<(Trial, Outcome)>, String> {
             eprint!("\rtrial {} of {total} ", number + 1);
             let _ = std::io::stderr().flush();
         }
-        outcomes.push((trial, trial.run(sweep, ticks_per_ns)?));
+        outcomes.push((trial, trial.best(sweep, ticks_per_ns)?));
     }
     if is_terminal {
         eprint!("\r\x1b[K");
@@ -70,8 +70,9 @@ fn outcomes(sweep: &Sweep) -> Result<Vec<(Trial, Outcome)>, String> {
 fn as_text(outcomes: &[(Trial, Outcome)], sweep: &Sweep) -> String {
     let mut text = format!(
         "lost records, and microseconds from a record's reservation until its sub-buffer is in the\n\
-         reader's hands: median and 99th percentile. Tick {} us, nap {} us, {} ms each.\n\n",
-        sweep.tick, sweep.nap, sweep.time
+         reader's hands: median and 99th percentile. Tick {} us, nap {} us; the best of {} tries\n\
+         of {} ms.\n\n",
+        sweep.tick, sweep.nap, sweep.tries, sweep.time
     );
     let rates: String = sweep
         .rates
