@@ -28,6 +28,8 @@ pub(crate) enum Mistake {
     LossesSampledLate,
     /// A reader takes what is in the sub-buffer by now, and not only what it has looked at.
     TakesWhatIsThere,
+    /// An observer that finds its sub-buffer overwritten says that it is busy, instead of going on.
+    BusyInsteadOfGone,
 }
 
 #[cfg(not(all(test, not(loom))))]

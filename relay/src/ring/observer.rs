@@ -3,7 +3,7 @@
 use super::entry::{Entry, State};
 use super::reclaim::RingHold;
 use super::{Mode, Packet, Ring, Stream};
-use crate::step::step;
+use crate::step::{Mistake, broken, step};
 use crate::sync::Ordering;
 use core::fmt;
 
@@ -203,6 +203,9 @@ impl Ring {
                 State::Empty | State::Writing | State::Taken | State::Abandoned => return Ok(None),
             }
             let Some(loan) = self.lend(packet, entry, cpu)? else {
+                if broken(Mistake::BusyInsteadOfGone) {
+                    return Err(ObserveError::Busy);
+                }
                 continue;
             };
             let needed = loan.packet.content;

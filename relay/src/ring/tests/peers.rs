@@ -395,3 +395,52 @@ fn probe_rs_3058_record_split_at_the_wrap() {
         assert_eq!(read, 100);
     }
 }
+
+/// LTTng c9b3b5e2: a snapshot of a flight recorder heard "try again" though there were packets to read,
+/// because the writer had come by meanwhile.
+///
+/// Here: whatever the owner writes at any step of an observer, up to several laps, the observer with a spare
+/// block at hand copies what there is, and never hears that it is busy.
+#[test]
+fn lttng_c9b3b5e2_false_again_in_a_snapshot() {
+    tells(Mistake::BusyInsteadOfGone, || {
+        for laps in 0..3 {
+            let mut at = 0;
+            while copy_while_a_lap_is_written(laps, at) {
+                at += 1;
+            }
+            assert!(at > 4, "nothing came in between");
+        }
+    });
+}
+
+/// An observer copies a full ring; at its step `at`, so many laps and a packet are written. False if it has no
+/// such step.
+fn copy_while_a_lap_is_written(laps: usize, at: usize) -> bool {
+    let geometry = Geometry::new(16, 4)
+        .and_then(|geometry| geometry.with_mode(Mode::Continuous)?.with_spares(1))
+        .unwrap();
+    let channel = Rc::new(Channel::<OneCpu, 1>::new(OneCpu::default(), &NoHooks));
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    (0..4).for_each(|_| channel.write(&[1; 16]).unwrap());
+    let mut observer = channel.observe(0).unwrap();
+    let steps = Rc::new(Cell::new(0));
+    let hook = {
+        let (channel, steps) = (Rc::clone(&channel), Rc::clone(&steps));
+        move || {
+            steps.set(steps.get() + 1);
+            if steps.get() == at {
+                (0..=laps * 4).for_each(|_| channel.write(&[2; 16]).unwrap());
+            }
+        }
+    };
+    let (mut into, mut copied) = ([0; 16], 0);
+    with_hook(hook, || {
+        while observer.next_copy(&mut into).unwrap().is_some() {
+            copied += 1;
+        }
+    });
+    assert!(copied >= 4, "only {copied} of the newest");
+    steps.get() >= at
+}
