@@ -467,8 +467,12 @@ fn records_one_by_one() {
     });
 }
 
+/// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone to sleep.
+///
+/// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside what it could
+/// read.
 #[test]
-fn who_sleeps_is_woken() {
+fn libbpf_lost_wake_up_who_sleeps_is_woken() {
     model(|order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
         let cpu = Arc::new(Cpu::new());
