@@ -1,0 +1,213 @@
+//! What becomes of a channel's streams and rings: their duty, their end, their size; and what is known of them.
+
+use super::Channel;
+use crate::platform::Platform;
+use crate::ring::{CloseError, Geometry, Storage, Stream, StreamInfo, StreamStats};
+use crate::sync::{Ordering, Usage};
+
+impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
+    /// The periodic duty of each CPU: does what others have asked of its stream ([flush](crate::Reader::request_flush),
+    /// [resize](Self::resize), [close](Self::request_close)), and moves [`Reader::quiet_since`](crate::Reader::quiet_since) on.
+    ///
+    /// Call it from the timer interrupt of every CPU that writes, or from task context. Not from NMI context: an NMI may come
+    /// in the middle of one. With nothing to do it costs a few loads and a look at the clock. In a global channel any CPU's tick does
+    /// what is asked of the stream, but each must have its own before an old ring is [freed](Self::reclaim).
+    pub fn tick(&self) {
+        if let Some(writer) = self.writer() {
+            writer.tick();
+        }
+    }
+
+    /// Ends the stream of the calling CPU: its last packet is marked
+    /// [final](crate::Packet::is_final), and later writes are refused and counted.
+    ///
+    /// Any context but NMI.
+    ///
+    /// # Errors
+    /// [`CloseError`]; after [`CloseError::NoRoom`] nothing has changed, and it can be tried again
+    /// when the reader has consumed something.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use relay::{Loss, WriteError};
+    ///
+    /// LOG.write(b"the last words")?;
+    /// LOG.close()?;
+    /// assert_eq!(LOG.write(b"more"), Err(WriteError::Lost(Loss::Closed)));
+    /// let mut reader = LOG.reader(cpu.number())?;
+    /// assert!(reader.next_subbuf().unwrap().packet().is_final);
+    /// assert!(reader.is_at_end());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn close(&self) -> Result<(), CloseError> {
+        self.writer().ok_or(CloseError::NotStarted)?.close()
+    }
+
+    /// Has the stream of `cpu` ended at its next [tick](Self::tick); where its ring is full, at the first after the reader
+    /// has made room. Any CPU, task or IRQ context.
+    ///
+    /// # Errors
+    /// [`CloseError::NotStarted`].
+    pub fn request_close(&self, cpu: usize) -> Result<(), CloseError> {
+        self.started(cpu)
+            .ok_or(CloseError::NotStarted)?
+            .want_close();
+        self.platform.call(cpu);
+        Ok(())
+    }
+
+    /// Whether the stream of `cpu` has ended: every write to it is refused. Any context, any CPU.
+    #[must_use]
+    pub fn is_closed(&self, cpu: usize) -> bool {
+        self.started(cpu).is_some_and(Stream::is_closed)
+    }
+
+    /// Moves the stream of the calling CPU to a new ring of `geometry` in `storage`. Writers that
+    /// this interrupts, and readers, go on without a gap. The memory of the old ring is given back by
+    /// [`reclaim`](Self::reclaim), when it has been read and nobody uses it any more.
+    ///
+    /// Task context, or IRQ context for memory that is not from the heap: what is refused is
+    /// dropped.
+    ///
+    /// # Errors
+    /// [`CloseError`]: the stream was not started, is closed, the geometry is of another kind, or the storage is
+    /// too small.
+    pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+        self.writer()
+            .ok_or(CloseError::NotStarted)?
+            .succeed(storage, geometry)
+    }
+
+    /// Has the stream of `cpu` moved to a new ring of `geometry` in `storage`, at its next
+    /// [tick](Self::tick): to a larger or a smaller one, while it is written and read. No record is lost,
+    /// doubled or reordered by that.
+    ///
+    /// Any CPU, task context. The chapter [early start, larger rings](crate#early-start-larger-rings) has an example.
+    ///
+    /// # Errors
+    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet. What is refused is dropped.
+    pub fn resize(
+        &self,
+        cpu: usize,
+        storage: Storage,
+        geometry: Geometry,
+    ) -> Result<(), CloseError> {
+        let stream = self.started(cpu).ok_or(CloseError::NotStarted)?;
+        stream.offer(storage, geometry)?;
+        self.platform.call(cpu);
+        Ok(())
+    }
+
+    /// Begins the stream of the calling CPU anew, in a ring of the same geometry in `storage`: what nobody has read
+    /// is counted as overwritten.
+    ///
+    /// Task context, or IRQ context for memory that is not from the heap.
+    ///
+    /// # Errors
+    /// As [`replace`](Self::replace).
+    pub fn reset(&self, storage: Storage) -> Result<(), CloseError> {
+        self.writer().ok_or(CloseError::NotStarted)?.reset(storage)
+    }
+
+    /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in continuous mode: or
+    /// whose time is over), and that no writer or reader uses any more. Returns how many. Call it now and then after
+    /// a [`resize`](Self::resize), for each CPU that has used the stream must have had a [tick](Self::tick) since.
+    ///
+    /// Any CPU, task context.
+    pub fn reclaim(&self, cpu: usize) -> usize {
+        let Some(stream) = self.started(cpu) else {
+            return 0;
+        };
+        stream.reclaim(|serial| {
+            if U::SHARED {
+                let mut locals = self.streams.iter().map(|stream| &stream.local);
+                locals.all(|local| local.has_left(serial))
+            } else {
+                stream.local.has_left(serial)
+            }
+        })
+    }
+
+    /// The geometry of the ring that `cpu` writes to, if its stream was started. Any context.
+    #[must_use]
+    pub fn geometry(&self, cpu: usize) -> Option<Geometry> {
+        self.started(cpu)?.geometry()
+    }
+
+    /// How many quarters of the ring of `cpu` were unread, at most, since this was asked last; 4 if records
+    /// were lost for want of room. Any context, any CPU; a hint, for who resizes.
+    #[must_use]
+    pub fn take_peak(&self, cpu: usize) -> u64 {
+        self.started(cpu).map_or(0, Stream::take_peak)
+    }
+
+    /// Makes the ring of `cpu` as large as its load asks for, with as many sub-buffers as `limits` allow: twice
+    /// as many if three quarters of it were unread since the last call, or something was lost for want of room;
+    /// half as many if less than a quarter ever was. Returns the new number, if it asked for one:
+    /// the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim) what older rings have left.
+    ///
+    /// Call it now and then, or when [`Hooks::needs_resize`](crate::Hooks::needs_resize) asks for it. A ring that is overwritten stays as
+    /// it is: it is always full.
+    ///
+    /// Any CPU, task context: it allocates.
+    ///
+    /// # Errors
+    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet.
+    #[cfg(feature = "alloc")]
+    pub fn adapt(
+        &self,
+        cpu: usize,
+        limits: core::ops::RangeInclusive<usize>,
+    ) -> Result<Option<usize>, CloseError> {
+        let geometry = self.geometry(cpu).ok_or(CloseError::NotStarted)?;
+        self.reclaim(cpu);
+        let count = geometry.subbuf_count();
+        let wanted = match self.take_peak(cpu) {
+            _ if geometry.mode() == crate::ring::Mode::Continuous => count,
+            3.. => count * 2,
+            0 => count / 2,
+            _ => count,
+        };
+        if wanted == count || !limits.contains(&wanted) {
+            return Ok(None);
+        }
+        let Ok(geometry) = geometry.with_count(wanted) else {
+            return Ok(None);
+        };
+        let storage = Storage::allocate(&geometry).map_err(CloseError::Storage)?;
+        self.resize(cpu, storage, geometry)?;
+        Ok(Some(wanted))
+    }
+
+    /// What is known of the stream of `cpu` now, if it was started. Any context but NMI, any CPU; exact when
+    /// that CPU is quiet.
+    #[must_use]
+    pub fn info(&self, cpu: usize) -> Option<StreamInfo> {
+        self.started(cpu)?.info()
+    }
+
+    /// The counts of the stream of `cpu`, if it was started. Any context, any CPU; exact when
+    /// that CPU is quiet.
+    #[must_use]
+    pub fn stats(&self, cpu: usize) -> Option<StreamStats> {
+        self.started(cpu).map(Stream::stats)
+    }
+
+    /// Records lost because the CPU that wrote them has no ring in this channel. They are in no stream's ledger. Any context.
+    #[must_use]
+    pub fn lost_no_ring(&self) -> u64 {
+        self.no_ring.load(Ordering::Relaxed)
+    }
+
+    /// The longest record that the ring of the calling CPU takes, in bytes; `None` if it has no
+    /// ring. Any context.
+    #[must_use]
+    pub fn max_record(&self) -> Option<usize> {
+        self.writer()?.max_record()
+    }
+}
