@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a weakened model may take before it counts as not ended, in seconds.
-LIMIT = 600
+LIMIT = 100
 
 
 def relaxed(name, text):
