@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a weakened model may take before it counts as not ended, in seconds.
-LIMIT = 600
+LIMIT = 100
 
 
 def relaxed(name, text):
@@ -84,14 +84,14 @@ SETS = [
     ("reader-cas-no-release", False, [only(*READER, "Acquire", "Acquire")]),
     ("reader-cas-no-acquire", True, [only(*READER, "Release", "Relaxed")]),
     ("claim", True, [relaxed(*CLAIM)]),
-    ("ent-load", True, [relaxed(*ENT_LOAD)]),
+    ("ent-load", False, [relaxed(*ENT_LOAD)]),
     ("ent-load-and-claim", False, [relaxed(*ENT_LOAD), relaxed(*CLAIM)]),
     ("give-back", False, [relaxed("ring/reader.rs", ".store(empty.0, Ordering::Release)")]),
     ("visible-load", False, [relaxed("ring/deliver.rs", "visible.load(Ordering::Acquire)")]),
     ("visible-store", False, [relaxed(*VISIBLE)]),
     ("readable", True, [relaxed(*READABLE)]),
     ("visible-and-readable", False, [relaxed(*VISIBLE), relaxed(*READABLE)]),
-    ("quiet-store", False, [relaxed("ring/tick.rs", "quiet_since.store(now, Ordering::Release)")]),
+    ("quiet-store", True, [relaxed("ring/tick.rs", "quiet_since.store(now, Ordering::Release)")]),
     ("quiet-load", False, [relaxed("ring/reader.rs", "quiet_since.load(Ordering::Acquire)")]),
     # Observers.
     ("lend-no-release", False, [only(*LEND, "Acquire", "Acquire")]),
@@ -108,7 +108,7 @@ SETS = [
     ("offer", False, [
         relaxed("ring/tick.rs", "ring.as_ptr(),\n            Ordering::AcqRel,\n            Ordering::Acquire,"),
     ]),
-    ("first", False, [relaxed(*edit) for edit in FIRST]),
+    ("first", True, [relaxed(*edit) for edit in FIRST]),
     ("walker-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        // SAFETY: null")]),
     ("unlink-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        let walkers")]),
     ("walker-leaves", False, [relaxed("ring/reclaim.rs", "walkers.fetch_sub(1, Ordering::Release)")]),
@@ -116,9 +116,9 @@ SETS = [
     ("holder-leaves", False, [relaxed("ring/reclaim.rs", "(*holders).fetch_sub(1, Ordering::Release)")]),
     ("holders-load", False, [relaxed("ring/reclaim.rs", "holders.0.load(Ordering::Acquire)")]),
     ("join-fence", False, [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n        }\n    }\n\n    /// Whether the CPU has")]),
-    ("joined-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")]),
+    ("joined-fence", True, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")]),
     ("left-store", False, [relaxed("ring/local.rs", "left.store(serial, Ordering::Release)")]),
-    ("left-load", False, [relaxed("ring/local.rs", "left.load(Ordering::Acquire)")]),
+    ("left-load", True, [relaxed("ring/local.rs", "left.load(Ordering::Acquire)")]),
     # A stream that all CPUs write.
     ("shared-cas", False, [relaxed(*SHARED_CAS)]),
     ("shared-unlock", False, [relaxed(*UNLOCK)]),
@@ -154,7 +154,8 @@ def run(work, edits, models):
             sys.exit(f"{name}: {old!r} is there {text.count(old)} times, want once and another text for it")
         path.write_text(text.replace(old, new))
     command = ["cargo", "test", "-p", "relay", "--profile", "loom", "--lib", models]
-    env = dict(os.environ, RUSTFLAGS="--cfg loom", CARGO_TARGET_DIR=str(ROOT / "target/loom"))
+    # A folder of its own: cargo takes what was built of the copy for what is built of the original.
+    env = dict(os.environ, RUSTFLAGS="--cfg loom", CARGO_TARGET_DIR=str(ROOT / "target/weakened"))
     limited = ["timeout", str(LIMIT), *command]
     result = subprocess.run(limited, cwd=work, env=env, capture_output=True, text=True)
     for path, text in saved.items():

@@ -516,7 +516,11 @@ fn two_cpus_write_one_stream() {
                 write_shared(&one, &local, &its, 11);
                 write_shared(&one, &local, &its, 12);
             },
-            move || write_shared(&other, &Local::new(), &others, 21),
+            move || {
+                let local = Local::new();
+                write_shared(&other, &local, &others, 21);
+                write_shared(&other, &local, &others, 22);
+            },
         );
         let local = Local::new();
         let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
@@ -529,10 +533,10 @@ fn two_cpus_write_one_stream() {
                 .iter()
                 .filter(move |value| **value / 10 == tens)
         };
-        assert!(of(1).is_sorted());
+        assert!(of(1).is_sorted() && of(2).is_sorted());
         let delivered = (of(1).count() + of(2).count()) as u64;
         assert_eq!(delivered, seen.records.len() as u64);
-        assert_eq!(delivered + stream.stats().lost.total(), 3);
+        assert_eq!(delivered + stream.stats().lost.total(), 4);
     });
 }
 
@@ -625,5 +629,33 @@ fn an_old_ring_is_not_freed_under_a_cpu_that_joins() {
             move || write_shared(&other, &theirs[1], &same, 2),
         );
         assert_eq!(stream.stats().lost.total(), 0);
+    });
+}
+
+#[test]
+fn an_old_ring_is_not_freed_before_a_cpu_has_left_it() {
+    model_with(2, |order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let locals = Arc::new([Local::new(), Local::new()]);
+        let cpu = Arc::new(Cpu::new());
+        write_shared(&stream, &locals[1], &cpu, 1);
+        write_shared(&stream, &locals[1], &cpu, 2);
+        while Reader::open(&stream, 0).unwrap().next_subbuf().is_some() {}
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
+        let (clock, same) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || {
+                go_on::<Global>(&one, &ours[0], &clock);
+                one.reclaim(|serial| ours.iter().all(|local| local.has_left(serial)));
+            },
+            move || {
+                let writer =
+                    || Writer::<_, Global>::new(&other, &theirs[1], &NoHooks, Pin::new(&*same));
+                // Looks at the ring, whichever it is.
+                writer().flush();
+                writer().tick();
+            },
+        );
     });
 }
