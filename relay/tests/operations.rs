@@ -1,5 +1,6 @@
 //! The operations and attributes of channels through the public API, one by one, on one CPU.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay::{
@@ -64,8 +65,13 @@ impl Hooks for Client {
 
 type One = Channel<OneCpu, 1>;
 
+/// All clients: what is leaked is found from here.
+static CLIENTS: Mutex<Vec<&'static Client>> = Mutex::new(Vec::new());
+
 fn client() -> &'static Client {
-    Box::leak(Box::default())
+    let client: &'static Client = Box::leak(Box::default());
+    CLIENTS.lock().unwrap().push(client);
+    client
 }
 
 fn channel(geometry: Geometry, client: &'static Client) -> One {
