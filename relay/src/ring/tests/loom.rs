@@ -541,6 +541,31 @@ fn two_cpus_write_one_stream() {
 }
 
 #[test]
+fn two_cpus_write_to_one_packet() {
+    model_with(2, |order| {
+        // Room for the fast path: no record but the first switches.
+        let stream = stream(Geometry::new(16, 2).unwrap());
+        let cpu = Arc::new(Cpu::new());
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || write_shared(&one, &Local::new(), &its, 11),
+            move || {
+                let local = Local::new();
+                write_shared(&other, &local, &others, 21);
+                write_shared(&other, &local, &others, 22);
+            },
+        );
+        let local = Local::new();
+        Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu)).flush();
+        let mut seen = Seen::default();
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        seen.records.sort_unstable();
+        assert_eq!(seen.records, [11, 21, 22]);
+    });
+}
+
+#[test]
 fn an_old_ring_is_freed_when_nobody_uses_it() {
     model_with(2, |order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
