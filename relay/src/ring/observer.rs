@@ -96,35 +96,18 @@ impl<'a> Observer<'a> {
     /// # Errors
     /// [`ObserveError`]; the same sub-buffer is next again.
     pub fn next_copy(&mut self, into: &mut [u8]) -> Result<Option<Packet>, ObserveError> {
-        loop {
-            let visible = self.ring.visible();
-            let geometry = &self.ring.geometry;
-            let limit = geometry.packet(visible);
-            let ready = geometry.distance(self.cursor, limit);
-            if ready == 0 {
-                match self.ring.successor() {
-                    Some(next) if visible.is_sealed() => {
-                        self.cursor = next.first;
-                        self.ring = next;
-                        continue;
-                    }
-                    _ => return Ok(None),
-                }
-            }
-            let count = geometry.subbuf_count() as u64;
-            if ready > count {
-                self.cursor = geometry.before(limit, count);
-            }
+        while self.ring.seek(&mut self.cursor).is_some() {
             let copied = self.ring.copy_packet(self.cursor, self.cpu, into)?;
             self.cursor = self.ring.geometry.after(self.cursor);
             if copied.is_some() {
                 return Ok(copied);
             }
         }
+        Ok(None)
     }
 
-    /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader has seen them or not: calls `each` with what is known
-    /// of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
+    /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader has seen
+    /// them or not: calls `each` with what is known of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
     /// overwritten. Returns how many there were.
     ///
     /// Rings that were replaced are not looked at.

@@ -67,7 +67,7 @@ impl<'a> Reader<'a> {
     /// [`Observer`](super::Observer) is just copying is not passed over: `None` until it is done.
     pub fn next_subbuf(&mut self) -> Option<SubBuffer<'a>> {
         loop {
-            let entry = self.seek()?;
+            let entry = self.ring.seek(&mut self.cursor)?;
             if entry.state() == State::Lent {
                 return None;
             }
@@ -75,37 +75,6 @@ impl<'a> Reader<'a> {
                 self.cursor = self.ring.geometry.after(self.cursor);
                 return Some(taken);
             }
-        }
-    }
-
-    /// Moves the cursor to the next packet that is complete and not gone; returns its entry.
-    fn seek(&mut self) -> Option<Entry> {
-        loop {
-            let visible = self.ring.visible();
-            let geometry = &self.ring.geometry;
-            let limit = geometry.packet(visible);
-            let ready = geometry.distance(self.cursor, limit);
-            if ready == 0 {
-                if !visible.is_sealed() {
-                    return None;
-                }
-                let next = self.ring.successor()?;
-                self.cursor = next.first;
-                self.ring = next;
-                continue;
-            }
-            // A whole lap behind: what lies further back is certainly gone.
-            let count = geometry.subbuf_count() as u64;
-            if ready > count {
-                self.cursor = geometry.before(limit, count);
-            }
-            let entry = self.ring.entry(self.cursor);
-            if entry.is_packet(self.cursor)
-                && matches!(entry.state(), State::Readable | State::Lent)
-            {
-                return Some(entry);
-            }
-            self.cursor = self.ring.geometry.after(self.cursor);
         }
     }
 
@@ -181,7 +150,7 @@ impl<'a> Reader<'a> {
     /// [`Observer`](super::Observer) has copied it.
     #[must_use]
     pub fn is_readable(&mut self) -> bool {
-        self.seek().is_some()
+        self.ring.seek(&mut self.cursor).is_some()
     }
 
     /// Announces that the caller will sleep until [`Platform::wake`](crate::Platform::wake) is called for this stream.
@@ -307,6 +276,38 @@ impl fmt::Debug for SubBuffer<'_> {
         f.debug_struct("SubBuffer")
             .field("packet", &self.packet)
             .finish_non_exhaustive()
+    }
+}
+
+impl RingHold<'_> {
+    /// Moves `cursor`, and this to later rings, to the next packet that is complete and not gone; returns
+    /// its entry.
+    pub(super) fn seek(&mut self, cursor: &mut u64) -> Option<Entry> {
+        loop {
+            let visible = self.visible();
+            let geometry = &self.geometry;
+            let limit = geometry.packet(visible);
+            let ready = geometry.distance(*cursor, limit);
+            if ready == 0 {
+                if !visible.is_sealed() {
+                    return None;
+                }
+                let next = self.successor()?;
+                *cursor = next.first;
+                *self = next;
+                continue;
+            }
+            // A whole lap behind: what lies further back is certainly gone.
+            let count = geometry.subbuf_count() as u64;
+            if ready > count {
+                *cursor = geometry.before(limit, count);
+            }
+            let entry = self.entry(*cursor);
+            if entry.is_packet(*cursor) && matches!(entry.state(), State::Readable | State::Lent) {
+                return Some(entry);
+            }
+            *cursor = geometry.after(*cursor);
+        }
     }
 }
 
