@@ -55,10 +55,16 @@ impl Entry {
         )
     }
 
+    /// The number of its packet, modulo 2^45.
+    #[inline]
+    pub(super) const fn packet(self) -> u64 {
+        self.0 >> Self::PACKET_SHIFT
+    }
+
     /// Whether this entry is about packet `packet`.
     #[inline]
     pub(super) const fn is_packet(self, packet: u64) -> bool {
-        self.0 >> Self::PACKET_SHIFT == packet & Self::PACKET_MASK
+        self.packet() == packet & Self::PACKET_MASK
     }
 
     /// The state.
@@ -96,13 +102,8 @@ impl Entry {
 
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let packet = self.0 >> Self::PACKET_SHIFT;
-        write!(
-            f,
-            "packet {packet} {:?} block {}",
-            self.state(),
-            self.block()
-        )
+        let (packet, state, block) = (self.packet(), self.state(), self.block());
+        write!(f, "packet {packet} {state:?} block {block}")
     }
 }
 

@@ -205,7 +205,7 @@ impl Ring {
     }
 
     /// Lends packet `packet`, whose entry was `entry`; `None` if somebody was faster.
-    fn lend(
+    pub(super) fn lend(
         &self,
         packet: u64,
         entry: Entry,
@@ -246,7 +246,7 @@ impl Ring {
 }
 
 /// A sub-buffer that is lent: nobody writes to its block, and no reader takes it. Dropping it gives it back.
-struct Loan<'r> {
+pub(super) struct Loan<'r> {
     ring: &'r Ring,
     number: u64,
     readable: Entry,

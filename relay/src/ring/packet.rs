@@ -1,6 +1,7 @@
 //! What is known of a packet: for people, and as words that travel with its block.
 
 use super::Losses;
+use super::entry::Entry;
 use super::ledger::LossRecord;
 use crate::sync::{AtomicU64, Ordering};
 
@@ -43,8 +44,13 @@ impl Closed {
         Self(packet << 33 | if is_final { Self::FINAL } else { 0 } | content)
     }
 
+    /// The number of the packet, modulo 2^31.
+    fn packet(self) -> u64 {
+        self.0 >> 33
+    }
+
     pub(super) fn is_packet(self, packet: u64) -> bool {
-        self.0 >> 33 == packet & (u64::MAX >> 33)
+        self.packet() == packet & (u64::MAX >> 33)
     }
 
     pub(super) fn is_final(self) -> bool {
@@ -56,6 +62,28 @@ impl Closed {
     }
 }
 
+/// How many records a packet holds, and of which packet that is said: its number modulo 2^31 above 32 bits of
+/// count. One word, because the block that it is about may come to stand for another packet between two
+/// looks at the entry (an observer lends one packet after the other with the same spare), and for the first again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counted(u64);
+
+impl Counted {
+    const PACKET_MASK: u64 = u64::MAX >> 33;
+
+    fn new(packet: u64, records: u64) -> Self {
+        Self((packet & Self::PACKET_MASK) << 32 | records)
+    }
+
+    fn is_of(self, packet: u64) -> bool {
+        self.0 >> 32 == packet & Self::PACKET_MASK
+    }
+
+    fn records(self) -> u64 {
+        self.0 & 0xFFFF_FFFF
+    }
+}
+
 /// What the deliverer leaves about the packet in a block. It travels with the block when a reader
 /// takes it. All fields are published by the Release store that makes the entry readable.
 #[repr(C, align(64))]
@@ -63,6 +91,7 @@ impl Closed {
 pub(super) struct BlockInfo {
     sequence: AtomicU64,
     ordinal: AtomicU64,
+    /// See [`Counted`].
     records: AtomicU64,
     begin_ticks: AtomicU64,
     end_ticks: AtomicU64,
@@ -80,7 +109,7 @@ impl BlockInfo {
         Self {
             sequence: AtomicU64::new(0),
             ordinal: AtomicU64::new(0),
-            records: AtomicU64::new(0),
+            records: AtomicU64::new(Counted::new(before, 0).0),
             begin_ticks: AtomicU64::new(0),
             end_ticks: AtomicU64::new(0),
             overwritten: AtomicU64::new(0),
@@ -90,9 +119,10 @@ impl BlockInfo {
         }
     }
 
-    /// How many records the packet holds.
-    pub(super) fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
+    /// How many records the packet of `entry` holds; `None` if this is about another one by now.
+    pub(super) fn records_of(&self, entry: Entry) -> Option<u64> {
+        let counted = Counted(self.records.load(Ordering::Relaxed));
+        counted.is_of(entry.packet()).then_some(counted.records())
     }
 
     /// The closer's word. Acquire: the rest comes with it.
@@ -120,7 +150,8 @@ impl BlockInfo {
     pub(super) fn store(&self, packet: &Packet, closed: Closed) {
         self.sequence.store(packet.sequence, Ordering::Relaxed);
         self.ordinal.store(packet.ordinal, Ordering::Relaxed);
-        self.records.store(packet.records, Ordering::Relaxed);
+        let records = Counted::new(closed.packet(), packet.records);
+        self.records.store(records.0, Ordering::Relaxed);
         self.begin_ticks
             .store(packet.begin_ticks, Ordering::Relaxed);
         self.end_ticks.store(packet.end_ticks, Ordering::Relaxed);
@@ -137,7 +168,7 @@ impl BlockInfo {
             cpu,
             sequence: self.sequence.load(Ordering::Relaxed),
             ordinal: self.ordinal.load(Ordering::Relaxed),
-            records: self.records.load(Ordering::Relaxed),
+            records: Counted(self.records.load(Ordering::Relaxed)).records(),
             content: closed.content() as usize,
             begin_ticks: self.begin_ticks.load(Ordering::Relaxed),
             end_ticks: self.end_ticks.load(Ordering::Relaxed),

@@ -149,12 +149,26 @@ impl Ring {
         let (mut packets, mut overwritten) = (0, 0);
         let end = self.geometry.packet(self.visible());
         for back in 1..=self.geometry.subbuf_count() as u64 {
-            let packet = self.geometry.before(end, back);
+            if let Some(records) = self.overwrite(self.geometry.before(end, back)) {
+                packets += 1;
+                overwritten += records;
+            }
+        }
+        (packets, overwritten)
+    }
+
+    /// Takes packet `packet` out of the way, if it is unread; returns how many records it held.
+    fn overwrite(&self, packet: u64) -> Option<u64> {
+        loop {
             let entry = self.entry(packet);
             if !entry.is_packet(packet) || !matches!(entry.state(), State::Readable | State::Lent) {
-                continue;
+                return None;
             }
-            let records = self.unread_in(entry);
+            step();
+            let Some(records) = self.unread_in(entry) else {
+                continue;
+            };
+            step();
             let empty = entry.with_state(State::Empty);
             // LOCKed: a reader on another CPU may be taking the same entry.
             let won = self.sub(packet).ent.compare_exchange(
@@ -164,11 +178,9 @@ impl Ring {
                 Ordering::Acquire,
             );
             if won.is_ok() {
-                packets += 1;
-                overwritten += records;
+                return Some(records);
             }
         }
-        (packets, overwritten)
     }
 
     /// Whether some of its packets are not read, or a reader has them.

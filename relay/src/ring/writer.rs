@@ -429,7 +429,9 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             }
             // In continuous mode the victim's count is read BEFORE the claim: after it, nested
             // writers may fill, deliver and lose the block to the next lap.
-            let mut overwritten = ring.unread_in(entry);
+            let Some(mut overwritten) = ring.unread_in(entry) else {
+                continue;
+            };
             step();
             if ring.position() != pos {
                 return Err(Obstacle::Moved);
@@ -445,7 +447,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
                 continue;
             }
             if broken(Mistake::ClaimBeforeCount) {
-                overwritten = ring.unread_in(entry);
+                overwritten = ring.unread_in(entry).unwrap_or(0);
             }
             if overwritten != 0 {
                 self.stream.overwritten.add_carries::<U>(overwritten);
@@ -533,11 +535,11 @@ impl Sub {
 }
 
 impl Ring {
-    /// Records that `entry` says are unread.
-    pub(super) fn unread_in(&self, entry: Entry) -> u64 {
+    /// Records that `entry` says are unread; `None` if it says so no more.
+    pub(super) fn unread_in(&self, entry: Entry) -> Option<u64> {
         match entry.state() {
-            State::Readable | State::Lent => self.info(entry.block()).records(),
-            _ => 0,
+            State::Readable | State::Lent => self.info(entry.block()).records_of(entry),
+            _ => Some(0),
         }
     }
 }

@@ -4,6 +4,7 @@ extern crate std;
 
 use super::world::{BEGIN, OneCpu};
 use crate::platform::Platform;
+use crate::ring::entry::State;
 use crate::ring::writer::Pin;
 use crate::ring::{
     CloseError, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
@@ -380,4 +381,59 @@ fn a_discard_gives_its_space_back() {
     }
     stage.write(10).unwrap();
     assert_eq!(packets(reader)[0].records, 2);
+}
+
+/// The owner looks at a victim that is lent, counts what the spare block says that stands for it, and claims it. If the
+/// observer has meanwhile given it back, lent another with the same spare, and then the victim again, the
+/// entry is the same as before: what was counted must not be the other's.
+#[test]
+fn a_victim_that_is_lent_again_and_again_is_counted_right() {
+    let mut programs = 0;
+    for i in 1.. {
+        let steps = (i..)
+            .take_while(|j| is_victim_counted(i, *j))
+            .inspect(|_| programs += 1)
+            .count();
+        if steps == 0 {
+            break;
+        }
+    }
+    assert!(programs > 20, "only {programs} programs");
+}
+
+/// The spare stands for packet 0, from step `i` of a write that overwrites that for packet 1, from step `j` for packet 0
+/// again. False if there is no step `j`.
+fn is_victim_counted(i: usize, j: usize) -> bool {
+    let geometry = Geometry::new(16, 4)
+        .and_then(|geometry| geometry.with_mode(Mode::Continuous)?.with_spares(1))
+        .unwrap();
+    let stage = Stage::new(geometry);
+    for len in [5, 5, 5, 16, 16, 16] {
+        stage.write(len).unwrap();
+    }
+    let ring = stage.stream.current().unwrap();
+    let lend = |packet| {
+        let entry = ring.entry(packet);
+        let is_readable = entry.is_packet(packet) && entry.state() == State::Readable;
+        is_readable.then(|| ring.lend(packet, entry, 0).unwrap())?
+    };
+    let loan = Rc::new(Cell::new(lend(0)));
+    let steps = Rc::new(Cell::new(0));
+    let hook = {
+        let (loan, steps) = (Rc::clone(&loan), Rc::clone(&steps));
+        move || {
+            steps.set(steps.get() + 1);
+            for (step, packet) in [(i, 1), (j, 0)] {
+                if step == steps.get() {
+                    drop(loan.take());
+                    loan.set(lend(packet));
+                }
+            }
+        }
+    };
+    with_hook(hook, || stage.write(16).unwrap());
+    drop(loan.take());
+    assert_eq!(stage.stream.stats().overwritten, 3, "({i}, {j})");
+    assert!(ring.take_spare().is_some(), "({i}, {j})");
+    steps.get() >= j
 }
