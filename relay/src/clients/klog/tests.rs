@@ -3,7 +3,7 @@
 extern crate std;
 
 use super::*;
-use crate::record::Framed;
+use crate::record::{Framed, header};
 use crate::ring::{Geometry, Storage};
 use std::boxed::Box;
 use std::cell::Cell;

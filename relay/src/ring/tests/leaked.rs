@@ -161,7 +161,7 @@ fn an_interrupt_cannot_end_a_stream_that_has_wrapped() {
             fill_behind_a_leak(&channel, &mut reader, 1000);
             assert_eq!(channel.close(), Err(CloseError::NoRoom), "{mode:?}");
         });
-        assert_eq!(read(&mut reader), []);
+        assert!(read(&mut reader).is_empty());
     });
 }
 
