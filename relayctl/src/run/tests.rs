@@ -1,9 +1,14 @@
 //! Tests of watching a guest: when it is given up, and what its end means.
 
+use std::time::{Duration, Instant};
+
 use clap::Parser;
 
+use super::end::End;
+use super::watch::PATIENCE;
 use super::*;
 use crate::cli::Cli;
+use crate::guest::GuestEnd;
 
 /// Watches a shell that takes QEMU's place: what happened, and how long it took.
 fn watch(script: &str, patience: Duration) -> (End, Watch) {
