@@ -163,7 +163,7 @@ def run(work, edits, models):
         return ["a model that crashes"]
     if "test result:" not in result.stdout:
         sys.exit(result.stderr)
-    return re.findall(r"test ring::tests::loom::(\S+) \.\.\. FAILED", result.stdout)
+    return re.findall(r"test ring::tests::loom::(?:\w+::)?(\w+) \.\.\. FAILED", result.stdout)
 
 
 def main():

@@ -86,15 +86,13 @@ fn write_lines(file: File) -> io::Result<u64> {
     let sleeper = Sleeper::new();
     let reader = LOG.reader(0).expect("the only reader");
     let mut records = Records::new(reader);
-    let (mut written, mut ticks) = (0, 0);
+    let mut written = 0;
     loop {
-        while let Some(bytes) = records.next_records() {
-            // A record has the lower 48 bits of its time: the rest is that of the one before it.
-            for record in klog::records(bytes, ticks) {
+        while let Some(run) = records.next_run() {
+            for record in klog::records(run.bytes, run.begin_ticks) {
                 let record = record.map_err(io::Error::other)?;
-                ticks = record.ticks;
                 let (severity, module) = (record.severity.name(), record.place.module);
-                let seconds = ticks as f64 / 1e9;
+                let seconds = record.ticks as f64 / 1e9;
                 writeln!(
                     file,
                     "[{seconds:12.6}] {severity:5} {module}: {}",

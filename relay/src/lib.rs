@@ -357,7 +357,7 @@ pub use channel::{Channel, OpenError, StartError};
 pub use platform::{Context, Platform};
 pub use ring::{
     CloseError, Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks,
-    ObserveError, Observer, Packet, PacketStart, Reader, Records, STORAGE_ALIGN, Salvage,
+    ObserveError, Observer, Packet, PacketStart, Reader, Records, Run, STORAGE_ALIGN, Salvage,
     SalvagedPacket, Slot, StaticMemory, Stopped, Storage, StorageError, StreamInfo, StreamStats,
     SubBuffer, WriteError,
 };

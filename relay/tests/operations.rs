@@ -99,6 +99,12 @@ fn the_streams_header_comes_once_before_its_first_record() {
             channel.write(&[7; 24]).unwrap();
         }
         channel.flush();
+        let mut observer = channel.observe(0).unwrap();
+        for wanted in [&[7; 24][..], &[7; 48]] {
+            let mut copy = [0; 64];
+            let packet = observer.next_copy(&mut copy).unwrap().unwrap();
+            assert_eq!(copy[packet.start..packet.content], *wanted);
+        }
         let mut reader = channel.reader(0).unwrap();
         let first = reader.next_subbuf().unwrap();
         assert_eq!(first.bytes()[..8], [0xB5; 8]);
@@ -165,6 +171,40 @@ fn bytes_are_read_without_padding_in_pieces_of_any_size() {
             }
             assert_eq!(read, wanted, "in pieces of {piece} bytes, {delivery:?}");
             assert_eq!(records.bytes_available(), 0);
+        }
+    }
+}
+
+#[test]
+fn records_come_with_the_time_that_their_packet_was_opened_at() {
+    // More than the 48 bits that a record has.
+    const START: u64 = 5 << 48 | 7;
+    for delivery in [Delivery::Bulk, Delivery::Packet] {
+        let channel = Channel::<_, 1>::new(OneCpu::default(), client());
+        channel.platform().clock.store(START, Ordering::Relaxed);
+        let shape = geometry(8).with_delivery(delivery).unwrap();
+        let storage = Storage::allocate(&shape).unwrap();
+        channel.start(0, storage, shape).unwrap();
+        let mut records = Records::new(channel.reader(0).unwrap());
+        let (mut seen, mut last) = (0, START);
+        for number in 1..=20 {
+            channel.write_event(number, &[7; 8]).unwrap();
+            if delivery == Delivery::Bulk {
+                channel.flush();
+            }
+            while let Some(run) = records.next_run() {
+                let mut fields = record::Fields::new(run.bytes);
+                while let Some((id, low)) = fields.next_header().unwrap() {
+                    seen += 1;
+                    assert_eq!(id, seen);
+                    assert!(START <= run.begin_ticks);
+                    let ticks = record::extend_ticks(low, run.begin_ticks);
+                    assert!(last < ticks && run.begin_ticks <= ticks);
+                    last = ticks;
+                    assert_eq!(fields.bytes(8), Some(&[7; 8][..]));
+                }
+            }
+            assert_eq!(seen, number);
         }
     }
 }

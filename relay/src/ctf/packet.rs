@@ -180,6 +180,7 @@ mod tests {
             sequence: 5,
             ordinal: 70,
             records: 7,
+            start: HEADER,
             content: HEADER + 13,
             begin_ticks: 1000,
             end_ticks: 2000,

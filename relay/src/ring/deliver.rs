@@ -83,6 +83,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             sequence: stream.sequence.load(Ordering::Relaxed),
             ordinal: stream.ordinal.load(Ordering::Relaxed),
             records: sub.committed().records(),
+            start: ring.records_start(next),
             content: closed.content() as usize,
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
             end_ticks: sub.end_ticks.load(Ordering::Relaxed),

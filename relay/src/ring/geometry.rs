@@ -17,7 +17,7 @@ pub enum Delivery {
     /// Whole sub-buffers, when they are complete.
     Bulk,
     /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
-    /// [`Records::next_records`](crate::Records::next_records). Costs some work per record, and works only where nothing
+    /// [`Records::next_run`](crate::Records::next_run). Costs some work per record, and works only where nothing
     /// is overwritten.
     Packet,
 }

@@ -64,7 +64,7 @@ pub use ledger::{Loss, Losses};
 pub use observer::{ObserveError, Observer};
 pub use packet::Packet;
 pub use reader::{Reader, SubBuffer};
-pub use records::Records;
+pub use records::{Records, Run};
 pub use salvage::{Salvage, SalvagedPacket, Stopped};
 pub use slot::Slot;
 pub use storage::{STORAGE_ALIGN, StaticMemory, Storage, StorageError};

@@ -240,7 +240,7 @@ impl Ring {
             number: packet,
             readable: entry,
             lent,
-            packet: info.load(cpu),
+            packet: info.load(cpu, self.records_start(packet)),
         }))
     }
 }

@@ -17,7 +17,9 @@ pub struct Packet {
     pub ordinal: u64,
     /// How many records lie in it.
     pub records: u64,
-    /// Bytes used: start reserve and records, without padding and end reserve.
+    /// Bytes before its first record: the start reserve, and in the stream's first packet the channel start reserve.
+    pub start: usize,
+    /// Bytes used: those before the first record, and the records; without padding and end reserve.
     pub content: usize,
     /// The time of its opening, in ticks.
     pub begin_ticks: u64,
@@ -139,7 +141,7 @@ impl BlockInfo {
     pub(super) fn stand_for(&self, lent: &Self, cpu: usize) {
         let home = lent.home.load(Ordering::Relaxed);
         self.home.store(home, Ordering::Relaxed);
-        self.store(&lent.load(cpu), lent.closed());
+        self.store(&lent.load(cpu, 0), lent.closed());
     }
 
     /// The block is where its packet is, again.
@@ -162,13 +164,15 @@ impl BlockInfo {
         self.closed.store(closed.0, Ordering::Release);
     }
 
-    pub(super) fn load(&self, cpu: usize) -> Packet {
+    /// What is known of the packet of CPU `cpu`, whose records begin at `start`.
+    pub(super) fn load(&self, cpu: usize, start: usize) -> Packet {
         let closed = Closed(self.closed.load(Ordering::Acquire));
         Packet {
             cpu,
             sequence: self.sequence.load(Ordering::Relaxed),
             ordinal: self.ordinal.load(Ordering::Relaxed),
             records: Counted(self.records.load(Ordering::Relaxed)).records(),
+            start,
             content: closed.content() as usize,
             begin_ticks: self.begin_ticks.load(Ordering::Relaxed),
             end_ticks: self.end_ticks.load(Ordering::Relaxed),

@@ -110,7 +110,10 @@ impl<'a> Reader<'a> {
             cursor: self.cursor,
             block,
             in_place: spare.is_none(),
-            packet: self.ring.info(block).load(self.cpu),
+            packet: self
+                .ring
+                .info(block)
+                .load(self.cpu, self.ring.records_start(self.cursor)),
         })
     }
 
@@ -220,8 +223,7 @@ impl SubBuffer<'_> {
     /// The records, back to back.
     #[must_use]
     pub fn records(&self) -> &[u8] {
-        let start = self.ring.records_start(self.cursor);
-        self.slice(start, self.packet.content.saturating_sub(start))
+        self.range(self.packet.start, self.packet.content)
     }
 
     /// The client's header of the whole stream: in its first packet the channel start reserve, no bytes in
@@ -229,17 +231,12 @@ impl SubBuffer<'_> {
     #[must_use]
     pub fn channel_start(&self) -> &[u8] {
         let start = self.ring.geometry.start_reserve();
-        self.slice(start, self.ring.records_start(self.cursor) - start)
+        self.range(start, self.packet.start)
     }
 
     /// Which packet it is: its ring's serial number, and its own.
     pub(super) fn at(&self) -> (u64, u64) {
         (self.ring.serial(), self.cursor)
-    }
-
-    /// Where its records begin, in bytes.
-    pub(super) fn records_from(&self) -> usize {
-        self.ring.records_start(self.cursor)
     }
 
     /// Its bytes from `from` to before `to`.

@@ -3,9 +3,10 @@
 use super::entry::State;
 use super::reader::{Reader, SubBuffer};
 use super::{Delivery, Packet};
+use crate::sync::Ordering;
 use core::fmt;
 
-/// Committed records, back to back, where they lie: see [`Records::next_records`].
+/// Committed records, back to back, where they lie: see [`Records::next_run`].
 ///
 /// A consuming reader that reads a sub-buffer while it is being written, in packet delivery; in bulk
 /// delivery it reads complete sub-buffers. The sub-buffer is given back when all of it has been read and
@@ -23,7 +24,7 @@ use core::fmt;
 /// let mut records = Records::new(LOG.reader(cpu.number())?);
 /// LOG.write(b"hello, ")?;
 /// LOG.write(b"world")?;
-/// assert_eq!(records.next_records(), Some(&b"hello, world"[..])); // no flush is needed
+/// assert_eq!(records.next_run().unwrap().bytes, b"hello, world"); // no flush is needed
 /// LOG.write(b"!")?;
 /// let mut bytes = [0; 16];
 /// assert_eq!(records.read(&mut bytes), 1);
@@ -36,6 +37,16 @@ pub struct Records<'a> {
     open: Progress,
     /// The sub-buffer that is being read once it is complete, and how far, in bytes.
     taken: Option<(SubBuffer<'a>, usize)>,
+}
+
+/// Whole records of one packet, back to back, where they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The records, without padding.
+    pub bytes: &'a [u8],
+    /// When their packet was opened, in ticks: with it [`extend_ticks`](crate::record::extend_ticks) makes whole
+    /// times of those in record headers.
+    pub begin_ticks: u64,
 }
 
 /// Bytes read of one packet.
@@ -102,18 +113,21 @@ impl<'a> Records<'a> {
 
     /// What is committed and not read yet of the oldest sub-buffer: whole records, without padding. `None` if
     /// there is nothing now.
-    pub fn next_records(&mut self) -> Option<&[u8]> {
-        self.next_run(usize::MAX)
+    pub fn next_run(&mut self) -> Option<Run<'_>> {
+        self.next_bytes(usize::MAX)
     }
 
-    /// The next run of at most `most` bytes.
-    fn next_run(&mut self, most: usize) -> Option<&[u8]> {
+    /// What is next, at most `most` bytes.
+    fn next_bytes(&mut self, most: usize) -> Option<Run<'_>> {
         self.settle();
         if self.taken.is_some() {
             let (taken, offset) = self.taken.as_mut()?;
             let from = *offset;
             *offset = taken.packet().content.min(from.saturating_add(most));
-            return Some(taken.range(from, *offset));
+            return Some(Run {
+                bytes: taken.range(from, *offset),
+                begin_ticks: taken.packet().begin_ticks,
+            });
         }
         let (from, end) = self.open_range()?;
         let end = end.min(from.saturating_add(most));
@@ -123,7 +137,11 @@ impl<'a> Records<'a> {
         };
         // SAFETY: these bytes are committed and visible; the packet is not given away before this
         // reader, the only one that consumes, takes it.
-        Some(unsafe { self.reader.open_bytes(from, end - from) })
+        let bytes = unsafe { self.reader.open_bytes(from, end - from) };
+        Some(Run {
+            bytes,
+            begin_ticks: self.reader.open_since(),
+        })
     }
 
     /// Gives back what was read to its end; takes what has become complete and was not read to its end.
@@ -140,7 +158,7 @@ impl<'a> Records<'a> {
                 return;
             };
             let read = self.open.of(taken.at());
-            let offset = read.max(taken.records_from());
+            let offset = read.max(taken.packet().start);
             self.taken = Some((taken, offset));
         }
     }
@@ -156,7 +174,7 @@ impl<'a> Records<'a> {
         let mut filled = 0;
         while let Some(rest) = into.get_mut(filled..)
             && !rest.is_empty()
-            && let Some(bytes) = self.next_run(rest.len())
+            && let Some(Run { bytes, .. }) = self.next_bytes(rest.len())
         {
             rest[..bytes.len()].copy_from_slice(bytes);
             filled += bytes.len();
@@ -172,7 +190,7 @@ impl<'a> Records<'a> {
         may_sleep && self.taken.is_none() && self.open_range().is_none()
     }
 
-    /// What is known of the sub-buffer whose last records [`next_records`](Self::next_records) gave, if it is
+    /// What is known of the sub-buffer whose last records [`next_run`](Self::next_run) gave, if it is
     /// complete.
     #[must_use]
     pub fn packet(&self) -> Option<&Packet> {
@@ -202,6 +220,14 @@ impl Reader<'_> {
         let end = geometry.offset(visible) as usize;
         let start = offset.max(self.ring.records_start(self.cursor));
         (geometry.packet(visible) == self.cursor && end > start).then_some((start, end))
+    }
+
+    /// When the packet at the cursor, of which records are visible, was opened, in ticks.
+    fn open_since(&self) -> u64 {
+        self.ring
+            .sub(self.cursor)
+            .begin_ticks
+            .load(Ordering::Relaxed)
     }
 
     /// `len` bytes at `offset` of the open packet at the cursor.

@@ -43,7 +43,6 @@ struct Walk<'a> {
 pub struct SalvagedPacket<'a> {
     ring: &'a Ring,
     block: usize,
-    start: usize,
     end: usize,
     holes: Holes,
     uncommitted: usize,
@@ -150,14 +149,12 @@ impl<'a> Salvage<'a> {
         if entry.state() == State::Writing && !noted {
             return Some(self.reconstruct(ring, packet, entry.block()));
         }
-        let start = ring.records_start(packet);
         // Where a reader is copying it, the bytes are elsewhere.
         let block = info.home().min(ring.geometry.blocks() - 1);
-        let packet = info.load(self.cpu);
+        let packet = info.load(self.cpu, ring.records_start(packet));
         Some(SalvagedPacket {
             ring,
             block,
-            start,
             end: packet.content.min(ring.geometry.subbuf_size()),
             holes: Holes::default(),
             uncommitted: 0,
@@ -171,6 +168,7 @@ impl<'a> Salvage<'a> {
     /// An open packet: where it ends, what in it is uncommitted, and its numbers.
     fn reconstruct(&self, ring: &'a Ring, packet: u64, block: usize) -> SalvagedPacket<'a> {
         let geometry = &ring.geometry;
+        let start = ring.records_start(packet);
         let sub = ring.sub(packet);
         let committed = sub.committed();
         let closing = ring.closing(packet);
@@ -184,7 +182,7 @@ impl<'a> Salvage<'a> {
         };
         let puzzle = Puzzle {
             size: geometry.subbuf_size() as u64,
-            header: ring.records_start(packet) as u64,
+            header: start as u64,
             trailer: geometry.end_reserve() as u64,
             committed: committed.bytes(geometry),
             end,
@@ -197,17 +195,15 @@ impl<'a> Salvage<'a> {
         let mut found = SalvagedPacket {
             ring,
             block,
-            start: ring.records_start(packet),
             end: (reading.end as usize).min(geometry.subbuf_size()),
             holes: reading.holes,
             uncommitted: reading.uncommitted,
             is_complete: false,
             is_closed: closing.is_some(),
             is_cut: reading.in_doubt,
-            packet: self.numbered(records, begin_ticks),
+            packet: self.numbered(start, records, begin_ticks),
         };
-        found.packet.content = found.committed().map(<[u8]>::len).sum();
-        found.packet.content += found.start;
+        found.packet.content += found.committed().map(<[u8]>::len).sum::<usize>();
         if let Some(closing) = closing {
             found.packet.is_final = closing.word.is_final();
             found.packet.end_ticks = closing.end_ticks.max(begin_ticks);
@@ -216,10 +212,10 @@ impl<'a> Salvage<'a> {
         found
     }
 
-    /// A packet that is not complete, with the numbers that follow from what was found before and
-    /// from the stream's own counts: those lag behind what was found, or what was found last is
+    /// A packet that is not complete, of which nothing is known behind its headers of `start` bytes, with
+    /// the numbers that follow from what was found before and from the stream's own counts: those lag behind what was found, or what was found last is
     /// not the last that there was.
-    fn numbered(&self, records: u64, begin_ticks: u64) -> Packet {
+    fn numbered(&self, start: usize, records: u64, begin_ticks: u64) -> Packet {
         let stream = self.stream;
         let (sequence, ordinal) = self.last.map_or((0, 0), |last| {
             let ordinal = last.ordinal.wrapping_add(last.records);
@@ -233,7 +229,8 @@ impl<'a> Salvage<'a> {
             sequence: sequence.max(stream.sequence.load(Ordering::Relaxed)),
             ordinal: ordinal.max(stream.ordinal.load(Ordering::Relaxed)),
             records,
-            content: 0,
+            start,
+            content: start,
             begin_ticks,
             end_ticks: begin_ticks,
             lost: later.map_or_else(|| stream.lost.sample(), |closing| closing.lost),
@@ -260,17 +257,13 @@ impl<'a> Salvage<'a> {
         Some(SalvagedPacket {
             ring,
             block: 0,
-            start,
             end: start,
             holes: Holes::default(),
             uncommitted: 0,
             is_complete: false,
             is_closed: false,
             is_cut: false,
-            packet: Packet {
-                content: start,
-                ..self.numbered(0, begin_ticks)
-            },
+            packet: self.numbered(start, 0, begin_ticks),
         })
     }
 
@@ -384,7 +377,7 @@ impl<'a> SalvagedPacket<'a> {
 
     /// The committed records: runs of whole records, in order, with the uncommitted ones left out.
     pub fn committed(&self) -> impl Iterator<Item = &'a [u8]> {
-        let start = self.start.min(self.end);
+        let start = self.packet.start.min(self.end);
         (0..=self.holes.count).filter_map(move |i| {
             let from = match i.checked_sub(1) {
                 Some(before) => {

@@ -114,8 +114,8 @@ fn what_was_read_of_an_open_packet_is_not_counted_again() {
         );
         assert_eq!(records.prepare_to_sleep(), left == 0);
     }
-    while let Some(bytes) = records.next_records() {
-        read.extend_from_slice(bytes);
+    while let Some(run) = records.next_run() {
+        read.extend_from_slice(run.bytes);
     }
     assert_eq!(read, written);
 }

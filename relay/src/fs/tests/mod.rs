@@ -140,8 +140,8 @@ fn small(count: usize) -> (&'static Channel<Cpu, 3, PerCpu>, File) {
 fn read_all(reader: Reader<'_>) -> Vec<u8> {
     let mut records = Records::new(reader);
     let mut all = Vec::new();
-    while let Some(bytes) = records.next_records() {
-        all.extend_from_slice(bytes);
+    while let Some(run) = records.next_run() {
+        all.extend_from_slice(run.bytes);
     }
     all
 }

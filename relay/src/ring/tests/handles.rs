@@ -5,7 +5,8 @@ extern crate std;
 use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
-use crate::{Channel, Geometry, Loss, NoHooks, Stopped, Storage, WriteError};
+use crate::sync::Global;
+use crate::{Channel, Geometry, Loss, NoHooks, StartError, Stopped, Storage, WriteError};
 use std::format;
 use std::vec::Vec;
 
@@ -18,6 +19,32 @@ fn channel() -> Channel<OneCpu, 3> {
         channel.start(cpu, storage, geometry).unwrap();
     }
     channel
+}
+
+#[test]
+fn a_channel_shows_how_many_cpus_it_has_room_for() {
+    assert_eq!(channel().cpus(), 3);
+    let shown = format!("{:?}", channel());
+    assert!(shown.starts_with("Channel"), "{shown}");
+    assert!(shown.contains('3'), "{shown}");
+}
+
+#[test]
+fn a_global_channel_has_one_stream_whatever_its_cpus() {
+    let channel = Channel::<OneCpu, 3, Global>::new(OneCpu::default(), &NoHooks);
+    let geometry = Geometry::new(16, 2).unwrap();
+    let start = |stream| {
+        let storage = Storage::allocate(&geometry).unwrap();
+        channel.start(stream, storage, geometry)
+    };
+    start(0).unwrap();
+    for cpu in 1..4 {
+        assert!(
+            matches!(start(cpu), Err(StartError::NoSuchCpu { .. })),
+            "{cpu}"
+        );
+        assert!(channel.reader(cpu).is_err(), "{cpu}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@ extern crate std;
 
 use super::world::OneCpu;
 use crate::{
-    Channel, CloseError, Flushed, Geometry, Loss, Mode, NoHooks, Reader, Stopped, Storage,
-    WriteError,
+    Channel, CloseError, Flushed, Geometry, Global, Loss, Mode, NoHooks, PerCpu, Reader, Stopped,
+    Storage, Usage, WriteError,
 };
 use core::mem;
 use std::vec::Vec;
@@ -191,6 +191,32 @@ fn a_leaked_slot_in_the_last_packet_costs_that() {
         check_end(&channel, &mut reader, Vec::new(), 20);
         let stats = channel.stats(0).unwrap();
         assert_eq!((stats.overwritten, stats.lost.get(Loss::Wrapped)), (3, 1));
+    });
+}
+
+/// Nothing is passed over, and no packet closed for that, where what is under way may go on.
+#[test]
+fn a_stream_ends_in_the_packet_of_a_slot_that_may_come_back() {
+    fn end<U: Usage>(mode: Mode, is_interrupt: bool) {
+        let channel = Channel::<OneCpu, 1, U>::new(OneCpu::default(), &NoHooks);
+        let geometry = Geometry::new(64, SUBBUFS).unwrap().with_mode(mode).unwrap();
+        let storage = Storage::allocate(&geometry).unwrap();
+        channel.start(0, storage, geometry).unwrap();
+        let slot = channel.reserve(8).unwrap();
+        channel.platform().interrupt(is_interrupt);
+        assert_eq!(channel.close(), Ok(()));
+        channel.platform().interrupt(false);
+        slot.commit();
+        let mut reader = channel.reader(0).unwrap();
+        let packets: Vec<_> = core::iter::from_fn(|| reader.next_subbuf())
+            .map(|taken| (taken.packet().records, taken.packet().is_final))
+            .collect();
+        assert_eq!(packets, [(1, true)]);
+    }
+    in_both_modes(|mode| {
+        end::<PerCpu>(mode, true);
+        end::<Global>(mode, false);
+        end::<Global>(mode, true);
     });
 }
 

@@ -8,6 +8,10 @@
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p relay --profile loom --lib loom`
 
+mod freed;
+mod global;
+mod observers;
+
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
@@ -341,96 +345,6 @@ fn nothing_older_comes_after_a_quiet_time() {
     });
 }
 
-/// Copies what it can, and checks it.
-fn observe(observer: &mut Observer<'_>) {
-    let mut bytes = [0; 16];
-    while let Ok(Some(packet)) = observer.next_copy(&mut bytes) {
-        assert_eq!(packet.content as u64, 4 * packet.records);
-        for record in bytes[..packet.content].chunks(4) {
-            assert!(
-                record.iter().all(|byte| *byte == record[0]),
-                "torn: {record:?}"
-            );
-        }
-    }
-}
-
-/// An observer copies while the owner, whose ring is full, writes one more record.
-fn owner_against_observer(mode: Mode, spares: usize) {
-    model_with(2, move |order| {
-        let stream = stream(geometry(mode, spares));
-        let cpu = Cpu::new();
-        for value in 1..=4 {
-            write(&stream, &cpu, value);
-        }
-        let (observed, owned) = (Arc::clone(&stream), Arc::clone(&stream));
-        order.run(
-            move || {
-                let mut observer = Observer::open(&observed, 0).unwrap();
-                let mut bytes = [0; 8];
-                if let Ok(Some(_)) = observer.next_copy(&mut bytes) {
-                    assert!(bytes[..4] == [bytes[0]; 4] && bytes[4..] == [bytes[4]; 4]);
-                }
-            },
-            move || write(&owned, &cpu, 5),
-        );
-        writer(&stream, &Cpu::new()).flush();
-        observe(&mut Observer::open(&stream, 0).unwrap());
-
-        let mut seen = Seen::default();
-        let mut reader = Reader::open(&stream, 0).unwrap();
-        read(&mut reader, &mut seen);
-        let stats = stream.stats();
-        let delivered = seen.records.len() as u64;
-        assert_eq!(delivered + stats.overwritten + stats.lost.total(), 5);
-        let is_overwritten = mode == Mode::Continuous;
-        assert_eq!(is_overwritten, stats.overwritten != 0);
-    });
-}
-
-#[test]
-fn an_observer_while_overwriting() {
-    owner_against_observer(Mode::Continuous, 1);
-}
-
-#[test]
-fn an_observer_without_overwriting() {
-    owner_against_observer(Mode::NoOverwrite, 0);
-}
-
-/// An observer copies while the reader takes everything.
-fn reader_against_observer(mode: Mode) {
-    model_with(2, move |order| {
-        let stream = stream(geometry(mode, 1));
-        let cpu = Cpu::new();
-        for value in 1..=4 {
-            write(&stream, &cpu, value);
-        }
-        let (read_from, observed) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (mut seen, ()) = order.run(
-            move || {
-                let mut seen = Seen::default();
-                read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
-                seen
-            },
-            move || observe(&mut Observer::open(&observed, 0).unwrap()),
-        );
-        // What was being copied when the reader came by was not passed over.
-        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
-        assert_eq!(seen.records, [1, 2, 3, 4]);
-    });
-}
-
-#[test]
-fn an_observer_beside_the_reader() {
-    reader_against_observer(Mode::NoOverwrite);
-}
-
-#[test]
-fn an_observer_beside_the_reader_while_overwriting() {
-    reader_against_observer(Mode::Continuous);
-}
-
 #[test]
 fn records_one_by_one() {
     model_with(2, |order| {
@@ -441,8 +355,9 @@ fn records_one_by_one() {
         // SAFETY: the stream outlives both threads, which `run` joins.
         let long: &'static Stream = unsafe { &*Arc::as_ptr(&stream) };
         let look = |records: &mut Records<'_>, seen: &mut Vec<u8>| {
-            while let Some(bytes) = records.next_records() {
-                for record in bytes.chunks(4) {
+            while let Some(run) = records.next_run() {
+                assert_ne!(run.begin_ticks, 0);
+                for record in run.bytes.chunks(4) {
                     assert!(record.iter().all(|byte| *byte == record[0]));
                     seen.push(record[0]);
                 }
@@ -490,197 +405,5 @@ fn libbpf_lost_wake_up_who_sleeps_is_woken() {
             "something is readable, and the reader sleeps"
         );
         assert!(Reader::open(&stream, 0).unwrap().next_subbuf().is_some());
-    });
-}
-
-/// What a CPU of a stream that all CPUs write does.
-fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
-    let writer = || Writer::<_, Global>::new(stream, local, &NoHooks, Pin::new(cpu));
-    if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
-        writer().deliver()
-    }) {
-        let _ = writer().put_slowly(None, &[value; 4]);
-    }
-}
-
-#[test]
-fn two_cpus_write_one_stream() {
-    model_with(2, |order| {
-        let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let cpu = Arc::new(Cpu::new());
-        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
-        order.run(
-            move || {
-                let local = Local::new();
-                write_shared(&one, &local, &its, 11);
-                write_shared(&one, &local, &its, 12);
-            },
-            move || {
-                let local = Local::new();
-                write_shared(&other, &local, &others, 21);
-                write_shared(&other, &local, &others, 22);
-            },
-        );
-        let local = Local::new();
-        let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
-        assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
-        writer.flush();
-        let mut seen = Seen::default();
-        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
-        let of = |tens: u8| {
-            seen.records
-                .iter()
-                .filter(move |value| **value / 10 == tens)
-        };
-        assert!(of(1).is_sorted() && of(2).is_sorted());
-        let delivered = (of(1).count() + of(2).count()) as u64;
-        assert_eq!(delivered, seen.records.len() as u64);
-        assert_eq!(delivered + stream.stats().lost.total(), 4);
-    });
-}
-
-#[test]
-fn two_cpus_write_to_one_packet() {
-    model_with(2, |order| {
-        // Room for the fast path: no record but the first switches.
-        let stream = stream(Geometry::new(16, 2).unwrap());
-        let cpu = Arc::new(Cpu::new());
-        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
-        order.run(
-            move || write_shared(&one, &Local::new(), &its, 11),
-            move || {
-                let local = Local::new();
-                write_shared(&other, &local, &others, 21);
-                write_shared(&other, &local, &others, 22);
-            },
-        );
-        let local = Local::new();
-        Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu)).flush();
-        let mut seen = Seen::default();
-        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
-        seen.records.sort_unstable();
-        assert_eq!(seen.records, [11, 21, 22]);
-    });
-}
-
-#[test]
-fn an_old_ring_is_freed_when_nobody_uses_it() {
-    model_with(2, |order| {
-        let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (mut seen, ()) = order.run(
-            move || {
-                let other = geometry(Mode::NoOverwrite, 0);
-                let storage = Storage::allocate(&other).unwrap();
-                read_from.offer(storage, other).unwrap();
-                let mut seen = Seen::default();
-                read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
-                read_from.reclaim(|serial| read_from.local.has_left(serial));
-                seen
-            },
-            move || {
-                let cpu = Cpu::new();
-                write(&owned, &cpu, 1);
-                writer(&owned, &cpu).tick();
-                write(&owned, &cpu, 2);
-                writer(&owned, &cpu).tick();
-                writer(&owned, &cpu).flush();
-            },
-        );
-        // In case the request came after the last tick.
-        writer(&stream, &Cpu::new()).tick();
-        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
-        assert_eq!(seen.records, [1, 2]);
-        writer(&stream, &Cpu::new()).tick();
-        stream.reclaim(|serial| stream.local.has_left(serial));
-        assert!(
-            stream.oldest().unwrap().successor().is_none(),
-            "left behind"
-        );
-    });
-}
-
-/// A stream whose first ring was left and read: all that is missing is that it is freed.
-fn with_an_old_ring() -> Arc<Stream> {
-    let stream = stream(geometry(Mode::NoOverwrite, 0));
-    let cpu = Cpu::new();
-    write(&stream, &cpu, 1);
-    go_on::<PerCpu>(&stream, &stream.local, &cpu);
-    while Reader::open(&stream, 0).unwrap().next_subbuf().is_some() {}
-    stream
-}
-
-/// A CPU takes the stream to another ring, and has left the old one.
-fn go_on<U: Usage>(stream: &Stream, local: &Local, cpu: &Cpu) {
-    let writer = || Writer::<_, U>::new(stream, local, &NoHooks, Pin::new(cpu));
-    let geometry = geometry(Mode::NoOverwrite, 0);
-    let storage = Storage::allocate(&geometry).unwrap();
-    writer().succeed(storage, geometry).unwrap();
-    writer().tick();
-}
-
-#[test]
-fn an_old_ring_is_not_freed_under_a_reader_that_comes() {
-    model_with(2, |order| {
-        let stream = with_an_old_ring();
-        let (freed_from, read_from) = (Arc::clone(&stream), Arc::clone(&stream));
-        order.run(
-            move || freed_from.reclaim(|serial| freed_from.local.has_left(serial)),
-            move || observe(&mut Observer::open(&read_from, 0).unwrap()),
-        );
-        let freed = stream.reclaim(|serial| stream.local.has_left(serial));
-        assert!(freed <= 1 && stream.oldest().unwrap().successor().is_none());
-    });
-}
-
-#[test]
-fn an_old_ring_is_not_freed_under_a_cpu_that_joins() {
-    model_with(2, |order| {
-        let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let locals = Arc::new([Local::new(), Local::new()]);
-        let cpu = Arc::new(Cpu::new());
-        write_shared(&stream, &locals[0], &cpu, 1);
-        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
-        let (clock, same) = (Arc::clone(&cpu), Arc::clone(&cpu));
-        order.run(
-            move || {
-                go_on::<Global>(&one, &ours[0], &clock);
-                while Reader::open(&one, 0).unwrap().next_subbuf().is_some() {}
-                one.reclaim(|serial| ours.iter().all(|local| local.has_left(serial)));
-            },
-            move || write_shared(&other, &theirs[1], &same, 2),
-        );
-        assert_eq!(stream.stats().lost.total(), 0);
-    });
-}
-
-#[test]
-fn an_old_ring_is_not_freed_before_a_cpu_has_left_it() {
-    model_with(2, |order| {
-        let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let locals = Arc::new([Local::new(), Local::new()]);
-        let cpu = Arc::new(Cpu::new());
-        write_shared(&stream, &locals[1], &cpu, 1);
-        write_shared(&stream, &locals[1], &cpu, 2);
-        while Reader::open(&stream, 0).unwrap().next_subbuf().is_some() {}
-        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
-        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
-        let (clock, same) = (Arc::clone(&cpu), Arc::clone(&cpu));
-        order.run(
-            move || {
-                go_on::<Global>(&one, &ours[0], &clock);
-                one.reclaim(|serial| ours.iter().all(|local| local.has_left(serial)));
-            },
-            move || {
-                let writer =
-                    || Writer::<_, Global>::new(&other, &theirs[1], &NoHooks, Pin::new(&*same));
-                // Looks at the ring, whichever it is.
-                writer().flush();
-                writer().tick();
-            },
-        );
     });
 }

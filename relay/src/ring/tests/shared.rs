@@ -114,8 +114,8 @@ fn run<U: Usage>(mode: Mode, delivery: Delivery) -> [u64; 5] {
                 scope.spawn(move || {
                     let mut records = Records::new(channel.reader(stream).unwrap());
                     loop {
-                        if let Some(bytes) = records.next_records() {
-                            read.extend(parse(bytes));
+                        if let Some(run) = records.next_run() {
+                            read.extend(parse(run.bytes));
                         } else if records.reader().is_at_end() {
                             break;
                         } else {

@@ -1,0 +1,75 @@
+//! One stream of two CPUs.
+
+use super::*;
+
+/// What a CPU of a stream that all CPUs write does.
+pub(super) fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
+    let writer = || Writer::<_, Global>::new(stream, local, &NoHooks, Pin::new(cpu));
+    if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
+        writer().deliver()
+    }) {
+        let _ = writer().put_slowly(None, &[value; 4]);
+    }
+}
+
+#[test]
+fn two_cpus_write_one_stream() {
+    model_with(2, |order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || {
+                let local = Local::new();
+                write_shared(&one, &local, &its, 11);
+                write_shared(&one, &local, &its, 12);
+            },
+            move || {
+                let local = Local::new();
+                write_shared(&other, &local, &others, 21);
+                write_shared(&other, &local, &others, 22);
+            },
+        );
+        let local = Local::new();
+        let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
+        assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
+        writer.flush();
+        let mut seen = Seen::default();
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        let of = |tens: u8| {
+            seen.records
+                .iter()
+                .filter(move |value| **value / 10 == tens)
+        };
+        assert!(of(1).is_sorted() && of(2).is_sorted());
+        let delivered = (of(1).count() + of(2).count()) as u64;
+        assert_eq!(delivered, seen.records.len() as u64);
+        assert_eq!(delivered + stream.stats().lost.total(), 4);
+    });
+}
+
+#[test]
+fn two_cpus_write_to_one_packet() {
+    model_with(2, |order| {
+        // Room for the fast path: no record but the first switches.
+        let stream = stream(Geometry::new(16, 2).unwrap());
+        let cpu = Arc::new(Cpu::new());
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || write_shared(&one, &Local::new(), &its, 11),
+            move || {
+                let local = Local::new();
+                write_shared(&other, &local, &others, 21);
+                write_shared(&other, &local, &others, 22);
+            },
+        );
+        let local = Local::new();
+        Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu)).flush();
+        let mut seen = Seen::default();
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        seen.records.sort_unstable();
+        assert_eq!(seen.records, [11, 21, 22]);
+    });
+}
