@@ -466,6 +466,23 @@ mod tests {
         let position = Geometry::new(64, 4).unwrap().position(2, 5);
         assert_eq!(std::format!("{position:?}"), "0x85");
         assert_eq!(std::format!("{:?}", position.sealed()), "0x85 sealed");
+        assert_eq!(position.sealed().sealed(), position.sealed());
+        assert_eq!(position.sealed().unsealed(), position);
+    }
+
+    #[test]
+    fn a_ring_is_followed_by_one_of_its_kind() {
+        let ring = Geometry::new(64, 4).unwrap();
+        let other_size = Geometry::new(128, 8).unwrap().with_spares(2).unwrap();
+        assert!(other_size.can_follow(&ring));
+        for other in [
+            ring.with_reserves(1, 0),
+            ring.with_reserves(0, 1),
+            ring.with_mode(Mode::Continuous),
+            ring.with_delivery(Delivery::Packet),
+        ] {
+            assert!(!other.unwrap().can_follow(&ring));
+        }
     }
 
     #[test]
