@@ -72,6 +72,28 @@ fn a_reader_shows_whose_it_is_and_where_it_stands() {
 }
 
 #[test]
+fn an_observer_may_sleep_while_there_is_nothing_to_copy() {
+    let channel = channel();
+    let mut observer = channel.observe(0).unwrap();
+    let mut copy = [0; 16];
+    for _ in 0..3 {
+        assert!(observer.prepare_to_sleep());
+        channel.write(&[7; 5]).unwrap();
+        assert!(observer.prepare_to_sleep(), "its packet is open");
+        channel.flush();
+        assert!(!observer.prepare_to_sleep());
+        assert_eq!(observer.next_copy(&mut copy).unwrap().unwrap().records, 1);
+        while let Some(taken) = channel.reader(0).unwrap().next_subbuf() {
+            drop(taken);
+        }
+    }
+    channel.close().unwrap();
+    assert!(!observer.prepare_to_sleep(), "nothing will wake it");
+    assert_eq!(observer.next_copy(&mut copy).unwrap().unwrap().records, 0);
+    assert!(!observer.prepare_to_sleep(), "nothing will wake it");
+}
+
+#[test]
 fn a_slot_shows_where_it_lies() {
     let channel = channel();
     channel.write(&[7; 5]).unwrap();
