@@ -281,6 +281,30 @@ fn leaked_slots_keep_their_levels() {
     assert_eq!(write(&channel, 0..1), (0, Some(nested)));
 }
 
+/// All but one of the sub-buffers have a leaked slot, and the writer meets them one after the other, in one search.
+#[test]
+fn leaked_slots_in_a_row_are_passed_over_in_one_write() {
+    let channel = channel(Mode::Continuous);
+    let leaks = SUBBUFS as u64 - 1;
+    let mut number = 0;
+    for _ in 0..leaks {
+        leak(&channel);
+        for _ in 1..PER_PACKET {
+            channel.write(&u64::to_le_bytes(number)).unwrap();
+            number += 1;
+        }
+    }
+    for _ in 0..2 * PER_PACKET {
+        channel.write(&u64::to_le_bytes(number)).unwrap();
+        number += 1;
+    }
+    let stats = channel.stats(0).unwrap();
+    assert_eq!(stats.lost.get(Loss::Wrapped), leaks);
+    assert_eq!(stats.lost.total(), leaks);
+    // Of the last sub-buffer all but the last eight.
+    assert_eq!(stats.overwritten, number - PER_PACKET);
+}
+
 #[test]
 fn a_leaked_slot_costs_at_most_its_sub_buffer() {
     in_both_modes(|mode| {
