@@ -9,7 +9,7 @@
 //! |---|---|
 //! | CPU number | the number that it claimed: the lowest free one, from 0 |
 //! | pin | a count: the number is not passed on as long as a [`Slot`](crate::Slot) is out |
-//! | interrupts | signal handlers nest in their thread like interrupts; they may write |
+//! | interrupts | signal handlers nest in their thread like interrupts; they may write, but count as tasks: one that writes a whole lap passes over the packet of the record that it interrupted, which then counts as lost (`wrapped`) though its writer hears `Ok` |
 //! | clock | nanoseconds since the first claim; 0 before |
 //! | wake | whoever has a [`Sleeper`] is woken, whatever stream it waits for: it looks again |
 //! | call | nothing: what is asked of a thread waits for its next [tick](crate::Channel::tick) |

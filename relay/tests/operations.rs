@@ -311,7 +311,7 @@ fn a_resize_that_waits_is_not_forgotten_or_doubled() {
         Err(CloseError::OtherKind)
     );
     channel.close().unwrap();
-    assert_eq!(offer(2), Ok(()), "it is refused when it is taken");
+    assert_eq!(offer(2), Err(CloseError::Closed));
     channel.tick();
     assert_eq!(channel.geometry(0), Some(geometry(8)));
 }

@@ -6,8 +6,12 @@
 //! those under way as lost (`wrapped`), and delivery goes on behind it. The sub-buffer stays with its slots;
 //! until the last of them is committed or dropped, the ring goes on without it. A packet whose turn to use
 //! it would be is *void*: no position is ever in it, and readers pass it by.
+//!
+//! A packet of which records were shown one by one (packet delivery) is not passed over: its one reader may be
+//! looking at them.
 
 use super::entry::State;
+use super::geometry::Position;
 use super::writer::{Obstacle, Writer};
 use super::{Loss, Ring};
 use crate::platform::{Context, Platform};
@@ -20,7 +24,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         &self,
         ring: &Ring,
         packet: u64,
-        pos: super::Position,
+        pos: Position,
     ) -> Result<u64, Obstacle> {
         let geometry = &ring.geometry;
         let is_open = geometry.offset(pos) != 0;
@@ -63,7 +67,9 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let is_closed = geometry.packet(ring.position()) != packet;
         let is_waiting = entry.is_packet(packet) && entry.state() == State::Writing;
         let committed = ring.sub(packet).committed();
-        if !is_closed || !is_waiting || committed.is_complete() {
+        let visible = ring.visible();
+        let is_shown = geometry.packet(visible) == packet && geometry.offset(visible) != 0;
+        if !is_closed || !is_waiting || is_shown || committed.is_complete() {
             return false;
         }
         let start = geometry.position(packet, 0);
@@ -72,7 +78,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             .local
             .intents()
             .filter_map(super::local::Intent::read)
-            .filter(|(begin, _, _)| begin.since(start) < size)
+            .filter(|record| record.begin.since(start) < size && !record.is_lost)
             .count();
         if under_way == 0 {
             return false;
@@ -84,14 +90,14 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             stream.lose::<U>(Loss::Wrapped);
         }
         step();
+        ring.sub(packet)
+            .ent
+            .store(entry.with_state(State::Abandoned).0, Ordering::Release);
+        step();
         let ordinal = stream.ordinal.load(Ordering::Relaxed);
         stream
             .ordinal
             .store(ordinal.wrapping_add(records), Ordering::Release);
-        step();
-        ring.sub(packet)
-            .ent
-            .store(entry.with_state(State::Abandoned).0, Ordering::Release);
         step();
         self.go_on_behind(ring, packet);
         true
@@ -129,14 +135,23 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         while self.pass_over() {}
     }
 
-    /// Delivers what the last byte of packet `packet` makes complete; if it was passed over, gives its
-    /// sub-buffer back to the ring.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn complete(&self, ring: &Ring, packet: u64) {
+    /// At a closed stream, in a task: passes over what would keep it from coming to its end.
+    pub(super) fn pass_over_after_the_end(&self) {
+        if self.stream.has_ended() {
+            while self.pass_over() {}
+        }
+    }
+
+    /// Takes the sub-buffer of packet `packet`, which is with slots of an older one, back if they are gone by now;
+    /// true if the entry must be looked at again.
+    pub(super) fn take_back(&self, ring: &Ring, packet: u64) -> bool {
+        let sub = ring.sub(packet);
+        if !sub.committed().is_complete() || !self.stream.busy.cas::<U>(0, 1) {
+            return false;
+        }
+        step();
         let entry = ring.entry(packet);
-        if entry.is_packet(packet) && entry.state() == State::Abandoned {
-            let sub = ring.sub(packet);
+        if entry.state() == State::Abandoned {
             sub.forget_committed(&ring.geometry);
             step();
             // Release: who claims it begins with nothing committed.
@@ -144,7 +159,10 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 .store(entry.with_state(State::Empty).0, Ordering::Release);
             step();
         }
+        self.stream.busy.unlock::<U>();
+        // What an interrupt has completed meanwhile.
         self.deliver();
+        true
     }
 }
 
@@ -153,6 +171,20 @@ impl Ring {
     pub(super) fn is_void(&self, packet: u64) -> bool {
         // The position FIRST: a packet that it was in had its entry before that.
         let at = self.geometry.packet(self.position());
-        at != packet && !self.entry(packet).is_packet(packet)
+        self.geometry.is_before(packet, at) && !self.entry(packet).is_packet(packet)
+    }
+
+    /// Whether there is nothing to read in packet `packet`, which lies behind the position and was not overwritten: it
+    /// was passed over, or is void.
+    pub(super) fn is_gap(&self, packet: u64) -> bool {
+        let entry = self.entry(packet);
+        entry.state() == State::Abandoned || self.geometry.is_before(entry.packet(), packet)
+    }
+
+    /// Whether the packet that begins at or before `position` was passed over, and its slots still have it.
+    pub(super) fn is_passed_over(&self, position: Position) -> bool {
+        let packet = self.geometry.packet(position);
+        let entry = self.entry(packet);
+        entry.is_packet(packet) && entry.state() == State::Abandoned
     }
 }

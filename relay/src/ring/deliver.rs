@@ -87,7 +87,12 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             content: closed.content() as usize,
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
             end_ticks: sub.end_ticks.load(Ordering::Relaxed),
-            lost: sub.lost.load(),
+            // Everything before the last packet is over: nothing is lost any more that it could tell of.
+            lost: if closed.is_final() {
+                stream.lost.sample()
+            } else {
+                sub.lost.load()
+            },
             overwritten: stream.overwritten.load(Ordering::Relaxed),
             is_final: closed.is_final(),
         };
@@ -163,10 +168,12 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 }
 
 impl Ring {
-    /// Whether every byte of packet `packet` is committed.
-    #[inline]
+    /// Whether every byte of packet `packet` is committed, and it is to be delivered. (The commit word may also be that of
+    /// an older packet that was passed over.)
     pub(super) fn is_complete(&self, packet: u64) -> bool {
-        self.sub(packet).committed().is_complete()
+        let is_complete = self.sub(packet).committed().is_complete();
+        let entry = self.entry(packet);
+        is_complete && entry.is_packet(packet) && entry.state() == State::Writing
     }
 
     /// Whether the ring is sealed just before packet `packet`.

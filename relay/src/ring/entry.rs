@@ -43,7 +43,7 @@ impl Entry {
     const PACKET_SHIFT: u32 = 19;
     const BLOCK_SHIFT: u32 = 3;
     const STATE_MASK: u64 = 7;
-    const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
+    pub(super) const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
 
     /// The word for `packet` in `state` in block `block`.
     #[inline]

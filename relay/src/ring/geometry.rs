@@ -1,5 +1,6 @@
 //! The shape of a buffer: sizes, counts, reserves, mode; and the arithmetic of positions.
 
+use super::entry::Entry;
 use core::fmt;
 
 /// What happens to a record for which there is no room.
@@ -365,6 +366,14 @@ impl Geometry {
     #[inline]
     pub(super) const fn distance(&self, from: u64, to: u64) -> u64 {
         to.wrapping_sub(from) & self.packet_mask()
+    }
+
+    /// Whether packet `packet` lies before packet `other`: less than half of all packets away that an entry can tell
+    /// apart.
+    pub(super) const fn is_before(&self, packet: u64, other: u64) -> bool {
+        let all = self.packet_mask() & Entry::PACKET_MASK;
+        let distance = other.wrapping_sub(packet) & all;
+        distance != 0 && distance <= all / 2
     }
 
     /// `packet` minus `back`, modulo.

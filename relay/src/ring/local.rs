@@ -23,8 +23,9 @@ pub(super) struct Level(u64);
 /// What one CPU has under way in a channel. Written by that CPU alone, in any of its contexts.
 ///
 /// Contexts nest: whoever takes a level gives it back before what it interrupted goes on. So the depth
-/// is changed by plain stores, and every context finds what it left. A slot may break the rule inside
-/// one context, by being dropped before a younger one: see [`give_back`](Self::give_back).
+/// is changed by plain stores, and every context finds what it left. A slot may break the rule, by being
+/// dropped before a younger one, or by never coming back: whoever gives a level back that is not the last leaves
+/// a hole, which stays taken until the younger ones are gone.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Local {
@@ -108,8 +109,10 @@ pub(super) struct Intent {
 impl Intent {
     /// Flags of a record that is written. With a constant length they are one sign-extended operand.
     const WRITTEN: u64 = !0 << 31;
-    /// Instead of a length: the level's slot is gone, but a younger one is still there.
+    /// Instead of a length: the level is given back, but a younger one is still there.
     const HOLE: u64 = 1 << 32;
+    /// Flag of a record that is given up, and counted as lost: its bytes become a filling.
+    const LOST: u64 = 1 << 33;
 
     const_unless_loom! {
         fn new() -> Self {
@@ -131,20 +134,46 @@ impl Intent {
         self.len.store(len | Self::WRITTEN, Ordering::Release);
     }
 
+    /// Notes that the record is about to be counted as lost: who finds it under way need not.
+    pub(super) fn set_lost(&self, len: u64) {
+        self.len.store(len | Self::LOST, Ordering::Relaxed);
+    }
+
     /// Withdraws it.
     #[inline(always)]
     pub(super) fn withdraw(&self) {
         self.len.store(0, Ordering::Relaxed);
     }
 
-    /// What it says: where, how many bytes, and whether they are written. `None` if it is none. For a CPU
-    /// that has stopped.
-    pub(super) fn read(&self) -> Option<(Position, u64, bool)> {
+    /// What it says; `None` if it is none.
+    pub(super) fn read(&self) -> Option<UnderWay> {
         let word = self.len.load(Ordering::Relaxed);
-        let len = word & !(Self::WRITTEN | Self::HOLE);
-        let begin = Position(self.begin.load(Ordering::Relaxed));
-        (len != 0).then_some((begin, len, word & Self::WRITTEN == Self::WRITTEN))
+        let is_written = word & Self::WRITTEN == Self::WRITTEN;
+        let len = word & !(Self::WRITTEN | Self::HOLE | Self::LOST);
+        (len != 0).then_some(UnderWay {
+            begin: Position(self.begin.load(Ordering::Relaxed)),
+            len,
+            is_written,
+            is_lost: !is_written && word & Self::LOST != 0,
+        })
     }
+
+    /// Whether its level is only waiting for a younger one.
+    fn is_hole(&self) -> bool {
+        self.len.load(Ordering::Relaxed) == Self::HOLE
+    }
+}
+
+/// A record under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnderWay {
+    pub(super) begin: Position,
+    /// Its bytes.
+    pub(super) len: u64,
+    /// Its bytes are stored: all that is missing is the commit.
+    pub(super) is_written: bool,
+    /// It is given up, and counted as lost.
+    pub(super) is_lost: bool,
 }
 
 impl Local {
@@ -207,11 +236,24 @@ impl Local {
         Some(Level(depth))
     }
 
-    /// Gives back the level taken last.
+    /// Gives back a level whose intent is withdrawn. It was taken last, unless a younger one is kept: by a slot that
+    /// an interrupt leaked, or a hook has put aside. (What leaks one between the look and the store is not seen: a swap
+    /// would cost every write more than it is worth.)
     #[inline(always)]
     pub(super) fn drop_level(&self, level: Level) {
         compiler_fence(Ordering::SeqCst);
-        self.depth.store(level.0, Ordering::Relaxed);
+        if self.depth.load(Ordering::Relaxed) == level.0 + STEP {
+            self.depth.store(level.0, Ordering::Relaxed);
+        } else {
+            self.leave_hole(level);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn leave_hole(&self, level: Level) {
+        let intent = self.intent(level);
+        intent.len.store(Intent::HOLE, Ordering::Relaxed);
     }
 
     /// Withdraws the intent of `level`, and gives the level back, which was taken last.
@@ -244,6 +286,25 @@ impl Local {
             level: claim.level,
         }
     }
+
+    /// Notes the time of a record that is about to be reserved the whole way.
+    pub(super) fn note_ticks(&self, level: Level, ticks: u64) {
+        self.slow_at(level).ticks.store(ticks, Ordering::Relaxed);
+    }
+
+    /// The time of the record that begins at `begin`, if a level below `level` has reserved it the whole way.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ticks_of(&self, begin: Position, level: Level) -> Option<u64> {
+        let levels = (0..level.0 / STEP).map(|number| Level(number * STEP));
+        let is_at = |level: &Level| {
+            let record = self.intent(*level).read();
+            record.is_some_and(|record| record.begin == begin)
+        };
+        let found = levels.rev().find(is_at)?;
+        Some(self.slow_at(found).ticks.load(Ordering::Relaxed))
+    }
+
     #[inline(always)]
     fn slow_at(&self, level: Level) -> &SlowClaim {
         debug_assert!(level.0 < STEP * DEPTH as u64);
@@ -272,17 +333,14 @@ impl Local {
     #[inline(always)]
     fn is_hole_below(&self, level: Level) -> bool {
         let below = level.0.checked_sub(STEP).map(Level);
-        below.is_some_and(|below| self.intent(below).len.load(Ordering::Relaxed) == Intent::HOLE)
+        below.is_some_and(|below| self.intent(below).is_hole())
     }
 
     #[cold]
     #[inline(never)]
     fn give_back_out_of_order(&self, level: Level) {
         if self.depth.load(Ordering::Relaxed) != level.0 + STEP {
-            self.intent(level)
-                .len
-                .store(Intent::HOLE, Ordering::Relaxed);
-            return;
+            return self.leave_hole(level);
         }
         let mut top = level;
         self.intent(top).withdraw();
@@ -290,7 +348,8 @@ impl Local {
             top = Level(top.0 - STEP);
             self.intent(top).withdraw();
         }
-        self.drop_level(top);
+        compiler_fence(Ordering::SeqCst);
+        self.depth.store(top.0, Ordering::Relaxed);
     }
 
     /// Holds a level for an operation that is no record, until the result is dropped.
@@ -298,12 +357,28 @@ impl Local {
         let depth = self.depth.load(Ordering::Relaxed);
         self.depth.store(depth + STEP, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
-        Held { local: self }
+        Held {
+            local: self,
+            level: Level(depth % NOT_JOINED),
+        }
     }
 
     /// Whether nothing is under way.
     pub(super) fn is_idle(&self) -> bool {
         self.depth.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether all that is under way is slots for which `is_passed_over` holds, and levels that wait for them.
+    pub(super) fn is_idle_but(&self, is_passed_over: impl Fn(Position) -> bool) -> bool {
+        let depth = self.depth.load(Ordering::Relaxed);
+        let taken = self.intents.iter().take((depth / STEP) as usize);
+        let mut taken = taken.map(|intent| {
+            intent.is_hole() || {
+                let under_way = intent.read();
+                under_way.is_some_and(|record| is_passed_over(record.begin))
+            }
+        });
+        depth <= STEP * DEPTH as u64 && taken.all(|is_passed_over| is_passed_over)
     }
 
     /// Notes that rings before the one with `serial` are used no more. At depth 0.
@@ -322,14 +397,21 @@ impl Local {
 #[derive(Debug)]
 pub(super) struct Held<'a> {
     local: &'a Local,
+    level: Level,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
+        let Self { local, level } = *self;
         // Not what it was: a context that came in between may have joined.
-        let depth = self.local.depth.load(Ordering::Relaxed);
-        self.local.depth.store(depth - STEP, Ordering::Relaxed);
+        let depth = local.depth.load(Ordering::Relaxed);
+        let is_last = depth % NOT_JOINED == level.0 + STEP;
+        if level.0 < STEP * DEPTH as u64 && (!is_last || local.is_hole_below(level)) {
+            local.give_back_out_of_order(level);
+        } else {
+            local.depth.store(depth - STEP, Ordering::Relaxed);
+        }
     }
 }
 

@@ -130,8 +130,14 @@ impl<'a> Observer<'a> {
         let there = geometry.distance(ring.first, end);
         let there = there.min(geometry.subbuf_count() as u64);
         let mut seen = 0;
-        for back in (1..=there).take(count) {
+        for back in 1..=there {
+            if seen == count {
+                break;
+            }
             let packet = geometry.before(end, back);
+            if ring.is_gap(packet) {
+                continue;
+            }
             match ring.copy_packet(packet, self.cpu, into) {
                 Ok(Some(packet)) => each(&packet, &into[..packet.content.min(into.len())]),
                 Err(error) if seen == 0 => return Err(error),

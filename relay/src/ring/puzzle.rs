@@ -33,7 +33,17 @@ impl Holes {
 pub(super) struct Candidate {
     pub(super) offset: usize,
     pub(super) len: usize,
+    /// Its bytes are stored.
     pub(super) is_written: bool,
+    /// It is given up: a hole, but counted as lost already.
+    pub(super) is_lost: bool,
+}
+
+impl Candidate {
+    /// Whether it is a record that nobody has counted yet.
+    fn is_uncommitted(&self) -> bool {
+        !self.is_written && !self.is_lost
+    }
 }
 
 /// The candidates of one packet, by offset.
@@ -123,13 +133,14 @@ impl Puzzle {
         for set in 0..1u32 << candidates.len() {
             // In the set: holes, and whole records whose commit was not counted.
             let mut holes = Holes::default();
-            let (mut missing, mut uncounted) = (0, 0);
+            let (mut missing, mut uncounted, mut uncommitted) = (0, 0, 0);
             let mut exact_is_missing = false;
             for (i, candidate) in candidates.iter().enumerate() {
                 if set >> i & 1 == 0 {
                     continue;
                 }
                 missing += candidate.len as u64;
+                uncommitted += usize::from(candidate.is_uncommitted());
                 exact_is_missing |= (candidate.offset + candidate.len) as u64 == self.limit();
                 if candidate.is_written {
                     uncounted += 1;
@@ -142,7 +153,7 @@ impl Puzzle {
             };
             let mut reading = Reading {
                 end: end.max(self.header),
-                uncommitted: holes.count,
+                uncommitted,
                 holes,
                 uncounted,
                 in_doubt: false,
@@ -168,7 +179,7 @@ impl Puzzle {
             holes: Holes::default(),
             uncommitted: candidates
                 .iter()
-                .filter(|candidate| !candidate.is_written)
+                .filter(|candidate| candidate.is_uncommitted())
                 .count(),
             uncounted: 0,
             in_doubt: true,
@@ -248,6 +259,7 @@ mod tests {
                 offset,
                 len,
                 is_written,
+                is_lost: false,
             });
         }
         all.sort();

@@ -273,16 +273,17 @@ impl<'a> Salvage<'a> {
         let base = geometry.position(packet, 0);
         let mut candidates = Candidates::default();
         for intent in self.stream.local.intents() {
-            let Some((begin, len, is_written)) = intent.read() else {
+            let Some(record) = intent.read() else {
                 continue;
             };
-            let (offset, len) = (begin.since(base), len as usize);
+            let (offset, len) = (record.begin.since(base), record.len as usize);
             let size = geometry.subbuf_size();
             if offset < size as u64 && len <= size - offset as usize {
                 candidates.push(Candidate {
                     offset: offset as usize,
                     len,
-                    is_written,
+                    is_written: record.is_written,
+                    is_lost: record.is_lost,
                 });
             }
         }

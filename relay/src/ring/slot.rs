@@ -1,6 +1,5 @@
 //! What was reserved and is not committed yet.
 
-use super::entry::State;
 use super::fast::{Claim, copy};
 use super::geometry::Position;
 use super::local::{Level, Local};
@@ -26,7 +25,9 @@ use core::ptr::NonNull;
 /// ([`Loss::Discarded`]). A leaked slot costs its sub-buffer and one of the eight levels of nesting of its
 /// CPU: the packet is passed over when a task writes the sub-buffer's next lap, or closes the stream. Its
 /// records count as overwritten then, the leaked one as lost ([`Loss::Wrapped`]). So do those of a slot that
-/// a task keeps open while it writes a whole lap, even if it is committed later.
+/// a task keeps open while it writes a whole lap, even if it is committed later. Nothing is passed over in a global
+/// channel, nor a packet of which records were shown one by one (packet delivery): there a leaked slot costs the
+/// stream, a lap later. And no ring that its CPU leaves is freed any more.
 ///
 /// All of it may be done in any context, on the CPU that reserved it. Hold it for as short a time as it takes to fill it: what
 /// comes after it is delivered after it.
@@ -116,8 +117,8 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         self.space.ticks
     }
 
-    /// The time at which the packet that this record lies in was opened, in ticks. While its opener has not noted
-    /// that (this interrupted it, or it is another CPU), the time of this reservation.
+    /// The time at which the packet that this record lies in was opened, in ticks. In a global channel, while its opener
+    /// on another CPU has not noted that, the time of this reservation.
     #[inline]
     #[must_use]
     pub fn packet_begin(&self) -> u64 {
@@ -125,10 +126,13 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         let start = space.ring().geometry.position(space.packet(), 0);
         // Acquire: the time is noted before the start is. Without the start it is that of another lap.
         if space.sub().start.load(Ordering::Acquire) == start.0 {
-            space.sub().begin_ticks.load(Ordering::Relaxed)
-        } else {
-            space.ticks
+            return space.sub().begin_ticks.load(Ordering::Relaxed);
         }
+        let first = Position(start.0 + space.ring().records_start(space.packet()) as u64);
+        space
+            .local
+            .ticks_of(first, space.level)
+            .unwrap_or(space.ticks)
     }
 
     /// The number of bytes reserved, or what [`shrink`](Self::shrink) has left of them.
@@ -189,7 +193,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         let carries = space.sub().hot.add_carries::<U>(Committed::step(bytes, 1));
         step();
         if carries || space.ring().geometry.delivery() == Delivery::Packet {
-            self.space.deliver(carries);
+            self.space.deliver();
             step();
         }
     }
@@ -236,17 +240,12 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         unsafe { self.sub.as_ref() }
     }
 
-    /// Delivers what was committed; its packet is complete with it, or not.
+    /// Delivers what was committed.
     #[cold]
     #[inline(never)]
-    fn deliver(self, completes: bool) {
+    fn deliver(self) {
         let pin = Pin::new(self.platform);
-        let writer = Writer::<P, U>::new(self.stream, self.local, self.hooks, pin);
-        if completes {
-            writer.complete(self.ring(), self.packet());
-        } else {
-            writer.deliver();
-        }
+        Writer::<P, U>::new(self.stream, self.local, self.hooks, pin).deliver();
     }
 
     /// The packet that it lies in.
@@ -292,7 +291,8 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs write:
     /// one of them may have seen the position, and must not take what it sees later for the same.
     fn give_back_to(&self, to: Position) -> bool {
-        if U::SHARED {
+        // Nor where the packet was passed over: the position must not go back behind delivery.
+        if U::SHARED || self.is_passed_over() {
             return false;
         }
         let (ring, sub) = (self.ring(), self.sub());
@@ -329,28 +329,40 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     #[cold]
     #[inline(never)]
     fn give_up(self) {
+        let intent = self.local.intent(self.level);
         let mut carries = false;
-        // A packet that was passed over has counted its slots as lost already.
-        let is_counted = self.ring().entry(self.packet()).state() == State::Abandoned;
-        if !self.give_back_to(self.begin) {
+        if self.give_back_to(self.begin) {
+            intent.withdraw();
+            step();
+            self.stream.lose::<U>(Loss::Discarded);
+            step();
+        } else {
             self.fill_from(0);
             step();
+            // A packet that was passed over has counted its slots as lost already. Lost first: it may be the last
+            // packet, which tells of all losses.
+            if !self.is_passed_over() {
+                intent.set_lost(self.reserved as u64);
+                step();
+                self.stream.lose::<U>(Loss::Discarded);
+                step();
+            }
             let bytes = self.end.since(self.begin);
             carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
             step();
         }
         // What is before it may have waited for it, where records are delivered one by one.
         if carries || self.ring().geometry.delivery() == Delivery::Packet {
-            self.deliver(carries);
+            self.deliver();
             step();
         }
-        // First that nothing is under way: the post-mortem shall not count it twice.
-        self.local.intent(self.level).withdraw();
+        intent.withdraw();
         step();
-        if !is_counted {
-            self.stream.lose::<U>(Loss::Discarded);
-        }
-        step();
+    }
+
+    /// Whether its packet was passed over: then it is counted as lost, and its record will not be delivered.
+    fn is_passed_over(&self) -> bool {
+        self.ring().is_passed_over(self.begin)
     }
 }
 

@@ -67,6 +67,8 @@ pub(super) struct Remote {
     pub(super) walkers: AtomicU64,
     /// A ring that the owner is to go on in; `TAKEN` while it is at that.
     pub(super) new_ring: AtomicPtr<Ring>,
+    /// How many rings were built to follow the first.
+    pub(super) built: AtomicU64,
 }
 
 /// The counts of a stream, from its start: see [`Channel::stats`](crate::Channel::stats). Exact when its CPU is quiet; while it writes they may be
@@ -75,7 +77,7 @@ pub(super) struct Remote {
 pub struct StreamStats {
     /// Packets delivered.
     pub packets: u64,
-    /// Records in them.
+    /// Records in them, and in packets that were passed over.
     pub records: u64,
     /// Records lost so far, by reason.
     pub lost: Losses,
@@ -130,6 +132,7 @@ impl Stream {
                     reclaiming: AtomicBool::new(false),
                     walkers: AtomicU64::new(0),
                     new_ring: AtomicPtr::new(null_mut()),
+                    built: AtomicU64::new(0),
                 },
             }
         }
@@ -232,11 +235,13 @@ impl Stream {
 
     /// Whether it has ended. Any CPU.
     pub(crate) fn is_closed(&self) -> bool {
-        let ended = self.hold_oldest(|_| {
-            let ring = self.current()?;
-            Some(ring.position().is_sealed() && ring.successor().is_none())
-        });
-        ended.flatten().unwrap_or(false)
+        self.hold_oldest(|_| self.has_ended()).unwrap_or(false)
+    }
+
+    /// Whether it has ended. By who holds a level or the chain.
+    pub(super) fn has_ended(&self) -> bool {
+        self.current()
+            .is_some_and(|ring| ring.position().is_sealed() && ring.successor().is_none())
     }
 
     /// Counts one lost record. Owner only.

@@ -70,6 +70,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 Ok(_) => break,
                 Err(_) => {
                     let next = self.sealed_successor(ring);
+                    self.pass_over_after_the_end();
                     ring = next.ok_or_else(|| ring.close_error())?;
                 }
             }
@@ -190,9 +191,15 @@ impl Stream {
         if !geometry.can_follow(&current.geometry) {
             return Err(CloseError::OtherKind);
         }
-        // Far from all positions of the rings that are still in use: what is under way there is not
-        // mistaken for something in this one.
-        let far = current.position().unsealed().0.wrapping_add(1 << 40);
+        // Far from all positions of the rings that are still in use, also of others that are built now and come
+        // before this one: what is under way there is not mistaken for something in this one.
+        let number = self
+            .remote
+            .built
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_add(1);
+        let far = number.wrapping_mul(1 << 40);
+        let far = current.position().unsealed().0.wrapping_add(far);
         let first = far / geometry.subbuf_size() as u64;
         Ring::build(storage, geometry, first).map_err(CloseError::Storage)
     }

@@ -1,5 +1,6 @@
 //! The owner's periodic duty: what others ask of it is done here, by itself. And how full it is.
 
+use super::geometry::Position;
 use super::stream::Stream;
 use super::succession::CloseError;
 use super::writer::Writer;
@@ -22,6 +23,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         self.join();
         // Before the level of this is taken: what is interrupted counts, this does not.
         let is_idle = self.local.is_idle();
+        let is_quiet = is_idle || self.local.is_idle_but(|at| self.stream.is_passed_over(at));
         let level = self.local.hold();
         if self.stream.take_flush_request() {
             // Without room the losses are told of by a later packet.
@@ -34,13 +36,14 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         step();
         self.overwrite_old_rings();
         let now = self.now();
-        let is_drained = is_idle && self.stream.is_drained();
+        let is_drained = is_quiet && self.stream.is_drained();
         let used = self.stream.oldest_in_use();
         drop(level);
         if is_drained && !U::SHARED {
             self.stream.quiet_since.store(now, Ordering::Release);
         }
-        if let (true, Some(serial)) = (is_idle, used) {
+        // Looked at again: a hook may have put a slot aside.
+        if let (true, Some(serial)) = (is_idle && self.local.is_idle(), used) {
             self.local.leave_rings_before(serial);
         }
     }
@@ -70,6 +73,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
     /// Ends the stream, if somebody has asked for it and there is room for the last packet.
     fn take_close_request(&self) {
+        self.pass_over_after_the_end();
         let wanted = &self.stream.remote.close_wanted;
         if !wanted.load(Ordering::Relaxed) {
             return;
@@ -189,7 +193,13 @@ impl Ring {
         (1..=self.geometry.subbuf_count() as u64).any(|back| {
             let packet = self.geometry.before(end, back);
             let entry = self.entry(packet);
-            entry.is_packet(packet) && entry.state() != State::Empty
+            entry.is_packet(packet)
+                && match entry.state() {
+                    State::Empty => false,
+                    // All of its slots are gone, and nobody has taken it back.
+                    State::Abandoned => !self.sub(packet).committed().is_complete(),
+                    _ => true,
+                }
         })
     }
 }
@@ -207,6 +217,15 @@ impl Stream {
             && ring.geometry.packet(pos) == self.next.load(Ordering::Relaxed)
     }
 
+    /// Whether the packet that `position` lies in was passed over, in whatever ring. Owner only, who holds no level here.
+    fn is_passed_over(&self, position: Position) -> bool {
+        let is_over = self.hold_oldest(|oldest| {
+            let mut rings = core::iter::successors(Some(oldest), |ring| ring.successor());
+            rings.any(|ring| ring.is_passed_over(position))
+        });
+        is_over.unwrap_or(false)
+    }
+
     /// The serial number of the oldest ring that writing or delivery is in.
     fn oldest_in_use(&self) -> Option<u64> {
         let writing = self.current()?.serial();
@@ -217,6 +236,9 @@ impl Stream {
     /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick. Any
     /// CPU, task context.
     pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+        if self.is_closed() {
+            return Err(CloseError::Closed);
+        }
         let ring = self
             .hold_oldest(|_| self.build_next(storage, geometry))
             .ok_or(CloseError::NotStarted)??;

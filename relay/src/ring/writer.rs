@@ -235,6 +235,12 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
                 Ok(self.occupy(ring, &plan, len, level, ticks, losses))
             }
             Err(loss) => {
+                // Whoever was told of the end meanwhile does not hear of this any more.
+                let loss = if stream.has_ended() {
+                    Loss::Closed
+                } else {
+                    loss
+                };
                 stream.lose::<U>(loss);
                 if loss == Loss::Full {
                     self.note_full();
@@ -288,6 +294,11 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             };
             let losses = (plan.exact || plan.closes.is_some()).then(|| stream.lost.sample());
             step();
+            if plan.opens {
+                // Who comes in between the swap and the opening finds the time of the packet here.
+                self.local.note_ticks(level, ticks);
+                step();
+            }
             let intent = self.local.intent(level);
             intent.announce(plan.begin, len as u64);
             step();
@@ -412,6 +423,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             let refused = match entry.state() {
                 State::Writing if entry.is_packet(packet) => return Ok(()),
                 State::Writing => Some(Loss::Wrapped),
+                State::Abandoned if self.take_back(ring, packet) => continue,
                 State::Abandoned => return Err(Obstacle::Void),
                 State::Taken => Some(Loss::Full),
                 State::Readable | State::Lent if !overwrites => Some(Loss::Full),

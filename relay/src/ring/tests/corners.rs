@@ -5,12 +5,14 @@ extern crate std;
 use super::world::{BEGIN, OneCpu};
 use crate::platform::Platform;
 use crate::ring::entry::State;
+use crate::ring::tick::TAKEN;
 use crate::ring::writer::Pin;
 use crate::ring::{
     CloseError, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
     Stream, WriteError, Writer,
 };
 use crate::step::with_hook;
+use crate::sync::Ordering;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::vec;
@@ -342,10 +344,16 @@ fn a_ring_that_cannot_be_taken_is_not_lost() {
                 .stream
                 .offer(Storage::allocate(&small()).unwrap(), small())
         };
-        stage.writer().close().unwrap();
         offer().unwrap();
-        let again = move || assert_eq!(offer(), Err(CloseError::Busy), "step {i}");
-        if !at(i, || stage.writer().tick(), again) {
+        stage.writer().close().unwrap();
+        let again = move || {
+            assert_eq!(offer(), Err(CloseError::Closed), "step {i}");
+            stage.writer().tick();
+        };
+        let is_interrupted = at(i, || stage.writer().tick(), again);
+        let ring = stage.stream.remote.new_ring.load(Ordering::Relaxed);
+        assert!(!ring.is_null() && ring != TAKEN.as_ptr(), "step {i}");
+        if !is_interrupted {
             break;
         }
     }

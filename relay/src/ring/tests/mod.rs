@@ -1,7 +1,7 @@
 //! Tests of the ring: what it does, step by step (`basics`); what reviews found (`corners`); every
 //! nesting (`nesting`); random
 //! programs against a simple model (`property`); the post-mortem (`salvage`); threads (`threads`);
-//! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`); the mistakes of others (`peers`); what
+//! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`), or late (`late`); the mistakes of others (`peers`); what
 //! the handles say and keep (`handles`).
 
 #[cfg(not(loom))]
@@ -11,6 +11,9 @@ mod basics;
 mod corners;
 #[cfg(not(loom))]
 mod handles;
+// As in `corners`.
+#[cfg(not(any(loom, miri)))]
+mod late;
 #[cfg(not(loom))]
 mod leaked;
 #[cfg(loom)]

@@ -1,0 +1,700 @@
+//! What a second review found: slots that come back late, leaks in interrupts, hooks that write, closes in between.
+extern crate std;
+use super::world::OneCpu;
+use crate::step::with_hook;
+use crate::{
+    Channel, CloseError, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Records, Stopped, Storage,
+    WriteError,
+};
+use core::mem;
+use std::boxed::Box;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::vec;
+use std::vec::Vec;
+
+type Ch = Channel<OneCpu, 1>;
+
+fn channel(geometry: Geometry) -> &'static Ch {
+    let channel: &'static Ch = Box::leak(Box::new(Channel::new(OneCpu::default(), &NoHooks)));
+    channel
+        .start(0, Storage::allocate(&geometry).unwrap(), geometry)
+        .unwrap();
+    channel
+}
+
+fn g(size: usize, n: usize) -> Geometry {
+    Geometry::new(size, n).unwrap()
+}
+
+/// An exact fit that was passed over gives its space back: the position goes back into a packet
+/// that delivery has left.
+#[test]
+fn a_passed_over_exact_fit_does_not_give_its_space_back() {
+    let ch = channel(g(16, 2));
+    let mut reader = ch.reader(0).unwrap();
+    ch.write(&[1; 16]).unwrap(); // packet 0, unread
+    ch.write(&[2; 6]).unwrap(); // packet 1
+    let slot = ch.reserve(10).unwrap(); // exact fit
+    assert_eq!(ch.close(), Err(CloseError::NoRoom)); // passes over packet 1
+    drop(slot);
+    let mut delivered = 0;
+    let mut drain = || {
+        while let Some(t) = reader.next_subbuf() {
+            delivered += t.packet().records;
+        }
+    };
+    drain();
+    let mut attempted = 3; // 16, 6, the slot
+    for len in [5u8, 5, 5, 5] {
+        let _ = ch.write(&[len; 5]);
+        attempted += 1;
+        drain();
+    }
+    let _ = ch.close();
+    drain();
+    let stats = ch.stats(0).unwrap();
+    assert_eq!(
+        attempted,
+        delivered + stats.overwritten + stats.lost.total()
+    );
+}
+
+/// The same, then a replacement: delivery never ends.
+#[test]
+fn delivery_comes_to_an_end_behind_an_exact_fit() {
+    let ch = channel(g(16, 2));
+    ch.write(&[1; 16]).unwrap();
+    let slot = ch.reserve(16).unwrap();
+    assert_eq!(ch.close(), Err(CloseError::NoRoom));
+    drop(slot);
+    let steps = Rc::new(Cell::new(0u64));
+    let hook = {
+        let steps = Rc::clone(&steps);
+        move || {
+            steps.set(steps.get() + 1);
+            assert!(steps.get() < 1_000_000, "it never ends");
+        }
+    };
+    with_hook(hook, || {
+        ch.replace(Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+            .unwrap();
+    });
+}
+
+/// The same without close: a task wraps.
+#[test]
+fn a_passed_over_exact_fit_does_not_give_its_space_back_a_lap_later() {
+    let ch = channel(g(16, 2));
+    let mut reader = ch.reader(0).unwrap();
+    mem::forget(ch.reserve(16).unwrap()); // packet 0 leaked
+    ch.write(&[2; 6]).unwrap();
+    let slot = ch.reserve(10).unwrap(); // exact fit of packet 1
+    let mut attempted = 4;
+    let _ = ch.write(&[3; 5]);
+    drop(slot);
+    let mut delivered = 0;
+    for _ in 0..6 {
+        let _ = ch.write(&[5; 5]);
+        attempted += 1;
+        while let Some(t) = reader.next_subbuf() {
+            delivered += t.packet().records;
+        }
+    }
+    let _ = ch.close();
+    while let Some(t) = reader.next_subbuf() {
+        delivered += t.packet().records;
+    }
+    let stats = ch.stats(0).unwrap();
+    assert_eq!(
+        attempted,
+        delivered + stats.overwritten + stats.lost.total()
+    );
+}
+
+/// Records of an open packet are not given up while a reader may look at them.
+#[test]
+fn records_that_were_shown_do_not_change_under_their_reader() {
+    let geometry = g(64, 2).with_delivery(Delivery::Packet).unwrap();
+    let ch = channel(geometry);
+    let mut records = Records::new(ch.reader(0).unwrap());
+    ch.write(b"AAAAAAAA").unwrap();
+    let run = records.next_run().unwrap();
+    assert_eq!(run.bytes, b"AAAAAAAA");
+    let slot = ch.reserve(8).unwrap();
+    while ch.write(b"BBBBBBBB").is_ok() {}
+    slot.commit();
+    for _ in 0..8 {
+        let _ = ch.write(b"CCCCCCCC");
+    }
+    assert_eq!(run.bytes, b"AAAAAAAA", "a shared slice has changed");
+}
+
+/// The ledger in packet delivery.
+#[test]
+fn records_that_were_shown_are_not_counted_as_overwritten() {
+    let geometry = g(64, 2).with_delivery(Delivery::Packet).unwrap();
+    let ch = channel(geometry);
+    let mut records = Records::new(ch.reader(0).unwrap());
+    ch.write(b"AAAAAAAA").unwrap();
+    let mut bytes = [0; 64];
+    let mut delivered = records.read(&mut bytes) / 8;
+    mem::forget(ch.reserve(8).unwrap());
+    let mut attempted = 2;
+    for _ in 0..20 {
+        let _ = ch.write(b"BBBBBBBB");
+        attempted += 1;
+    }
+    loop {
+        let n = records.read(&mut bytes);
+        if n == 0 {
+            break;
+        }
+        delivered += n / 8;
+    }
+    assert_eq!(ch.close(), Err(CloseError::NoRoom));
+    let stats = ch.stats(0).unwrap();
+    // The packet is not passed over: one is under way, and the records behind it are not shown.
+    assert_eq!((delivered, stats.overwritten), (1, 0));
+    assert_eq!(attempted, 1 + 1 + 14 + stats.lost.total());
+}
+
+/// An interrupt at every step of the late commit of a slot whose packet was passed over.
+#[test]
+fn an_interrupt_comes_into_the_commit_of_a_late_slot() {
+    let mut bad = Vec::new();
+    for mode in [Mode::NoOverwrite, Mode::Continuous] {
+        for commits in [true, false] {
+            for burst in [1u64, 8] {
+                for i in 1.. {
+                    let result = std::panic::catch_unwind(|| late_commit(mode, commits, burst, i));
+                    match result {
+                        Ok(true) => {}
+                        Ok(false) => break,
+                        Err(_) => bad.push((mode, commits, burst, i)),
+                    }
+                }
+            }
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+fn late_commit(mode: Mode, commits: bool, burst: u64, i: usize) -> bool {
+    let ch = channel(g(64, 4).with_mode(mode).unwrap());
+    let mut reader = ch.reader(0).unwrap();
+    let mut delivered = 0;
+    let slot = ch.reserve(8).unwrap();
+    let mut attempted = 1;
+    let mut drain = move |reader: &mut crate::Reader<'_>| {
+        while let Some(t) = reader.next_subbuf() {
+            delivered += t.packet().records;
+        }
+        delivered
+    };
+    // A lap, and up to the end of the last packet before the void one.
+    for _ in 0..7 + 24 + 8 * 3 {
+        let _ = ch.write(&u64::to_le_bytes(attempted));
+        attempted += 1;
+        drain(&mut reader);
+    }
+    let steps = Rc::new(Cell::new(0));
+    let more = Rc::new(Cell::new(0));
+    let hook = {
+        let (steps, more) = (Rc::clone(&steps), Rc::clone(&more));
+        move || {
+            steps.set(steps.get() + 1);
+            if steps.get() == i {
+                ch.platform().interrupt(true);
+                for _ in 0..burst {
+                    let _ = ch.write(&[9; 8]);
+                    more.set(more.get() + 1);
+                }
+                ch.platform().interrupt(false);
+            }
+        }
+    };
+    let budget = Rc::new(Cell::new(0u64));
+    let b2 = Rc::clone(&budget);
+    with_hook(
+        move || {
+            b2.set(b2.get() + 1);
+            assert!(b2.get() < 100_000, "never ends");
+            hook()
+        },
+        || {
+            if commits {
+                slot.commit()
+            } else {
+                slot.discard()
+            }
+        },
+    );
+    attempted += more.get();
+    for _ in 0..8 * 4 * 3 {
+        let _ = ch.write(&u64::to_le_bytes(attempted));
+        attempted += 1;
+        drain(&mut reader);
+    }
+    let mut tries = 0;
+    while ch.close() == Err(CloseError::NoRoom) {
+        drain(&mut reader);
+        tries += 1;
+        assert!(tries < 10, "no room for ever {:?}", ch.stats(0));
+    }
+    let delivered = drain(&mut reader);
+    let stats = ch.stats(0).unwrap();
+    assert!(reader.is_at_end(), "not at the end {stats:?}");
+    assert_eq!(
+        attempted,
+        delivered + stats.overwritten + stats.lost.total(),
+        "{stats:?}"
+    );
+    steps.get() >= i
+}
+
+/// read_last at a void packet.
+#[test]
+fn the_newest_packets_are_copied_across_gaps() {
+    let ch = channel(g(64, 4));
+    let mut reader = ch.reader(0).unwrap();
+    mem::forget(ch.reserve(64).unwrap()); // packet 0
+    let mut observer = ch.observe(0).unwrap();
+    let mut bad = Vec::new();
+    for round in 0..40u8 {
+        let _ = ch.write(&[round; 64]);
+        let mut into = [0; 64];
+        let mut newest = Vec::new();
+        let n = observer
+            .read_last(8, &mut into, |_, bytes| newest.push(bytes[0]))
+            .unwrap();
+        let info = ch.info(0).unwrap();
+        if (n as u64) < info.unread {
+            bad.push((round, n, info.unread));
+        }
+        if info.unread == 3 {
+            reader.next_subbuf();
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// Rings at the same positions.
+#[test]
+fn rings_that_are_built_together_lie_apart() {
+    for first in [1, 3, 5] {
+        for second in [1, 3, 5] {
+            for third in [1, 3, 5] {
+                let ch = channel(g(16, 2));
+                ch.resize(0, Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+                    .unwrap();
+                ch.replace(Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+                    .unwrap();
+                let old = ch.reserve(first).unwrap();
+                ch.tick();
+                ch.write(&vec![1; second]).unwrap();
+                let new = ch.reserve(third).unwrap();
+                ch.write(&[2; 4]).unwrap();
+                let mut found = 0;
+                // SAFETY: this thread writes nothing meanwhile.
+                for packet in ch.salvage(unsafe { Stopped::new(0) }).unwrap() {
+                    assert!(!packet.is_cut(), "cut {first} {second} {third}");
+                    found += packet.committed().map(<[u8]>::len).sum::<usize>();
+                }
+                assert_eq!(found, second + 4);
+                new.commit();
+                old.commit();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_slot_leaked_in_each_of_two_rings_is_counted_once() {
+    let ch = channel(g(16, 2));
+    let mut reader = ch.reader(0).unwrap();
+    ch.resize(0, Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+        .unwrap();
+    ch.replace(Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+        .unwrap();
+    mem::forget(ch.reserve(3).unwrap());
+    ch.tick();
+    mem::forget(ch.reserve(5).unwrap());
+    let mut attempted = 2;
+    let mut delivered = 0;
+    for _ in 0..20 {
+        let _ = ch.write(&[2; 4]);
+        attempted += 1;
+        while let Some(t) = reader.next_subbuf() {
+            delivered += t.packet().records;
+        }
+    }
+    let _ = ch.close();
+    while let Some(t) = reader.next_subbuf() {
+        delivered += t.packet().records;
+    }
+    let stats = ch.stats(0).unwrap();
+    assert_eq!(
+        attempted,
+        delivered + stats.overwritten + stats.lost.total()
+    );
+}
+
+/// A slot leaked by an interrupt that came into a write: its level is used again.
+#[test]
+fn a_slot_leaked_by_an_interrupt_keeps_its_level() {
+    for i in 1.. {
+        let ch = channel(g(64, 2));
+        let mut reader = ch.reader(0).unwrap();
+        let steps = Rc::new(Cell::new(0));
+        let leaked = Rc::new(Cell::new(0u64));
+        let hook = {
+            let (steps, leaked) = (Rc::clone(&steps), Rc::clone(&leaked));
+            move || {
+                steps.set(steps.get() + 1);
+                if steps.get() == i {
+                    ch.platform().interrupt(true);
+                    mem::forget(ch.reserve(8).unwrap());
+                    leaked.set(1);
+                    ch.platform().interrupt(false);
+                }
+            }
+        };
+        ch.write(&[0; 8]).unwrap();
+        with_hook(hook, || ch.write(&[1; 8]).unwrap());
+        if leaked.get() == 0 {
+            break;
+        }
+        // Later another interrupt comes into another write.
+        let hook = move || {
+            ch.platform().interrupt(true);
+            let _ = ch.write(&[3; 8]);
+            ch.platform().interrupt(false);
+        };
+        let mut delivered = 0;
+        let once = Cell::new(Some(hook));
+        let done = Rc::new(Cell::new(0u64));
+        let d2 = Rc::clone(&done);
+        let mut k = 0;
+        with_hook(
+            move || {
+                k += 1;
+                if k == 2
+                    && let Some(hook) = once.take()
+                {
+                    hook();
+                    d2.set(1);
+                }
+            },
+            || ch.write(&[2; 8]).unwrap(),
+        );
+        let mut attempted = 4 + done.get();
+        for _ in 0..200 {
+            let _ = ch.write(&[4; 8]);
+            attempted += 1;
+            while let Some(t) = reader.next_subbuf() {
+                delivered += t.packet().records;
+            }
+        }
+        assert_eq!(ch.close(), Ok(()));
+        while let Some(t) = reader.next_subbuf() {
+            delivered += t.packet().records;
+        }
+        let stats = ch.stats(0).unwrap();
+        assert_eq!(
+            attempted,
+            delivered + stats.overwritten + stats.lost.total(),
+            "step {i}"
+        );
+    }
+}
+
+/// A hook keeps a slot that it has reserved.
+struct Stash;
+std::thread_local! {
+    static SLOT: std::cell::RefCell<Option<crate::Slot<'static, crate::host::Host>>> = const { std::cell::RefCell::new(None) };
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+}
+static HOST: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Stash);
+impl Hooks for Stash {
+    fn deliver(&self, _cpu: usize) {
+        if ARMED.take() {
+            let slot = HOST.reserve(8).unwrap();
+            SLOT.with(|s| *s.borrow_mut() = Some(slot));
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_a_hook_puts_aside_keeps_its_ring() {
+    let cpu = crate::host::Cpu::claim();
+    let geometry = g(64, 2);
+    HOST.start(
+        cpu.number(),
+        Storage::allocate(&geometry).unwrap(),
+        geometry,
+    )
+    .unwrap();
+    let mut reader = HOST.reader(cpu.number()).unwrap();
+    HOST.write(&[1; 8]).unwrap();
+    // A signal handler flushes in the middle of a write, which so completes its packet.
+    let mut k = 0;
+    let hook = move || {
+        k += 1;
+        if k == 8 {
+            HOST.flush();
+            ARMED.set(true);
+        }
+    };
+    with_hook(hook, || HOST.write(&[1; 8]).unwrap());
+    assert!(SLOT.with(|s| s.borrow().is_some()));
+    SLOT.with(|s| s.borrow_mut().as_mut().unwrap().write(&[7; 8]));
+    for _ in 0..8 {
+        let _ = HOST.write(&[2; 64]);
+        while reader.next_subbuf().is_some() {}
+    }
+    HOST.replace(Storage::allocate(&geometry).unwrap(), geometry)
+        .unwrap();
+    for _ in 0..8 {
+        let _ = HOST.write(&[2; 64]);
+        while reader.next_subbuf().is_some() {}
+    }
+    HOST.tick();
+    HOST.tick();
+    let freed = HOST.reclaim(cpu.number());
+    mem::forget(SLOT.take());
+    assert_eq!(freed, 0, "the ring of an open slot was freed");
+}
+
+/// Closed by an interrupt: never ends.
+#[test]
+fn a_task_ends_what_an_interrupt_has_closed() {
+    let ch = channel(g(64, 4));
+    let mut reader = ch.reader(0).unwrap();
+    ch.write(&[1; 8]).unwrap();
+    mem::forget(ch.reserve(8).unwrap());
+    ch.request_close(0).unwrap();
+    ch.platform().interrupt(true);
+    ch.tick();
+    ch.platform().interrupt(false);
+    assert!(ch.is_closed(0));
+    for _ in 0..3 {
+        ch.tick();
+        let _ = ch.close();
+        let _ = ch.write(&[1; 8]);
+        while reader.next_subbuf().is_some() {}
+    }
+    assert!(reader.is_at_end(), "{:?}", ch.stats(0));
+}
+
+/// Quiet time after a leak.
+#[test]
+fn it_is_quiet_although_a_slot_was_leaked() {
+    let ch = channel(g(64, 2));
+    let mut reader = ch.reader(0).unwrap();
+    mem::forget(ch.reserve(8).unwrap());
+    for _ in 0..100 {
+        let _ = ch.write(&[1; 8]);
+        while reader.next_subbuf().is_some() {}
+    }
+    let before = reader.quiet_since();
+    ch.flush();
+    while reader.next_subbuf().is_some() {}
+    ch.tick();
+    assert_ne!(reader.quiet_since(), before, "it stands still");
+}
+
+/// A nested write where the outer is a "task" too, as on the host with a signal handler.
+#[test]
+fn a_signal_handler_writes_a_lap_inside_a_write() {
+    let mut bad = Vec::new();
+    for i in 1.. {
+        let result = std::panic::catch_unwind(|| {
+            let ch = channel(g(64, 2));
+            let mut reader = ch.reader(0).unwrap();
+            let steps = Rc::new(Cell::new(0));
+            let hit = Rc::new(Cell::new(false));
+            let hook = {
+                let (steps, hit) = (Rc::clone(&steps), Rc::clone(&hit));
+                move || {
+                    steps.set(steps.get() + 1);
+                    if steps.get() == i {
+                        hit.set(true);
+                        for _ in 0..20 {
+                            let _ = ch.write(&[3; 8]);
+                        }
+                    }
+                }
+            };
+            let mut delivered = 0;
+            ch.write(&[1; 8]).unwrap();
+            with_hook(hook, || {
+                let _ = ch.write(&[1; 8]);
+            });
+            let mut attempted = 2 + if hit.get() { 20 } else { 0 };
+            for _ in 0..60 {
+                let _ = ch.write(&[4; 8]);
+                attempted += 1;
+                while let Some(t) = reader.next_subbuf() {
+                    delivered += t.packet().records;
+                }
+            }
+            let closed = ch.close();
+            while let Some(t) = reader.next_subbuf() {
+                delivered += t.packet().records;
+            }
+            let stats = ch.stats(0).unwrap();
+            assert_eq!(closed, Ok(()));
+            assert_eq!(
+                attempted,
+                delivered + stats.overwritten + stats.lost.total(),
+                "{stats:?} {delivered}"
+            );
+            hit.get()
+        });
+        match result {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => bad.push(i),
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// A write that fails is interrupted by the close.
+#[test]
+fn nobody_hears_of_a_loss_that_the_final_packet_does_not_tell() {
+    let mut bad = Vec::new();
+    for i in 1.. {
+        let ch = channel(g(16, 2));
+        let mut reader = ch.reader(0).unwrap();
+        ch.write(&[1; 3]).unwrap();
+        let steps = Rc::new(Cell::new(0));
+        let s2 = Rc::clone(&steps);
+        let hook = move || {
+            s2.set(s2.get() + 1);
+            if s2.get() == i {
+                ch.platform().interrupt(true);
+                ch.close().unwrap();
+                ch.platform().interrupt(false);
+            }
+        };
+        let mut heard = Ok(());
+        with_hook(hook, || heard = ch.write(&[1; 17]));
+        if steps.get() < i {
+            break;
+        }
+        let mut last = None;
+        while let Some(t) = reader.next_subbuf() {
+            last = Some(*t.packet());
+        }
+        let last = last.unwrap();
+        assert!(last.is_final);
+        if heard == Err(WriteError::Lost(Loss::TooBig)) && last.lost.get(Loss::TooBig) != 1 {
+            bad.push(i);
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// A slot that is discarded after the close.
+#[test]
+fn a_discard_after_the_close_is_in_the_final_packet() {
+    let ch = channel(g(64, 2));
+    let mut reader = ch.reader(0).unwrap();
+    ch.write(&[1; 3]).unwrap();
+    let slot = ch.reserve(8).unwrap();
+    ch.platform().interrupt(true);
+    ch.request_close(0).unwrap();
+    ch.tick();
+    ch.platform().interrupt(false);
+    slot.discard();
+    let last = *reader.next_subbuf().unwrap().packet();
+    assert!(last.is_final && reader.is_at_end());
+    assert_eq!(ch.stats(0).unwrap().lost.get(Loss::Discarded), 1);
+    assert_eq!(
+        last.ordinal + last.records + last.lost.total(),
+        2,
+        "{last:?}"
+    );
+}
+
+/// A hook that writes while it fills.
+struct Fills;
+static FILLED: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Fills);
+impl Hooks for Fills {
+    fn fill(&self, bytes: &mut [u8], _: u64) {
+        bytes.fill(0);
+        let _ = FILLED.write(&[5; 8]);
+    }
+}
+#[test]
+fn a_hook_that_writes_a_lap_while_it_fills_counts_nothing_twice() {
+    let cpu = crate::host::Cpu::claim();
+    let geometry = g(64, 2);
+    FILLED
+        .start(
+            cpu.number(),
+            Storage::allocate(&geometry).unwrap(),
+            geometry,
+        )
+        .unwrap();
+    let slot = FILLED.reserve(8).unwrap();
+    for _ in 0..15 {
+        FILLED.write(&[1; 8]).unwrap();
+    }
+    slot.discard();
+    let mut reader = FILLED.reader(cpu.number()).unwrap();
+    let mut delivered = 0;
+    while let Some(t) = reader.next_subbuf() {
+        delivered += t.packet().records;
+    }
+    let _ = FILLED.close();
+    while let Some(t) = reader.next_subbuf() {
+        delivered += t.packet().records;
+    }
+    let stats = FILLED.stats(cpu.number()).unwrap();
+    assert_eq!(17, delivered + stats.overwritten + stats.lost.total());
+}
+
+/// The time of a record with a delta.
+#[test]
+fn a_delta_counts_from_an_opening_that_was_interrupted() {
+    let mut bad = Vec::new();
+    for i in 1.. {
+        let ch = channel(g(64, 2));
+        let steps = Rc::new(Cell::new(0));
+        let before = Rc::new(Cell::new(0));
+        let hook = {
+            let (s2, before) = (Rc::clone(&steps), Rc::clone(&before));
+            move || {
+                s2.set(s2.get() + 1);
+                if s2.get() == i {
+                    use crate::Platform;
+                    before.set(ch.platform().now());
+                    ch.write_with_delta(&[0; 8], 0).unwrap();
+                }
+            }
+        };
+        with_hook(hook, || ch.write_with_delta(&[0; 8], 0).unwrap());
+        if steps.get() < i {
+            break;
+        }
+        ch.flush();
+        let mut reader = ch.reader(0).unwrap();
+        let taken = reader.next_subbuf().unwrap();
+        let begin = taken.packet().begin_ticks;
+        let times: Vec<u64> = taken
+            .records()
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|b| begin + u64::from_le_bytes(*b))
+            .collect();
+        // One of the two came after `before`.
+        if times.iter().all(|t| *t <= before.get()) || !times.is_sorted_by(|a, b| a < b) {
+            bad.push((i, begin, times, before.get()));
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
