@@ -171,7 +171,7 @@ impl Ring {
     pub(super) fn is_void(&self, packet: u64) -> bool {
         // The position FIRST: a packet that it was in had its entry before that.
         let at = self.geometry.packet(self.position());
-        self.geometry.is_before(packet, at) && !self.entry(packet).is_packet(packet)
+        !self.entry(packet).is_packet(packet) && self.geometry.is_before(packet, at)
     }
 
     /// Whether there is nothing to read in packet `packet`, which lies behind the position and was not overwritten: it

@@ -171,9 +171,10 @@ impl Ring {
     /// Whether every byte of packet `packet` is committed, and it is to be delivered. (The commit word may also be that of
     /// an older packet that was passed over.)
     pub(super) fn is_complete(&self, packet: u64) -> bool {
-        let is_complete = self.sub(packet).committed().is_complete();
-        let entry = self.entry(packet);
-        is_complete && entry.is_packet(packet) && entry.state() == State::Writing
+        self.sub(packet).committed().is_complete() && {
+            let entry = self.entry(packet);
+            entry.is_packet(packet) && entry.state() == State::Writing
+        }
     }
 
     /// Whether the ring is sealed just before packet `packet`.

@@ -249,8 +249,6 @@ pub(crate) fn put<U: Usage, S: Source>(
         deliver();
     }
     step();
-    intent.withdraw();
-    step();
     local.drop_level(claim.level);
     true
 }
@@ -300,7 +298,7 @@ pub(crate) fn claim<'a, U: Usage>(
     // Inside a packet no position wraps.
     let end = pos.wrapping_add(len as u64);
     if !ring.pos.cas::<U>(pos, end) {
-        local.give_up(level);
+        local.drop_level(level);
         return None;
     }
     step();

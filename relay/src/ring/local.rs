@@ -159,6 +159,7 @@ impl Intent {
     }
 
     /// Whether its level is only waiting for a younger one.
+    #[inline(always)]
     fn is_hole(&self) -> bool {
         self.len.load(Ordering::Relaxed) == Self::HOLE
     }
@@ -236,13 +237,16 @@ impl Local {
         Some(Level(depth))
     }
 
-    /// Gives back a level whose intent is withdrawn. It was taken last, unless a younger one is kept: by a slot that
+    /// Withdraws the intent of `level`, and gives the level back. It was taken last, unless a younger one is kept: by a slot that
     /// an interrupt leaked, or a hook has put aside. (What leaks one between the look and the store is not seen: a swap
     /// would cost every write more than it is worth.)
     #[inline(always)]
     pub(super) fn drop_level(&self, level: Level) {
         compiler_fence(Ordering::SeqCst);
-        if self.depth.load(Ordering::Relaxed) == level.0 + STEP {
+        // Not a sum, which would be kept in a register all the way from `take_level`.
+        if self.depth.load(Ordering::Relaxed).wrapping_sub(STEP) == level.0 {
+            self.intent(level).withdraw();
+            compiler_fence(Ordering::SeqCst);
             self.depth.store(level.0, Ordering::Relaxed);
         } else {
             self.leave_hole(level);
@@ -254,14 +258,6 @@ impl Local {
     fn leave_hole(&self, level: Level) {
         let intent = self.intent(level);
         intent.len.store(Intent::HOLE, Ordering::Relaxed);
-    }
-
-    /// Withdraws the intent of `level`, and gives the level back, which was taken last.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn give_up(&self, level: Level) {
-        self.intent(level).withdraw();
-        self.drop_level(level);
     }
 
     /// The intent of `level`.
@@ -321,11 +317,10 @@ impl Local {
     /// ones are gone.
     #[inline(always)]
     pub(super) fn give_back(&self, level: Level) {
-        if self.depth.load(Ordering::Relaxed) == level.0 + STEP && !self.is_hole_below(level) {
-            self.intent(level).withdraw();
-            self.drop_level(level);
-        } else {
+        if self.is_hole_below(level) {
             self.give_back_out_of_order(level);
+        } else {
+            self.drop_level(level);
         }
     }
 
@@ -339,17 +334,12 @@ impl Local {
     #[cold]
     #[inline(never)]
     fn give_back_out_of_order(&self, level: Level) {
-        if self.depth.load(Ordering::Relaxed) != level.0 + STEP {
-            return self.leave_hole(level);
-        }
         let mut top = level;
-        self.intent(top).withdraw();
-        while self.is_hole_below(top) {
+        self.drop_level(top);
+        while self.is_hole_below(top) && self.depth.load(Ordering::Relaxed) == top.0 {
             top = Level(top.0 - STEP);
-            self.intent(top).withdraw();
+            self.drop_level(top);
         }
-        compiler_fence(Ordering::SeqCst);
-        self.depth.store(top.0, Ordering::Relaxed);
     }
 
     /// Holds a level for an operation that is no record, until the result is dropped.

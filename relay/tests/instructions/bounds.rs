@@ -61,19 +61,19 @@ pub(crate) const ROWS: [Row; 18] = [
         "stamped, 8 bytes, constant length",
         PLAIN,
         Op::Stamped(8),
-        40,
+        43,
     ),
     row(
         "stamped, 32 bytes, constant length",
         PLAIN,
         Op::Stamped(32),
-        44,
+        48,
     ),
     row(
         "stamped, 64 bytes, constant length",
         PLAIN,
         Op::Stamped(64),
-        48,
+        52,
     ),
     row(
         "stamped, 32 bytes, run-time length",
@@ -91,7 +91,7 @@ pub(crate) const ROWS: [Row; 18] = [
         "stamped, 32 bytes, overwriting",
         OVERWRITING,
         Op::Stamped(32),
-        44,
+        48,
     ),
     row(
         "stamped, 32 bytes, packet delivery",
@@ -99,7 +99,7 @@ pub(crate) const ROWS: [Row; 18] = [
         Op::Stamped(32),
         610,
     ),
-    row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 37),
+    row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 40),
     row(
         "plain, 32 bytes, run-time length",
         PLAIN,
@@ -112,46 +112,46 @@ pub(crate) const ROWS: [Row; 18] = [
         "fits exactly: closes and delivers",
         left(PLAIN, 32),
         Op::Stamped(32),
-        860,
+        930,
     ),
     row(
         "switch: closes, delivers, opens",
         left(PLAIN, 24),
         Op::Stamped(32),
-        1100,
+        1200,
     ),
     row(
         "switch, overwriting",
         left(OVERWRITING, 24),
         Op::Stamped(32),
-        1100,
+        1200,
     ),
     row(
         "switch, with packet headers",
         left(reserves(PLAIN), 24),
         Op::Stamped(32),
-        1200,
+        1250,
     ),
     row(
         "switch, packet delivery",
         left(BY_PACKET, 24),
         Op::Stamped(32),
-        1400,
+        1530,
     ),
     row("refused: full", FULL, Op::Stamped(32), 300),
-    row("flush", PLAIN, Op::Flush, 660),
+    row("flush", PLAIN, Op::Flush, 780),
 ];
 
 /// The worst that nothing interrupts, over all states and operations.
-pub(crate) const UNINTERRUPTED: u64 = 1800;
+pub(crate) const UNINTERRUPTED: u64 = 1950;
 
 /// The worst write or flush that interrupts another, wherever it comes.
-pub(crate) const INTERRUPTING: u64 = 1800;
+pub(crate) const INTERRUPTING: u64 = 1960;
 
 /// The worst write that one write, flush or read interrupts, wherever it comes; without the
 /// instructions of the interrupt.
-pub(crate) const INTERRUPTED: u64 = 2050;
+pub(crate) const INTERRUPTED: u64 = 2350;
 
 /// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may have to
 /// deliver all of them.
-pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 2400;
+pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 2750;
