@@ -510,5 +510,12 @@ mod tests {
         assert_eq!(geometry.distance(last, 1), 2);
         assert_eq!(geometry.before(1, 2), last);
         assert_eq!(geometry.index(last), 3);
+        // Far away both ways.
+        for place in [end, next] {
+            assert_eq!(place.far().far(), place);
+            assert!(place.far().since(place) > 1 << 60 && place.since(place.far()) > 1 << 60);
+        }
+        assert!(geometry.is_before(last, 1) && geometry.is_before(0, 1));
+        assert!(!geometry.is_before(1, last) && !geometry.is_before(1, 1));
     }
 }

@@ -429,6 +429,33 @@ mod tests {
     }
 
     #[test]
+    fn a_level_below_one_that_is_kept_stays_taken() {
+        let local = Local::new();
+        local.join();
+        let [below, kept] = [0, 1].map(|_| local.take_level().unwrap());
+        local.intent(kept).announce(Position(7), 5);
+        local.drop_level(below);
+        // By a write, and by an operation that is no record.
+        for _ in 0..3 {
+            let next = local.take_level().unwrap();
+            assert_eq!(next, at(2));
+            local.drop_level(next);
+            drop(local.hold());
+        }
+        assert!(!local.is_idle() && !local.is_idle_but(|_| false));
+        assert!(local.is_idle_but(|begin| begin == Position(7)));
+        local.give_back(kept);
+        assert!(local.is_idle());
+        let held = local.hold();
+        let kept = local.take_level().unwrap();
+        drop(held);
+        assert_eq!(local.take_level(), Some(at(2)));
+        local.drop_level(at(2));
+        local.give_back(kept);
+        assert!(local.is_idle());
+    }
+
+    #[test]
     fn levels_come_back_in_any_order_and_none_is_used_twice() {
         for order in [
             [0, 1, 2],

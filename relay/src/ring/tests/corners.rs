@@ -409,6 +409,66 @@ fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     assert!(programs > 20, "only {programs} programs");
 }
 
+/// While a packet is lent, its sub-buffer is overwritten: the next packet comes into the block that stood in. The
+/// post-mortem finds it there.
+#[test]
+fn a_packet_that_comes_into_a_stand_in_is_found_there() {
+    let geometry = Geometry::new(16, 2)
+        .and_then(|geometry| geometry.with_mode(Mode::Continuous)?.with_spares(1))
+        .unwrap();
+    let stage = Stage::new(geometry);
+    let put = |byte| stage.writer().put(Plain(&[byte; 16])).unwrap();
+    (0..2).for_each(put);
+    let ring = stage.stream.current().unwrap();
+    let entry = ring.entry(0);
+    let loan = ring.lend(0, entry, 0).unwrap().unwrap();
+    (2..4).for_each(put);
+    drop(loan);
+    let found: Vec<u8> = stage
+        .salvage()
+        .flat_map(|packet| packet.committed().flatten().copied().collect::<Vec<_>>())
+        .collect();
+    assert_eq!(found, [[2; 16], [3; 16]].concat());
+}
+
+/// Between the last byte of a record and its commit, the post-mortem finds it, whole.
+#[test]
+fn a_record_is_found_from_its_last_byte_on() {
+    let mut seen = Vec::new();
+    for i in 1.. {
+        let stage = Stage::new(small());
+        stage.write(3).unwrap();
+        let found = Rc::new(Cell::new(None));
+        let looks = Rc::clone(&found);
+        let look = move || {
+            let ring = stage.stream.current().unwrap();
+            let committed = ring.sub(0).committed().records();
+            let packets = stage.salvage();
+            let (records, uncommitted) = packets.fold((0, 0), |(records, uncommitted), packet| {
+                (
+                    records + packet.packet().records,
+                    uncommitted + packet.uncommitted(),
+                )
+            });
+            looks.set(Some((committed, records, uncommitted)));
+        };
+        if !at(i, || stage.write(5).unwrap(), look) {
+            break;
+        }
+        seen.extend(found.take());
+    }
+    // Nothing yet; under way; written; counted.
+    let stages = [(1, 1, 0), (1, 1, 1), (1, 2, 0), (2, 2, 0)];
+    let mut order = seen
+        .iter()
+        .map(|now| stages.iter().position(|stage| stage == now).unwrap());
+    assert!(order.clone().is_sorted(), "{seen:?}");
+    assert!(
+        (0..stages.len()).all(|stage| order.any(|now| now == stage)),
+        "{seen:?}"
+    );
+}
+
 /// The spare stands for packet 0, from step `i` of a write that overwrites that for packet 1, from step `j` for packet 0
 /// again. False if there is no step `j`.
 fn is_victim_counted(i: usize, j: usize) -> bool {

@@ -6,7 +6,10 @@ use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
 use crate::sync::Global;
-use crate::{Channel, Geometry, Loss, NoHooks, StartError, Stopped, Storage, WriteError};
+use crate::{
+    Channel, Geometry, Loss, Mode, NoHooks, ObserveError, Records, StartError, Stopped, Storage,
+    WriteError,
+};
 use std::format;
 use std::vec::Vec;
 
@@ -69,6 +72,58 @@ fn a_reader_shows_whose_it_is_and_where_it_stands() {
     for cpu in [1, 2] {
         assert_eq!(channel.reader(cpu).unwrap().cpu(), cpu);
     }
+}
+
+#[test]
+fn readers_of_every_kind_show_where_they_stand() {
+    let channel = channel();
+    channel.write(&[7; 16]).unwrap();
+    let mut observer = channel.observe(2).unwrap();
+    assert_eq!(
+        format!("{observer:?}"),
+        "Observer { cpu: 2, cursor: 0, .. }"
+    );
+    observer = channel.observe(0).unwrap();
+    observer.next_copy(&mut [0; 16]).unwrap().unwrap();
+    assert_eq!(
+        format!("{observer:?}"),
+        "Observer { cpu: 0, cursor: 1, .. }"
+    );
+    let mut records = Records::new(channel.reader(0).unwrap());
+    assert!(records.packet().is_none());
+    records.next_run().unwrap();
+    assert_eq!(records.packet().unwrap().records, 1);
+    let shown = format!("{records:?}");
+    assert!(shown.starts_with("Records { reader: Reader {"), "{shown}");
+    // SAFETY: nobody uses it.
+    assert_eq!(unsafe { Stopped::new(2) }.cpu(), 2);
+}
+
+#[test]
+fn an_observer_asks_for_what_is_in_the_open_packet() {
+    let channel = channel();
+    channel.write(&[7; 5]).unwrap();
+    let mut observer = channel.observe(0).unwrap();
+    channel.tick();
+    assert_eq!(observer.next_copy(&mut [0; 16]), Ok(None));
+    observer.request_flush();
+    channel.tick();
+    assert!(observer.next_copy(&mut [0; 16]).unwrap().is_some());
+}
+
+#[test]
+fn what_is_overwritten_is_observed_with_a_spare_block_only() {
+    let geometry = Geometry::new(16, 2).unwrap().with_mode(Mode::Continuous);
+    let geometry = geometry.unwrap();
+    let channel = Channel::<_, 1>::new(OneCpu::default(), &NoHooks);
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    channel.write(&[7; 16]).unwrap();
+    let mut observer = channel.observe(0).unwrap();
+    let (no_spares, mut into) = (Err(ObserveError::NoSpares), [0; 16]);
+    assert_eq!(observer.next_copy(&mut into), no_spares);
+    let last = observer.read_last(1, &mut into, |_, _| unreachable!());
+    assert_eq!(last, Err(ObserveError::NoSpares));
 }
 
 #[test]
