@@ -409,6 +409,23 @@ fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     assert!(programs > 20, "only {programs} programs");
 }
 
+/// A packet whose only record was discarded is opened anew, with a time of its own.
+#[test]
+fn an_emptied_packet_does_not_begin_before_a_promise() {
+    let stage = Stage::new(small());
+    let reader = stage.reader();
+    for _ in 0..3 {
+        stage.discard(5);
+        stage.writer().tick();
+        let promised = reader.borrow().quiet_since();
+        assert!(promised != 0);
+        stage.write(5).unwrap();
+        stage.writer().flush();
+        let packet = packets(reader).pop().unwrap();
+        assert!(packet.begin_ticks >= promised, "{packet:?}, {promised}");
+    }
+}
+
 /// While a packet is lent, its sub-buffer is overwritten: the next packet comes into the block that stood in. The
 /// post-mortem finds it there.
 #[test]

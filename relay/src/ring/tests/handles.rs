@@ -7,8 +7,8 @@ use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
 use crate::sync::Global;
 use crate::{
-    Channel, Geometry, Loss, Mode, NoHooks, ObserveError, Records, StartError, Stopped, Storage,
-    WriteError,
+    Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Records, StartError, Stopped,
+    Storage, WriteError,
 };
 use std::format;
 use std::vec::Vec;
@@ -161,6 +161,51 @@ fn a_slot_shows_where_it_lies() {
         )
     );
     slot.discard();
+}
+
+/// Needs four bytes to mark what is to be skipped.
+struct FourToFill;
+
+impl Hooks for FourToFill {
+    fn fill(&self, bytes: &mut [u8], _timestamp: u64) {
+        assert!(bytes.len() >= 4);
+        bytes.fill(0xFF);
+    }
+
+    fn least_fill(&self) -> usize {
+        4
+    }
+}
+
+#[test]
+fn a_slot_shrinks_to_what_leaves_room_for_a_filling() {
+    let channel = Channel::<_, 1>::new(OneCpu::default(), &FourToFill);
+    let geometry = Geometry::new(64, 2).unwrap();
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    let mut slot = channel.reserve(8).unwrap();
+    for len in [0, 9, usize::MAX] {
+        assert!(!slot.shrink(len), "{len}");
+        assert_eq!(slot.len(), 8);
+    }
+    assert!(slot.shrink(8) && slot.len() == 8);
+    channel.write(&[1; 3]).unwrap();
+    for len in [5, 6, 7] {
+        assert!(!slot.shrink(len), "{len}");
+    }
+    assert!(slot.shrink(4) && slot.len() == 4);
+    slot.write(&[7; 4]);
+    slot.commit();
+    let mut last = channel.reserve(8).unwrap();
+    assert!(last.shrink(7) && last.len() == 7, "nothing comes after it");
+    last.write(&[2; 7]);
+    last.commit();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    let taken = reader.next_subbuf().unwrap();
+    let wanted = [&[7; 4][..], &[0xFF; 4], &[1; 3], &[2; 7]].concat();
+    assert_eq!(taken.records(), wanted);
+    assert_eq!(taken.packet().records, 3);
 }
 
 #[test]
