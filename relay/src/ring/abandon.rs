@@ -65,7 +65,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let (stream, geometry) = (self.stream, &ring.geometry);
         let entry = ring.entry(packet);
         let is_closed = geometry.packet(ring.position()) != packet;
-        let is_waiting = entry.is_packet(packet) && entry.state() == State::Writing;
+        // Not void; and not delivered, since it is the next: it is being written.
+        let is_waiting = entry.is_packet(packet);
         let committed = ring.sub(packet).committed();
         let visible = ring.visible();
         let is_shown = geometry.packet(visible) == packet && geometry.offset(visible) != 0;
@@ -174,11 +175,10 @@ impl Ring {
         !self.entry(packet).is_packet(packet) && self.geometry.is_before(packet, at)
     }
 
-    /// Whether there is nothing to read in packet `packet`, which lies behind the position and was not overwritten: it
-    /// was passed over, or is void.
+    /// Whether packet `packet`, which lies behind the position, is void, or not written yet: its sub-buffer is still about
+    /// an older one.
     pub(super) fn is_gap(&self, packet: u64) -> bool {
-        let entry = self.entry(packet);
-        entry.state() == State::Abandoned || self.geometry.is_before(entry.packet(), packet)
+        self.geometry.is_before(self.entry(packet).packet(), packet)
     }
 
     /// Whether the packet that begins at or before `position` was passed over, and its slots still have it.
