@@ -168,13 +168,10 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 }
 
 impl Ring {
-    /// Whether every byte of packet `packet` is committed, and it is to be delivered. (The commit word may also be that of
-    /// an older packet that was passed over.)
+    /// Whether every byte of packet `packet`, which is the next to be delivered, is committed. (The commit word may also be
+    /// that of another packet, which was passed over, or comes behind this one, which is void.)
     pub(super) fn is_complete(&self, packet: u64) -> bool {
-        self.sub(packet).committed().is_complete() && {
-            let entry = self.entry(packet);
-            entry.is_packet(packet) && entry.state() == State::Writing
-        }
+        self.sub(packet).committed().is_complete() && self.entry(packet).is_packet(packet)
     }
 
     /// Whether the ring is sealed just before packet `packet`.
