@@ -409,6 +409,33 @@ fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     assert!(programs > 20, "only {programs} programs");
 }
 
+/// A record that is given up is under way, or lost: the post-mortem never counts it twice.
+#[test]
+fn a_discard_is_counted_once_wherever_the_cpu_is_stopped() {
+    let (mut under_way, mut lost) = (0, 0);
+    for i in 1.. {
+        let stage = Stage::new(small());
+        stage.write(3).unwrap();
+        let slot = stage.writer().reserve(5).unwrap();
+        stage.write(2).unwrap();
+        let found = Rc::new(Cell::new((0, 0)));
+        let looks = Rc::clone(&found);
+        let look = move || {
+            let uncommitted = stage.salvage().map(|packet| packet.uncommitted() as u64);
+            let discarded = stage.stream.stats().lost.get(Loss::Discarded);
+            looks.set((uncommitted.sum(), discarded));
+        };
+        if !at(i, || slot.discard(), look) {
+            break;
+        }
+        let (uncommitted, discarded) = found.get();
+        assert!(uncommitted + discarded <= 1, "step {i}: {found:?}");
+        under_way += uncommitted;
+        lost += discarded;
+    }
+    assert!(under_way > 0 && lost > 0);
+}
+
 /// A packet whose only record was discarded is opened anew, with a time of its own.
 #[test]
 fn an_emptied_packet_does_not_begin_before_a_promise() {
