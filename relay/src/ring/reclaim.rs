@@ -3,7 +3,6 @@
 use super::Ring;
 use super::stream::Stream;
 use crate::sync::{Ordering, fence};
-use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Deref;
 use core::ptr::NonNull;
@@ -69,12 +68,6 @@ impl Drop for RingHold<'_> {
         // Release: what was read here comes before the ring is freed.
         // SAFETY: alive until the count is changed; nothing of the ring is used after it.
         unsafe { (*holders).fetch_sub(1, Ordering::Release) };
-    }
-}
-
-impl fmt::Debug for RingHold<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RingHold").finish_non_exhaustive()
     }
 }
 

@@ -265,6 +265,65 @@ fn the_post_mortem_shows_what_it_finds() {
 }
 
 #[test]
+fn the_post_mortem_tells_a_closed_packet_from_an_open_one() {
+    let channel = channel();
+    let slot = channel.reserve(6).unwrap();
+    channel.write(&[8; 5]).unwrap();
+    assert_eq!(channel.write(&[8; 17]), Err(WriteError::Lost(Loss::TooBig)));
+    channel.flush();
+    let closed_at = channel.platform().now();
+    channel.write(&[9; 2]).unwrap();
+    // SAFETY: as above.
+    let packets: Vec<_> = channel
+        .salvage(unsafe { Stopped::new(0) })
+        .unwrap()
+        .collect();
+    let [closed, open] = &packets[..] else {
+        panic!("{packets:?}");
+    };
+    assert!(closed.is_closed() && !closed.is_complete());
+    assert!(!open.is_closed() && !open.is_complete());
+    let (was, is) = (closed.packet(), open.packet());
+    assert_eq!((was.records, was.content, closed.uncommitted()), (1, 5, 1));
+    assert_eq!((is.records, is.content, open.uncommitted()), (1, 2, 0));
+    assert!(was.begin_ticks < was.end_ticks && was.end_ticks < closed_at);
+    assert_eq!(was.lost.get(Loss::TooBig), 1);
+    slot.commit();
+}
+
+#[test]
+fn what_is_discarded_becomes_zeros_where_the_client_has_no_filling() {
+    let channel = channel();
+    let mut slot = channel.reserve(4).unwrap();
+    slot.write(&[7; 4]);
+    channel.write(&[1; 2]).unwrap();
+    slot.discard();
+    channel.flush();
+    let mut reader = channel.reader(0).unwrap();
+    assert_eq!(reader.next_subbuf().unwrap().records(), [0, 0, 0, 0, 1, 1]);
+}
+
+#[test]
+fn the_newest_packets_are_copied_up_to_one_that_does_not_fit() {
+    let channel = channel();
+    channel.write(&[1; 9]).unwrap();
+    channel.flush();
+    channel.write(&[2; 3]).unwrap();
+    channel.flush();
+    let mut observer = channel.observe(0).unwrap();
+    let mut seen = Vec::new();
+    let mut last = |into: &mut [u8]| observer.read_last(2, into, |_, bytes| seen.push(bytes[0]));
+    assert_eq!(last(&mut [0; 5]), Ok(1));
+    let too_small = ObserveError::TooSmall {
+        given: 2,
+        needed: 3,
+    };
+    assert_eq!(last(&mut [0; 2]), Err(too_small));
+    assert_eq!(last(&mut [0; 9]), Ok(2));
+    assert_eq!(seen, [2, 2, 1]);
+}
+
+#[test]
 fn no_run_of_records_that_the_post_mortem_finds_is_empty() {
     let channel = channel();
     let slots = [3, 4].map(|len| channel.reserve(len).unwrap());
