@@ -1,6 +1,7 @@
 //! What a second review found: slots that come back late, leaks in interrupts, hooks that write, closes in between.
 extern crate std;
 use super::world::OneCpu;
+use crate::platform::Platform;
 use crate::step::with_hook;
 use crate::{
     Channel, CloseError, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Records, Stopped, Storage,
@@ -657,44 +658,46 @@ fn a_hook_that_writes_a_lap_while_it_fills_counts_nothing_twice() {
     assert_eq!(17, delivered + stats.overwritten + stats.lost.total());
 }
 
-/// The time of a record with a delta.
+/// A record whose time is that since its packet began, nested at every step of another, which opens the packet; with
+/// nothing below it, and with a slot.
 #[test]
 fn a_delta_counts_from_an_opening_that_was_interrupted() {
-    let mut bad = Vec::new();
-    for i in 1.. {
-        let ch = channel(g(64, 2));
-        let steps = Rc::new(Cell::new(0));
-        let before = Rc::new(Cell::new(0));
-        let hook = {
-            let (s2, before) = (Rc::clone(&steps), Rc::clone(&before));
-            move || {
-                s2.set(s2.get() + 1);
-                if s2.get() == i {
-                    use crate::Platform;
-                    before.set(ch.platform().now());
-                    ch.write_with_delta(&[0; 8], 0).unwrap();
-                }
-            }
-        };
-        with_hook(hook, || ch.write_with_delta(&[0; 8], 0).unwrap());
-        if steps.get() < i {
-            break;
-        }
-        ch.flush();
-        let mut reader = ch.reader(0).unwrap();
-        let taken = reader.next_subbuf().unwrap();
-        let begin = taken.packet().begin_ticks;
-        let times: Vec<u64> = taken
-            .records()
-            .as_chunks::<8>()
-            .0
-            .iter()
-            .map(|b| begin + u64::from_le_bytes(*b))
-            .collect();
-        // One of the two came after `before`.
-        if times.iter().all(|t| *t <= before.get()) || !times.is_sorted_by(|a, b| a < b) {
-            bad.push((i, begin, times, before.get()));
-        }
+    for below in [false, true] {
+        let steps = (1..).take_while(|i| is_delta_right(below, *i)).count();
+        assert!(steps > 20, "only {steps} steps");
     }
-    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// False if there is no step `i`.
+fn is_delta_right(below: bool, i: usize) -> bool {
+    let ch = channel(g(64, 2));
+    let slot = below.then(|| ch.reserve(60).unwrap());
+    let steps = Rc::new(Cell::new(0));
+    let before = Rc::new(Cell::new(0));
+    let hook = {
+        let (steps, before) = (Rc::clone(&steps), Rc::clone(&before));
+        move || {
+            steps.set(steps.get() + 1);
+            if steps.get() == i {
+                before.set(ch.platform().now());
+                ch.write_with_delta(&[0; 8], 0).unwrap();
+            }
+        }
+    };
+    with_hook(hook, || ch.write_with_delta(&[0; 8], 0).unwrap());
+    ch.flush();
+    drop(slot);
+    let mut reader = ch.reader(0).unwrap();
+    let taken = core::iter::from_fn(|| reader.next_subbuf()).last().unwrap();
+    let begin = taken.packet().begin_ticks;
+    let (deltas, _) = taken.records().as_chunks::<8>();
+    let times: Vec<u64> = deltas
+        .iter()
+        .map(|delta| begin + u64::from_le_bytes(*delta))
+        .collect();
+    // One of the two came after `before`.
+    let what = (below, i, begin, &times, before.get());
+    assert!(times.iter().any(|time| *time > before.get()), "{what:?}");
+    assert!(times.is_sorted_by(|a, b| a < b), "{what:?}");
+    steps.get() >= i
 }
