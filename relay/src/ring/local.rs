@@ -446,13 +446,17 @@ mod tests {
         assert!(local.is_idle_but(|begin| begin == Position(7)));
         local.give_back(kept);
         assert!(local.is_idle());
-        let held = local.hold();
-        let kept = local.take_level().unwrap();
-        drop(held);
-        assert_eq!(local.take_level(), Some(at(2)));
-        local.drop_level(at(2));
-        local.give_back(kept);
-        assert!(local.is_idle());
+        for below in 0..DEPTH - 2 {
+            (0..below).for_each(|level| assert_eq!(local.take_level(), Some(at(level))));
+            let held = local.hold();
+            let kept = local.take_level().unwrap();
+            drop(held);
+            assert_eq!(local.take_level(), Some(at(below + 2)));
+            local.drop_level(at(below + 2));
+            local.give_back(kept);
+            (0..below).rev().for_each(|level| local.drop_level(at(level)));
+            assert!(local.is_idle());
+        }
     }
 
     #[test]
