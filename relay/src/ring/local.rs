@@ -454,7 +454,9 @@ mod tests {
             assert_eq!(local.take_level(), Some(at(below + 2)));
             local.drop_level(at(below + 2));
             local.give_back(kept);
-            (0..below).rev().for_each(|level| local.drop_level(at(level)));
+            (0..below)
+                .rev()
+                .for_each(|level| local.drop_level(at(level)));
             assert!(local.is_idle());
         }
     }

@@ -670,8 +670,8 @@ fn a_delta_counts_from_an_opening_that_was_interrupted() {
 
 /// False if there is no step `i`.
 fn is_delta_right(below: bool, i: usize) -> bool {
-    let ch = channel(g(64, 2));
-    let slot = below.then(|| ch.reserve(60).unwrap());
+    let ch = channel(g(64, 2).with_reserves(4, 2).unwrap());
+    let slot = below.then(|| ch.reserve(52).unwrap());
     let steps = Rc::new(Cell::new(0));
     let before = Rc::new(Cell::new(0));
     let hook = {
