@@ -344,7 +344,13 @@ mod tests {
                         .map(|i| shape / 8_usize.pow(i) % 8)
                         .map(|number| (LENS[number % 2], FATES[number / 2]))
                         .collect();
-                    for stale in [None, Some(3), Some(4)] {
+                    for stale in [
+                        None,
+                        Some((3, false)),
+                        Some((4, false)),
+                        Some((3, true)),
+                        Some((4, true)),
+                    ] {
                         for is_closed in [false, true] {
                             for is_padded in [false, true] {
                                 if let Some(is_doubtful) = is_doubtful(
@@ -360,7 +366,7 @@ mod tests {
             }
         }
         // Much more is under way there than ever is. What would be read better lowers this.
-        assert!(doubts <= 46_188, "{doubts} of {packets} are in doubt");
+        assert!(doubts <= 80_480, "{doubts} of {packets} are in doubt");
     }
 
     /// `None` if there is no such packet.
@@ -368,13 +374,14 @@ mod tests {
         header: usize,
         trailer: usize,
         records: &[(usize, Fate)],
-        stale: Option<usize>,
+        stale: Option<(usize, bool)>,
         is_closed: bool,
         is_padded: bool,
     ) -> Option<bool> {
         const SIZE: usize = 18;
         let limit = SIZE - trailer;
         let (mut items, mut at, mut committed) = (std::vec::Vec::new(), header, header);
+        let mut last = header;
         let (mut holes, mut uncounted) = (std::vec::Vec::new(), 0);
         for &(len, fate) in records {
             if matches!(fate, Fate::Over | Fate::Counted) {
@@ -383,6 +390,7 @@ mod tests {
             if fate != Fate::Over {
                 items.push((at, len, fate != Fate::Hole));
             }
+            last = at;
             uncounted += u64::from(fate == Fate::Written);
             if fate == Fate::Hole {
                 holes.push((at, len));
@@ -398,7 +406,10 @@ mod tests {
             committed += trailer;
         }
         // Where it is closed, nothing is wanted behind the end.
-        items.extend(stale.filter(|_| !is_closed).map(|len| (at, len, false)));
+        // It wanted the place behind the last record, or that of the last, which came in between.
+        let place = |is_taken| if is_taken { last } else { at };
+        let stale = stale.filter(|_| !is_closed);
+        items.extend(stale.map(|(len, is_taken)| (place(is_taken), len, false)));
         let end = if is_closed {
             committed += if is_padded { SIZE - at } else { 0 };
             End::Closed(at as u64)
@@ -416,7 +427,7 @@ mod tests {
         let reading = puzzle.solve(&candidates);
         let what = (header, trailer, records, stale, is_closed, is_padded);
         if reading.in_doubt {
-            let first = items.first().map_or(header, |item| item.0);
+            let first = items.iter().map(|item| item.0).min().unwrap_or(header);
             assert_eq!(reading.end, first as u64, "{what:?}");
             return Some(true);
         }
