@@ -295,10 +295,15 @@ mod tests {
                 .with_spares(spares)
                 .unwrap();
             let layout = Layout::of(&geometry);
-            assert!(layout.subs >= size_of::<Ring>());
-            assert!(layout.infos >= layout.subs + count * size_of::<Sub>());
-            assert!(layout.spares >= layout.infos + (count + spares) * size_of::<BlockInfo>());
-            assert!(layout.bytes >= layout.spares + spares * 8);
+            // What comes first ends there; how much is left out for the sake of alignment.
+            let follows = |end: usize, begin: usize, align| begin >= end && begin - end < align;
+            assert!(follows(size_of::<Ring>(), layout.subs, align_of::<Sub>()));
+            let subs_end = layout.subs + count * size_of::<Sub>();
+            assert!(follows(subs_end, layout.infos, align_of::<BlockInfo>()));
+            let infos_end = layout.infos + (count + spares) * size_of::<BlockInfo>();
+            assert!(follows(infos_end, layout.spares, 8));
+            let control_end = layout.spares + spares * 8;
+            assert!(follows(control_end, layout.bytes, STORAGE_ALIGN));
             assert!(layout.bytes.is_multiple_of(size.min(STORAGE_ALIGN)));
             assert_eq!(layout.total, layout.bytes + (count + spares) * size);
         }
@@ -306,7 +311,10 @@ mod tests {
 
     #[test]
     fn misaligned_or_small_memory_is_refused() {
+        extern crate std;
         static MEMORY: StaticMemory<8192> = StaticMemory::new();
+        let shown = std::format!("{MEMORY:?}");
+        assert_eq!(shown, "StaticMemory { bytes: 8192, .. }");
         let geometry = Geometry::new(4096, 8).unwrap();
         let storage = MEMORY.take().unwrap();
         let needed = Storage::bytes_for(&geometry);

@@ -109,6 +109,10 @@ fn an_observer_asks_for_what_is_in_the_open_packet() {
     observer.request_flush();
     channel.tick();
     assert!(observer.next_copy(&mut [0; 16]).unwrap().is_some());
+    // Once.
+    channel.write(&[7; 5]).unwrap();
+    channel.tick();
+    assert_eq!(observer.next_copy(&mut [0; 16]), Ok(None));
 }
 
 #[test]
