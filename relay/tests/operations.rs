@@ -231,6 +231,39 @@ fn a_record_can_carry_the_time_since_its_packet_began() {
 }
 
 #[test]
+fn a_ring_is_adapted_within_its_limits_and_only_if_it_can_be_full() {
+    let shape = geometry(4);
+    for (shape, limits) in [
+        (shape, 4..=16),
+        (shape.with_mode(Mode::Continuous).unwrap(), 2..=16),
+    ] {
+        let channel = channel(shape, client());
+        for _ in 0..3 {
+            assert_eq!(channel.adapt(0, limits.clone()), Ok(None));
+            channel.tick();
+            assert_eq!(channel.geometry(0), Some(shape));
+        }
+    }
+}
+
+#[test]
+fn a_reset_leaves_nothing_unread() {
+    let channel = channel(geometry(4), client());
+    channel.write_array(&[7; 8]).unwrap();
+    channel.write_array(&[8; 64]).unwrap();
+    let mut reader = channel.reader(0).unwrap();
+    let storage = Storage::allocate(&geometry(4)).unwrap();
+    assert_eq!(channel.reset(storage), Ok(()));
+    channel.write_array(&[9; 8]).unwrap();
+    channel.flush();
+    let taken = reader.next_subbuf().unwrap();
+    assert_eq!(taken.records(), [9; 8]);
+    assert_eq!((taken.packet().ordinal, taken.packet().records), (2, 1));
+    assert!(reader.next_subbuf().is_none());
+    assert_eq!(channel.stats(0).unwrap().overwritten, 2);
+}
+
+#[test]
 fn events_are_stamped_in_one_word() {
     let channel = channel(geometry(4), client());
     channel.write_event(7, b"run-time").unwrap();

@@ -467,6 +467,12 @@ mod tests {
             ));
         }
         assert!(Geometry::new(1 << 30, 1 << 15).is_ok());
+        // Records that are read one by one cannot be overwritten, whichever is asked for first.
+        let overwriting = geometry.with_mode(Mode::Continuous).unwrap();
+        let by_packet = geometry.with_delivery(Delivery::Packet).unwrap();
+        let refused = Err(GeometryError::PacketDeliveryOverwrites);
+        assert_eq!(overwriting.with_delivery(Delivery::Packet), refused);
+        assert_eq!(by_packet.with_mode(Mode::Continuous), refused);
     }
 
     #[test]

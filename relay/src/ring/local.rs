@@ -149,7 +149,8 @@ impl Intent {
     pub(super) fn read(&self) -> Option<UnderWay> {
         let word = self.len.load(Ordering::Relaxed);
         let is_written = word & Self::WRITTEN == Self::WRITTEN;
-        let len = word & !(Self::WRITTEN | Self::HOLE | Self::LOST);
+        // All flags are among its bits.
+        let len = word & !Self::WRITTEN;
         (len != 0).then_some(UnderWay {
             begin: Position(self.begin.load(Ordering::Relaxed)),
             len,

@@ -421,6 +421,7 @@ fn a_discard_is_counted_once_wherever_the_cpu_is_stopped() {
         let found = Rc::new(Cell::new((0, 0)));
         let looks = Rc::clone(&found);
         let look = move || {
+            assert!(stage.salvage().all(|packet| !packet.is_cut()));
             let uncommitted = stage.salvage().map(|packet| packet.uncommitted() as u64);
             let discarded = stage.stream.stats().lost.get(Loss::Discarded);
             looks.set((uncommitted.sum(), discarded));

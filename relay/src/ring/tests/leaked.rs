@@ -260,6 +260,11 @@ fn a_slot_that_a_task_keeps_for_a_lap_is_passed_over_and_its_sub_buffer_comes_ba
                 slot.discard();
             }
             let lost = channel.stats(0).unwrap().lost.total();
+            for _ in 0..SUBBUFS {
+                let attempted = lap(1, &mut seen);
+                let missing = attempted - 1 - seen.last().unwrap();
+                assert!(missing < PER_PACKET, "{missing} are not delivered");
+            }
             let attempted = lap(LAPS, &mut seen);
             assert_eq!(channel.stats(0).unwrap().lost.total(), lost);
             channel.flush();
