@@ -323,6 +323,9 @@ fn the_newest_packets_are_copied_up_to_one_that_does_not_fit() {
         needed: 3,
     };
     assert_eq!(last(&mut [0; 2]), Err(too_small));
+    let said = [too_small, ObserveError::Busy, ObserveError::NoSpares].map(|e| format!("{e}"));
+    assert!(said[0].contains("3 bytes") && said[0].contains("room for 2"));
+    assert!(said[1].contains("try again") && said[2].contains("spare"));
     assert_eq!(last(&mut [0; 9]), Ok(2));
     assert_eq!(seen, [2, 2, 1]);
 }
