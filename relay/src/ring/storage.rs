@@ -289,7 +289,13 @@ mod tests {
 
     #[test]
     fn the_parts_follow_each_other() {
-        for (size, count, spares) in [(8, 2, 0), (64, 4, 3), (4096, 8, 1), (1 << 20, 64, 64)] {
+        for (size, count, spares) in [
+            (8, 2, 0),
+            (8, 2, 64),
+            (64, 4, 3),
+            (4096, 8, 1),
+            (1 << 20, 64, 64),
+        ] {
             let geometry = Geometry::new(size, count)
                 .unwrap()
                 .with_spares(spares)
