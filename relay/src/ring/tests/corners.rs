@@ -409,6 +409,47 @@ fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     assert!(programs > 20, "only {programs} programs");
 }
 
+/// A replacement that interrupts another one goes on in its own ring, behind that of the other.
+#[test]
+fn a_replacement_may_interrupt_another() {
+    for i in 1.. {
+        let stage = Stage::new(small());
+        stage.write(3).unwrap();
+        let replace = || assert_eq!(stage.replace(), Ok(()));
+        let nested = move || {
+            assert_eq!(stage.replace(), Ok(()), "step {i}");
+            stage.write(5).unwrap();
+        };
+        let is_interrupted = at(i, replace, nested);
+        stage.write(7).unwrap();
+        stage.writer().flush();
+        let records: u64 = packets(stage.reader()).iter().map(|p| p.records).sum();
+        assert_eq!(records, if is_interrupted { 3 } else { 2 });
+        if !is_interrupted {
+            break;
+        }
+    }
+}
+
+/// Where a ring is overwritten, what nobody has read in the one before it is, too, once this one has gone round.
+#[test]
+fn an_old_ring_is_overwritten_when_the_new_one_has_gone_round() {
+    let geometry = small().with_mode(Mode::Continuous).unwrap();
+    for laps in 0..4 {
+        let stage = Stage::new(geometry);
+        (0..2).for_each(|_| stage.write(16).unwrap());
+        let storage = Storage::allocate(&geometry).unwrap();
+        stage.writer().succeed(storage, geometry).unwrap();
+        (0..laps).for_each(|_| stage.write(16).unwrap());
+        stage.writer().tick();
+        let is_gone = laps >= 2;
+        let overwritten = if is_gone { laps } else { 0 };
+        assert_eq!(stage.stream.stats().overwritten, overwritten, "{laps}");
+        let first = packets(stage.reader())[0].sequence;
+        assert_eq!(first, if is_gone { laps } else { 0 }, "{laps}");
+    }
+}
+
 /// A record that is given up is under way, or lost: the post-mortem never counts it twice.
 #[test]
 fn a_discard_is_counted_once_wherever_the_cpu_is_stopped() {
