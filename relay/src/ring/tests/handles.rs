@@ -10,6 +10,7 @@ use crate::{
     Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Records, StartError, Stopped,
     Storage, WriteError,
 };
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::format;
 use std::vec::Vec;
 
@@ -178,6 +179,49 @@ impl Hooks for FourToFill {
 
     fn least_fill(&self) -> usize {
         4
+    }
+}
+
+/// Counts how often a larger ring is asked for.
+#[derive(Default)]
+struct Asked(AtomicU64);
+
+impl Hooks for Asked {
+    fn needs_resize(&self, cpu: usize) {
+        assert_eq!(cpu, 0);
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_peak_is_how_full_the_ring_was_in_quarters() {
+    static TAKING: Asked = Asked(AtomicU64::new(0));
+    static WAITING: Asked = Asked(AtomicU64::new(0));
+    let geometry = Geometry::new(16, 8).unwrap();
+    let [taking, waiting] = [&TAKING, &WAITING].map(|hooks| {
+        let channel = Channel::<_, 1>::new(OneCpu::default(), hooks);
+        let storage = Storage::allocate(&geometry).unwrap();
+        channel.start(0, storage, geometry).unwrap();
+        channel
+    });
+    for lap in 1..3 {
+        for unread in 0..8 {
+            taking.write(&[7; 16]).unwrap();
+            waiting.write(&[7; 16]).unwrap();
+            assert_eq!(taking.take_peak(0), unread / 2, "{unread} were unread");
+        }
+        for channel in [&taking, &waiting] {
+            assert_eq!(channel.write(&[7; 16]), Err(WriteError::Lost(Loss::Full)));
+        }
+        assert_eq!(taking.take_peak(0), 4);
+        assert_eq!(waiting.take_peak(0), 4);
+        // For six, for seven, and for eight.
+        assert_eq!(TAKING.0.load(Ordering::Relaxed), 3 * lap);
+        assert_eq!(WAITING.0.load(Ordering::Relaxed), lap, "said once");
+        for channel in [&taking, &waiting] {
+            let mut reader = channel.reader(0).unwrap();
+            while reader.next_subbuf().is_some() {}
+        }
     }
 }
 
