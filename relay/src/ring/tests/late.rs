@@ -1,11 +1,14 @@
 //! What a second review found: slots that come back late, leaks in interrupts, hooks that write, closes in between.
 extern crate std;
+
+mod ends;
+
 use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::step::with_hook;
 use crate::{
-    Channel, CloseError, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Records, Stopped, Storage,
-    WriteError,
+    Channel, CloseError, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Reader, Records, Stopped,
+    Storage, WriteError,
 };
 use core::mem;
 use std::boxed::Box;
@@ -22,6 +25,20 @@ fn channel(geometry: Geometry) -> &'static Ch {
         .start(0, Storage::allocate(&geometry).unwrap(), geometry)
         .unwrap();
     channel
+}
+
+/// Reads all that is readable; returns how many records that were.
+fn drain(reader: &mut Reader<'_>) -> u64 {
+    core::iter::from_fn(|| reader.next_subbuf())
+        .map(|taken| taken.packet().records)
+        .sum()
+}
+
+/// Every attempt is accounted for.
+fn check_sum(ch: &Ch, attempted: u64, delivered: u64) {
+    let stats = ch.stats(0).unwrap();
+    let accounted = delivered + stats.overwritten + stats.lost.total();
+    assert_eq!(attempted, accounted, "{delivered} delivered, {stats:?}");
 }
 
 fn g(size: usize, n: usize) -> Geometry {
@@ -41,9 +58,7 @@ fn a_passed_over_exact_fit_does_not_give_its_space_back() {
     drop(slot);
     let mut delivered = 0;
     let mut drain = || {
-        while let Some(t) = reader.next_subbuf() {
-            delivered += t.packet().records;
-        }
+        delivered += drain(&mut reader);
     };
     drain();
     let mut attempted = 3; // 16, 6, the slot
@@ -54,11 +69,7 @@ fn a_passed_over_exact_fit_does_not_give_its_space_back() {
     }
     let _ = ch.close();
     drain();
-    let stats = ch.stats(0).unwrap();
-    assert_eq!(
-        attempted,
-        delivered + stats.overwritten + stats.lost.total()
-    );
+    check_sum(ch, attempted, delivered);
 }
 
 /// The same, then a replacement: delivery never ends.
@@ -98,19 +109,11 @@ fn a_passed_over_exact_fit_does_not_give_its_space_back_a_lap_later() {
     for _ in 0..6 {
         let _ = ch.write(&[5; 5]);
         attempted += 1;
-        while let Some(t) = reader.next_subbuf() {
-            delivered += t.packet().records;
-        }
+        delivered += drain(&mut reader);
     }
     let _ = ch.close();
-    while let Some(t) = reader.next_subbuf() {
-        delivered += t.packet().records;
-    }
-    let stats = ch.stats(0).unwrap();
-    assert_eq!(
-        attempted,
-        delivered + stats.overwritten + stats.lost.total()
-    );
+    delivered += drain(&mut reader);
+    check_sum(ch, attempted, delivered);
 }
 
 /// Records of an open packet are not given up while a reader may look at them.
@@ -187,17 +190,11 @@ fn late_commit(mode: Mode, commits: bool, burst: u64, i: usize) -> bool {
     let mut delivered = 0;
     let slot = ch.reserve(8).unwrap();
     let mut attempted = 1;
-    let mut drain = move |reader: &mut crate::Reader<'_>| {
-        while let Some(t) = reader.next_subbuf() {
-            delivered += t.packet().records;
-        }
-        delivered
-    };
     // A lap, and up to the end of the last packet before the void one.
     for _ in 0..7 + 24 + 8 * 3 {
         let _ = ch.write(&u64::to_le_bytes(attempted));
         attempted += 1;
-        drain(&mut reader);
+        delivered += drain(&mut reader);
     }
     let steps = Rc::new(Cell::new(0));
     let more = Rc::new(Cell::new(0));
@@ -235,22 +232,17 @@ fn late_commit(mode: Mode, commits: bool, burst: u64, i: usize) -> bool {
     for _ in 0..8 * 4 * 3 {
         let _ = ch.write(&u64::to_le_bytes(attempted));
         attempted += 1;
-        drain(&mut reader);
+        delivered += drain(&mut reader);
     }
     let mut tries = 0;
     while ch.close() == Err(CloseError::NoRoom) {
-        drain(&mut reader);
+        delivered += drain(&mut reader);
         tries += 1;
         assert!(tries < 10, "no room for ever {:?}", ch.stats(0));
     }
-    let delivered = drain(&mut reader);
-    let stats = ch.stats(0).unwrap();
-    assert!(reader.is_at_end(), "not at the end {stats:?}");
-    assert_eq!(
-        attempted,
-        delivered + stats.overwritten + stats.lost.total(),
-        "{stats:?}"
-    );
+    delivered += drain(&mut reader);
+    assert!(reader.is_at_end(), "{:?}", ch.stats(0));
+    check_sum(ch, attempted, delivered);
     steps.get() >= i
 }
 
@@ -326,19 +318,11 @@ fn a_slot_leaked_in_each_of_two_rings_is_counted_once() {
     for _ in 0..20 {
         let _ = ch.write(&[2; 4]);
         attempted += 1;
-        while let Some(t) = reader.next_subbuf() {
-            delivered += t.packet().records;
-        }
+        delivered += drain(&mut reader);
     }
     let _ = ch.close();
-    while let Some(t) = reader.next_subbuf() {
-        delivered += t.packet().records;
-    }
-    let stats = ch.stats(0).unwrap();
-    assert_eq!(
-        attempted,
-        delivered + stats.overwritten + stats.lost.total()
-    );
+    delivered += drain(&mut reader);
+    check_sum(ch, attempted, delivered);
 }
 
 /// A slot leaked by an interrupt that came into a write: its level is used again.
@@ -393,116 +377,12 @@ fn a_slot_leaked_by_an_interrupt_keeps_its_level() {
         for _ in 0..200 {
             let _ = ch.write(&[4; 8]);
             attempted += 1;
-            while let Some(t) = reader.next_subbuf() {
-                delivered += t.packet().records;
-            }
+            delivered += drain(&mut reader);
         }
         assert_eq!(ch.close(), Ok(()));
-        while let Some(t) = reader.next_subbuf() {
-            delivered += t.packet().records;
-        }
-        let stats = ch.stats(0).unwrap();
-        assert_eq!(
-            attempted,
-            delivered + stats.overwritten + stats.lost.total(),
-            "step {i}"
-        );
+        delivered += drain(&mut reader);
+        check_sum(ch, attempted, delivered);
     }
-}
-
-/// A hook keeps a slot that it has reserved.
-struct Stash;
-std::thread_local! {
-    static SLOT: std::cell::RefCell<Option<crate::Slot<'static, crate::host::Host>>> = const { std::cell::RefCell::new(None) };
-    static ARMED: Cell<bool> = const { Cell::new(false) };
-}
-static HOST: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Stash);
-impl Hooks for Stash {
-    fn deliver(&self, _cpu: usize) {
-        if ARMED.take() {
-            let slot = HOST.reserve(8).unwrap();
-            SLOT.with(|s| *s.borrow_mut() = Some(slot));
-        }
-    }
-}
-
-#[test]
-fn a_slot_that_a_hook_puts_aside_keeps_its_ring() {
-    let cpu = crate::host::Cpu::claim();
-    let geometry = g(64, 2);
-    HOST.start(
-        cpu.number(),
-        Storage::allocate(&geometry).unwrap(),
-        geometry,
-    )
-    .unwrap();
-    let mut reader = HOST.reader(cpu.number()).unwrap();
-    HOST.write(&[1; 8]).unwrap();
-    // A signal handler flushes in the middle of a write, which so completes its packet.
-    let mut k = 0;
-    let hook = move || {
-        k += 1;
-        if k == 8 {
-            HOST.flush();
-            ARMED.set(true);
-        }
-    };
-    with_hook(hook, || HOST.write(&[1; 8]).unwrap());
-    assert!(SLOT.with(|s| s.borrow().is_some()));
-    SLOT.with(|s| s.borrow_mut().as_mut().unwrap().write(&[7; 8]));
-    for _ in 0..8 {
-        let _ = HOST.write(&[2; 64]);
-        while reader.next_subbuf().is_some() {}
-    }
-    HOST.replace(Storage::allocate(&geometry).unwrap(), geometry)
-        .unwrap();
-    for _ in 0..8 {
-        let _ = HOST.write(&[2; 64]);
-        while reader.next_subbuf().is_some() {}
-    }
-    HOST.tick();
-    HOST.tick();
-    let freed = HOST.reclaim(cpu.number());
-    mem::forget(SLOT.take());
-    assert_eq!(freed, 0, "the ring of an open slot was freed");
-}
-
-/// Closed by an interrupt: never ends.
-#[test]
-fn a_task_ends_what_an_interrupt_has_closed() {
-    let ch = channel(g(64, 4));
-    let mut reader = ch.reader(0).unwrap();
-    ch.write(&[1; 8]).unwrap();
-    mem::forget(ch.reserve(8).unwrap());
-    ch.request_close(0).unwrap();
-    ch.platform().interrupt(true);
-    ch.tick();
-    ch.platform().interrupt(false);
-    assert!(ch.is_closed(0));
-    for _ in 0..3 {
-        ch.tick();
-        let _ = ch.close();
-        let _ = ch.write(&[1; 8]);
-        while reader.next_subbuf().is_some() {}
-    }
-    assert!(reader.is_at_end(), "{:?}", ch.stats(0));
-}
-
-/// Quiet time after a leak.
-#[test]
-fn it_is_quiet_although_a_slot_was_leaked() {
-    let ch = channel(g(64, 2));
-    let mut reader = ch.reader(0).unwrap();
-    mem::forget(ch.reserve(8).unwrap());
-    for _ in 0..100 {
-        let _ = ch.write(&[1; 8]);
-        while reader.next_subbuf().is_some() {}
-    }
-    let before = reader.quiet_since();
-    ch.flush();
-    while reader.next_subbuf().is_some() {}
-    ch.tick();
-    assert_ne!(reader.quiet_since(), before, "it stands still");
 }
 
 /// A nested write where the outer is a "task" too, as on the host with a signal handler.
@@ -536,14 +416,10 @@ fn a_signal_handler_writes_a_lap_inside_a_write() {
             for _ in 0..60 {
                 let _ = ch.write(&[4; 8]);
                 attempted += 1;
-                while let Some(t) = reader.next_subbuf() {
-                    delivered += t.packet().records;
-                }
+                delivered += drain(&mut reader);
             }
             let closed = ch.close();
-            while let Some(t) = reader.next_subbuf() {
-                delivered += t.packet().records;
-            }
+            delivered += drain(&mut reader);
             let stats = ch.stats(0).unwrap();
             assert_eq!(closed, Ok(()));
             assert_eq!(
@@ -560,102 +436,6 @@ fn a_signal_handler_writes_a_lap_inside_a_write() {
         }
     }
     assert!(bad.is_empty(), "{bad:?}");
-}
-
-/// A write that fails is interrupted by the close.
-#[test]
-fn nobody_hears_of_a_loss_that_the_final_packet_does_not_tell() {
-    let mut bad = Vec::new();
-    for i in 1.. {
-        let ch = channel(g(16, 2));
-        let mut reader = ch.reader(0).unwrap();
-        ch.write(&[1; 3]).unwrap();
-        let steps = Rc::new(Cell::new(0));
-        let s2 = Rc::clone(&steps);
-        let hook = move || {
-            s2.set(s2.get() + 1);
-            if s2.get() == i {
-                ch.platform().interrupt(true);
-                ch.close().unwrap();
-                ch.platform().interrupt(false);
-            }
-        };
-        let mut heard = Ok(());
-        with_hook(hook, || heard = ch.write(&[1; 17]));
-        if steps.get() < i {
-            break;
-        }
-        let mut last = None;
-        while let Some(t) = reader.next_subbuf() {
-            last = Some(*t.packet());
-        }
-        let last = last.unwrap();
-        assert!(last.is_final);
-        if heard == Err(WriteError::Lost(Loss::TooBig)) && last.lost.get(Loss::TooBig) != 1 {
-            bad.push(i);
-        }
-    }
-    assert!(bad.is_empty(), "{bad:?}");
-}
-
-/// A slot that is discarded after the close.
-#[test]
-fn a_discard_after_the_close_is_in_the_final_packet() {
-    let ch = channel(g(64, 2));
-    let mut reader = ch.reader(0).unwrap();
-    ch.write(&[1; 3]).unwrap();
-    let slot = ch.reserve(8).unwrap();
-    ch.platform().interrupt(true);
-    ch.request_close(0).unwrap();
-    ch.tick();
-    ch.platform().interrupt(false);
-    slot.discard();
-    let last = *reader.next_subbuf().unwrap().packet();
-    assert!(last.is_final && reader.is_at_end());
-    assert_eq!(ch.stats(0).unwrap().lost.get(Loss::Discarded), 1);
-    assert_eq!(
-        last.ordinal + last.records + last.lost.total(),
-        2,
-        "{last:?}"
-    );
-}
-
-/// A hook that writes while it fills.
-struct Fills;
-static FILLED: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Fills);
-impl Hooks for Fills {
-    fn fill(&self, bytes: &mut [u8], _: u64) {
-        bytes.fill(0);
-        let _ = FILLED.write(&[5; 8]);
-    }
-}
-#[test]
-fn a_hook_that_writes_a_lap_while_it_fills_counts_nothing_twice() {
-    let cpu = crate::host::Cpu::claim();
-    let geometry = g(64, 2);
-    FILLED
-        .start(
-            cpu.number(),
-            Storage::allocate(&geometry).unwrap(),
-            geometry,
-        )
-        .unwrap();
-    let slot = FILLED.reserve(8).unwrap();
-    for _ in 0..15 {
-        FILLED.write(&[1; 8]).unwrap();
-    }
-    slot.discard();
-    let mut reader = FILLED.reader(cpu.number()).unwrap();
-    let mut delivered = 0;
-    while let Some(t) = reader.next_subbuf() {
-        delivered += t.packet().records;
-    }
-    let _ = FILLED.close();
-    while let Some(t) = reader.next_subbuf() {
-        delivered += t.packet().records;
-    }
-    let stats = FILLED.stats(cpu.number()).unwrap();
-    assert_eq!(17, delivered + stats.overwritten + stats.lost.total());
 }
 
 /// A record whose time is that since its packet began, nested at every step of another, which opens the packet; with

@@ -1,0 +1,190 @@
+//! Hooks that write or keep a slot; streams that end, or are quiet, while something is under way.
+
+use super::*;
+
+/// A hook keeps a slot that it has reserved.
+struct Stash;
+std::thread_local! {
+    static SLOT: std::cell::RefCell<Option<crate::Slot<'static, crate::host::Host>>> = const { std::cell::RefCell::new(None) };
+    static ARMED: Cell<bool> = const { Cell::new(false) };
+}
+static HOST: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Stash);
+impl Hooks for Stash {
+    fn deliver(&self, _cpu: usize) {
+        if ARMED.take() {
+            let slot = HOST.reserve(8).unwrap();
+            SLOT.with(|s| *s.borrow_mut() = Some(slot));
+        }
+    }
+}
+
+#[test]
+fn a_slot_that_a_hook_puts_aside_keeps_its_ring() {
+    let cpu = crate::host::Cpu::claim();
+    let geometry = g(64, 2);
+    HOST.start(
+        cpu.number(),
+        Storage::allocate(&geometry).unwrap(),
+        geometry,
+    )
+    .unwrap();
+    let mut reader = HOST.reader(cpu.number()).unwrap();
+    HOST.write(&[1; 8]).unwrap();
+    // A signal handler flushes in the middle of a write, which so completes its packet.
+    let mut k = 0;
+    let hook = move || {
+        k += 1;
+        if k == 8 {
+            HOST.flush();
+            ARMED.set(true);
+        }
+    };
+    with_hook(hook, || HOST.write(&[1; 8]).unwrap());
+    assert!(SLOT.with(|s| s.borrow().is_some()));
+    SLOT.with(|s| s.borrow_mut().as_mut().unwrap().write(&[7; 8]));
+    for _ in 0..8 {
+        let _ = HOST.write(&[2; 64]);
+        drain(&mut reader);
+    }
+    HOST.replace(Storage::allocate(&geometry).unwrap(), geometry)
+        .unwrap();
+    for _ in 0..8 {
+        let _ = HOST.write(&[2; 64]);
+        drain(&mut reader);
+    }
+    HOST.tick();
+    HOST.tick();
+    let freed = HOST.reclaim(cpu.number());
+    mem::forget(SLOT.take());
+    assert_eq!(freed, 0, "the ring of an open slot was freed");
+}
+
+/// Closed by an interrupt: never ends.
+#[test]
+fn a_task_ends_what_an_interrupt_has_closed() {
+    let ch = channel(g(64, 4));
+    let mut reader = ch.reader(0).unwrap();
+    ch.write(&[1; 8]).unwrap();
+    mem::forget(ch.reserve(8).unwrap());
+    ch.request_close(0).unwrap();
+    ch.platform().interrupt(true);
+    ch.tick();
+    ch.platform().interrupt(false);
+    assert!(ch.is_closed(0));
+    for _ in 0..3 {
+        ch.tick();
+        let _ = ch.close();
+        let _ = ch.write(&[1; 8]);
+        drain(&mut reader);
+    }
+    assert!(reader.is_at_end(), "{:?}", ch.stats(0));
+}
+
+/// Quiet time after a leak.
+#[test]
+fn it_is_quiet_although_a_slot_was_leaked() {
+    let ch = channel(g(64, 2));
+    let mut reader = ch.reader(0).unwrap();
+    mem::forget(ch.reserve(8).unwrap());
+    for _ in 0..100 {
+        let _ = ch.write(&[1; 8]);
+        drain(&mut reader);
+    }
+    let before = reader.quiet_since();
+    ch.flush();
+    drain(&mut reader);
+    ch.tick();
+    assert_ne!(reader.quiet_since(), before, "it stands still");
+}
+
+/// A write that fails is interrupted by the close.
+#[test]
+fn nobody_hears_of_a_loss_that_the_final_packet_does_not_tell() {
+    let mut bad = Vec::new();
+    for i in 1.. {
+        let ch = channel(g(16, 2));
+        let mut reader = ch.reader(0).unwrap();
+        ch.write(&[1; 3]).unwrap();
+        let steps = Rc::new(Cell::new(0));
+        let s2 = Rc::clone(&steps);
+        let hook = move || {
+            s2.set(s2.get() + 1);
+            if s2.get() == i {
+                ch.platform().interrupt(true);
+                ch.close().unwrap();
+                ch.platform().interrupt(false);
+            }
+        };
+        let mut heard = Ok(());
+        with_hook(hook, || heard = ch.write(&[1; 17]));
+        if steps.get() < i {
+            break;
+        }
+        let mut last = None;
+        while let Some(t) = reader.next_subbuf() {
+            last = Some(*t.packet());
+        }
+        let last = last.unwrap();
+        assert!(last.is_final);
+        if heard == Err(WriteError::Lost(Loss::TooBig)) && last.lost.get(Loss::TooBig) != 1 {
+            bad.push(i);
+        }
+    }
+    assert!(bad.is_empty(), "{bad:?}");
+}
+
+/// A slot that is discarded after the close.
+#[test]
+fn a_discard_after_the_close_is_in_the_final_packet() {
+    let ch = channel(g(64, 2));
+    let mut reader = ch.reader(0).unwrap();
+    ch.write(&[1; 3]).unwrap();
+    let slot = ch.reserve(8).unwrap();
+    ch.platform().interrupt(true);
+    ch.request_close(0).unwrap();
+    ch.tick();
+    ch.platform().interrupt(false);
+    slot.discard();
+    let last = *reader.next_subbuf().unwrap().packet();
+    assert!(last.is_final && reader.is_at_end());
+    assert_eq!(ch.stats(0).unwrap().lost.get(Loss::Discarded), 1);
+    assert_eq!(
+        last.ordinal + last.records + last.lost.total(),
+        2,
+        "{last:?}"
+    );
+}
+
+/// A hook that writes while it fills.
+struct Fills;
+static FILLED: Channel<crate::host::Host, 64> = Channel::new(crate::host::Host, &Fills);
+impl Hooks for Fills {
+    fn fill(&self, bytes: &mut [u8], _: u64) {
+        bytes.fill(0);
+        let _ = FILLED.write(&[5; 8]);
+    }
+}
+#[test]
+fn a_hook_that_writes_a_lap_while_it_fills_counts_nothing_twice() {
+    let cpu = crate::host::Cpu::claim();
+    let geometry = g(64, 2);
+    FILLED
+        .start(
+            cpu.number(),
+            Storage::allocate(&geometry).unwrap(),
+            geometry,
+        )
+        .unwrap();
+    let slot = FILLED.reserve(8).unwrap();
+    for _ in 0..15 {
+        FILLED.write(&[1; 8]).unwrap();
+    }
+    slot.discard();
+    let mut reader = FILLED.reader(cpu.number()).unwrap();
+    let mut delivered = 0;
+    delivered += drain(&mut reader);
+    let _ = FILLED.close();
+    delivered += drain(&mut reader);
+    let stats = FILLED.stats(cpu.number()).unwrap();
+    assert_eq!(17, delivered + stats.overwritten + stats.lost.total());
+}
