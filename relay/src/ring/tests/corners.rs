@@ -8,8 +8,8 @@ use crate::ring::entry::State;
 use crate::ring::tick::TAKEN;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
-    Stream, WriteError, Writer,
+    CloseError, Flushed, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped,
+    Storage, Stream, WriteError, Writer,
 };
 use crate::step::with_hook;
 use crate::sync::Ordering;
@@ -447,6 +447,17 @@ fn an_old_ring_is_overwritten_when_the_new_one_has_gone_round() {
         assert_eq!(stage.stream.stats().overwritten, overwritten, "{laps}");
         let first = packets(stage.reader())[0].sequence;
         assert_eq!(first, if is_gone { laps } else { 0 }, "{laps}");
+        // Readers are told of the gap by one packet, once.
+        let flush = || {
+            stage.writer().tick();
+            stage.writer().flush()
+        };
+        let told = if is_gone {
+            Flushed::Packet
+        } else {
+            Flushed::Nothing
+        };
+        assert_eq!([flush(), flush()], [told, Flushed::Nothing], "{laps}");
     }
 }
 

@@ -7,8 +7,8 @@ use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
 use crate::sync::Global;
 use crate::{
-    Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Records, StartError, Stopped,
-    Storage, WriteError,
+    Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Packet, PacketStart, Records,
+    StartError, Stopped, Storage, WriteError,
 };
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::format;
@@ -433,5 +433,58 @@ fn a_spare_block_comes_back_with_what_it_was_exchanged_for() {
         drop(next);
         assert_eq!(reader.next_subbuf().unwrap().records(), [0xEE; 16]);
         channel.write(&[number; 16]).unwrap();
+    }
+}
+
+/// Notes which CPU's number it hears, with which bit.
+struct Numbers([AtomicU64; 5]);
+
+impl Numbers {
+    fn note(&self, what: usize, cpu: usize) {
+        self.0[what].fetch_or(1 << cpu, Ordering::Relaxed);
+    }
+}
+
+impl Hooks for Numbers {
+    fn channel_start(&self, _: &mut [u8], start: &PacketStart) {
+        self.note(0, start.cpu);
+    }
+
+    fn buffer_start(&self, _: &mut [u8], start: &PacketStart) {
+        self.note(1, start.cpu);
+    }
+
+    fn buffer_end(&self, _: &mut [u8], _: &mut [u8], packet: &Packet) {
+        self.note(2, packet.cpu);
+    }
+
+    fn deliver(&self, cpu: usize) {
+        self.note(3, cpu);
+    }
+
+    fn needs_resize(&self, cpu: usize) {
+        self.note(4, cpu);
+    }
+}
+
+#[test]
+fn a_client_hears_the_number_of_the_cpu() {
+    static HEARD: Numbers = Numbers([const { AtomicU64::new(0) }; 5]);
+    let geometry = Geometry::new(32, 2)
+        .and_then(|geometry| geometry.with_reserves(4, 4))
+        .and_then(|geometry| geometry.with_channel_start_reserve(4))
+        .unwrap();
+    for cpu in 0..3 {
+        let channel = Channel::<_, 3>::new(OneCpu::numbered(cpu), &HEARD);
+        let storage = Storage::allocate(&geometry).unwrap();
+        channel.start(cpu, storage, geometry).unwrap();
+        let mut reader = channel.reader(cpu).unwrap();
+        assert!(reader.prepare_to_sleep());
+        while channel.write(&[7]).is_ok() {}
+        for heard in &HEARD.0 {
+            assert_eq!(heard.swap(0, Ordering::Relaxed), 1 << cpu);
+        }
+        assert_eq!(channel.platform().take_woken(), [cpu]);
+        assert_eq!(reader.next_subbuf().unwrap().packet().cpu, cpu);
     }
 }

@@ -188,3 +188,76 @@ fn a_hook_that_writes_a_lap_while_it_fills_counts_nothing_twice() {
     let stats = FILLED.stats(cpu.number()).unwrap();
     assert_eq!(17, delivered + stats.overwritten + stats.lost.total());
 }
+
+/// A slot is put aside by what interrupts a tick, which also passes it over and goes on in another ring.
+#[test]
+fn a_slot_that_is_put_aside_during_a_tick_keeps_its_ring() {
+    for i in 1.. {
+        let ch = channel(g(16, 2));
+        let mut reader = ch.reader(0).unwrap();
+        let aside = Rc::new(Cell::new(None));
+        let mut steps = 0;
+        let hook = {
+            let aside = Rc::clone(&aside);
+            move || {
+                steps += 1;
+                if steps == i {
+                    aside.set(Some(leave_behind(ch)));
+                }
+            }
+        };
+        with_hook(hook, || ch.tick());
+        let Some(slot) = aside.take() else {
+            assert!(i > 3, "only {} steps", i - 1);
+            break;
+        };
+        drain(&mut reader);
+        ch.tick();
+        // Another CPU frees what it can: nothing, until this one is out of the old ring.
+        let free = move || assert_eq!(ch.reclaim(0), 0, "step {i}: freed under a slot");
+        free();
+        with_hook(free, || slot.commit());
+        free();
+        ch.tick();
+        assert_eq!(ch.reclaim(0), 1, "step {i}");
+    }
+}
+
+/// A ring that was left, with a packet that was passed over, is freed when the slot has come back.
+#[test]
+fn a_ring_is_freed_once_its_late_slot_came_back() {
+    for commits in [true, false] {
+        let ch = channel(g(16, 2));
+        let mut reader = ch.reader(0).unwrap();
+        let slot = leave_behind(ch);
+        for _ in 0..3 {
+            ch.tick();
+            drain(&mut reader);
+            assert_eq!(ch.reclaim(0), 0);
+            ch.write(&[3; 16]).unwrap();
+        }
+        if commits {
+            slot.commit();
+        } else {
+            slot.discard();
+        }
+        ch.tick();
+        assert_eq!(ch.reclaim(0), 1);
+        drain(&mut reader);
+        assert_eq!(ch.close(), Ok(()));
+        assert_eq!(drain(&mut reader) + u64::from(reader.is_at_end()), 1);
+    }
+}
+
+/// Reserves a slot, writes on until a task has passed it over, and goes on in another ring.
+fn leave_behind(ch: &'static Ch) -> crate::Slot<'static, OneCpu> {
+    let slot = ch.reserve(16).unwrap();
+    let passed = || ch.stats(0).unwrap().lost.get(Loss::Wrapped) != 0;
+    for _ in 0..3 {
+        let _ = ch.write(&[1; 16]);
+    }
+    assert!(passed());
+    ch.replace(Storage::allocate(&g(16, 2)).unwrap(), g(16, 2))
+        .unwrap();
+    slot
+}

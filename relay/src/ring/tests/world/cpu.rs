@@ -2,32 +2,49 @@
 
 use crate::platform::{Context, Platform};
 use crate::ring::{Hooks, Packet, PacketStart};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::vec::Vec;
 
 /// One CPU whose clock advances with every look at it.
 #[derive(Default)]
 pub(in crate::ring) struct OneCpu {
+    number: usize,
     pub(super) clock: Cell<u64>,
     pub(super) pins: Cell<usize>,
     /// How many contexts were interrupted by the one that runs.
     pub(super) interrupted: Cell<usize>,
+    /// For which CPUs somebody was woken.
+    pub(super) woken: RefCell<Vec<usize>>,
 }
 
 // SAFETY: used by one thread; contexts nest as function calls.
 unsafe impl Sync for OneCpu {}
 
 impl OneCpu {
+    /// The CPU of this number.
+    pub(in crate::ring) fn numbered(number: usize) -> Self {
+        Self {
+            number,
+            ..Self::default()
+        }
+    }
+
+    /// For which CPUs somebody was woken since this was asked last.
+    pub(in crate::ring) fn take_woken(&self) -> Vec<usize> {
+        self.woken.take()
+    }
+
     /// From now on an interrupt handler runs, or no more.
     pub(in crate::ring) fn interrupt(&self, runs: bool) {
         self.interrupted.set(usize::from(runs));
     }
 }
 
-// SAFETY: one CPU, number 0, one thread, nested calls.
+// SAFETY: one CPU, whose number does not change, one thread, nested calls.
 unsafe impl Platform for OneCpu {
     fn pin(&self) -> usize {
         self.pins.set(self.pins.get() + 1);
-        0
+        self.number
     }
 
     unsafe fn unpin(&self) {
@@ -37,6 +54,10 @@ unsafe impl Platform for OneCpu {
     fn now(&self) -> u64 {
         self.clock.set(self.clock.get() + 1);
         self.clock.get()
+    }
+
+    fn wake(&self, cpu: usize) {
+        self.woken.borrow_mut().push(cpu);
     }
 
     fn context(&self) -> Context {
