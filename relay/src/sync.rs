@@ -125,6 +125,12 @@ impl OwnerWord {
         same_cpu::add_carries(&self.0, value)
     }
 
+    /// Sets the lowest bit; false if it was set. By one CPU alone.
+    #[inline(always)]
+    pub(crate) fn set_lowest(&self) -> bool {
+        same_cpu::set_lowest(&self.0)
+    }
+
     /// Gives the word back, a lock that the owner took by [`cas`](Self::cas): what follows in the program is not
     /// done before this, neither as other contexts nor as other owners see it. Owner only.
     #[inline(always)]
@@ -178,6 +184,21 @@ mod same_cpu {
         }
         false
     }
+
+    #[inline(always)]
+    pub(super) fn set_lowest(word: &AtomicU64) -> bool {
+        // SAFETY: as for `cas`; bts with a constant bit touches the word and the flags (SDM 2A, BTS).
+        unsafe {
+            asm!(
+                "bts qword ptr [{word}], 0",
+                "jc {set}",
+                word = in(reg) word.as_ptr(),
+                set = label { return false },
+                options(nostack),
+            );
+        }
+        true
+    }
 }
 
 /// Where contexts of one CPU cannot be told from threads, ordinary atomics.
@@ -195,6 +216,11 @@ mod same_cpu {
     pub(super) fn add_carries(word: &AtomicU64, value: u64) -> bool {
         let before = word.fetch_add(value, Ordering::AcqRel);
         before.checked_add(value).is_none()
+    }
+
+    #[inline]
+    pub(super) fn set_lowest(word: &AtomicU64) -> bool {
+        word.fetch_or(1, Ordering::AcqRel) & 1 == 0
     }
 }
 
@@ -217,6 +243,15 @@ mod tests {
     #[test]
     fn operations_of_one_cpu_do_what_they_say() {
         operations_do_what_they_say::<PerCpu>();
+    }
+
+    #[test]
+    fn the_lowest_bit_is_set_once() {
+        let word = OwnerWord::new(6);
+        assert!(word.set_lowest());
+        assert_eq!(word.load(Ordering::Relaxed), 7);
+        assert!(!word.set_lowest());
+        assert_eq!(word.load(Ordering::Relaxed), 7);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! One descriptor, found through the ring, says where the packet starts and where its block lies. What
 //! it says counts only if the swap of the position succeeds; `docs/ARCHITECTURE.md` says why that is
-//! enough. Everything else (no room, a switch, an exact fit, a swap that an interrupt has spoiled) goes
-//! the whole way, see `writer`.
+//! enough. Everything else (no room, a switch, an exact fit, a swap that an interrupt has spoiled, a record
+//! that interrupts another) goes the whole way, see `writer`.
 
 use super::Ring;
 use super::geometry::Position;
@@ -17,7 +17,7 @@ use crate::sync::{Ordering, Usage, compiler_fence};
 use core::ptr::NonNull;
 
 /// Longer records go the whole way, where their length is looked at.
-const MAX_LEN: usize = 1 << 30;
+pub(super) const MAX_LEN: usize = 1 << 30;
 
 /// What becomes a record.
 pub(crate) trait Source: Copy {
@@ -215,8 +215,8 @@ pub(crate) struct Claim<'a> {
 }
 
 /// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to. False, and
-/// nothing is written, if that takes more than one swap, or the CPU has not joined the stream. `deliver`
-/// is called if the packet is complete with it.
+/// nothing is written, if that takes more than one swap, or the first level is taken, as it is before the CPU has joined.
+/// `deliver` is called if the packet is complete with it.
 ///
 /// It takes what it needs one by one: a structure would be stored for the slow path's sake.
 #[inline(always)]
@@ -249,12 +249,12 @@ pub(crate) fn put<U: Usage, S: Source>(
         deliver();
     }
     step();
-    local.drop_level(claim.level);
+    local.give_back(claim.level);
     true
 }
 
 /// Reserves `len` bytes behind the last record of the open packet; `None` if that takes more than one
-/// swap. Its level is taken; its clock is read if it is `stamped`.
+/// swap, or the first level is taken. Its clock is read if it is `stamped`.
 #[inline(always)]
 pub(crate) fn claim<'a, U: Usage>(
     stream: &'a Stream,
@@ -264,13 +264,29 @@ pub(crate) fn claim<'a, U: Usage>(
     stamped: bool,
 ) -> Option<Claim<'a>> {
     // 0 and what is too long for the sums below.
-    if len.wrapping_sub(1) >= MAX_LEN {
+    if len.wrapping_sub(1) >= MAX_LEN || !local.take(Level::FIRST) {
         return None;
     }
-    let level = local.take_level()?;
     step();
-    // SAFETY: the CPU could take a level: it has joined, so there is a ring; and as long as the
-    // level is held, none that it can find is freed.
+    let claim = claim_at::<U>(stream, local, platform, len, stamped, Level::FIRST);
+    if claim.is_none() {
+        local.give_back(Level::FIRST);
+    }
+    claim
+}
+
+/// As [`claim`], at a level that is taken. There is at least one byte.
+#[inline(always)]
+pub(super) fn claim_at<'a, U: Usage>(
+    stream: &'a Stream,
+    local: &Local,
+    platform: &impl Platform,
+    len: usize,
+    stamped: bool,
+    level: Level,
+) -> Option<Claim<'a>> {
+    // SAFETY: a level is taken of a CPU that has joined, so there is a ring; and as long as the
+    // level is taken, none that it can find is freed.
     let ring: &Ring = unsafe { &*stream.cur.load(Ordering::Acquire) };
     // SAFETY: `open` always points to one of the ring's descriptors.
     let sub: &Sub = unsafe { &*ring.open.load(Ordering::Acquire) };
@@ -290,7 +306,6 @@ pub(crate) fn claim<'a, U: Usage>(
     step();
     let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
     if offset.wrapping_add(len as u64) >= ring.fast_limit {
-        local.drop_level(level);
         return None;
     }
     local.intent(level).announce(Position(pos), len as u64);
@@ -298,7 +313,6 @@ pub(crate) fn claim<'a, U: Usage>(
     // Inside a packet no position wraps.
     let end = pos.wrapping_add(len as u64);
     if !ring.pos.cas::<U>(pos, end) {
-        local.drop_level(level);
         return None;
     }
     step();

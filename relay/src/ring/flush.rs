@@ -34,8 +34,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Hands over what the open packet holds. Also, if records were lost since the last packet
     /// was closed, an empty packet that says so.
     pub(crate) fn flush(&self) -> Flushed {
-        let _level = self.hold();
-        let Some(mut ring) = self.stream.current() else {
+        let (Some(_held), Some(mut ring)) = (self.hold(), self.stream.current()) else {
             return Flushed::Nothing;
         };
         loop {

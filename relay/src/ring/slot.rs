@@ -129,10 +129,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
             return space.sub().begin_ticks.load(Ordering::Relaxed);
         }
         let first = Position(start.0 + space.ring().records_start(space.packet()) as u64);
-        space
-            .local
-            .ticks_of(first, space.level)
-            .unwrap_or(space.ticks)
+        space.local.ticks_of(first).unwrap_or(space.ticks)
     }
 
     /// The number of bytes reserved, or what [`shrink`](Self::shrink) has left of them.
@@ -201,12 +198,12 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
     /// Commits, and stores the bytes after that: a mistake that tests make.
     pub(super) fn commit_unwritten(self, bytes: &[u8]) {
         let first = self.first();
-        let level = self.space.local.hold();
+        let held = self.space.local.hold();
         self.commit();
         step();
-        // SAFETY: it is not safe: that is the mistake. The level keeps the ring alive.
+        // SAFETY: it is not safe: that is the mistake. The hold keeps the ring alive.
         unsafe { copy(bytes, first) };
-        drop(level);
+        drop(held);
     }
 
     /// Gives the record up: it is counted as lost. The space is given back if nothing was

@@ -58,7 +58,7 @@ impl core::error::Error for CloseError {}
 impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Ends the stream: later writes are lost (`closed`), and its last packet says that it is.
     pub(crate) fn close(&self) -> Result<(), CloseError> {
-        let _level = self.hold();
+        let _held = self.hold().ok_or(CloseError::NotStarted)?;
         let mut ring = self.stream.current().ok_or(CloseError::NotStarted)?;
         loop {
             match ring.succ.compare_exchange(
@@ -93,7 +93,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
     /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
     pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
-        let _level = self.hold();
+        let _held = self.hold().ok_or(CloseError::NotStarted)?;
         let new = self.stream.build_next(storage, geometry)?;
         step();
         self.go_on_in(new).map_err(|(error, unused)| {
@@ -105,7 +105,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
     /// Begins anew in a ring of the same geometry, in `storage`: what is unread is overwritten.
     pub(crate) fn reset(&self, storage: Storage) -> Result<(), CloseError> {
-        let _level = self.hold();
+        let _held = self.hold().ok_or(CloseError::NotStarted)?;
         let geometry = self.stream.geometry().ok_or(CloseError::NotStarted)?;
         if geometry.delivery() == Delivery::Packet {
             return Err(CloseError::ByPacket);
@@ -119,8 +119,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
     /// Goes on in `new`, a ring that was built for this stream; gives it back if that cannot be.
     pub(super) fn go_on_in(&self, new: NonNull<Ring>) -> Result<(), (CloseError, NonNull<Ring>)> {
-        let _level = self.hold();
-        let Some(mut old) = self.stream.current() else {
+        let (Some(_held), Some(mut old)) = (self.hold(), self.stream.current()) else {
             return Err((CloseError::NotStarted, new));
         };
         loop {

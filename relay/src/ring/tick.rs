@@ -21,10 +21,12 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Never from NMI context: an NMI may interrupt another tick.
     pub(crate) fn tick(&self) {
         self.join();
-        // Before the level of this is taken: what is interrupted counts, this does not.
+        // Before this is counted: what is interrupted counts, this does not.
         let is_idle = self.local.is_idle();
         let is_quiet = is_idle || self.local.is_idle_but(|at| self.stream.is_passed_over(at));
-        let level = self.local.hold();
+        let Some(held) = self.hold() else {
+            return;
+        };
         if self.stream.take_flush_request() {
             // Without room the losses are told of by a later packet.
             let _ = self.flush();
@@ -38,7 +40,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let now = self.now();
         let is_drained = is_quiet && self.stream.is_drained();
         let used = self.stream.oldest_in_use();
-        drop(level);
+        drop(held);
         if is_drained && !U::SHARED {
             self.stream.quiet_since.store(now, Ordering::Release);
         }

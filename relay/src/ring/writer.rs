@@ -160,10 +160,11 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         }
     }
 
-    /// Holds a level for an operation that is no record, until the result is dropped.
-    pub(super) fn hold(&self) -> Held<'a> {
+    /// Counts an operation that is no record as under way, until the result is dropped; `None` if the stream has no ring.
+    pub(super) fn hold(&self) -> Option<Held<'a>> {
         self.join();
-        self.local.hold()
+        // The stream may have been started just now: then this CPU has not joined, and must not look at the ring.
+        self.local.has_joined().then(|| self.local.hold())
     }
 
     /// The time, in ticks.
@@ -173,7 +174,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
 
     /// The longest record that fits, in bytes.
     pub(crate) fn max_record(&self) -> Option<usize> {
-        let _level = self.hold();
+        let _held = self.hold()?;
         Some(self.stream.current()?.geometry.max_record())
     }
 
@@ -224,10 +225,20 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             return Err(WriteError::NoRing);
         }
         self.local.join();
-        let Some(level) = self.local.take_level() else {
+        let Some(level) = self.local.take_any() else {
             stream.lose::<U>(Loss::Nested);
             return Err(WriteError::Lost(Loss::Nested));
         };
+        step();
+        // With the first, that was tried.
+        if level != Level::FIRST
+            && len <= fast::MAX_LEN
+            && let Some(claim) =
+                fast::claim_at::<U>(stream, self.local, self.platform(), len, true, level)
+        {
+            return Ok(claim);
+        }
+        self.local.intent(level).withdraw();
         step();
         match self.search(level, len) {
             Ok((ring, plan, ticks, losses)) => {
@@ -246,7 +257,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
                     self.note_full();
                 }
                 step();
-                self.local.drop_level(level);
+                self.local.give_back(level);
                 Err(WriteError::Lost(loss))
             }
         }
