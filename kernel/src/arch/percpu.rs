@@ -6,7 +6,7 @@
 //! that is why plain loads and stores are enough (see [`IrqLevel`]).
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
@@ -30,14 +30,14 @@ pub(crate) struct PerCpu {
     this: AtomicU64,
     /// [`MAGIC`] in a block that is in use: tells a block from other memory.
     magic: AtomicU64,
-    /// The CPU's number.
-    index: AtomicU32,
-    /// The CPU's local APIC identifier.
-    apic_id: AtomicU32,
+    /// The CPU's number, as wide as a register.
+    index: AtomicUsize,
     /// Handlers that are running on the CPU: interrupts in the lower half, NMIs in the upper.
     nesting: AtomicU32,
     /// Panics and fatal exceptions that began on the CPU.
     pub(crate) panics: AtomicU32,
+    /// The CPU's local APIC identifier.
+    apic_id: AtomicU32,
     /// Timer interrupts taken.
     pub(crate) timer_irqs: AtomicU64,
     /// Interrupts without a handler of their own, spurious ones included.
@@ -60,10 +60,10 @@ impl PerCpu {
         Self {
             this: AtomicU64::new(0),
             magic: AtomicU64::new(0),
-            index: AtomicU32::new(0),
-            apic_id: AtomicU32::new(0),
+            index: AtomicUsize::new(0),
             nesting: AtomicU32::new(0),
             panics: AtomicU32::new(0),
+            apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
             stray_irqs: AtomicU64::new(0),
         }
@@ -83,7 +83,7 @@ impl PerCpu {
 /// When `index` is not below [`MAX_CPUS`].
 pub(crate) fn install(index: usize) {
     let block = &BLOCKS[index];
-    block.index.store(index as u32, Ordering::Relaxed);
+    block.index.store(index, Ordering::Relaxed);
     block
         .this
         .store(&raw const *block as u64, Ordering::Relaxed);
@@ -105,14 +105,14 @@ pub(crate) fn is_installed() -> bool {
 /// one CPU to another, so the answer stays true.
 #[inline]
 pub(crate) fn cpu_index() -> usize {
-    let index: u32;
+    let index: usize;
     // SAFETY: GS points at this CPU's block from `install` on, which is the first
     // thing every CPU calls; the offset is asserted above.
     unsafe {
-        core::arch::asm!("mov {:e}, gs:[16]", out(reg) index,
+        core::arch::asm!("mov {}, gs:[16]", out(reg) index,
             options(pure, readonly, nostack, preserves_flags));
     }
-    index as usize
+    index
 }
 
 /// The context in which this runs: exceptions belong to what they interrupt, machine checks count
