@@ -3,7 +3,7 @@
 use super::Channel;
 use crate::platform::Platform;
 use crate::record;
-use crate::ring::{self, Exact, Flushed, Left, Pin, Plain, Slot, Source, Stamped, WriteError};
+use crate::ring::{self, Any, Exact, Flushed, Left, Pin, Plain, Slot, Source, Stamped, WriteError};
 use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
@@ -146,15 +146,18 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             return Ok(());
         }
         drop(pin);
-        self.put_slowly(record.stamp(), record.bytes())
+        self.put_slowly(Any {
+            stamp: record.stamp(),
+            bytes: record.bytes(),
+        })
     }
 
     /// The whole way of a write; also tells why it is none.
     #[cold]
     #[inline(never)]
-    fn put_slowly(&self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
+    fn put_slowly(&self, record: Any<'_>) -> Result<(), WriteError> {
         match self.writer() {
-            Some(writer) => self.noting(writer.put_slowly(stamp, bytes)),
+            Some(writer) => self.noting(writer.put_slowly(record)),
             None => self.noting(Err(WriteError::NoRing)),
         }
     }

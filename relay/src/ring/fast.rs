@@ -17,7 +17,7 @@ use crate::sync::{Ordering, Usage, compiler_fence};
 use core::ptr::NonNull;
 
 /// Longer records go the whole way, where their length is looked at.
-pub(super) const MAX_LEN: usize = 1 << 30;
+const MAX_LEN: usize = 1 << 30;
 
 /// What becomes a record.
 pub(crate) trait Source: Copy {
@@ -136,6 +136,45 @@ impl<S: Source> Source for Stamped<S> {
     }
 }
 
+/// A record of any form: for code that is there once.
+#[derive(Clone, Copy)]
+pub(crate) struct Any<'a> {
+    pub(crate) stamp: Option<u16>,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl Source for Any<'_> {
+    // It may be.
+    const IS_STAMPED: bool = true;
+
+    #[inline(always)]
+    fn len(self) -> usize {
+        self.stamp.map_or(0, |_| record::HEADER) + self.bytes.len()
+    }
+
+    #[inline(always)]
+    fn stamp(self) -> Option<u16> {
+        self.stamp
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> &[u8] {
+        self.bytes
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: NonNull<u8>, ticks: u64) {
+        let plain = Plain(self.bytes);
+        // SAFETY: the caller has as many bytes there as the record in this form.
+        unsafe {
+            match self.stamp {
+                Some(id) => Stamped(id, plain).store(to, ticks),
+                None => plain.store(to, ticks),
+            }
+        }
+    }
+}
+
 /// Copies `from` to `to`: words, the last of which overlap others where the length is none of theirs.
 ///
 /// A library's memcpy is made for long copies; on bare metal it is a `rep movs`, which costs more to
@@ -227,8 +266,22 @@ pub(crate) fn put<U: Usage, S: Source>(
     record: S,
     deliver: impl FnOnce(),
 ) -> bool {
+    take_first(local, record.len())
+        && put_at::<U, _>(stream, local, platform, record, Level::FIRST, deliver)
+}
+
+/// As [`put`], at a level that was taken for it, and is given back.
+#[inline(always)]
+pub(super) fn put_at<U: Usage, S: Source>(
+    stream: &Stream,
+    local: &Local,
+    platform: &impl Platform,
+    record: S,
+    level: Level,
+    deliver: impl FnOnce(),
+) -> bool {
     let len = record.len();
-    let Some(claim) = claim::<U>(stream, local, platform, len, S::IS_STAMPED) else {
+    let Some(claim) = claim_at::<U>(stream, local, platform, len, S::IS_STAMPED, level) else {
         return false;
     };
     let sub: &Sub = claim.sub;
@@ -263,19 +316,27 @@ pub(crate) fn claim<'a, U: Usage>(
     len: usize,
     stamped: bool,
 ) -> Option<Claim<'a>> {
-    // 0 and what is too long for the sums below.
-    if len.wrapping_sub(1) >= MAX_LEN || !local.take(Level::FIRST) {
+    if !take_first(local, len) {
         return None;
     }
-    step();
-    let claim = claim_at::<U>(stream, local, platform, len, stamped, Level::FIRST);
-    if claim.is_none() {
-        local.give_back(Level::FIRST);
-    }
-    claim
+    claim_at::<U>(stream, local, platform, len, stamped, Level::FIRST)
 }
 
-/// As [`claim`], at a level that is taken. There is at least one byte.
+/// Whether `len` is not 0, and not too long for the sums of [`claim_at`].
+#[inline(always)]
+pub(super) fn is_short(len: usize) -> bool {
+    len.wrapping_sub(1) < MAX_LEN
+}
+
+/// Takes the first level for a record of `len` bytes, if that may go the fast way.
+#[inline(always)]
+fn take_first(local: &Local, len: usize) -> bool {
+    let is_taken = is_short(len) && local.take(Level::FIRST);
+    step();
+    is_taken
+}
+
+/// As [`claim`], at a level that was taken for it; given back where there is no claim. `len` is [short](is_short).
 #[inline(always)]
 pub(super) fn claim_at<'a, U: Usage>(
     stream: &'a Stream,
@@ -306,6 +367,7 @@ pub(super) fn claim_at<'a, U: Usage>(
     step();
     let offset = pos.wrapping_sub(sub.start.load(Ordering::Acquire));
     if offset.wrapping_add(len as u64) >= ring.fast_limit {
+        local.give_back(level);
         return None;
     }
     local.intent(level).announce(Position(pos), len as u64);
@@ -313,6 +375,7 @@ pub(super) fn claim_at<'a, U: Usage>(
     // Inside a packet no position wraps.
     let end = pos.wrapping_add(len as u64);
     if !ring.pos.cas::<U>(pos, end) {
+        local.give_back(level);
         return None;
     }
     step();

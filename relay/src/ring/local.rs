@@ -268,6 +268,14 @@ impl Local {
         Level::all().find(|level| self.take(*level))
     }
 
+    /// Takes a level beside the first, if that is somebody's: a record that interrupts another needs one, or that
+    /// comes while a slot is open.
+    pub(super) fn take_another(&self) -> Option<Level> {
+        let is_nested = self.has_joined() && self.intent(Level::FIRST).is_taken();
+        let take = || Level::all().skip(1).find(|level| self.take(*level));
+        is_nested.then(take)?
+    }
+
     /// Withdraws the intent of `level`, and gives the level back.
     #[inline(always)]
     pub(super) fn give_back(&self, level: Level) {
@@ -371,8 +379,8 @@ pub(super) struct Held<'a> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
-        let held = &self.local.held;
-        held.store(held.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+        let held = self.local.held.load(Ordering::Relaxed);
+        self.local.held.store(held - 1, Ordering::Relaxed);
     }
 }
 

@@ -72,7 +72,7 @@ pub use stream::{StreamInfo, StreamStats};
 pub use succession::CloseError;
 pub use writer::WriteError;
 
-pub(crate) use fast::{Exact, Plain, Source, Stamped, claim, put};
+pub(crate) use fast::{Any, Exact, Plain, Source, Stamped, claim, put};
 pub(crate) use local::{Left, Local};
 pub(crate) use stream::Stream;
 pub(crate) use writer::{Pin, Writer};

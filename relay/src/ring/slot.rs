@@ -1,6 +1,6 @@
 //! What was reserved and is not committed yet.
 
-use super::fast::{Claim, copy};
+use super::fast::{Any, Claim, Source, copy};
 use super::geometry::Position;
 use super::local::{Level, Local};
 use super::packet::Closed;
@@ -27,7 +27,8 @@ use core::ptr::NonNull;
 /// records count as overwritten then, the leaked one as lost ([`Loss::Wrapped`]). So do those of a slot that
 /// a task keeps open while it writes a whole lap, even if it is committed later. Nothing is passed over in a global
 /// channel, nor a packet of which records were shown one by one (packet delivery): there a leaked slot costs the
-/// stream, a lap later. And no ring that its CPU leaves is freed any more.
+/// stream, a lap later. And no ring that its CPU leaves is freed any more. While a slot is open, or leaked, other
+/// records of its CPU take a longer way, of three times the instructions.
 ///
 /// All of it may be done in any context, on the CPU that reserved it. Hold it for as short a time as it takes to fill it: what
 /// comes after it is delivered after it.
@@ -195,14 +196,14 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         }
     }
 
-    /// Commits, and stores the bytes after that: a mistake that tests make.
-    pub(super) fn commit_unwritten(self, bytes: &[u8]) {
-        let first = self.first();
+    /// Commits, and stores the record after that: a mistake that tests make.
+    pub(super) fn commit_unwritten(self, record: Any<'_>) {
+        let (first, ticks) = (self.first(), self.timestamp());
         let held = self.space.local.hold();
         self.commit();
         step();
         // SAFETY: it is not safe: that is the mistake. The hold keeps the ring alive.
-        unsafe { copy(bytes, first) };
+        unsafe { record.store(first, ticks) };
         drop(held);
     }
 

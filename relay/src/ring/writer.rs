@@ -1,7 +1,7 @@
 //! Reserve: one compare-and-swap on the write position, which also switches sub-buffers.
 
 use super::entry::{Entry, State};
-use super::fast::{self, Claim, copy};
+use super::fast::{self, Any, Claim, Source};
 use super::flush::Closing;
 use super::geometry::Position;
 use super::local::{Held, Left, Level, Local};
@@ -11,7 +11,6 @@ use super::stream::Stream;
 use super::subbuf::{Committed, Sub};
 use super::{Hooks, Loss, Losses, Mode, PacketStart, Ring};
 use crate::platform::Platform;
-use crate::record;
 use crate::step::{Mistake, broken, step};
 use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
@@ -178,10 +177,15 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         Some(self.stream.current()?.geometry.max_record())
     }
 
-    /// Writes a record of `bytes`, behind a stamp with this event id if there is one: the whole way.
-    pub(crate) fn put_slowly(self, stamp: Option<u16>, bytes: &[u8]) -> Result<(), WriteError> {
-        let head = stamp.map_or(0, |_| record::HEADER);
-        let len = bytes.len().saturating_add(head);
+    /// Writes `record`, which has not gone the fast way.
+    pub(crate) fn put_slowly(self, record: Any<'_>) -> Result<(), WriteError> {
+        let len = record.len();
+        if let Some(level) = self.take_another(len) {
+            let (stream, local, platform) = (self.stream, self.local, self.platform());
+            if fast::put_at::<U, _>(stream, local, platform, record, level, || self.deliver()) {
+                return Ok(());
+            }
+        }
         let claim = self.claim_slowly(len)?;
         let Self {
             stream,
@@ -192,19 +196,11 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         } = self;
         let slot = Slot::<P, U>::behind(stream, local, hooks, pin, &claim, len);
         if broken(Mistake::CommitBeforeBytes) {
-            slot.commit_unwritten(bytes);
+            slot.commit_unwritten(record);
             return Ok(());
         }
-        let first = slot.first();
-        // SAFETY: the slot has as many bytes as head and `bytes` together, and this is all that uses
-        // them.
-        unsafe {
-            if let Some(id) = stamp {
-                let stamp = record::header(id, slot.timestamp());
-                first.cast::<[u8; record::HEADER]>().write(stamp);
-            }
-            copy(bytes, first.add(head));
-        }
+        // SAFETY: the slot has as many bytes as the record, and this is all that uses them.
+        unsafe { record.store(slot.first(), slot.timestamp()) };
         step();
         slot.commit();
         Ok(())
@@ -212,11 +208,25 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
 
     /// Reserves `len` bytes, and leaves the claim for who makes a slot of it.
     pub(crate) fn leave_claim(&self, len: usize) -> Result<Left<'a>, WriteError> {
-        Ok(self.local.leave_claim(&self.claim_slowly(len)?))
+        let nested = self.take_another(len).and_then(|level| {
+            fast::claim_at::<U>(self.stream, self.local, self.platform(), len, true, level)
+        });
+        let claim = match nested {
+            Some(claim) => claim,
+            None => self.claim_slowly(len)?,
+        };
+        Ok(self.local.leave_claim(&claim))
+    }
+
+    /// Takes a level with which a record of `len` bytes may go the fast way after all: one that interrupts another.
+    fn take_another(&self, len: usize) -> Option<Level> {
+        let level = fast::is_short(len).then(|| self.local.take_another())?;
+        step();
+        level
     }
 
     /// Reserves `len` bytes: the whole way, wherever they go.
-    pub(super) fn claim_slowly(&self, len: usize) -> Result<Claim<'a>, WriteError> {
+    fn claim_slowly(&self, len: usize) -> Result<Claim<'a>, WriteError> {
         if len == 0 {
             return Err(WriteError::Empty);
         }
@@ -229,16 +239,6 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             stream.lose::<U>(Loss::Nested);
             return Err(WriteError::Lost(Loss::Nested));
         };
-        step();
-        // With the first, that was tried.
-        if level != Level::FIRST
-            && len <= fast::MAX_LEN
-            && let Some(claim) =
-                fast::claim_at::<U>(stream, self.local, self.platform(), len, true, level)
-        {
-            return Ok(claim);
-        }
-        self.local.intent(level).withdraw();
         step();
         match self.search(level, len) {
             Ok((ring, plan, ticks, losses)) => {

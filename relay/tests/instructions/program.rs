@@ -132,6 +132,10 @@ pub(crate) enum Op {
     PlainRunTime,
     /// A stamped record of 32 bytes: reserved, filled and committed.
     InPlace,
+    /// A stamped record of 32 bytes, while a slot of the same CPU is open: as in an interrupt.
+    Nested,
+    /// The same: reserved, filled and committed.
+    NestedInPlace,
     /// A record as long as it can be.
     Longest,
     /// A record of 32 bytes that is given up.
@@ -142,11 +146,12 @@ pub(crate) enum Op {
 
 impl Op {
     /// The operations that differ.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Stamped(RECORD),
         Self::StampedRunTime(RECORD),
         Self::PlainRunTime,
         Self::InPlace,
+        Self::Nested,
         Self::Longest,
         Self::Discarded,
         Self::Flush,
@@ -293,6 +298,8 @@ impl World {
             Op::Plain => stepper::count(|| channel.write_array(first::<RECORD>(bytes))),
             Op::PlainRunTime => stepper::count(|| channel.write(plain)),
             Op::Longest => stepper::count(|| channel.write(longest)),
+            Op::Nested => return self.beside_a_slot(|| self.operate(Op::Stamped(RECORD))),
+            Op::NestedInPlace => return self.beside_a_slot(|| self.operate(Op::InPlace)),
             Op::InPlace => stepper::count(|| {
                 let mut slot = channel.reserve(RECORD)?;
                 let stamp = header(EVENT, slot.timestamp());
@@ -313,6 +320,14 @@ impl World {
             }
         };
         self.note(result);
+        count
+    }
+
+    /// Runs `body` while a slot is open, if there is room for one.
+    fn beside_a_slot(&self, body: impl FnOnce() -> u64) -> u64 {
+        let slot = self.channel.reserve(HEADER);
+        let count = body();
+        self.note(slot.map(|slot| slot.commit()));
         count
     }
 

@@ -389,6 +389,26 @@ fn no_run_of_records_that_the_post_mortem_finds_is_empty() {
     slots.into_iter().for_each(crate::Slot::commit);
 }
 
+/// A level is taken again as soon as it is free: records under way need not be in the order of their levels.
+#[test]
+fn the_post_mortem_finds_what_lies_between_slots_in_any_order() {
+    let channel = channel();
+    let first = channel.reserve(2).unwrap();
+    let second = channel.reserve(3).unwrap();
+    first.commit();
+    channel.write(&[8]).unwrap();
+    let third = channel.reserve(4).unwrap();
+    channel.write(&[9; 2]).unwrap();
+    // SAFETY: as above.
+    let stopped = unsafe { Stopped::new(0) };
+    let packets: Vec<_> = channel.salvage(stopped).unwrap().collect();
+    assert_eq!((packets.len(), packets[0].uncommitted()), (1, 2));
+    let found: Vec<_> = packets[0].committed().collect();
+    assert_eq!(found, [&[0, 0][..], &[8], &[9; 2]]);
+    second.commit();
+    third.commit();
+}
+
 #[test]
 fn the_time_of_quiet_is_that_of_the_last_tick_with_nothing_under_way() {
     let channel = channel();

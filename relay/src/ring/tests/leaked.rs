@@ -288,6 +288,23 @@ fn leaked_slots_keep_their_levels() {
     assert_eq!(write(&channel, 0..1), (0, Some(nested)));
 }
 
+/// Not the levels of slots before and after it, however they are given back.
+#[test]
+fn a_leaked_slot_costs_its_own_level_only() {
+    let channel = channel(Mode::NoOverwrite);
+    let reserve = || channel.reserve(4);
+    for order in [[0, 1], [1, 0]] {
+        let before = reserve().unwrap();
+        leak(&channel);
+        let mut slots = [Some(before), Some(reserve().unwrap())];
+        for number in order {
+            slots[number].take().unwrap().commit();
+        }
+    }
+    let free: Vec<_> = core::iter::from_fn(|| reserve().ok()).collect();
+    assert_eq!(free.len(), 8 - 2);
+}
+
 /// All but one of the sub-buffers have a leaked slot, and the writer meets them one after the other, in one search.
 #[test]
 fn leaked_slots_in_a_row_are_passed_over_in_one_write() {

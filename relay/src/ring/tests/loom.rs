@@ -15,7 +15,7 @@ mod observers;
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    Delivery, Geometry, Local, Mode, NoHooks, Observer, Packet, PacketStart, Plain, Reader,
+    Any, Delivery, Geometry, Local, Mode, NoHooks, Observer, Packet, PacketStart, Plain, Reader,
     Records, Storage, Stream, Writer, put,
 };
 use crate::sync::{Global, PerCpu, Usage};

@@ -33,9 +33,9 @@ mod threads;
 #[cfg(not(loom))]
 mod world;
 
+use super::{Any, Source, WriteError, Writer, put};
 #[cfg(not(loom))]
 use super::{Slot, claim};
-use super::{Source, WriteError, Writer, put};
 use crate::platform::Platform;
 
 impl<'a, P: Platform> Writer<'a, P> {
@@ -45,7 +45,10 @@ impl<'a, P: Platform> Writer<'a, P> {
         if put::<crate::PerCpu, _>(self.stream, self.local, platform, record, || self.deliver()) {
             return Ok(());
         }
-        self.put_slowly(record.stamp(), record.bytes())
+        self.put_slowly(Any {
+            stamp: record.stamp(),
+            bytes: record.bytes(),
+        })
     }
 
     /// Reserves as a channel does.
@@ -64,7 +67,7 @@ impl<'a, P: Platform> Writer<'a, P> {
                 Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
             }
             None => {
-                let claim = self.claim_slowly(len)?;
+                let claim = self.leave_claim(len)?.take();
                 let Self {
                     stream,
                     local,

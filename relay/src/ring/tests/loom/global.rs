@@ -8,7 +8,10 @@ pub(super) fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8)
     if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
         writer().deliver()
     }) {
-        let _ = writer().put_slowly(None, &[value; 4]);
+        let _ = writer().put_slowly(Any {
+            stamp: None,
+            bytes: &[value; 4],
+        });
     }
 }
 
