@@ -523,5 +523,13 @@ mod tests {
         }
         assert!(geometry.is_before(last, 1) && geometry.is_before(0, 1));
         assert!(!geometry.is_before(1, last) && !geometry.is_before(1, 1));
+        // Of one of them only what an entry keeps is known.
+        let (far, kept) = (1 << 50, |packet: u64| packet & Entry::PACKET_MASK);
+        assert!(geometry.is_before(kept(far), far + 1));
+        assert!(!geometry.is_before(kept(far + 1), far));
+        // Of the longest sub-buffers there are fewer than an entry can tell apart.
+        let longest = Geometry::new(1 << 30, 4).unwrap();
+        assert!(longest.is_before(u64::MAX >> 31, 0));
+        assert!(!longest.is_before(0, u64::MAX >> 31));
     }
 }
