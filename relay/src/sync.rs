@@ -9,7 +9,8 @@
 //! - [`OwnerWord`], a word of a stream's owner. Where the owner is one CPU, in any of its contexts (task,
 //!   IRQ, NMI), a single instruction cannot be split by an interrupt, so on x86_64 these are
 //!   *non-LOCKed* instructions: a third of the price, and no cache line is locked. Where all CPUs
-//!   write the stream ([`Usage::SHARED`]) they are LOCKed.
+//!   write the stream ([`Usage::SHARED`]) they are LOCKed. Some words are a CPU's own in both usages: what it has
+//!   under way.
 //!
 //! [`OnceRef`] is made of the first kind: a reference that is set once.
 
@@ -71,7 +72,7 @@ mod sealed {
 /// terms of the abstract machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that
 /// story holds because
 ///
-/// 1. only the owner writes the word (the contract of [`Platform`](crate::Platform));
+/// 1. only the owner writes the word, or the CPU whose own it is (the contract of [`Platform`](crate::Platform));
 /// 2. the word is 8-byte aligned, being an `AtomicU64`;
 /// 3. x86 is TSO: stores are seen in program order by every CPU, so a plain store releases;
 /// 4. the assembly has neither `nomem` nor `readonly` nor `pure`: the compiler keeps every memory
@@ -125,7 +126,7 @@ impl OwnerWord {
         same_cpu::add_carries(&self.0, value)
     }
 
-    /// Sets the lowest bit; false if it was set. By one CPU alone.
+    /// Sets the lowest bit; false if it was set. Of a word that is a CPU's own, by that CPU.
     #[inline(always)]
     pub(crate) fn set_lowest(&self) -> bool {
         same_cpu::set_lowest(&self.0)

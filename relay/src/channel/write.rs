@@ -102,7 +102,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes `bytes` as one record, with the time since its packet began, in ticks, in the eight bytes
     /// (little-endian) at `offset` of it. If it has no eight bytes there, nothing is put into it. With the
     /// packet's [`begin_ticks`](crate::Packet::begin_ticks) a reader gets the time of the record. (In a global channel, the time
-    /// of the record before it, if that is just opening the packet on another CPU.)
+    /// of the record before it, if that is just opening the packet.)
     ///
     /// Any context.
     ///

@@ -12,6 +12,8 @@
 
 use super::entry::State;
 use super::geometry::Position;
+use super::local::UnderWay;
+use super::subbuf::Committed;
 use super::writer::{Obstacle, Writer};
 use super::{Loss, Ring};
 use crate::platform::{Context, Platform};
@@ -52,9 +54,11 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             return false;
         }
         step();
-        let is_passed = stream
-            .delivering()
-            .is_some_and(|ring| self.abandon(ring, stream.next.load(Ordering::Relaxed)));
+        let is_passed = stream.delivering().is_some_and(|ring| {
+            // What the position has passed by since delivery looked.
+            while self.skip_void(ring, stream.next.load(Ordering::Relaxed)) {}
+            self.abandon(ring, stream.next.load(Ordering::Relaxed))
+        });
         stream.busy.unlock::<U>();
         self.deliver();
         is_passed
@@ -63,38 +67,29 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Gives up packet `packet` of `ring`, the next to be delivered. By who holds `busy`.
     fn abandon(&self, ring: &Ring, packet: u64) -> bool {
         let (stream, geometry) = (self.stream, &ring.geometry);
-        let entry = ring.entry(packet);
-        let is_closed = geometry.packet(ring.position()) != packet;
+        let (entry, ent) = (ring.entry(packet), &ring.sub(packet).ent);
         // Not void; and not delivered, since it is the next: it is being written.
         let is_waiting = entry.is_packet(packet);
-        let committed = ring.sub(packet).committed();
         let visible = ring.visible();
         let is_shown = geometry.packet(visible) == packet && geometry.offset(visible) != 0;
-        if !is_closed || !is_waiting || is_shown || committed.is_complete() {
+        if !is_waiting || is_shown || self.lacks(ring, packet).is_none() {
             return false;
         }
-        let start = geometry.position(packet, 0);
-        let size = geometry.subbuf_size() as u64;
-        let under_way = self
-            .local
-            .intents()
-            .filter_map(super::local::Intent::read)
-            .filter(|record| record.begin.since(start) < size && !record.is_lost)
-            .count();
-        if under_way == 0 {
+        // From here on no slot gives its space back: the position does not come back into the packet.
+        ent.store(entry.with_state(State::Abandoned).0, Ordering::Release);
+        step();
+        let Some((records, under_way)) = self.give_up_packet(ring, packet) else {
+            // An interrupt has completed it, or opened it again.
+            ent.store(entry.0, Ordering::Release);
+            step();
             return false;
-        }
-        let records = committed.records();
+        };
         stream.overwritten.add_carries::<U>(records);
         step();
         for _ in 0..under_way {
             stream.lose::<U>(Loss::Wrapped);
+            step();
         }
-        step();
-        ring.sub(packet)
-            .ent
-            .store(entry.with_state(State::Abandoned).0, Ordering::Release);
-        step();
         let ordinal = stream.ordinal.load(Ordering::Relaxed);
         stream
             .ordinal
@@ -102,6 +97,43 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         step();
         self.go_on_behind(ring, packet);
         true
+    }
+
+    /// Marks packet `packet` as given up, in one step: says how many records were committed by then, and how many are
+    /// under way, which do not count themselves any more. `None` if it lacks nothing.
+    fn give_up_packet(&self, ring: &Ring, packet: u64) -> Option<(u64, usize)> {
+        loop {
+            let (committed, under_way) = self.lacks(ring, packet)?;
+            step();
+            let given_up = committed.given_up();
+            // A slot that an interrupt has brought back meanwhile has changed the word.
+            if ring.sub(packet).hot.cas::<U>(committed.0, given_up.0) {
+                step();
+                return Some((committed.records(), under_way));
+            }
+        }
+    }
+
+    /// If packet `packet` is closed and lacks slots: what is committed of it, and how many of its records are under way,
+    /// and not counted as lost.
+    fn lacks(&self, ring: &Ring, packet: u64) -> Option<(Committed, usize)> {
+        let geometry = &ring.geometry;
+        // FIRST: what comes back after this changes it.
+        let committed = ring.sub(packet).committed();
+        step();
+        if geometry.packet(ring.position()) == packet {
+            return None;
+        }
+        let start = geometry.position(packet, 0);
+        let size = geometry.subbuf_size() as u64;
+        let mut under_way = 0;
+        for intent in self.local.intents() {
+            step();
+            let record = intent.read();
+            let is_there = |record: UnderWay| record.begin.since(start) < size && !record.is_lost;
+            under_way += usize::from(record.is_some_and(is_there));
+        }
+        (under_way != 0).then_some((committed, under_way))
     }
 
     /// Goes on behind packet `next`, if that is void; false if not. By who holds `busy`.

@@ -2,8 +2,8 @@
 //!
 //! One descriptor, found through the ring, says where the packet starts and where its block lies. What
 //! it says counts only if the swap of the position succeeds; `docs/ARCHITECTURE.md` says why that is
-//! enough. Everything else (no room, a switch, an exact fit, a swap that an interrupt has spoiled, a record
-//! that interrupts another) goes the whole way, see `writer`.
+//! enough. Everything else (no room, a switch, an exact fit, a swap that an interrupt has spoiled) goes
+//! the whole way, see `writer`. So does at first a record that interrupts another, to try the same with another level.
 
 use super::Ring;
 use super::geometry::Position;

@@ -15,8 +15,8 @@ pub(super) const DEPTH: usize = 8;
 /// From one level's intent to the next, in bytes.
 const STEP: usize = size_of::<Intent>();
 
-/// One of the [`DEPTH`] places for a record under way: where its intent lies, in bytes. Mostly a record that
-/// interrupts another has a higher one, but nothing depends on that.
+/// One of the [`DEPTH`] places for a record under way: where its intent lies, in bytes. Their order says nothing of
+/// the order of the records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level(usize);
 
@@ -319,8 +319,9 @@ impl Local {
             let record = self.intent(*level).read();
             record.is_some_and(|record| record.begin == begin)
         };
-        let found = Level::all().find(is_at)?;
-        Some(self.slow_at(found).ticks.load(Ordering::Relaxed))
+        let ticks_at = |level| self.slow_at(level).ticks.load(Ordering::Relaxed);
+        // Contexts that want the same place interrupt each other: it is the innermost, the last, that has got it.
+        Level::all().filter(is_at).map(ticks_at).max()
     }
 
     #[inline(always)]

@@ -141,12 +141,18 @@ impl<'a> Salvage<'a> {
     /// Packet `packet` of `ring`, unless it is gone.
     fn look(&self, ring: &'a Ring, packet: u64) -> Option<SalvagedPacket<'a>> {
         let entry = ring.entry(packet);
-        if !entry.is_packet(packet) || matches!(entry.state(), State::Empty | State::Abandoned) {
+        let is_gone = match entry.state() {
+            State::Empty => true,
+            // Until delivery has gone on behind it, its records may not be counted.
+            State::Abandoned => !self.stream.is_next(ring, packet),
+            _ => false,
+        };
+        if is_gone || !entry.is_packet(packet) {
             return None;
         }
         let info = ring.info(entry.block());
         let noted = info.closed().is_packet(packet);
-        if entry.state() == State::Writing && !noted {
+        if matches!(entry.state(), State::Writing | State::Abandoned) && !noted {
             return Some(self.reconstruct(ring, packet, entry.block()));
         }
         // Where a reader is copying it, the bytes are elsewhere.

@@ -27,8 +27,8 @@ use core::ptr::NonNull;
 /// records count as overwritten then, the leaked one as lost ([`Loss::Wrapped`]). So do those of a slot that
 /// a task keeps open while it writes a whole lap, even if it is committed later. Nothing is passed over in a global
 /// channel, nor a packet of which records were shown one by one (packet delivery): there a leaked slot costs the
-/// stream, a lap later. And no ring that its CPU leaves is freed any more. While a slot is open, or leaked, other
-/// records of its CPU take a longer way, of three times the instructions.
+/// stream, a lap later. And no ring that its CPU leaves is freed any more. While a slot is open, or leaked, that
+/// was reserved with no other record under way, the other records of its CPU take a longer way, of three times the instructions.
 ///
 /// All of it may be done in any context, on the CPU that reserved it. Hold it for as short a time as it takes to fill it: what
 /// comes after it is delivered after it.
@@ -119,7 +119,7 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
     }
 
     /// The time at which the packet that this record lies in was opened, in ticks. In a global channel, while its opener
-    /// on another CPU has not noted that, the time of this reservation.
+    /// has not noted that, the time of this reservation.
     #[inline]
     #[must_use]
     pub fn packet_begin(&self) -> u64 {
@@ -128,6 +128,10 @@ impl<'a, P: Platform, U: Usage> Slot<'a, P, U> {
         // Acquire: the time is noted before the start is. Without the start it is that of another lap.
         if space.sub().start.load(Ordering::Acquire) == start.0 {
             return space.sub().begin_ticks.load(Ordering::Relaxed);
+        }
+        if U::SHARED {
+            // Who opens it is not known, only who wanted to.
+            return space.ticks;
         }
         let first = Position(start.0 + space.ring().records_start(space.packet()) as u64);
         space.local.ticks_of(first).unwrap_or(space.ticks)
@@ -290,7 +294,7 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     /// one of them may have seen the position, and must not take what it sees later for the same.
     fn give_back_to(&self, to: Position) -> bool {
         // Nor where the packet was passed over: the position must not go back behind delivery.
-        if U::SHARED || self.is_passed_over() {
+        if U::SHARED || self.ring().is_passed_over(self.begin) {
             return false;
         }
         let (ring, sub) = (self.ring(), self.sub());
@@ -337,9 +341,9 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         } else {
             self.fill_from(0);
             step();
-            // A packet that was passed over has counted its slots as lost already. Lost first: it may be the last
+            // A packet that was given up has counted its slots as lost already. Lost first: it may be the last
             // packet, which tells of all losses.
-            if !self.is_passed_over() {
+            if !self.sub().committed().is_given_up() {
                 intent.set_lost(self.reserved as u64);
                 step();
                 self.stream.lose::<U>(Loss::Discarded);
@@ -356,11 +360,6 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         }
         intent.withdraw();
         step();
-    }
-
-    /// Whether its packet was passed over: then it is counted as lost, and its record will not be delivered.
-    fn is_passed_over(&self) -> bool {
-        self.ring().is_passed_over(self.begin)
     }
 }
 

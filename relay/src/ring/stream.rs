@@ -178,7 +178,7 @@ impl Stream {
     #[inline(always)]
     pub(super) fn current(&self) -> Option<&Ring> {
         // SAFETY: null, or a ring that is freed only when every CPU that writes has left it: the caller
-        // holds a level, or has it from somebody who does.
+        // has a level, or is counted in `held`, or has it from somebody who is.
         unsafe { self.cur.load(Ordering::Acquire).as_ref() }
     }
 
@@ -186,6 +186,12 @@ impl Stream {
     pub(super) fn delivering(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
         unsafe { self.dring.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// Whether packet `packet` of `ring` is to be delivered next.
+    pub(super) fn is_next(&self, ring: &Ring, packet: u64) -> bool {
+        self.delivering().is_some_and(|at| ptr::eq(at, ring))
+            && self.next.load(Ordering::Relaxed) == packet
     }
 
     /// The oldest ring, for the post-mortem of a CPU that has stopped: nothing is freed any more.
@@ -238,7 +244,7 @@ impl Stream {
         self.hold_oldest(|_| self.has_ended()).unwrap_or(false)
     }
 
-    /// Whether it has ended. By who holds a level or the chain.
+    /// Whether it has ended. By who has a level, is counted in `held`, or holds the chain.
     pub(super) fn has_ended(&self) -> bool {
         self.current()
             .is_some_and(|ring| ring.position().is_sealed() && ring.successor().is_none())

@@ -75,11 +75,15 @@ impl Sub {
 }
 
 /// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the size
-/// of the sub-buffer: the add that completes the packet carries out of the word.
+/// of the sub-buffer: the add that completes the packet carries out of the word. A packet has at most 2^30 records, so
+/// bit 31 is free for a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Committed(pub(super) u64);
 
 impl Committed {
+    /// The packet is passed over: what was not committed when this was set is counted as lost.
+    const GIVEN_UP: u64 = 1 << 31;
+
     /// Nothing yet.
     #[inline]
     pub(super) const fn nothing(geometry: &Geometry) -> Self {
@@ -107,7 +111,17 @@ impl Committed {
     /// Committed records.
     #[inline]
     pub(super) const fn records(self) -> u64 {
-        self.0 & 0xFFFF_FFFF
+        self.0 & (Self::GIVEN_UP - 1)
+    }
+
+    /// The same of a packet that is passed over.
+    pub(super) const fn given_up(self) -> Self {
+        Self(self.0 | Self::GIVEN_UP)
+    }
+
+    /// Whether its packet is passed over.
+    pub(super) const fn is_given_up(self) -> bool {
+        self.0 & Self::GIVEN_UP != 0
     }
 }
 
@@ -126,7 +140,13 @@ mod tests {
             assert_eq!((now().bytes(&geometry), now().records()), (0, 0));
             assert!(!word.add_carries::<PerCpu>(Committed::step(size - 1, 1)));
             assert_eq!((now().bytes(&geometry), now().records()), (size - 1, 1));
-            assert!(!now().is_complete());
+            assert!(!now().is_complete() && !now().is_given_up());
+            let given_up = now().given_up();
+            assert!(!given_up.is_complete() && given_up.is_given_up());
+            assert_eq!(
+                (given_up.bytes(&geometry), given_up.records()),
+                (size - 1, 1)
+            );
             assert!(word.add_carries::<PerCpu>(Committed::step(1, 0)));
             assert!(now().is_complete());
             assert_eq!((now().bytes(&geometry), now().records()), (size, 1));

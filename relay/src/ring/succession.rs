@@ -207,7 +207,7 @@ impl Stream {
     fn forward_current(&self, old: &Ring, new: NonNull<Ring>) {
         let mut from = self.cur.load(Ordering::Acquire);
         // `cur` may lag behind `old` if this succession interrupted another one.
-        // SAFETY: `cur` is never null again, and the caller holds a level.
+        // SAFETY: `cur` is never null again, and the caller is counted in `held`.
         while !ptr::eq(from, new.as_ptr()) && unsafe { &*from }.serial() <= old.serial() {
             match self
                 .cur

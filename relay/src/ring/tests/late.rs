@@ -1,7 +1,8 @@
-//! What a second review found: slots that come back late, leaks in interrupts, hooks that write, closes in between.
+//! What reviews found: slots that come back late, leaks in interrupts, hooks that write, closes in between.
 extern crate std;
 
 mod ends;
+mod passed;
 
 use super::world::OneCpu;
 use crate::platform::Platform;
@@ -480,4 +481,17 @@ fn is_delta_right(below: bool, i: usize) -> bool {
     assert!(times.iter().any(|time| *time > before.get()), "{what:?}");
     assert!(times.is_sorted_by(|a, b| a < b), "{what:?}");
     steps.get() >= i
+}
+
+/// Runs `body` at step `i`.
+fn at(i: u64, body: impl FnOnce() + 'static) -> impl FnMut() + 'static {
+    let (mut step, mut body) = (0, Some(body));
+    move || {
+        step += 1;
+        if step == i
+            && let Some(body) = body.take()
+        {
+            body();
+        }
+    }
 }
