@@ -155,9 +155,9 @@ pub struct Place<'a> {
 /// The last component of a path: what is kept of a file name.
 fn base_name(path: &str) -> &str {
     // Bytes: no other character has one of these in it.
-    let mut bytes = path.as_bytes().iter();
-    let slash = bytes.rposition(|byte| *byte == b'/' || *byte == b'\\');
-    slash.map_or(path, |at| &path[at + 1..])
+    let bytes = path.as_bytes().iter().rev();
+    let name = bytes.take_while(|byte| **byte != b'/' && **byte != b'\\');
+    &path[path.len() - name.count()..]
 }
 
 /// `text`, shortened to at most `max` bytes at a character's boundary.
@@ -167,6 +167,19 @@ fn shortened(text: &str, max: usize) -> &str {
     }
     let end = (0..=max).rev().find(|end| text.is_char_boundary(*end));
     &text[..end.unwrap_or(0)]
+}
+
+/// Whether a byte of `bytes` is 0: eight at a time, since there is hardly ever one.
+fn has_nul(bytes: &[u8]) -> bool {
+    let in_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080 != 0
+    };
+    // The last word may have some bytes of the one before it.
+    match bytes.last_chunk() {
+        Some(last) => in_word(last) || bytes.as_chunks().0.iter().any(in_word),
+        None => bytes.contains(&0),
+    }
 }
 
 /// Writes a record: `message` was said at `place`.
@@ -197,8 +210,8 @@ struct Line {
     bytes: ArrayVec<u8, { FIXED + 2 * MAX_NAME + MAX_MESSAGE }>,
     /// Where the message begins.
     message: usize,
-    /// Where it must end.
-    limit: usize,
+    /// Bytes that it may still grow by; after a cut none, since what follows would not belong there.
+    room: usize,
     /// Bytes of it that did not fit.
     missing: usize,
 }
@@ -210,7 +223,7 @@ impl Line {
         Self {
             bytes: ArrayVec::new(),
             message: 0,
-            limit: 0,
+            room: 0,
             missing: 0,
         }
     }
@@ -229,7 +242,7 @@ impl Line {
             0, 0,
         ];
         self.message = FIXED + module.len() + file.len();
-        self.limit = room.clamp(self.message, self.message + MAX_MESSAGE);
+        self.room = room.saturating_sub(self.message).min(MAX_MESSAGE);
         self.append(&fixed);
         self.append(module.as_bytes());
         self.append(file.as_bytes());
@@ -247,7 +260,7 @@ impl Line {
             self.note_the_cut();
         }
         let message = &mut self.bytes[self.message..];
-        if message.contains(&0) {
+        if has_nul(message) {
             let nuls = message.iter_mut().filter(|byte| **byte == 0);
             nuls.for_each(|byte| *byte = NUL_INSTEAD);
         }
@@ -256,14 +269,23 @@ impl Line {
         &self.bytes
     }
 
+    /// Appends as much of `text` as there is room for: not all.
+    #[cold]
+    fn cut(&mut self, text: &str) {
+        let kept = shortened(text, self.room);
+        self.append(kept.as_bytes());
+        self.missing = self.missing.saturating_add(text.len() - kept.len());
+        self.room = 0;
+    }
+
     #[cold]
     fn note_the_cut(&mut self) {
         let said = core::str::from_utf8(&self.bytes[self.message..]).unwrap_or_default();
-        let most = (self.limit - self.message).saturating_sub(CUT_NOTE);
-        let kept = shortened(said, most).len();
+        let limit = said.len() + self.room;
+        let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();
         let missing = self.missing + (said.len() - kept);
         self.bytes.truncate(self.message + kept);
-        self.missing = 0;
+        self.room = limit - kept;
         // It fits into CUT_NOTE: 20 digits at most. In a tiny sub-buffer it is cut itself.
         let _ = write!(self, "...[{missing} bytes cut]");
     }
@@ -271,15 +293,13 @@ impl Line {
 
 impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // After a cut nothing more is appended: what follows would not belong there.
-        let room = if self.missing == 0 {
-            self.limit - self.bytes.len()
-        } else {
-            0
-        };
-        let kept = shortened(text, room);
-        self.append(kept.as_bytes());
-        self.missing = self.missing.saturating_add(text.len() - kept.len());
+        match self.room.checked_sub(text.len()) {
+            Some(room) => {
+                self.append(text.as_bytes());
+                self.room = room;
+            }
+            None => self.cut(text),
+        }
         Ok(())
     }
 }

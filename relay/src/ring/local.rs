@@ -236,6 +236,7 @@ impl Local {
     }
 
     /// Lets the CPU use the stream, which has a ring. By the CPU itself.
+    #[inline]
     pub(super) fn join(&self) {
         if self.has_joined() {
             return;
@@ -250,6 +251,7 @@ impl Local {
     }
 
     /// Whether the CPU has used the channel. Any CPU.
+    #[inline]
     pub(super) fn has_joined(&self) -> bool {
         self.joined.load(Ordering::Relaxed)
     }
@@ -337,6 +339,7 @@ impl Local {
     }
 
     /// Counts an operation that is no record, until the result is dropped.
+    #[inline]
     pub(super) fn hold(&self) -> Held<'_> {
         let held = self.held.load(Ordering::Relaxed);
         self.held.store(held + 1, Ordering::Relaxed);
@@ -378,6 +381,7 @@ pub(super) struct Held<'a> {
 }
 
 impl Drop for Held<'_> {
+    #[inline]
     fn drop(&mut self) {
         compiler_fence(Ordering::SeqCst);
         let held = self.local.held.load(Ordering::Relaxed);

@@ -12,7 +12,7 @@
 //! | `subbuf` | the control words of a sub-buffer |
 //! | `storage` | the memory of a ring |
 //! | here | the ring's words |
-//! | `local` | the words of one CPU: nesting, what is under way |
+//! | `local` | the words of one CPU: what it has under way |
 //! | `hooks` | the seam to the client |
 //! | `stream` | the owner's words, which outlive the ring |
 //! | `fast` | a write that needs no switch |

@@ -201,6 +201,7 @@ impl Stream {
     }
 
     /// Whether the stream has a ring.
+    #[inline]
     pub(crate) fn is_started(&self) -> bool {
         !self.cur.load(Ordering::Acquire).is_null()
     }
@@ -234,7 +235,7 @@ impl Stream {
                 taken,
                 unused,
                 open: current.geometry.offset(current.position()) as usize,
-                is_closed: current.position().is_sealed() && current.successor().is_none(),
+                is_closed: self.has_ended(),
             })
         })?
     }

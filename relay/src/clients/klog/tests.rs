@@ -9,6 +9,7 @@ use std::boxed::Box;
 use std::cell::Cell;
 use std::format;
 use std::string::{String, ToString};
+use std::vec;
 use std::vec::Vec;
 
 struct TestCpu(Cell<u64>);
@@ -173,4 +174,20 @@ fn any_bytes_are_read_or_refused() {
         }
         prop_assert!(seen <= all.len() / HEADER);
     });
+}
+
+#[test]
+fn a_nul_byte_is_found_wherever_it_is() {
+    for len in 0..30 {
+        // Bytes around it that differ from it in one bit.
+        for other in [1, 0x80, b'a', 0xFF] {
+            let mut bytes = vec![other; len];
+            assert!(!has_nul(&bytes));
+            for at in 0..len {
+                bytes[at] = 0;
+                assert!(has_nul(&bytes), "{len} {at}");
+                bytes[at] = other;
+            }
+        }
+    }
 }
