@@ -5,13 +5,16 @@ extern crate std;
 use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
+use crate::step::with_hook;
 use crate::sync::Global;
 use crate::{
     Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Packet, PacketStart, Records,
     StartError, Stopped, Storage, WriteError,
 };
+use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::format;
+use std::rc::Rc;
 use std::vec::Vec;
 
 /// A channel of three CPUs; the caller is the first.
@@ -506,5 +509,37 @@ fn a_client_hears_the_number_of_the_cpu() {
         }
         assert_eq!(channel.platform().take_woken(), [cpu]);
         assert_eq!(reader.next_subbuf().unwrap().packet().cpu, cpu);
+    }
+}
+
+/// What fits behind the last record takes one swap and no search, also while a slot is open: the steps are counted.
+/// (Instructions are, by a test of their own.)
+#[test]
+fn what_fits_goes_the_fast_way() {
+    let geometry = Geometry::new(256, 2).unwrap();
+    let channel = Channel::<_, 1>::new(OneCpu::default(), &NoHooks);
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    // The open packet is not the first.
+    channel.write(&[0; 256]).unwrap();
+    channel.write(&[0; 8]).unwrap();
+    let ways: [(usize, &dyn Fn()); 5] = [
+        (11, &|| channel.write(&[1; 8]).unwrap()),
+        (11, &|| channel.write_array(&[2; 8]).unwrap()),
+        (9, &|| channel.write_event(3, &[]).unwrap()),
+        (9, &|| channel.write_event_array(4, &[]).unwrap()),
+        (8, &|| channel.reserve(8).unwrap().commit()),
+    ];
+    for nested in 0..3 {
+        let slots: Vec<_> = (0..nested).map(|_| channel.reserve(4).unwrap()).collect();
+        for (most, write) in ways {
+            let steps = Rc::new(Cell::new(0));
+            let count = Rc::clone(&steps);
+            with_hook(move || count.set(count.get() + 1), write);
+            // With a slot open, one more to find that out.
+            let most = most + usize::from(nested != 0);
+            assert_eq!(steps.get(), most, "{nested} slots open");
+        }
+        slots.into_iter().for_each(crate::Slot::commit);
     }
 }
