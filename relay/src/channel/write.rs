@@ -146,10 +146,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             return Ok(());
         }
         drop(pin);
-        self.put_slowly(Any {
-            stamp: record.stamp(),
-            bytes: record.bytes(),
-        })
+        self.put_slowly(record.any())
     }
 
     /// The whole way of a write; also tells why it is none.

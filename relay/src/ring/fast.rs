@@ -27,11 +27,8 @@ pub(crate) trait Source: Copy {
     /// Bytes of the record.
     fn len(self) -> usize;
 
-    /// The event id of its stamp, if it has one.
-    fn stamp(self) -> Option<u16>;
-
-    /// The bytes behind the stamp.
-    fn bytes(&self) -> &[u8];
+    /// The same in the form that code takes that is there once.
+    fn any(&self) -> Any<'_>;
 
     /// Stores the record.
     ///
@@ -61,13 +58,11 @@ impl Source for Plain<'_> {
     }
 
     #[inline(always)]
-    fn stamp(self) -> Option<u16> {
-        None
-    }
-
-    #[inline(always)]
-    fn bytes(&self) -> &[u8] {
-        self.0
+    fn any(&self) -> Any<'_> {
+        Any {
+            stamp: None,
+            bytes: self.0,
+        }
     }
 
     #[inline(always)]
@@ -86,13 +81,11 @@ impl<const N: usize> Source for Exact<'_, N> {
     }
 
     #[inline(always)]
-    fn stamp(self) -> Option<u16> {
-        None
-    }
-
-    #[inline(always)]
-    fn bytes(&self) -> &[u8] {
-        self.0
+    fn any(&self) -> Any<'_> {
+        Any {
+            stamp: None,
+            bytes: self.0,
+        }
     }
 
     #[inline(always)]
@@ -116,13 +109,11 @@ impl<S: Source> Source for Stamped<S> {
     }
 
     #[inline(always)]
-    fn stamp(self) -> Option<u16> {
-        Some(self.0)
-    }
-
-    #[inline(always)]
-    fn bytes(&self) -> &[u8] {
-        self.1.bytes()
+    fn any(&self) -> Any<'_> {
+        Any {
+            stamp: Some(self.0),
+            ..self.1.any()
+        }
     }
 
     #[inline(always)]
@@ -136,10 +127,12 @@ impl<S: Source> Source for Stamped<S> {
     }
 }
 
-/// A record of any form: for code that is there once.
+/// A record of any form.
 #[derive(Clone, Copy)]
 pub(crate) struct Any<'a> {
+    /// The event id of its stamp, if it has one.
     pub(crate) stamp: Option<u16>,
+    /// The bytes behind the stamp.
     pub(crate) bytes: &'a [u8],
 }
 
@@ -153,13 +146,8 @@ impl Source for Any<'_> {
     }
 
     #[inline(always)]
-    fn stamp(self) -> Option<u16> {
-        self.stamp
-    }
-
-    #[inline(always)]
-    fn bytes(&self) -> &[u8] {
-        self.bytes
+    fn any(&self) -> Any<'_> {
+        *self
     }
 
     #[inline(always)]

@@ -33,9 +33,9 @@ mod threads;
 #[cfg(not(loom))]
 mod world;
 
-use super::{Any, Source, WriteError, Writer, put};
 #[cfg(not(loom))]
 use super::{Slot, claim};
+use super::{Source, WriteError, Writer, put};
 use crate::platform::Platform;
 
 impl<'a, P: Platform> Writer<'a, P> {
@@ -45,10 +45,7 @@ impl<'a, P: Platform> Writer<'a, P> {
         if put::<crate::PerCpu, _>(self.stream, self.local, platform, record, || self.deliver()) {
             return Ok(());
         }
-        self.put_slowly(Any {
-            stamp: record.stamp(),
-            bytes: record.bytes(),
-        })
+        self.put_slowly(record.any())
     }
 
     /// Reserves as a channel does.
