@@ -10,9 +10,8 @@
 //! A packet of which records were shown one by one (packet delivery) is not passed over: its one reader may be
 //! looking at them.
 
-use super::entry::State;
+use super::entry::{Entry, State};
 use super::geometry::Position;
-use super::local::UnderWay;
 use super::subbuf::Committed;
 use super::writer::{Obstacle, Writer};
 use super::{Loss, Ring};
@@ -21,7 +20,8 @@ use crate::step::step;
 use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, U: Usage> Writer<'_, P, U> {
-    /// The first packet from `packet` on that has a sub-buffer, claimed, if the position stays at `pos`.
+    /// The first packet from `packet` on that has a sub-buffer, claimed, if the position stays at `pos`. None is claimed
+    /// that lies a lap ahead: its sub-buffer is that of a packet before it.
     pub(super) fn find_packet(
         &self,
         ring: &Ring,
@@ -29,12 +29,12 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         pos: Position,
     ) -> Result<u64, Obstacle> {
         let geometry = &ring.geometry;
-        let is_open = geometry.offset(pos) != 0;
+        let lap = geometry.subbuf_count() as u64;
         let mut packet = packet;
         // Each turn steps over a sub-buffer, or makes one to be stepped over.
-        for _ in 0..2 * geometry.subbuf_count() {
-            if is_open && geometry.index(packet) == geometry.index(geometry.packet(pos)) {
-                return Err(Obstacle::CloseFirst);
+        for _ in 0..2 * lap {
+            if geometry.distance(geometry.packet(pos), packet) >= lap {
+                break;
             }
             match self.prepare(ring, packet, pos) {
                 Err(Obstacle::Void) => packet = geometry.after(packet),
@@ -42,30 +42,57 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 result => return result.map(|()| packet),
             }
         }
-        Err(Obstacle::Lost(Loss::Wrapped))
+        Err(if geometry.offset(pos) != 0 {
+            Obstacle::CloseFirst
+        } else if ring.position() != pos {
+            Obstacle::Moved
+        } else {
+            Obstacle::Lost(Loss::Wrapped)
+        })
+    }
+
+    /// After the swap that has taken the position from `pos` into packet `packet`: what lies between them is void. An
+    /// interrupt may have claimed a sub-buffer there meanwhile, and emptied it again: delivery does not wait for that.
+    pub(super) fn step_over(&self, ring: &Ring, pos: Position, packet: u64) {
+        let geometry = &ring.geometry;
+        let mut void = geometry.packet(pos);
+        if geometry.offset(pos) != 0 && void != packet {
+            void = geometry.after(void);
+        }
+        while void != packet {
+            let entry = ring.entry(void);
+            if entry.is_packet(void) {
+                let older = geometry.before(void, geometry.subbuf_count() as u64);
+                let empty = Entry::new(older, State::Empty, entry.block());
+                ring.sub(void).ent.store(empty.0, Ordering::Release);
+                step();
+            }
+            void = geometry.after(void);
+        }
     }
 
     /// Passes over the packet that is to be delivered next, if it is closed and only slots that no
-    /// interrupted context has keep it from being complete. Never where all CPUs write: what is under
-    /// way on another is not known here.
+    /// interrupted context has keep it from being complete. Says whether delivery has gone on. Never where all CPUs write:
+    /// what is under way on another is not known here.
     fn pass_over(&self) -> bool {
         let stream = self.stream;
+        let before = stream.next.load(Ordering::Relaxed);
         if U::SHARED || self.platform().context() != Context::Task || !stream.busy.cas::<U>(0, 1) {
             return false;
         }
         step();
-        let is_passed = stream.delivering().is_some_and(|ring| {
+        if let Some(ring) = stream.delivering() {
             // What the position has passed by since delivery looked.
             while self.skip_void(ring, stream.next.load(Ordering::Relaxed)) {}
-            self.abandon(ring, stream.next.load(Ordering::Relaxed))
-        });
+            self.abandon(ring, stream.next.load(Ordering::Relaxed));
+        }
         stream.busy.unlock::<U>();
         self.deliver();
-        is_passed
+        stream.next.load(Ordering::Relaxed) != before
     }
 
     /// Gives up packet `packet` of `ring`, the next to be delivered. By who holds `busy`.
-    fn abandon(&self, ring: &Ring, packet: u64) -> bool {
+    fn abandon(&self, ring: &Ring, packet: u64) {
         let (stream, geometry) = (self.stream, &ring.geometry);
         let (entry, ent) = (ring.entry(packet), &ring.sub(packet).ent);
         // Not void; and not delivered, since it is the next: it is being written.
@@ -73,7 +100,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let visible = ring.visible();
         let is_shown = geometry.packet(visible) == packet && geometry.offset(visible) != 0;
         if !is_waiting || is_shown || self.lacks(ring, packet).is_none() {
-            return false;
+            return;
         }
         // From here on no slot gives its space back: the position does not come back into the packet.
         ent.store(entry.with_state(State::Abandoned).0, Ordering::Release);
@@ -82,7 +109,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             // An interrupt has completed it, or opened it again.
             ent.store(entry.0, Ordering::Release);
             step();
-            return false;
+            return;
         };
         stream.overwritten.add_carries::<U>(records);
         step();
@@ -96,7 +123,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             .store(ordinal.wrapping_add(records), Ordering::Release);
         step();
         self.go_on_behind(ring, packet);
-        true
     }
 
     /// Marks packet `packet` as given up, in one step: says how many records were committed by then, and how many are
@@ -114,8 +140,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         }
     }
 
-    /// If packet `packet` is closed and lacks slots: what is committed of it, and how many of its records are under way,
-    /// and not counted as lost.
+    /// If packet `packet` is closed and lacks slots, and nothing else: what is committed of it, and how many of its records
+    /// are under way, and not counted as lost.
     fn lacks(&self, ring: &Ring, packet: u64) -> Option<(Committed, usize)> {
         let geometry = &ring.geometry;
         // FIRST: what comes back after this changes it.
@@ -126,14 +152,23 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         }
         let start = geometry.position(packet, 0);
         let size = geometry.subbuf_size() as u64;
-        let mut under_way = 0;
+        let (mut missing, mut under_way) = (0, 0);
         for intent in self.local.intents() {
             step();
-            let record = intent.read();
-            let is_there = |record: UnderWay| record.begin.since(start) < size && !record.is_lost;
-            under_way += usize::from(record.is_some_and(is_there));
+            let Some(record) = intent.read() else {
+                continue;
+            };
+            let offset = record.begin.since(start);
+            if offset < size {
+                // Who fills its packet also has the end reserve.
+                let end = offset + record.len;
+                missing += if end == geometry.limit() { size } else { end } - offset;
+                under_way += usize::from(!record.is_lost);
+            }
         }
-        (under_way != 0).then_some((committed, under_way))
+        // Otherwise a task was interrupted by what takes itself for one, a signal handler: it goes on, and so may the packet.
+        let is_all = missing == size - committed.bytes(geometry);
+        (is_all && under_way != 0).then_some((committed, under_way))
     }
 
     /// Goes on behind packet `next`, if that is void; false if not. By who holds `busy`.

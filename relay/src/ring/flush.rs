@@ -106,6 +106,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             return Err(Obstacle::Moved);
         }
         step();
+        self.step_over(ring, pos, packet);
         let (used, ticks) = if is_open {
             (offset, ticks)
         } else {

@@ -332,34 +332,30 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
     #[inline(never)]
     fn give_up(self) {
         let intent = self.local.intent(self.level);
-        let mut carries = false;
-        if self.give_back_to(self.begin) {
-            intent.withdraw();
+        step();
+        // A packet that was given up has counted its slots as lost already. First of all: it may be the last packet, which
+        // tells of all losses.
+        if !self.sub().committed().is_given_up() {
+            intent.set_lost(self.reserved as u64);
             step();
             self.stream.lose::<U>(Loss::Discarded);
             step();
-        } else {
+        }
+        let mut carries = false;
+        if !self.give_back_to(self.begin) {
             self.fill_from(0);
             step();
-            // A packet that was given up has counted its slots as lost already. Lost first: it may be the last
-            // packet, which tells of all losses.
-            if !self.sub().committed().is_given_up() {
-                intent.set_lost(self.reserved as u64);
-                step();
-                self.stream.lose::<U>(Loss::Discarded);
-                step();
-            }
             let bytes = self.end.since(self.begin);
             carries = self.sub().hot.add_carries::<U>(Committed::step(bytes, 0));
-            step();
         }
+        step();
+        intent.withdraw();
+        step();
         // What is before it may have waited for it, where records are delivered one by one.
         if carries || self.ring().geometry.delivery() == Delivery::Packet {
             self.deliver();
             step();
         }
-        intent.withdraw();
-        step();
     }
 }
 

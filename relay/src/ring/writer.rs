@@ -314,6 +314,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             intent.announce(plan.begin, len as u64);
             step();
             if ring.pos.cas::<U>(pos.0, plan.end.0) {
+                self.step_over(ring, pos, plan.packet);
                 return Ok((ring, plan, ticks, losses));
             }
             intent.withdraw();
@@ -434,6 +435,8 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
             let refused = match entry.state() {
                 State::Writing if entry.is_packet(packet) => return Ok(()),
                 State::Writing => Some(Loss::Wrapped),
+                // Whoever is interrupted may yet find that there is nothing to give up.
+                State::Abandoned if !sub.committed().is_given_up() => Some(Loss::Wrapped),
                 State::Abandoned if self.take_back(ring, packet) => continue,
                 State::Abandoned => return Err(Obstacle::Void),
                 State::Taken => Some(Loss::Full),

@@ -3,6 +3,8 @@ extern crate std;
 
 mod ends;
 mod passed;
+mod random;
+mod stuck;
 
 use super::world::OneCpu;
 use crate::platform::Platform;

@@ -288,6 +288,24 @@ fn leaked_slots_keep_their_levels() {
     assert_eq!(write(&channel, 0..1), (0, Some(nested)));
 }
 
+/// Such a slot also has the end reserve.
+#[test]
+fn a_leaked_slot_that_fills_its_packet_is_passed_over() {
+    let channel = Channels::new(OneCpu::default(), &NoHooks);
+    let geometry = Geometry::new(64, 2).unwrap().with_reserves(8, 16).unwrap();
+    let storage = Storage::allocate(&geometry).unwrap();
+    channel.start(0, storage, geometry).unwrap();
+    let mut reader = channel.reader(0).unwrap();
+    channel.write(&[0; 32]).unwrap();
+    mem::forget(channel.reserve(8).unwrap());
+    for number in 0..20_u64 {
+        let _ = channel.write(&number.to_le_bytes());
+        read(&mut reader);
+    }
+    let stats = channel.stats(0).unwrap();
+    assert_eq!((stats.overwritten, stats.lost.get(Loss::Wrapped)), (1, 1));
+}
+
 /// Not the levels of slots before and after it, however they are given back.
 #[test]
 fn a_leaked_slot_costs_its_own_level_only() {

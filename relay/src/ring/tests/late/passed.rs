@@ -157,7 +157,7 @@ fn is_opened_again(commits: bool, i: u64) -> bool {
 }
 
 /// An interrupt in which the slot comes back.
-fn comes_back(
+pub(super) fn comes_back(
     ch: &'static Ch,
     aside: &Rc<Cell<Option<crate::Slot<'static, OneCpu>>>>,
     commits: bool,
