@@ -569,11 +569,3 @@ impl Ring {
         }
     }
 }
-
-impl<P: Platform, U: Usage> fmt::Debug for Writer<'_, P, U> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer")
-            .field("cpu", &self.pin.cpu())
-            .finish_non_exhaustive()
-    }
-}
