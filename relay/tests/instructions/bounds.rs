@@ -97,7 +97,7 @@ pub(crate) const ROWS: [Row; 20] = [
         "stamped, 32 bytes, packet delivery",
         BY_PACKET,
         Op::Stamped(32),
-        630,
+        610,
     ),
     row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 34),
     row(
@@ -109,7 +109,7 @@ pub(crate) const ROWS: [Row; 20] = [
     row("in place, 32 bytes", PLAIN, Op::InPlace, 56),
     row("nested, stamped, 32 bytes", PLAIN, Op::Nested, 150),
     row("nested, in place, 32 bytes", PLAIN, Op::NestedInPlace, 175),
-    row("given up, 32 bytes", PLAIN, Op::Discarded, 150),
+    row("given up, 32 bytes", PLAIN, Op::Discarded, 145),
     row(
         "fits exactly: closes and delivers",
         left(PLAIN, 32),
@@ -140,7 +140,7 @@ pub(crate) const ROWS: [Row; 20] = [
         Op::Stamped(32),
         1530,
     ),
-    row("refused: full", FULL, Op::Stamped(32), 320),
+    row("refused: full", FULL, Op::Stamped(32), 310),
     row("flush", PLAIN, Op::Flush, 780),
 ];
 
