@@ -1,0 +1,228 @@
+//! What comes through the ports becomes a capture.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use super::pretended::*;
+use super::synthetic;
+
+/// A run whose pretended QEMU has ports: `fill` gets QEMU's arguments and the
+/// ports, that for panics last, then QEMU prints the good text and does `end`. Returns what is left, the
+/// text that was shown, and the capture.
+fn run_with_ports(
+    smp: usize,
+    end: &str,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
+    let out = capture();
+    let done = out.with_extension("done");
+    // Prints QEMU's arguments, then waits like a machine that runs.
+    let script = format!(
+        "for arg; do echo \"$arg\"; done; echo ready
+         until [ -e '{}' ]; do sleep 0.05; done; {} {end}",
+        done.display(),
+        print_good(),
+    );
+    let folder = out.to_str().expect("it is text");
+    let mut child = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder])
+        .spawn()
+        .expect("relayctl starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
+    let arguments: Vec<String> = lines
+        .by_ref()
+        .map(|line| line.expect("it is text"))
+        .take_while(|line| line != "ready")
+        .collect();
+    let mut ports = Vec::new();
+    for port in 0..=smp {
+        let start = format!("socket,id=relay{port},path=");
+        let path = arguments.iter().find_map(|arg| arg.strip_prefix(&start));
+        let path = path.unwrap_or_else(|| panic!("{arguments:?}"));
+        ports.push(UnixStream::connect(path).expect("relayctl listens"));
+    }
+    fill(&arguments, &mut ports);
+    drop(ports);
+    fs::write(&done, "").expect("it is writable");
+    let shown: String = lines.map(|line| line.expect("it is text") + "\n").collect();
+    let left = child.wait_with_output().expect("relayctl ends").into();
+    (left, shown, out)
+}
+
+/// Runs `verify`, and returns the exit code and the judgement.
+fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
+    let left = synthetic::relayctl(&["verify".as_ref(), folder.as_os_str()]);
+    let last = left.out.lines().last().unwrap_or_default().to_owned();
+    (left.code, last)
+}
+
+#[test]
+fn every_port_is_captured() {
+    let (left, shown, out) = run_with_ports(2, "exit 33", |arguments, ports| {
+        let device = "virtio-serial-pci,max_ports=4,";
+        assert!(
+            arguments.iter().any(|arg| arg.starts_with(device)),
+            "{arguments:?}"
+        );
+        let devices = arguments
+            .iter()
+            .filter(|arg| arg.starts_with("virtserialport,"));
+        assert_eq!(
+            devices.collect::<Vec<_>>(),
+            [
+                "virtserialport,chardev=relay0,name=relay.0,nr=1",
+                "virtserialport,chardev=relay1,name=relay.1,nr=2",
+                "virtserialport,chardev=relay2,name=relay.panic,nr=3"
+            ]
+        );
+        // The streams of CPU 1 come on port 1, before the metadata on port 0.
+        let packets = synthetic::small();
+        let on_port_1 = |packet: &&Vec<u8>| packet[20] != 0 && packet[80] == 1;
+        for packet in packets.iter().filter(on_port_1) {
+            ports[1].write_all(packet).expect("relayctl reads");
+        }
+        thread::sleep(Duration::from_millis(100));
+        for packet in packets.iter().filter(|packet| !on_port_1(packet)) {
+            ports[0].write_all(packet).expect("relayctl reads");
+        }
+        ports[0]
+            .write_all(b"the end of a packet")
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(0), "{}", left.err);
+    assert_eq!(shown, GOOD);
+    assert!(
+        left.err.contains(": complete, 33 records in 12 packets"),
+        "{}",
+        left.err
+    );
+    let log = fs::read_to_string(out.join("console.log")).expect("it is kept");
+    assert!(log.ends_with(GOOD), "{log}");
+    let fragment = fs::read(out.join("fragments/0")).expect("it is kept");
+    assert_eq!(fragment, b"the end of a packet");
+    let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
+    let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
+    assert_eq!(
+        (&run["result"], &run["verdict"]),
+        (&"pass".into(), &"complete".into())
+    );
+    assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
+}
+
+#[test]
+fn a_broken_capture_is_a_failure() {
+    let (left, _, out) = run_with_ports(1, "exit 33", |_, ports| {
+        let mut packets = synthetic::small();
+        packets.remove(6);
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(
+        left.err.contains("problem: capture: klog_0 at "),
+        "{}",
+        left.err
+    );
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
+}
+
+#[test]
+fn a_guest_that_is_killed_leaves_an_open_capture() {
+    let (left, _, out) = run_with_ports(1, "kill -9 $$", |_, ports| {
+        // In the middle of CPU 1's second packet of the log.
+        let bytes = synthetic::small()[..13].concat();
+        ports[0]
+            .write_all(&bytes[..bytes.len() - 50])
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(3), "{}", left.err);
+    assert!(left.err.contains("killed by signal 9"), "{}", left.err);
+    assert!(left.err.contains(": open, "), "{}", left.err);
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    assert!(out.join("fragments/0").is_file());
+}
+
+#[test]
+fn what_a_panic_sends_is_captured_behind_what_came_before() {
+    let (left, _, out) = run_with_ports(1, "exit 35", |_, ports| {
+        let mut packets = synthetic::small();
+        // The last two packets of klog_0 are salvaged, and so is the one before, which comes once
+        // more: first of all.
+        let klog: Vec<usize> = (0..packets.len())
+            .filter(|&at| (packets[at][20], packets[at][80]) == (1, 0))
+            .collect();
+        for &at in &klog {
+            ports[1]
+                .write_all(&synthetic::salvaged(&packets[at]))
+                .expect("relayctl reads");
+        }
+        thread::sleep(Duration::from_millis(100));
+        packets.remove(klog[2]);
+        packets.remove(klog[1]);
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(
+        left.err.contains(": complete, 33 records in 12 packets"),
+        "{}",
+        left.err
+    );
+    assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
+    let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
+    let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
+    let made = &run["capture"];
+    assert_eq!(
+        (&made["salvaged"], &made["doubles"]),
+        (&2.into(), &1.into())
+    );
+    assert!(!out.join("salvaged").exists());
+    assert!(!out.join("fragments").exists());
+}
+
+#[test]
+fn without_a_transport_there_are_no_ports() {
+    let script = "for arg; do echo \"$arg\"; done; exit 33";
+    let left = run(script, &["--transport", "none"]);
+    assert!(!left.out.contains("virtio-serial"), "{}", left.out);
+    assert!(
+        left.err
+            .contains("no records came beside the console's text"),
+        "{}",
+        left.err
+    );
+}
+
+#[test]
+fn an_existing_folder_is_not_written_to() {
+    let out = capture();
+    fs::create_dir_all(out.join("trace")).expect("it is writable");
+    let left = run("exit 33", &["--out", out.to_str().unwrap()]);
+    assert_eq!(left.code, Some(2), "{}", left.err);
+    assert!(left.err.contains("--force"), "{}", left.err);
+}
+
+#[test]
+fn the_runner_refuses_ports_that_end_nowhere() {
+    for (ports, socket) in [
+        ("1", ""),
+        ("1", "/nonexistent"),
+        ("31", "/dev/null"),
+        ("x", ""),
+    ] {
+        let mut runner = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../qemu-runner.sh"));
+        runner.arg(kernel()).env("RELAY_QEMU", "true");
+        runner
+            .env("RELAY_PORTS", ports)
+            .env("RELAY_PORTS_SOCKET", socket);
+        let left: Left = runner.output().expect("there is a shell").into();
+        assert_eq!(left.code, Some(3), "{ports} {socket}");
+        assert!(left.err.contains("RELAY_PORTS"), "{}", left.err);
+    }
+}

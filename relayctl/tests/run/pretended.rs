@@ -1,0 +1,132 @@
+//! relayctl with a QEMU that is only pretended: a shell script.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// What a good machine prints.
+pub(crate) const GOOD: &str = "\
+[    0.000120] 0:0 task INFO  kernel main.rs:20: relay kernel
+[    0.001000] 0:1 task INFO  kernel::mem heap.rs:9: heap ready: 64 MiB
+[    0.002000] 1:0 task INFO  kernel::arch smp.rs:7: cpu 1 up
+[    0.003000] 1:1 irq  WARN  kernel::scenario smoke.rs:41: two lines
+            | the second
+-- cpu 0: end of stream: attempted 2, delivered 2, lost 0 (full 0, too_big 0, wrapped 0, nested 0, closed 0, discarded 0)
+-- cpu 1: end of stream: attempted 5, delivered 2, lost 3 (full 3, too_big 0, wrapped 0, nested 0, closed 0, discarded 0)
+";
+
+/// Shell commands that print the good machine's text.
+pub(crate) fn print_good() -> String {
+    format!("cat <<'END'\n{GOOD}END\n")
+}
+
+/// A file that looks like a kernel as far as the runner script looks.
+pub(crate) fn kernel() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("kernel-{}-{count}", std::process::id()));
+    // ELF header: magic, 64 bits, little-endian, version 1; ET_EXEC, EM_X86_64.
+    let mut header = vec![0; 64];
+    header[..7].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1]);
+    (header[16], header[18]) = (2, 0x3e);
+    fs::write(&path, header).expect("the target folder is writable");
+    path
+}
+
+/// A folder for a capture that does not exist yet.
+pub(crate) fn capture() -> PathBuf {
+    kernel().with_extension("capture")
+}
+
+/// relayctl with a pretended QEMU that runs `script`.
+pub(crate) fn relayctl(script: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_relayctl"));
+    if !args.contains(&"--out") {
+        command.arg("run").arg("--out").arg(capture());
+    } else {
+        command.arg("run");
+    }
+    command
+        .arg("--kernel")
+        .arg(kernel())
+        .args(args)
+        .env(
+            "RELAY_QEMU",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fake-qemu"),
+        )
+        .env("FAKE_QEMU", script)
+        .env_remove("NO_COLOR")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// What a run left: its exit code, stdout and stderr.
+pub(crate) struct Left {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
+}
+
+impl From<Output> for Left {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("relayctl prints UTF-8");
+        Self {
+            code: output.status.code(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+}
+
+/// Runs relayctl to its end.
+pub(crate) fn run(script: &str, args: &[&str]) -> Left {
+    relayctl(script, args)
+        .output()
+        .expect("relayctl starts")
+        .into()
+}
+
+/// Starts relayctl and waits until the pretended QEMU has printed its process
+/// number, which the script does first (`echo $$`).
+pub(crate) fn start(script: &str, args: &[&str]) -> (Child, Pid, BufReader<impl Read + use<>>) {
+    let mut child = relayctl(script, args).spawn().expect("relayctl starts");
+    let mut out = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
+    let mut line = String::new();
+    out.read_line(&mut line).expect("stdout is readable");
+    let number = line.trim().parse().ok().and_then(Pid::from_raw);
+    (
+        child,
+        number.unwrap_or_else(|| panic!("no process number: {line:?}")),
+        out,
+    )
+}
+
+/// Waits until a process is gone.
+pub(crate) fn is_gone(process: Pid) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < deadline {
+        if test_kill_process(process).is_err() {
+            return true;
+        }
+        // Nobody may have waited for it: a zombie is gone, too.
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        if stat.is_ok_and(|stat| stat.contains(") Z ")) {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+pub(crate) fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("relayctl is running");
+}
