@@ -44,6 +44,26 @@ fn check_sum(ch: &Ch, attempted: u64, delivered: u64) {
     assert_eq!(attempted, accounted, "{delivered} delivered, {stats:?}");
 }
 
+/// Goes on: writes `text` so many times and reads, closes, and checks that everything, with what was `attempted`
+/// before, is accounted for.
+fn go_on(
+    ch: &Ch,
+    reader: &mut Reader<'_>,
+    attempted: u64,
+    times: u64,
+    text: &[u8],
+) -> Result<(), CloseError> {
+    let write_and_read = |_| {
+        let _ = ch.write(text);
+        drain(reader)
+    };
+    let mut delivered = (0..times).map(write_and_read).sum();
+    let closed = ch.close();
+    delivered += drain(reader);
+    check_sum(ch, attempted + times, delivered);
+    closed
+}
+
 fn g(size: usize, n: usize) -> Geometry {
     Geometry::new(size, n).unwrap()
 }
@@ -105,18 +125,9 @@ fn a_passed_over_exact_fit_does_not_give_its_space_back_a_lap_later() {
     mem::forget(ch.reserve(16).unwrap()); // packet 0 leaked
     ch.write(&[2; 6]).unwrap();
     let slot = ch.reserve(10).unwrap(); // exact fit of packet 1
-    let mut attempted = 4;
     let _ = ch.write(&[3; 5]);
     drop(slot);
-    let mut delivered = 0;
-    for _ in 0..6 {
-        let _ = ch.write(&[5; 5]);
-        attempted += 1;
-        delivered += drain(&mut reader);
-    }
-    let _ = ch.close();
-    delivered += drain(&mut reader);
-    check_sum(ch, attempted, delivered);
+    let _ = go_on(ch, &mut reader, 4, 6, &[5; 5]);
 }
 
 /// Records of an open packet are not given up while a reader may look at them.
@@ -316,16 +327,7 @@ fn a_slot_leaked_in_each_of_two_rings_is_counted_once() {
     mem::forget(ch.reserve(3).unwrap());
     ch.tick();
     mem::forget(ch.reserve(5).unwrap());
-    let mut attempted = 2;
-    let mut delivered = 0;
-    for _ in 0..20 {
-        let _ = ch.write(&[2; 4]);
-        attempted += 1;
-        delivered += drain(&mut reader);
-    }
-    let _ = ch.close();
-    delivered += drain(&mut reader);
-    check_sum(ch, attempted, delivered);
+    let _ = go_on(ch, &mut reader, 2, 20, &[2; 4]);
 }
 
 /// A slot leaked by an interrupt that came into a write: its level is used again.
@@ -359,7 +361,6 @@ fn a_slot_leaked_by_an_interrupt_keeps_its_level() {
             let _ = ch.write(&[3; 8]);
             ch.platform().interrupt(false);
         };
-        let mut delivered = 0;
         let once = Cell::new(Some(hook));
         let done = Rc::new(Cell::new(0u64));
         let d2 = Rc::clone(&done);
@@ -376,15 +377,8 @@ fn a_slot_leaked_by_an_interrupt_keeps_its_level() {
             },
             || ch.write(&[2; 8]).unwrap(),
         );
-        let mut attempted = 4 + done.get();
-        for _ in 0..200 {
-            let _ = ch.write(&[4; 8]);
-            attempted += 1;
-            delivered += drain(&mut reader);
-        }
-        assert_eq!(ch.close(), Ok(()));
-        delivered += drain(&mut reader);
-        check_sum(ch, attempted, delivered);
+        let attempted = 4 + done.get();
+        assert_eq!(go_on(ch, &mut reader, attempted, 200, &[4; 8]), Ok(()));
     }
 }
 
@@ -410,26 +404,12 @@ fn a_signal_handler_writes_a_lap_inside_a_write() {
                     }
                 }
             };
-            let mut delivered = 0;
             ch.write(&[1; 8]).unwrap();
             with_hook(hook, || {
                 let _ = ch.write(&[1; 8]);
             });
-            let mut attempted = 2 + if hit.get() { 20 } else { 0 };
-            for _ in 0..60 {
-                let _ = ch.write(&[4; 8]);
-                attempted += 1;
-                delivered += drain(&mut reader);
-            }
-            let closed = ch.close();
-            delivered += drain(&mut reader);
-            let stats = ch.stats(0).unwrap();
-            assert_eq!(closed, Ok(()));
-            assert_eq!(
-                attempted,
-                delivered + stats.overwritten + stats.lost.total(),
-                "{stats:?} {delivered}"
-            );
+            let attempted = 2 + if hit.get() { 20 } else { 0 };
+            assert_eq!(go_on(ch, &mut reader, attempted, 60, &[4; 8]), Ok(()));
             hit.get()
         });
         match result {

@@ -158,16 +158,7 @@ fn a_signal_handler_counts_the_interrupted_write_once() {
             }
         };
         with_hook(at(i, lap), || _ = ch.write(&[1; 8]));
-        let mut attempted = 2 + hit.get();
-        let mut delivered = 0;
-        for _ in 0..60 {
-            let _ = ch.write(&[4; 8]);
-            attempted += 1;
-            delivered += drain(&mut reader);
-        }
-        let _ = ch.close();
-        delivered += drain(&mut reader);
-        check_sum(ch, attempted, delivered);
+        let _ = go_on(ch, &mut reader, 2 + hit.get(), 60, &[4; 8]);
     }
 }
 
