@@ -87,9 +87,9 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             content: closed.content() as usize,
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
             end_ticks: sub.end_ticks.load(Ordering::Relaxed),
-            // Everything before the last packet is over: nothing is lost any more that it could tell of.
+            // Everything before the last packet is over: what is still lost is a write to a closed stream.
             lost: if closed.is_final() {
-                stream.lost.sample()
+                stream.lost.tell_all::<U>()
             } else {
                 sub.lost.load()
             },

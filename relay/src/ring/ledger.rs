@@ -1,5 +1,6 @@
 //! The counts that make the promise checkable.
 
+use crate::step::step;
 use crate::sync::{AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom};
 use core::fmt;
 
@@ -93,11 +94,15 @@ impl fmt::Display for Losses {
     }
 }
 
-/// The owner's loss counters: one per reason, each bumped by one instruction.
+/// The owner's loss counters: one per reason. The upper bit says that the final packet has told of it, for the last time:
+/// that counter stays as it is. That of writes to a closed stream goes on for ever.
 #[derive(Debug)]
 pub(super) struct LossCounters([OwnerWord; Loss::COUNT]);
 
 impl LossCounters {
+    /// The final packet has told.
+    const TOLD: u64 = 1 << 63;
+
     const_unless_loom! {
         /// All at zero.
         pub(super) fn new() -> Self {
@@ -112,16 +117,43 @@ impl LossCounters {
         }
     }
 
-    /// Counts one lost record. Owner only.
-    #[inline]
-    pub(super) fn count<U: Usage>(&self, loss: Loss) {
-        self.0[loss as usize].add_carries::<U>(1);
+    /// Counts one lost record: for `loss`, or because the stream is closed, if the final packet has told of the losses
+    /// already. Returns for which. Owner only.
+    pub(super) fn count<U: Usage>(&self, loss: Loss) -> Loss {
+        let word = &self.0[loss as usize];
+        loop {
+            let count = word.load(Ordering::Relaxed);
+            if count & Self::TOLD != 0 {
+                return self.count::<U>(Loss::Closed);
+            }
+            step();
+            if word.cas::<U>(count, count.wrapping_add(1)) {
+                return loss;
+            }
+            step();
+        }
     }
 
     /// The counts as they are now.
     #[inline]
     pub(super) fn sample(&self) -> Losses {
-        Losses(core::array::from_fn(|i| self.0[i].load(Ordering::Relaxed)))
+        Losses(core::array::from_fn(|i| {
+            self.0[i].load(Ordering::Relaxed) & !Self::TOLD
+        }))
+    }
+
+    /// The counts for the final packet. Nothing is counted after them but writes to a closed stream. Owner only, once.
+    pub(super) fn tell_all<U: Usage>(&self) -> Losses {
+        Losses(core::array::from_fn(|i| {
+            let word = &self.0[i];
+            loop {
+                let count = word.load(Ordering::Relaxed);
+                step();
+                if i == Loss::Closed as usize || word.cas::<U>(count, count | Self::TOLD) {
+                    return count;
+                }
+            }
+        }))
     }
 }
 

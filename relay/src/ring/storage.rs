@@ -103,9 +103,11 @@ impl Storage {
     unsafe fn release_to_heap(base: NonNull<u8>, len: usize) {
         if let Ok(layout) = Self::heap_layout(len) {
             #[cfg(test)]
-            // SAFETY: the memory is nobody's any more; whoever still uses it shall notice.
-            unsafe {
-                base.write_bytes(0xDB, len);
+            {
+                // SAFETY: the memory is nobody's any more; whoever still uses it shall notice.
+                unsafe { base.write_bytes(0xDB, len) };
+                // Else the compiler leaves that out, since what comes next is the end of the memory.
+                core::hint::black_box(base.as_ptr());
             }
             // SAFETY: `allocate` got this memory from the global allocator with this very layout.
             unsafe { alloc::alloc::dealloc(base.as_ptr(), layout) };

@@ -6,6 +6,7 @@ use super::local::Local;
 use super::subbuf::Committed;
 use super::tick::TAKEN;
 use super::{Geometry, Hooks, Loss, Losses, PacketStart, Ring, Storage, StorageError};
+use crate::step::step;
 use crate::sync::{
     AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom,
 };
@@ -247,14 +248,19 @@ impl Stream {
 
     /// Whether it has ended. By who has a level, is counted in `held`, or holds the chain.
     pub(super) fn has_ended(&self) -> bool {
-        self.current()
-            .is_some_and(|ring| ring.position().is_sealed() && ring.successor().is_none())
+        let Some(current) = self.current() else {
+            return false;
+        };
+        step();
+        // It may lag behind.
+        let mut rings = core::iter::successors(Some(current), |ring| ring.successor());
+        rings.all(|ring| ring.position().is_sealed())
     }
 
-    /// Counts one lost record. Owner only.
+    /// Counts one lost record, and returns for what reason: see [`LossCounters::count`]. Owner only.
     #[inline]
-    pub(super) fn lose<U: Usage>(&self, loss: Loss) {
-        self.lost.count::<U>(loss);
+    pub(super) fn lose<U: Usage>(&self, loss: Loss) -> Loss {
+        self.lost.count::<U>(loss)
     }
 
     /// Claims the one consuming reader; false if there is one.

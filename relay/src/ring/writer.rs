@@ -236,8 +236,7 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
         }
         self.local.join();
         let Some(level) = self.local.take_any() else {
-            stream.lose::<U>(Loss::Nested);
-            return Err(WriteError::Lost(Loss::Nested));
+            return Err(WriteError::Lost(stream.lose::<U>(Loss::Nested)));
         };
         step();
         match self.search(level, len) {
@@ -246,13 +245,8 @@ impl<'a, P: Platform, U: Usage> Writer<'a, P, U> {
                 Ok(self.occupy(ring, &plan, len, level, ticks, losses))
             }
             Err(loss) => {
-                // Whoever was told of the end meanwhile does not hear of this any more.
-                let loss = if stream.has_ended() {
-                    Loss::Closed
-                } else {
-                    loss
-                };
-                stream.lose::<U>(loss);
+                step();
+                let loss = stream.lose::<U>(loss);
                 if loss == Loss::Full {
                     self.note_full();
                 }

@@ -64,6 +64,13 @@ fn go_on(
     closed
 }
 
+/// Runs `body` as an interrupt.
+fn interrupt(ch: &'static Ch, body: impl FnOnce()) {
+    ch.platform().interrupt(true);
+    body();
+    ch.platform().interrupt(false);
+}
+
 fn g(size: usize, n: usize) -> Geometry {
     Geometry::new(size, n).unwrap()
 }

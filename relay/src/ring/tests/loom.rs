@@ -15,8 +15,8 @@ mod observers;
 use crate::platform::Platform;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    Any, Delivery, Geometry, Local, Mode, NoHooks, Observer, Packet, PacketStart, Plain, Reader,
-    Records, Storage, Stream, Writer, put,
+    Any, Delivery, Geometry, Local, Loss, Mode, NoHooks, Observer, Packet, PacketStart, Plain,
+    Reader, Records, Storage, Stream, Writer, put,
 };
 use crate::sync::{Global, PerCpu, Usage};
 use loom::sync::Arc;

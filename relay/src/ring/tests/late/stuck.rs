@@ -17,12 +17,6 @@ fn at_two(
     }
 }
 
-fn interrupt(ch: &'static Ch, body: impl FnOnce()) {
-    ch.platform().interrupt(true);
-    body();
-    ch.platform().interrupt(false);
-}
-
 /// An interrupt steps over a packet that is given up only for the moment.
 #[test]
 fn a_packet_that_is_not_given_up_after_all_is_read() {

@@ -76,3 +76,36 @@ fn two_cpus_write_to_one_packet() {
         assert_eq!(seen.records, [11, 21, 22]);
     });
 }
+
+#[test]
+fn the_final_packet_tells_of_what_another_cpu_loses() {
+    model_with(2, |order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        order.run(
+            move || {
+                let local = Local::new();
+                let writer = Writer::<_, Global>::new(&one, &local, &NoHooks, Pin::new(&*its));
+                writer.close().unwrap();
+            },
+            move || {
+                let local = Local::new();
+                let writer = Writer::<_, Global>::new(&other, &local, &NoHooks, Pin::new(&*others));
+                let too_big = Any {
+                    stamp: None,
+                    bytes: &[1; 9],
+                };
+                writer.put_slowly(too_big).unwrap_err();
+            },
+        );
+        let mut seen = Seen::default();
+        read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+        let last = seen.packets.pop().unwrap();
+        assert!(last.is_final);
+        let lost = stream.stats().lost;
+        assert_eq!(lost.total(), 1);
+        assert_eq!(last.lost.get(Loss::TooBig), lost.get(Loss::TooBig));
+    });
+}
