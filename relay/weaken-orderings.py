@@ -115,7 +115,7 @@ SETS = [
     ("walkers-load", False, [relaxed("ring/reclaim.rs", "walkers.load(Ordering::Acquire)")]),
     ("holder-leaves", False, [relaxed("ring/reclaim.rs", "(*holders).fetch_sub(1, Ordering::Release)")]),
     ("holders-load", False, [relaxed("ring/reclaim.rs", "holders.0.load(Ordering::Acquire)")]),
-    ("join-fence", False, [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n            // An interrupt")]),
+    ("join-fence", False, [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n        if before")]),
     ("joined-fence", True, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")]),
     ("left-store", False, [relaxed("ring/local.rs", "left.store(serial, Ordering::Release)")]),
     ("left-load", True, [relaxed("ring/local.rs", "left.load(Ordering::Acquire)")]),

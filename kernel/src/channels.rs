@@ -10,7 +10,7 @@ use relay::clients::klog;
 use relay::ctf::metadata::{CONTEXT_KIND, EventClass, Field, Kind, StreamClass, Trace};
 use relay::ctf::{self, Packets, Uuid};
 use relay::fs::{Mount, Namespace};
-use relay::{Channel, CloseError, Geometry, StaticMemory, Storage};
+use relay::{Channel, Geometry, StaticMemory, Storage, StreamError};
 use x86_64::instructions::interrupts;
 
 use crate::arch::clock;
@@ -246,7 +246,7 @@ pub(crate) fn close_this_cpu() {
                 claims::report();
             }
             // Where a ring is full, its reader makes room: here, or on the CPU that is at it.
-            while channel.close() == Err(CloseError::NoRoom) {
+            while channel.close() == Err(StreamError::NoRoom) {
                 console::poll();
                 transport::poll();
                 hint::spin_loop();

@@ -6,7 +6,7 @@
 use relay::clients::klog::{self, Klog};
 use relay::host::{Cpu, Host, Sleeper};
 use relay::record::Framed;
-use relay::{Channel, CloseError, Delivery, Geometry, Global, Records, Storage};
+use relay::{Channel, Delivery, Geometry, Global, Records, Storage, StreamError};
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -75,7 +75,7 @@ fn log_lines() {
 /// Ends the stream, so that its reader does; unless that `is_gone`.
 fn end_the_log(is_gone: impl Fn() -> bool) {
     let _cpu = Cpu::claim();
-    while LOG.close() == Err(CloseError::NoRoom) && !is_gone() {
+    while LOG.close() == Err(StreamError::NoRoom) && !is_gone() {
         thread::yield_now();
     }
 }

@@ -8,8 +8,8 @@
 use relay::clients::klog::{self, Klog, Record};
 use relay::record::Framed;
 use relay::{
-    Channel, CloseError, Context, Geometry, Losses, Platform, Reader, StaticMemory, Stopped,
-    Storage,
+    Channel, Context, Geometry, Losses, Platform, Reader, StaticMemory, Stopped, Storage,
+    StreamError,
 };
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -104,7 +104,7 @@ fn drain(reader: &mut Reader<'_>) -> u64 {
 /// The end of this CPU: its last packet says that it is the last. Where the ring is full, whoever drains makes
 /// room: this CPU itself, or another that it waits for.
 fn stop_logging(mut make_room: impl FnMut()) {
-    while LOG.close() == Err(CloseError::NoRoom) {
+    while LOG.close() == Err(StreamError::NoRoom) {
         make_room();
     }
 }

@@ -6,7 +6,7 @@
 
 use relay::host::{Cpu, Host, Sleeper};
 use relay::{
-    Channel, CloseError, Geometry, GeometryError, Losses, NoHooks, Reader, Storage, SubBuffer,
+    Channel, Geometry, GeometryError, Losses, NoHooks, Reader, Storage, StreamError, SubBuffer,
 };
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -100,7 +100,7 @@ fn write() -> (usize, u64) {
             LOG.tick();
         }
     }
-    while LOG.close() == Err(CloseError::NoRoom) {
+    while LOG.close() == Err(StreamError::NoRoom) {
         thread::yield_now();
     }
     // The last one: from here on this thread uses no ring that it has left.

@@ -89,11 +89,18 @@ pub enum StartError {
     NoSuchCpu {
         /// The number given.
         cpu: usize,
-        /// How many CPUs the channel has room for, numbered from 0. Any context.
+        /// How many CPUs the channel has room for, numbered from 0.
         cpus: usize,
     },
     /// The stream has a ring already; [`Channel::replace`] gives it another.
     Started(usize),
+    /// The channel's hooks put more into each packet than the geometry reserves: see [`Hooks::least_start_reserve`].
+    Reserve {
+        /// Bytes that the geometry reserves at the start of each sub-buffer.
+        given: usize,
+        /// Bytes that the hooks need there.
+        needed: usize,
+    },
     /// The memory was refused.
     Storage(StorageError),
 }
@@ -108,6 +115,10 @@ impl fmt::Display for StartError {
                 )
             }
             Self::Started(cpu) => write!(f, "the stream of CPU {cpu} has a ring already"),
+            Self::Reserve { given, needed } => write!(
+                f,
+                "the hooks need a start reserve of {needed} bytes or more, the geometry has {given}"
+            ),
             Self::Storage(error) => error.fmt(f),
         }
     }
@@ -127,7 +138,10 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotStarted(cpu) => write!(f, "the channel has no stream of CPU {cpu}"),
+            Self::NotStarted(cpu) => write!(
+                f,
+                "the stream of CPU {cpu} was not started, or the channel has none for it"
+            ),
             Self::Busy(cpu) => write!(f, "CPU {cpu} is being read already: one reader may consume"),
         }
     }
@@ -157,16 +171,20 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// streams before you start the CPU.
     ///
     /// # Errors
-    /// [`StartError`]: there is no such CPU, it has a ring, or the storage is too small.
+    /// [`StartError`]: there is no such CPU, it has a ring, the storage is too small, or the start reserve for the channel's hooks.
     pub fn start(
         &self,
         cpu: usize,
         storage: Storage,
         geometry: Geometry,
     ) -> Result<(), StartError> {
-        let cpus = if U::SHARED { CPUS.min(1) } else { CPUS };
+        let cpus = self.streams();
         let no_such_cpu = StartError::NoSuchCpu { cpu, cpus };
         let stream = self.stream(cpu).ok_or(no_such_cpu)?;
+        let (given, needed) = (geometry.start_reserve(), self.hooks.least_start_reserve());
+        if given < needed {
+            return Err(StartError::Reserve { given, needed });
+        }
         let begin = PacketStart {
             cpu,
             begin_ticks: self.platform.now(),
@@ -180,8 +198,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
 
     /// The stream with number `number`, if the channel has it.
     fn stream(&self, number: usize) -> Option<&Stream> {
-        let there = if U::SHARED { 1 } else { CPUS };
-        self.streams.get(number).filter(|_| number < there)
+        self.streams.get(..self.streams())?.get(number)
     }
 
     /// The stream that CPU `cpu` writes to, and the CPU's own words; `None` if the channel has no room for
@@ -264,7 +281,13 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.stream(cpu).filter(|stream| stream.is_started())
     }
 
-    /// How many CPUs the channel has room for.
+    /// How many streams there can be: one for each CPU that there is room for, or the one of a global channel. Any context.
+    #[must_use]
+    pub const fn streams(&self) -> usize {
+        if U::SHARED && CPUS > 1 { 1 } else { CPUS }
+    }
+
+    /// How many CPUs the channel has room for. Any context.
     #[must_use]
     pub const fn cpus(&self) -> usize {
         CPUS

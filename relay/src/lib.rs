@@ -356,9 +356,9 @@ mod sync;
 pub use channel::{Channel, OpenError, StartError};
 pub use platform::{Context, Platform};
 pub use ring::{
-    CloseError, Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks,
-    ObserveError, Observer, Packet, PacketStart, Reader, Records, Run, STORAGE_ALIGN, Salvage,
-    SalvagedPacket, Slot, StaticMemory, Stopped, Storage, StorageError, StreamInfo, StreamStats,
+    Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks, ObserveError,
+    Observer, Packet, PacketStart, Reader, Records, Run, STORAGE_ALIGN, Salvage, SalvagedPacket,
+    Slot, StaticMemory, Stopped, Storage, StorageError, StreamError, StreamInfo, StreamStats,
     SubBuffer, WriteError,
 };
 pub use sync::{Global, PerCpu, Usage};

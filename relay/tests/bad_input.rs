@@ -2,8 +2,9 @@
 #![cfg(all(feature = "alloc", not(loom)))]
 
 use relay::{
-    Channel, CloseError, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, OpenError,
-    Platform, STORAGE_ALIGN, StartError, StaticMemory, Stopped, Storage, StorageError, WriteError,
+    Channel, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, OpenError, Platform,
+    STORAGE_ALIGN, StartError, StaticMemory, Stopped, Storage, StorageError, StreamError,
+    WriteError,
 };
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,11 +164,11 @@ fn a_cpu_without_a_ring_is_told_so_and_counted() {
         assert_eq!(channel.lost_no_ring(), 3 * (i as u64 + 1));
         assert_eq!(channel.flush(), Flushed::Nothing);
         channel.tick();
-        assert_eq!(channel.close(), Err(CloseError::NotStarted));
+        assert_eq!(channel.close(), Err(StreamError::NotStarted));
         let storage = Storage::allocate(&geometry()).unwrap();
         assert_eq!(
             channel.replace(storage, geometry()),
-            Err(CloseError::NotStarted)
+            Err(StreamError::NotStarted)
         );
         assert_eq!(channel.max_record(), None);
         assert_eq!(channel.stats(cpu), None);
@@ -204,7 +205,7 @@ fn memory_that_does_not_do_is_refused_and_changes_nothing() {
     assert_eq!(refused, Err(StartError::Storage(too_small)));
     assert!(SMALL.take().is_none(), "it can be had once");
     let refused = channel.replace(SMALL_TOO.take().unwrap(), large);
-    assert_eq!(refused, Err(CloseError::Storage(too_small)));
+    assert_eq!(refused, Err(StreamError::Storage(too_small)));
     let storage = Storage::allocate(&geometry()).unwrap();
     assert_eq!(
         channel.start(0, storage, geometry()),
@@ -237,11 +238,11 @@ fn after_close_everything_is_refused_and_what_is_there_is_read() {
     assert_eq!(channel.write(&[]), Err(WriteError::Empty));
     assert_eq!(channel.flush(), Flushed::Nothing);
     channel.tick();
-    assert_eq!(channel.close(), Err(CloseError::Closed));
+    assert_eq!(channel.close(), Err(StreamError::Closed));
     let storage = Storage::allocate(&geometry()).unwrap();
     assert_eq!(
         channel.replace(storage, geometry()),
-        Err(CloseError::Closed)
+        Err(StreamError::Closed)
     );
     let storage = Storage::allocate(&geometry()).unwrap();
     assert_eq!(
@@ -274,7 +275,7 @@ fn a_close_without_room_says_so_and_can_be_tried_again() {
     let held = reader.next_subbuf().unwrap();
     assert_eq!(
         channel.close(),
-        Err(CloseError::NoRoom),
+        Err(StreamError::NoRoom),
         "it is taken, not given back"
     );
     assert_eq!(channel.write(b"x"), lost(Loss::Full), "and not closed");
@@ -360,7 +361,7 @@ fn a_leaked_sub_buffer_costs_itself() {
         lost(Loss::Full),
         "its turn has come"
     );
-    assert_eq!(channel.close(), Err(CloseError::NoRoom));
+    assert_eq!(channel.close(), Err(StreamError::NoRoom));
 }
 
 #[test]
@@ -403,10 +404,10 @@ fn every_error_says_what_was_wrong() {
         StartError::Storage(StorageError::Misaligned).to_string(),
         OpenError::NotStarted(77).to_string(),
         OpenError::Busy(77).to_string(),
-        CloseError::Closed.to_string(),
-        CloseError::Busy.to_string(),
-        CloseError::NoRoom.to_string(),
-        CloseError::Storage(StorageError::OutOfMemory(77)).to_string(),
+        StreamError::Closed.to_string(),
+        StreamError::Busy.to_string(),
+        StreamError::NoRoom.to_string(),
+        StreamError::Storage(StorageError::OutOfMemory(77)).to_string(),
         StorageError::TooSmall {
             given: 8,
             needed: 77,

@@ -1,11 +1,12 @@
 //! The operations and attributes of channels through the public API, one by one, on one CPU.
 
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay::{
-    Channel, CloseError, Delivery, Flushed, Geometry, Hooks, Mode, PacketStart, Platform, Records,
-    Storage, StreamInfo, record,
+    Channel, Delivery, Flushed, Geometry, Hooks, Mode, PacketStart, Platform, Records, Storage,
+    StreamError, StreamInfo, record,
 };
 
 /// One CPU whose clock advances with every look.
@@ -247,6 +248,58 @@ fn a_ring_is_adapted_within_its_limits_and_only_if_it_can_be_full() {
 }
 
 #[test]
+fn a_ring_outside_its_limits_is_brought_into_them() {
+    let limits = |range: RangeInclusive<usize>| {
+        let channel = channel(geometry(4), client());
+        let wanted = channel.adapt(0, range).unwrap();
+        channel.tick();
+        let count = channel.geometry(0).unwrap().subbuf_count();
+        assert_eq!(count, wanted.unwrap_or(4));
+        count
+    };
+    assert_eq!(limits(16..=64), 16);
+    assert_eq!(limits(9..=64), 16, "a power of two");
+    assert_eq!(limits(2..=3), 2, "nothing was unread");
+    for without in [
+        9..=15,
+        0..=0,
+        usize::MAX..=usize::MAX,
+        RangeInclusive::new(8, 2),
+    ] {
+        assert_eq!(limits(without), 4, "there is no such number");
+    }
+}
+
+#[test]
+fn a_ring_that_is_half_full_does_not_shrink() {
+    let channel = channel(geometry(8), client());
+    for _ in 0..5 {
+        channel.write(&[1; 64]).unwrap();
+    }
+    for _ in 0..3 {
+        assert_eq!(channel.adapt(0, 2..=64), Ok(None));
+    }
+    let mut reader = channel.reader(0).unwrap();
+    while reader.next_subbuf().is_some() {}
+    assert_eq!(channel.adapt(0, 2..=64), Ok(Some(4)));
+}
+
+#[test]
+fn what_a_ring_needs_is_not_forgotten_while_another_request_is_under_way() {
+    let channel = channel(geometry(4), client());
+    let storage = || Storage::allocate(&geometry(4)).unwrap();
+    channel.resize(0, storage(), geometry(4)).unwrap();
+    for _ in 0..4 {
+        channel.write(&[1; 64]).unwrap();
+    }
+    assert_eq!(channel.adapt(0, 2..=64), Err(StreamError::Busy));
+    let mut reader = channel.reader(0).unwrap();
+    while reader.next_subbuf().is_some() {}
+    channel.tick();
+    assert_eq!(channel.adapt(0, 2..=64), Ok(Some(8)));
+}
+
+#[test]
 fn a_reset_leaves_nothing_unread() {
     let channel = channel(geometry(4), client());
     channel.write_array(&[7; 8]).unwrap();
@@ -333,7 +386,7 @@ fn a_resize_that_waits_is_not_forgotten_or_doubled() {
         channel.resize(0, Storage::allocate(&shape).unwrap(), shape)
     };
     assert_eq!(offer(8), Ok(()));
-    assert_eq!(offer(16), Err(CloseError::Busy));
+    assert_eq!(offer(16), Err(StreamError::Busy));
     assert_eq!(channel.platform().calls.load(Ordering::Relaxed), 1);
     assert_eq!(channel.geometry(0), Some(geometry(4)));
     channel.tick();
@@ -341,10 +394,10 @@ fn a_resize_that_waits_is_not_forgotten_or_doubled() {
     let other = geometry(8).with_reserves(8, 0).unwrap();
     assert_eq!(
         channel.resize(0, Storage::allocate(&other).unwrap(), other),
-        Err(CloseError::OtherKind)
+        Err(StreamError::OtherKind)
     );
     channel.close().unwrap();
-    assert_eq!(offer(2), Err(CloseError::Closed));
+    assert_eq!(offer(2), Err(StreamError::Closed));
     channel.tick();
     assert_eq!(channel.geometry(0), Some(geometry(8)));
 }
@@ -422,7 +475,7 @@ fn the_newest_sub_buffers_are_copied_newest_first_and_stay() {
     for number in 0..10 {
         channel.write(&[number; 64]).unwrap();
     }
-    let mut observer = channel.observe(0).unwrap();
+    let observer = channel.observe(0).unwrap();
     let mut into = [0; 64];
     for (count, want) in [(0, &[][..]), (2, &[9, 8]), (9, &[9, 8, 7, 6])] {
         let mut seen = Vec::new();

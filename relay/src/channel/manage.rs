@@ -2,7 +2,7 @@
 
 use super::Channel;
 use crate::platform::Platform;
-use crate::ring::{CloseError, Geometry, Storage, Stream, StreamInfo, StreamStats};
+use crate::ring::{Geometry, Storage, Stream, StreamError, StreamInfo, StreamStats};
 use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
@@ -24,7 +24,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any context but NMI.
     ///
     /// # Errors
-    /// [`CloseError`]; after [`CloseError::NoRoom`] nothing has changed, and it can be tried again
+    /// [`StreamError`]; after [`StreamError::NoRoom`] nothing has changed, and it can be tried again
     /// when the reader has consumed something.
     ///
     /// ```
@@ -44,18 +44,18 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// assert!(reader.is_at_end());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn close(&self) -> Result<(), CloseError> {
-        self.writer().ok_or(CloseError::NotStarted)?.close()
+    pub fn close(&self) -> Result<(), StreamError> {
+        self.writer().ok_or(StreamError::NotStarted)?.close()
     }
 
     /// Has the stream of `cpu` ended at its next [tick](Self::tick); where its ring is full, at the first after the reader
     /// has made room. Any CPU, task or IRQ context.
     ///
     /// # Errors
-    /// [`CloseError::NotStarted`].
-    pub fn request_close(&self, cpu: usize) -> Result<(), CloseError> {
+    /// [`StreamError::NotStarted`].
+    pub fn request_close(&self, cpu: usize) -> Result<(), StreamError> {
         self.started(cpu)
-            .ok_or(CloseError::NotStarted)?
+            .ok_or(StreamError::NotStarted)?
             .want_close();
         self.platform.call(cpu);
         Ok(())
@@ -75,11 +75,11 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// dropped.
     ///
     /// # Errors
-    /// [`CloseError`]: the stream was not started, is closed, the geometry is of another kind, or the storage is
+    /// [`StreamError`]: the stream was not started, is closed, the geometry is of another kind, or the storage is
     /// too small.
-    pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+    pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.writer()
-            .ok_or(CloseError::NotStarted)?
+            .ok_or(StreamError::NotStarted)?
             .succeed(storage, geometry)
     }
 
@@ -90,14 +90,14 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any CPU, task context. The chapter [early start, larger rings](crate#early-start-larger-rings) has an example.
     ///
     /// # Errors
-    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet. What is refused is dropped.
+    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. What is refused is dropped.
     pub fn resize(
         &self,
         cpu: usize,
         storage: Storage,
         geometry: Geometry,
-    ) -> Result<(), CloseError> {
-        let stream = self.started(cpu).ok_or(CloseError::NotStarted)?;
+    ) -> Result<(), StreamError> {
+        let stream = self.started(cpu).ok_or(StreamError::NotStarted)?;
         stream.offer(storage, geometry)?;
         self.platform.call(cpu);
         Ok(())
@@ -110,8 +110,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     ///
     /// # Errors
     /// As [`replace`](Self::replace).
-    pub fn reset(&self, storage: Storage) -> Result<(), CloseError> {
-        self.writer().ok_or(CloseError::NotStarted)?.reset(storage)
+    pub fn reset(&self, storage: Storage) -> Result<(), StreamError> {
+        self.writer().ok_or(StreamError::NotStarted)?.reset(storage)
     }
 
     /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in continuous mode: or
@@ -146,9 +146,10 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu).map_or(0, Stream::take_peak)
     }
 
-    /// Makes the ring of `cpu` as large as its load asks for, with as many sub-buffers as `limits` allow: twice
-    /// as many if three quarters of it were unread since the last call, or something was lost for want of room;
-    /// half as many if less than a quarter ever was. Returns the new number, if it asked for one:
+    /// Makes the ring of `cpu` as large as its load asks for: twice as many sub-buffers if three quarters of it were
+    /// unread since the last call, or something was lost for want of room; half as many if less than a quarter ever was,
+    /// and is now. In any case as many as `limits` allow, a power of two: so a small ring from early memory grows to the
+    /// smallest number that you want. Returns the new number, if it asked for one:
     /// the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim) what older rings have left.
     ///
     /// Call it now and then, or when [`Hooks::needs_resize`](crate::Hooks::needs_resize) asks for it. A ring that is overwritten stays as
@@ -157,31 +158,35 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any CPU, task context: it allocates.
     ///
     /// # Errors
-    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet.
+    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. It is as if it had not been
+    /// called, then.
     #[cfg(feature = "alloc")]
     pub fn adapt(
         &self,
         cpu: usize,
         limits: core::ops::RangeInclusive<usize>,
-    ) -> Result<Option<usize>, CloseError> {
-        let geometry = self.geometry(cpu).ok_or(CloseError::NotStarted)?;
+    ) -> Result<Option<usize>, StreamError> {
+        let stream = self.started(cpu).ok_or(StreamError::NotStarted)?;
         self.reclaim(cpu);
-        let count = geometry.subbuf_count();
-        let wanted = match self.take_peak(cpu) {
-            _ if geometry.mode() == crate::ring::Mode::Continuous => count,
+        let info = stream.info().ok_or(StreamError::NotStarted)?;
+        let count = info.geometry.subbuf_count();
+        let peak = stream.take_peak();
+        let wanted = match peak {
+            _ if info.geometry.mode() == crate::ring::Mode::Continuous => return Ok(None),
             3.. => count * 2,
-            0 => count / 2,
+            0 if info.unread * 4 < count as u64 => count / 2,
             _ => count,
         };
-        if wanted == count || !limits.contains(&wanted) {
-            return Ok(None);
-        }
-        let Ok(geometry) = geometry.with_count(wanted) else {
+        let wanted = within(wanted, &limits).filter(|wanted| *wanted != count);
+        let Some(Ok(geometry)) = wanted.map(|wanted| info.geometry.with_count(wanted)) else {
             return Ok(None);
         };
-        let storage = Storage::allocate(&geometry).map_err(CloseError::Storage)?;
-        self.resize(cpu, storage, geometry)?;
-        Ok(Some(wanted))
+        let storage = Storage::allocate(&geometry).map_err(StreamError::Storage);
+        let asked = storage.and_then(|storage| self.resize(cpu, storage, geometry));
+        if asked.is_err() {
+            stream.put_back_peak(peak);
+        }
+        asked.map(|()| wanted)
     }
 
     /// What is known of the stream of `cpu` now, if it was started. Any context but NMI, any CPU; exact when
@@ -210,4 +215,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     pub fn max_record(&self) -> Option<usize> {
         self.writer()?.max_record()
     }
+}
+
+/// The power of two within `limits` that is next to `count`, which is one; `None` if there is none.
+#[cfg(feature = "alloc")]
+fn within(count: usize, limits: &core::ops::RangeInclusive<usize>) -> Option<usize> {
+    let least = limits.start().checked_next_power_of_two()?;
+    let most = 1 << limits.end().checked_ilog2()?;
+    (least <= most).then(|| count.clamp(least, most))
 }

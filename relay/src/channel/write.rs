@@ -51,10 +51,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// The time is that of the reservation: in the order of the stream's records it never falls. Any context, as [`write`](Self::write).
     ///
     /// # Errors
-    /// As [`write`](Self::write).
-    ///
-    /// # Panics
-    /// Where debug assertions are on, if `event` is one of the fillers' ids.
+    /// As [`write`](Self::write), and [`WriteError::FillerId`] for one of the fillers' ids.
     ///
     /// ```
     /// # use relay::host::{Cpu, Host};
@@ -76,7 +73,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// ```
     #[inline(always)]
     pub fn write_event(&self, event: u16, bytes: &[u8]) -> Result<(), WriteError> {
-        debug_assert!(event < record::EVENTS);
+        if event >= record::EVENTS {
+            return Err(WriteError::FillerId);
+        }
         self.put(Stamped(event, Plain(bytes)))
     }
 
@@ -85,17 +84,16 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any context.
     ///
     /// # Errors
-    /// As [`write`](Self::write).
-    ///
-    /// # Panics
-    /// Where debug assertions are on, if `event` is one of the fillers' ids.
+    /// As [`write`](Self::write), and [`WriteError::FillerId`] for one of the fillers' ids.
     #[inline(always)]
     pub fn write_event_array<const N: usize>(
         &self,
         event: u16,
         bytes: &[u8; N],
     ) -> Result<(), WriteError> {
-        debug_assert!(event < record::EVENTS);
+        if event >= record::EVENTS {
+            return Err(WriteError::FillerId);
+        }
         self.put(Stamped(event, Exact(bytes)))
     }
 

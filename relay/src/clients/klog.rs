@@ -7,7 +7,7 @@
 //!
 //! A message is formatted once, into a buffer on the stack: without a heap, without a lock, and
 //! whatever its arguments print. One that is longer than [`MAX_MESSAGE`] bytes, or than a
-//! sub-buffer, is cut, and says how much is missing.
+//! sub-buffer, is cut, and says how much is missing. So does one of which an argument fails to print, at that place.
 //!
 //! | bytes | field |
 //! |---|---|
@@ -199,8 +199,9 @@ pub fn write<P: Platform, const CPUS: usize, U: Usage>(
     let room = channel.max_record().unwrap_or(usize::MAX);
     let mut line = Line::new();
     line.begin(context, severity, place, room.saturating_sub(HEADER));
-    // An argument that fails to print leaves what it printed; there is nobody to tell.
-    let _ = line.write_fmt(message);
+    if line.write_fmt(message).is_err() {
+        line.note_a_failure();
+    }
     channel.write_event(EVENT_ID, line.finish())
 }
 
@@ -276,6 +277,12 @@ impl Line {
         self.append(kept.as_bytes());
         self.missing = self.missing.saturating_add(text.len() - kept.len());
         self.room = 0;
+    }
+
+    /// Says that an argument failed to print: what comes after it is missing.
+    #[cold]
+    fn note_a_failure(&mut self) {
+        let _ = self.write_str("...[an argument failed to print]");
     }
 
     #[cold]

@@ -60,7 +60,8 @@ impl Uuid {
     }
 }
 
-/// The hooks of a channel whose sub-buffers are CTF packets of stream class `stream_id`.
+/// The hooks of a channel whose sub-buffers are CTF packets of stream class `stream_id`. Its geometry has a start reserve of
+/// [`HEADER`] bytes or more.
 #[derive(Debug)]
 pub struct Packets {
     pub(super) stream_id: u32,
@@ -92,6 +93,10 @@ impl Hooks for Packets {
 
     fn least_fill(&self) -> usize {
         record::MIN_RECORD
+    }
+
+    fn least_start_reserve(&self) -> usize {
+        HEADER
     }
 }
 

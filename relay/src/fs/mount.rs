@@ -4,7 +4,7 @@ use super::FindError;
 use super::path::{self, PathError};
 use crate::channel::{Channel, OpenError};
 use crate::platform::Platform;
-use crate::ring::{CloseError, Geometry, Observer, Reader, Storage, StreamStats};
+use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamStats};
 use crate::sync::Usage;
 use core::fmt;
 
@@ -19,15 +19,15 @@ pub trait Streams: Sync {
     fn stats(&self, cpu: usize) -> Option<StreamStats>;
     fn geometry(&self, cpu: usize) -> Option<Geometry>;
     fn take_peak(&self, cpu: usize) -> u64;
-    fn request_close(&self, cpu: usize) -> Result<(), CloseError>;
-    fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), CloseError>;
+    fn request_close(&self, cpu: usize) -> Result<(), StreamError>;
+    fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), StreamError>;
     fn reclaim(&self, cpu: usize) -> usize;
     fn lost_no_ring(&self) -> u64;
 }
 
 impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
     fn streams(&self) -> usize {
-        if U::SHARED { CPUS.min(1) } else { CPUS }
+        self.streams()
     }
 
     fn reader(&self, cpu: usize) -> Result<Reader<'_>, OpenError> {
@@ -50,11 +50,11 @@ impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
         self.take_peak(cpu)
     }
 
-    fn request_close(&self, cpu: usize) -> Result<(), CloseError> {
+    fn request_close(&self, cpu: usize) -> Result<(), StreamError> {
         self.request_close(cpu)
     }
 
-    fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+    fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.resize(cpu, storage, geometry)
     }
 
@@ -214,15 +214,15 @@ impl File {
     ///
     /// # Errors
     /// None for a channel of this crate, whose stream has started.
-    pub fn request_close(self) -> Result<(), CloseError> {
+    pub fn request_close(self) -> Result<(), StreamError> {
         self.mount.channel.request_close(self.cpu)
     }
 
     /// Has the stream moved to another ring at the next tick of its CPU: see [`Channel::resize`]. Task context.
     ///
     /// # Errors
-    /// [`CloseError`]; [`Busy`](CloseError::Busy) if the last request has not been done yet.
-    pub fn resize(self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet.
+    pub fn resize(self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.mount.channel.resize(self.cpu, storage, geometry)
     }
 

@@ -8,9 +8,13 @@ use super::Packet;
 /// [`record::Framed`](crate::record::Framed) and [`ctf::Packets`](crate::ctf::Packets) do.
 ///
 /// The hooks run in the context of the write that opens, closes or completes a packet: any
-/// context, NMI included. They must not lock, wait or allocate; they may write records, which is
-/// a nested write like any other, but fewer than fit into a packet: otherwise delivery goes on for
-/// ever.
+/// context, NMI included. They must not
+///
+/// - lock, wait or allocate;
+/// - panic: where that unwinds, the packet stays as it is, and no later one of the stream is delivered;
+/// - keep their own stream going: delivery ends when nothing more is complete. They may write records to it, which are nested
+///   ones like any other, but fewer than fit into a packet, must not [flush](crate::Channel::flush) it, and in packet delivery, where
+///   each record is delivered by itself, must write none. Other channels are none of its business.
 ///
 /// ```
 /// use relay::host::{Cpu, Host};
@@ -57,9 +61,15 @@ pub trait Hooks: Sync {
     }
 
     /// The fewest bytes that [`fill`](Self::fill) can make a filling of: what is cut off a record is at
-    /// least as long.
+    /// least as long. Whoever reserves fewer must not discard them: readers would take them for a record.
     fn least_fill(&self) -> usize {
         1
+    }
+
+    /// The fewest bytes of [start reserve](crate::Geometry::with_reserves) that [`buffer_end`](Self::buffer_end) and
+    /// [`buffer_start`](Self::buffer_start) need: a stream does not [start](crate::Channel::start) with fewer.
+    fn least_start_reserve(&self) -> usize {
+        0
     }
 
     /// The stream begins: `header` are its first bytes, the channel start reserve, to be filled. Once,

@@ -5,12 +5,19 @@ use super::fast::Claim;
 use super::geometry::Position;
 use super::subbuf::Sub;
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, compiler_fence, const_unless_loom, fence,
+    AtomicPtr, AtomicU64, Ordering, OwnerWord, compiler_fence, const_unless_loom, fence,
 };
 use core::ptr::{self, NonNull, null_mut};
 
 /// How many records of one CPU may be under way at the same time.
 pub(super) const DEPTH: usize = 8;
+
+/// The CPU has never used the channel: what it may look at is not kept for it.
+const NOT_JOINED: u64 = 0;
+/// It is about to, or does: its contexts must come by a fence of their own.
+const JOINING: u64 = 1;
+/// It does.
+const JOINED: u64 = 2;
 
 /// From one level's intent to the next, in bytes.
 const STEP: usize = size_of::<Intent>();
@@ -41,8 +48,8 @@ pub(crate) struct Local {
     held: AtomicU64,
     /// Rings with a smaller serial number are used by no context of this CPU.
     left: AtomicU64,
-    /// The CPU uses the channel.
-    joined: AtomicBool,
+    /// Whether the CPU uses the channel: [`NOT_JOINED`], [`JOINING`] or [`JOINED`].
+    joined: AtomicU64,
     slow: [SlowClaim; DEPTH],
 }
 
@@ -220,7 +227,7 @@ impl Local {
                 ],
                 held: AtomicU64::new(0),
                 left: AtomicU64::new(0),
-                joined: AtomicBool::new(false),
+                joined: AtomicU64::new(NOT_JOINED),
                 slow: [
                     SlowClaim::new(),
                     SlowClaim::new(),
@@ -238,22 +245,24 @@ impl Local {
     /// Lets the CPU use the stream, which has a ring. By the CPU itself.
     #[inline]
     pub(super) fn join(&self) {
-        if self.has_joined() {
+        if self.joined.load(Ordering::Relaxed) == JOINED {
             return;
         }
-        // Whoever frees rings and did not see this: we see the ring that it saw to be current. A swap, since an
-        // interrupt that finds the CPU joined does not come by the fence: on x86_64 it is one.
-        if !self.joined.swap(true, Ordering::AcqRel) {
-            fence(Ordering::SeqCst);
+        let before = self.joined.swap(JOINING, Ordering::Relaxed);
+        // Whoever frees rings and did not see this: we see the ring that it saw to be current. So does an interrupt that
+        // comes before this fence, and finds the CPU joining: by one of its own.
+        fence(Ordering::SeqCst);
+        if before == NOT_JOINED {
             // An interrupt that came in between went by another level.
             self.give_back(Level::FIRST);
         }
+        self.joined.store(JOINED, Ordering::Relaxed);
     }
 
     /// Whether the CPU has used the channel. Any CPU.
     #[inline]
     pub(super) fn has_joined(&self) -> bool {
-        self.joined.load(Ordering::Relaxed)
+        self.joined.load(Ordering::Relaxed) != NOT_JOINED
     }
 
     /// Takes `level`; false if it is somebody's, as the first is before the CPU has joined.

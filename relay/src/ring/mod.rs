@@ -69,7 +69,7 @@ pub use salvage::{Salvage, SalvagedPacket, Stopped};
 pub use slot::Slot;
 pub use storage::{STORAGE_ALIGN, StaticMemory, Storage, StorageError};
 pub use stream::{StreamInfo, StreamStats};
-pub use succession::CloseError;
+pub use succession::StreamError;
 pub use writer::WriteError;
 
 pub(crate) use fast::{Any, Exact, Plain, Source, Stamped, claim, put};

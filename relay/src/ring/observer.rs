@@ -110,21 +110,21 @@ impl<'a> Observer<'a> {
     /// them or not: calls `each` with what is known of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
     /// overwritten. Returns how many there were.
     ///
-    /// Rings that were replaced are not looked at.
+    /// Rings that were replaced are not looked at. [`next_copy`](Self::next_copy) goes on where it was.
     ///
     /// # Errors
-    /// [`ObserveError`], if it is the first that cannot be copied.
+    /// [`ObserveError`], if it is the first that cannot be copied; a later one that cannot is as if it were gone.
     pub fn read_last(
-        &mut self,
+        &self,
         count: usize,
         into: &mut [u8],
         mut each: impl FnMut(&Packet, &[u8]),
     ) -> Result<usize, ObserveError> {
-        while let Some(next) = self.ring.successor() {
-            self.cursor = next.first;
-            self.ring = next;
+        let mut newest = self.ring.successor();
+        while let Some(next) = newest.as_ref().and_then(|ring| ring.successor()) {
+            newest = Some(next);
         }
-        let ring = &self.ring;
+        let ring = newest.as_ref().unwrap_or(&self.ring);
         let geometry = &ring.geometry;
         let end = geometry.packet(ring.visible());
         let there = geometry.distance(ring.first, end);
@@ -146,6 +146,12 @@ impl<'a> Observer<'a> {
             seen += 1;
         }
         Ok(seen)
+    }
+
+    /// Whether everything was seen and nothing more will come: the stream was closed.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.ring.is_end(self.cursor)
     }
 
     /// Asks the owner to hand over its open packet at its next [tick](crate::Channel::tick).

@@ -120,10 +120,7 @@ impl<'a> Reader<'a> {
     /// Whether everything was read and nothing more will come: the stream was closed.
     #[must_use]
     pub fn is_at_end(&self) -> bool {
-        let visible = self.ring.visible();
-        visible.is_sealed()
-            && self.ring.geometry.packet(visible) == self.cursor
-            && self.ring.successor().is_none()
+        self.ring.is_end(self.cursor)
     }
 
     /// How many bytes of records can be read now: in complete sub-buffers and, in packet delivery, in the open
@@ -309,6 +306,12 @@ impl RingHold<'_> {
 }
 
 impl Ring {
+    /// Whether the stream ends with this ring, just before packet `cursor`.
+    pub(super) fn is_end(&self, cursor: u64) -> bool {
+        let visible = self.visible();
+        visible.is_sealed() && self.geometry.packet(visible) == cursor && self.successor().is_none()
+    }
+
     /// Bytes of records from packet `from` on: in complete packets, and those that are visible of the open one.
     fn bytes_from(&self, from: u64) -> u64 {
         let geometry = &self.geometry;

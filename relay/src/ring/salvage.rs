@@ -66,7 +66,8 @@ impl Stopped {
     /// CPU `cpu` has stopped for good (it acknowledged, and executes nothing of the kernel any
     /// more), and that happens-before this call; or it is the calling CPU, and no record is
     /// written on it, nor do contexts that it interrupted go on, as long as the [`Salvage`] that
-    /// the result is used for, or anything got from that, is used.
+    /// the result is used for, or anything got from that, is used. As long, nobody frees rings of the CPU's streams
+    /// ([`Channel::reclaim`](crate::Channel::reclaim)) or opens or goes on with a reader of them.
     #[must_use]
     pub const unsafe fn new(cpu: usize) -> Self {
         Self { cpu }

@@ -151,6 +151,9 @@ impl Stream {
         hooks: &dyn Hooks,
         begin: &PacketStart,
     ) -> Result<bool, StorageError> {
+        if self.oldest().is_some() {
+            return Ok(false);
+        }
         let ring = Ring::build(storage, geometry, first_packet)?;
         // SAFETY: just built: alive, and nobody else has seen it.
         let built = unsafe { ring.as_ref() };
@@ -195,7 +198,7 @@ impl Stream {
             && self.next.load(Ordering::Relaxed) == packet
     }
 
-    /// The oldest ring, for the post-mortem of a CPU that has stopped: nothing is freed any more.
+    /// The oldest ring, for the post-mortem, during which nothing is freed ([`Stopped`](super::Stopped)); or to see whether there is one.
     pub(super) fn oldest(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
         unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }

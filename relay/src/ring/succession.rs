@@ -10,10 +10,10 @@ use crate::sync::{Ordering, Usage};
 use core::fmt;
 use core::ptr::{self, NonNull, null_mut};
 
-/// Why a stream could not be closed or its ring replaced.
+/// Why a stream could not be closed, reset, or its ring replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseError {
-    /// The stream was never started.
+pub enum StreamError {
+    /// The stream was never started, or the channel has none for this CPU.
     NotStarted,
     /// It is closed already.
     Closed,
@@ -31,10 +31,10 @@ pub enum CloseError {
     Storage(StorageError),
 }
 
-impl fmt::Display for CloseError {
+impl fmt::Display for StreamError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotStarted => f.write_str("this CPU has no ring in the channel"),
+            Self::NotStarted => f.write_str("the stream was not started, or the channel has none for this CPU"),
             Self::Closed => f.write_str("the stream is closed already"),
             Self::Busy => {
                 f.write_str("the stream is just being closed or resized; try again later")
@@ -53,13 +53,13 @@ impl fmt::Display for CloseError {
     }
 }
 
-impl core::error::Error for CloseError {}
+impl core::error::Error for StreamError {}
 
 impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Ends the stream: later writes are lost (`closed`), and its last packet says that it is.
-    pub(crate) fn close(&self) -> Result<(), CloseError> {
-        let _held = self.hold().ok_or(CloseError::NotStarted)?;
-        let mut ring = self.stream.current().ok_or(CloseError::NotStarted)?;
+    pub(crate) fn close(&self) -> Result<(), StreamError> {
+        let _held = self.hold().ok_or(StreamError::NotStarted)?;
+        let mut ring = self.stream.current().ok_or(StreamError::NotStarted)?;
         loop {
             match ring.succ.compare_exchange(
                 null_mut(),
@@ -71,7 +71,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 Err(_) => {
                     let next = self.sealed_successor(ring);
                     self.pass_over_after_the_end();
-                    ring = next.ok_or_else(|| ring.close_error())?;
+                    ring = next.ok_or_else(|| ring.end_error())?;
                 }
             }
             step();
@@ -84,7 +84,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 Err(Obstacle::Lost(_)) => {
                     // Nothing was sealed: the stream goes on until there is room.
                     ring.succ.store(null_mut(), Ordering::Release);
-                    return Err(CloseError::NoRoom);
+                    return Err(StreamError::NoRoom);
                 }
                 Err(_) => {}
             }
@@ -92,8 +92,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     }
 
     /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
-    pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
-        let _held = self.hold().ok_or(CloseError::NotStarted)?;
+    pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
+        let _held = self.hold().ok_or(StreamError::NotStarted)?;
         let new = self.stream.build_next(storage, geometry)?;
         step();
         self.go_on_in(new).map_err(|(error, unused)| {
@@ -104,11 +104,11 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     }
 
     /// Begins anew in a ring of the same geometry, in `storage`: what is unread is overwritten.
-    pub(crate) fn reset(&self, storage: Storage) -> Result<(), CloseError> {
-        let _held = self.hold().ok_or(CloseError::NotStarted)?;
-        let geometry = self.stream.geometry().ok_or(CloseError::NotStarted)?;
+    pub(crate) fn reset(&self, storage: Storage) -> Result<(), StreamError> {
+        let _held = self.hold().ok_or(StreamError::NotStarted)?;
+        let geometry = self.stream.geometry().ok_or(StreamError::NotStarted)?;
         if geometry.delivery() == Delivery::Packet {
-            return Err(CloseError::ByPacket);
+            return Err(StreamError::ByPacket);
         }
         self.succeed(storage, geometry)?;
         if let Some(ring) = self.stream.current() {
@@ -118,9 +118,9 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     }
 
     /// Goes on in `new`, a ring that was built for this stream; gives it back if that cannot be.
-    pub(super) fn go_on_in(&self, new: NonNull<Ring>) -> Result<(), (CloseError, NonNull<Ring>)> {
+    pub(super) fn go_on_in(&self, new: NonNull<Ring>) -> Result<(), (StreamError, NonNull<Ring>)> {
         let (Some(_held), Some(mut old)) = (self.hold(), self.stream.current()) else {
-            return Err((CloseError::NotStarted, new));
+            return Err((StreamError::NotStarted, new));
         };
         loop {
             // SAFETY: alive, and nobody else has seen it yet.
@@ -135,7 +135,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 Ok(_) => break,
                 Err(_) => match self.sealed_successor(old) {
                     Some(next) => old = next,
-                    None => return Err((old.close_error(), new)),
+                    None => return Err((old.end_error(), new)),
                 },
             }
             step();
@@ -169,11 +169,11 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
 impl Ring {
     /// Why a ring that is its own successor cannot be closed or replaced.
-    fn close_error(&self) -> CloseError {
+    fn end_error(&self) -> StreamError {
         if self.position().is_sealed() {
-            CloseError::Closed
+            StreamError::Closed
         } else {
-            CloseError::Busy
+            StreamError::Busy
         }
     }
 }
@@ -185,10 +185,10 @@ impl Stream {
         &self,
         storage: Storage,
         geometry: Geometry,
-    ) -> Result<NonNull<Ring>, CloseError> {
-        let current = self.current().ok_or(CloseError::NotStarted)?;
+    ) -> Result<NonNull<Ring>, StreamError> {
+        let current = self.current().ok_or(StreamError::NotStarted)?;
         if !geometry.can_follow(&current.geometry) {
-            return Err(CloseError::OtherKind);
+            return Err(StreamError::OtherKind);
         }
         // Far from all positions of the rings that are still in use, also of others that are built now and come
         // before this one: what is under way there is not mistaken for something in this one.
@@ -200,7 +200,7 @@ impl Stream {
         let far = number.wrapping_mul(1 << 40);
         let far = current.position().unsealed().0.wrapping_add(far);
         let first = far / geometry.subbuf_size() as u64;
-        Ring::build(storage, geometry, first).map_err(CloseError::Storage)
+        Ring::build(storage, geometry, first).map_err(StreamError::Storage)
     }
 
     /// Lets writers begin at `new`, unless a nested succession has moved on already.

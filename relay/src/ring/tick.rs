@@ -2,7 +2,7 @@
 
 use super::geometry::Position;
 use super::stream::Stream;
-use super::succession::CloseError;
+use super::succession::StreamError;
 use super::writer::Writer;
 use super::{Geometry, Mode, Ring, Storage};
 use crate::platform::Platform;
@@ -81,7 +81,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             return;
         }
         // Who is just closing it may find no room, and give up: then this is still to be done.
-        if !matches!(self.close(), Err(CloseError::NoRoom | CloseError::Busy)) {
+        if !matches!(self.close(), Err(StreamError::NoRoom | StreamError::Busy)) {
             wanted.store(false, Ordering::Release);
         }
     }
@@ -237,13 +237,13 @@ impl Stream {
 
     /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick. Any
     /// CPU, task context.
-    pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), CloseError> {
+    pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         if self.is_closed() {
-            return Err(CloseError::Closed);
+            return Err(StreamError::Closed);
         }
         let ring = self
             .hold_oldest(|_| self.build_next(storage, geometry))
-            .ok_or(CloseError::NotStarted)??;
+            .ok_or(StreamError::NotStarted)??;
         let place = &self.remote.new_ring;
         let won = place.compare_exchange(
             null_mut(),
@@ -254,7 +254,7 @@ impl Stream {
         if won.is_err() {
             // SAFETY: just built, and nobody has seen it.
             unsafe { Ring::destroy(ring) };
-            return Err(CloseError::Busy);
+            return Err(StreamError::Busy);
         }
         Ok(())
     }
@@ -268,5 +268,11 @@ impl Stream {
     /// lost for want of room. Any CPU.
     pub(crate) fn take_peak(&self) -> u64 {
         self.peak.swap(0, Ordering::Relaxed)
+    }
+
+    /// Takes no notice of `peak` after all. Any CPU.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn put_back_peak(&self, peak: u64) {
+        self.peak.fetch_max(peak, Ordering::Relaxed);
     }
 }

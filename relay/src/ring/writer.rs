@@ -27,6 +27,9 @@ pub enum WriteError {
     NoRing,
     /// A record of no bytes is no record. Nothing was counted.
     Empty,
+    /// The event id is one of the fillers', which readers skip: those of events are below
+    /// [`record::EVENTS`](crate::record::EVENTS). Nothing was counted.
+    FillerId,
 }
 
 impl fmt::Display for WriteError {
@@ -42,6 +45,7 @@ impl fmt::Display for WriteError {
             Self::Lost(Loss::Discarded) => "the record was discarded by its writer",
             Self::NoRing => "this CPU has no ring in the channel",
             Self::Empty => "a record must have at least one byte",
+            Self::FillerId => "event ids from 0xFFFD on are those of fillers; use a smaller one",
         })
     }
 }

@@ -22,7 +22,7 @@ use crate::channel::Channel;
 use crate::channel::OpenError;
 #[cfg(not(loom))]
 use crate::platform::Platform;
-use crate::ring::{CloseError, Geometry, Observer, Reader, Storage, StreamStats};
+use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamStats};
 #[cfg(not(loom))]
 use crate::ring::{NoHooks, Records};
 #[cfg(not(loom))]
@@ -70,12 +70,12 @@ impl Streams for NoStreams {
         0
     }
 
-    fn request_close(&self, _cpu: usize) -> Result<(), CloseError> {
-        Err(CloseError::NotStarted)
+    fn request_close(&self, _cpu: usize) -> Result<(), StreamError> {
+        Err(StreamError::NotStarted)
     }
 
-    fn resize(&self, _cpu: usize, _: Storage, _: Geometry) -> Result<(), CloseError> {
-        Err(CloseError::NotStarted)
+    fn resize(&self, _cpu: usize, _: Storage, _: Geometry) -> Result<(), StreamError> {
+        Err(StreamError::NotStarted)
     }
 
     fn reclaim(&self, _cpu: usize) -> usize {

@@ -8,8 +8,8 @@ use crate::ring::entry::State;
 use crate::ring::tick::TAKEN;
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Flushed, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped,
-    Storage, Stream, WriteError, Writer,
+    Flushed, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
+    Stream, StreamError, WriteError, Writer,
 };
 use crate::step::with_hook;
 use crate::sync::Ordering;
@@ -63,7 +63,7 @@ impl Stage {
         }
     }
 
-    fn replace(self) -> Result<(), CloseError> {
+    fn replace(self) -> Result<(), StreamError> {
         let geometry = small();
         let storage = Storage::allocate(&geometry).unwrap();
         self.writer().succeed(storage, geometry)
@@ -265,7 +265,7 @@ fn what_is_under_way_in_an_old_ring_does_not_confuse_the_post_mortem_of_the_new(
 
 #[test]
 fn nobody_hears_that_a_stream_is_closed_while_it_is_not() {
-    let nested: [fn(Stage) -> Result<(), CloseError>; 2] =
+    let nested: [fn(Stage) -> Result<(), StreamError>; 2] =
         [|stage| stage.replace(), |stage| stage.writer().close()];
     for act in nested {
         for i in 1.. {
@@ -286,9 +286,9 @@ fn nobody_hears_that_a_stream_is_closed_while_it_is_not() {
             if !hit {
                 break;
             }
-            let is_open = closed == Some(Err(CloseError::NoRoom));
+            let is_open = closed == Some(Err(StreamError::NoRoom));
             assert!(
-                !is_open || heard.get() != Some(Err(CloseError::Closed)),
+                !is_open || heard.get() != Some(Err(StreamError::Closed)),
                 "step {i}"
             );
             // It can be tried again.
@@ -296,7 +296,7 @@ fn nobody_hears_that_a_stream_is_closed_while_it_is_not() {
             if is_open {
                 let again = stage.writer().close();
                 assert!(
-                    matches!(again, Ok(()) | Err(CloseError::Closed)),
+                    matches!(again, Ok(()) | Err(StreamError::Closed)),
                     "{again:?}"
                 );
             }
@@ -310,11 +310,11 @@ fn a_close_without_room_can_be_tried_again() {
     let reader = stage.reader();
     stage.write(16).unwrap();
     stage.write(16).unwrap();
-    assert_eq!(stage.writer().close(), Err(CloseError::NoRoom));
+    assert_eq!(stage.writer().close(), Err(StreamError::NoRoom));
     packets(reader);
     assert_eq!(stage.writer().close(), Ok(()));
-    assert_eq!(stage.writer().close(), Err(CloseError::Closed));
-    assert_eq!(stage.replace(), Err(CloseError::Closed));
+    assert_eq!(stage.writer().close(), Err(StreamError::Closed));
+    assert_eq!(stage.replace(), Err(StreamError::Closed));
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn a_request_to_close_is_not_forgotten_where_another_close_finds_no_room() {
         stage.write(16).unwrap();
         stage.write(16).unwrap();
         stage.stream.want_close();
-        let close = || assert_eq!(stage.writer().close(), Err(CloseError::NoRoom));
+        let close = || assert_eq!(stage.writer().close(), Err(StreamError::NoRoom));
         if !at(i, close, move || stage.writer().tick()) {
             break;
         }
@@ -347,7 +347,7 @@ fn a_ring_that_cannot_be_taken_is_not_lost() {
         offer().unwrap();
         stage.writer().close().unwrap();
         let again = move || {
-            assert_eq!(offer(), Err(CloseError::Closed), "step {i}");
+            assert_eq!(offer(), Err(StreamError::Closed), "step {i}");
             stage.writer().tick();
         };
         let is_interrupted = at(i, || stage.writer().tick(), again);

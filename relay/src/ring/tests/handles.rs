@@ -361,7 +361,7 @@ fn the_newest_packets_are_copied_up_to_one_that_does_not_fit() {
     channel.flush();
     channel.write(&[2; 3]).unwrap();
     channel.flush();
-    let mut observer = channel.observe(0).unwrap();
+    let observer = channel.observe(0).unwrap();
     let mut seen = Vec::new();
     let mut last = |into: &mut [u8]| observer.read_last(2, into, |_, bytes| seen.push(bytes[0]));
     assert_eq!(last(&mut [0; 5]), Ok(1));

@@ -10,8 +10,8 @@ use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::step::with_hook;
 use crate::{
-    Channel, CloseError, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Reader, Records, Stopped,
-    Storage, WriteError,
+    Channel, Delivery, Geometry, Hooks, Loss, Mode, NoHooks, Reader, Records, Stopped, Storage,
+    StreamError, WriteError,
 };
 use core::mem;
 use std::boxed::Box;
@@ -52,7 +52,7 @@ fn go_on(
     attempted: u64,
     times: u64,
     text: &[u8],
-) -> Result<(), CloseError> {
+) -> Result<(), StreamError> {
     let write_and_read = |_| {
         let _ = ch.write(text);
         drain(reader)
@@ -84,7 +84,7 @@ fn a_passed_over_exact_fit_does_not_give_its_space_back() {
     ch.write(&[1; 16]).unwrap(); // packet 0, unread
     ch.write(&[2; 6]).unwrap(); // packet 1
     let slot = ch.reserve(10).unwrap(); // exact fit
-    assert_eq!(ch.close(), Err(CloseError::NoRoom)); // passes over packet 1
+    assert_eq!(ch.close(), Err(StreamError::NoRoom)); // passes over packet 1
     drop(slot);
     let mut delivered = 0;
     let mut drain = || {
@@ -108,7 +108,7 @@ fn delivery_comes_to_an_end_behind_an_exact_fit() {
     let ch = channel(g(16, 2));
     ch.write(&[1; 16]).unwrap();
     let slot = ch.reserve(16).unwrap();
-    assert_eq!(ch.close(), Err(CloseError::NoRoom));
+    assert_eq!(ch.close(), Err(StreamError::NoRoom));
     drop(slot);
     let steps = Rc::new(Cell::new(0u64));
     let hook = {
@@ -177,7 +177,7 @@ fn records_that_were_shown_are_not_counted_as_overwritten() {
         }
         delivered += n / 8;
     }
-    assert_eq!(ch.close(), Err(CloseError::NoRoom));
+    assert_eq!(ch.close(), Err(StreamError::NoRoom));
     let stats = ch.stats(0).unwrap();
     // The packet is not passed over: one is under way, and the records behind it are not shown.
     assert_eq!((delivered, stats.overwritten), (1, 0));
@@ -256,7 +256,7 @@ fn late_commit(mode: Mode, commits: bool, burst: u64, i: usize) -> bool {
         delivered += drain(&mut reader);
     }
     let mut tries = 0;
-    while ch.close() == Err(CloseError::NoRoom) {
+    while ch.close() == Err(StreamError::NoRoom) {
         delivered += drain(&mut reader);
         tries += 1;
         assert!(tries < 10, "no room for ever {:?}", ch.stats(0));
@@ -273,7 +273,7 @@ fn the_newest_packets_are_copied_across_gaps() {
     let ch = channel(g(64, 4));
     let mut reader = ch.reader(0).unwrap();
     mem::forget(ch.reserve(64).unwrap()); // packet 0
-    let mut observer = ch.observe(0).unwrap();
+    let observer = ch.observe(0).unwrap();
     let mut bad = Vec::new();
     for round in 0..40u8 {
         let _ = ch.write(&[round; 64]);

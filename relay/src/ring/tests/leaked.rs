@@ -6,8 +6,8 @@ extern crate std;
 
 use super::world::OneCpu;
 use crate::{
-    Channel, CloseError, Flushed, Geometry, Global, Loss, Mode, NoHooks, PerCpu, Reader, Stopped,
-    Storage, Usage, WriteError,
+    Channel, Flushed, Geometry, Global, Loss, Mode, NoHooks, PerCpu, Reader, Stopped, Storage,
+    StreamError, Usage, WriteError,
 };
 use core::mem;
 use std::vec::Vec;
@@ -159,7 +159,7 @@ fn an_interrupt_cannot_end_a_stream_that_has_wrapped() {
         let mut reader = channel.reader(0).unwrap();
         in_an_interrupt(&channel, || {
             fill_behind_a_leak(&channel, &mut reader, 1000);
-            assert_eq!(channel.close(), Err(CloseError::NoRoom), "{mode:?}");
+            assert_eq!(channel.close(), Err(StreamError::NoRoom), "{mode:?}");
         });
         assert!(read(&mut reader).is_empty());
     });
@@ -168,7 +168,7 @@ fn an_interrupt_cannot_end_a_stream_that_has_wrapped() {
 /// Everything is accounted for once the stream has ended, with so many records read.
 fn check_end(channel: &Channels, reader: &mut Reader<'_>, mut seen: Vec<u64>, attempted: u64) {
     // In no-overwrite mode the last packet may need what is read here.
-    while channel.close() == Err(CloseError::NoRoom) {
+    while channel.close() == Err(StreamError::NoRoom) {
         let more = read(reader);
         assert!(!more.is_empty(), "no room, and nothing to read");
         seen.extend(more);

@@ -2,8 +2,11 @@
 //! nesting (`nesting`); random
 //! programs against a simple model (`property`); the post-mortem (`salvage`); threads (`threads`);
 //! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`), or late (`late`); the mistakes of others (`peers`); what
-//! the handles say and keep (`handles`).
+//! the handles say and keep (`handles`); readers that fall asleep (`asleep`).
 
+// As in `corners`.
+#[cfg(not(any(loom, miri)))]
+mod asleep;
 #[cfg(not(loom))]
 mod basics;
 // Streams are leaked there, which Miri takes for a mistake.

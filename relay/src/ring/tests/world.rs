@@ -8,8 +8,8 @@ mod read;
 
 use crate::ring::writer::Pin;
 use crate::ring::{
-    CloseError, Delivery, Geometry, Hooks, Loss, Observer, Packet, Plain, Reader, Records, Storage,
-    Stream, SubBuffer, WriteError, Writer,
+    Delivery, Geometry, Hooks, Loss, Observer, Packet, Plain, Reader, Records, Storage, Stream,
+    StreamError, SubBuffer, WriteError, Writer,
 };
 pub(super) use cpu::{BEGIN, OneCpu};
 use cpu::{FILLER, TestHooks};
@@ -180,9 +180,9 @@ impl World {
             Op::Replace(size, count) => self.replace(size, count),
             Op::Close => match self.writer().close() {
                 Ok(()) => self.closed.set(true),
-                Err(CloseError::NoRoom) => {}
-                Err(CloseError::Closed) if self.closed.get() || self.level.get() > 1 => {}
-                Err(CloseError::Busy) if self.level.get() > 1 => {}
+                Err(StreamError::NoRoom) => {}
+                Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
+                Err(StreamError::Busy) if self.level.get() > 1 => {}
                 Err(error) => panic!("{error}"),
             },
             Op::Shrink(len, to) => self.shrink(len, to),
@@ -192,7 +192,7 @@ impl World {
                 let geometry = self.other_geometry(size, count);
                 let storage = Storage::allocate(&geometry).unwrap();
                 match self.stream().offer(storage, geometry) {
-                    Ok(()) | Err(CloseError::Busy) => {}
+                    Ok(()) | Err(StreamError::Busy) => {}
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -201,10 +201,10 @@ impl World {
                 match self.writer().reset(storage) {
                     Ok(()) => self.was_reset.set(true),
                     // The geometry may have changed in between.
-                    Err(CloseError::ByPacket) => assert!(self.is_by_packet()),
-                    Err(CloseError::Storage(_)) if self.level.get() > 1 => {}
-                    Err(CloseError::Closed) if self.closed.get() || self.level.get() > 1 => {}
-                    Err(CloseError::Busy) if self.level.get() > 1 => {}
+                    Err(StreamError::ByPacket) => assert!(self.is_by_packet()),
+                    Err(StreamError::Storage(_)) if self.level.get() > 1 => {}
+                    Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
+                    Err(StreamError::Busy) if self.level.get() > 1 => {}
                     Err(error) => panic!("{error}"),
                 }
             }
@@ -320,8 +320,8 @@ impl World {
         let storage = Storage::allocate(&geometry).unwrap();
         match self.writer().succeed(storage, geometry) {
             Ok(()) => {}
-            Err(CloseError::Closed) if self.closed.get() || self.level.get() > 1 => {}
-            Err(CloseError::Busy) if self.level.get() > 1 => {}
+            Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
+            Err(StreamError::Busy) if self.level.get() > 1 => {}
             Err(error) => panic!("{error}"),
         }
     }
