@@ -2,9 +2,9 @@
 #![cfg(all(feature = "alloc", not(loom)))]
 
 use relay::{
-    Channel, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, OpenError, Platform,
-    STORAGE_ALIGN, StartError, StaticMemory, Stopped, Storage, StorageError, StreamError,
-    WriteError,
+    Channel, Flushed, Geometry, GeometryError, Hooks, Loss, Mode, NoHooks, OpenError, PacketStart,
+    Platform, STORAGE_ALIGN, StartError, StaticMemory, Stopped, Storage, StorageError, StreamError,
+    WriteError, ctf, record,
 };
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -423,4 +423,70 @@ fn every_error_says_what_was_wrong() {
     }
     let numbered = texts.iter().filter(|text| text.contains("77"));
     assert_eq!(numbered.count(), 6, "they name the number: {texts:#?}");
+}
+
+#[test]
+fn the_ids_of_fillers_are_not_those_of_events() {
+    let channel = channel(geometry());
+    for event in [record::EVENTS, 0xFFFE, 0xFFFF] {
+        assert_eq!(channel.write_event(event, &[0]), Err(WriteError::FillerId));
+        assert_eq!(
+            channel.write_event_array(event, &[0]),
+            Err(WriteError::FillerId)
+        );
+    }
+    assert_eq!(channel.write_event(record::EVENTS - 1, &[0]), Ok(()));
+    let stats = channel.stats(0).unwrap();
+    channel.flush();
+    assert_eq!(stats.lost.total(), 0);
+    let mut reader = channel.reader(0).unwrap();
+    assert_eq!(reader.next_subbuf().unwrap().packet().records, 1);
+    assert!(WriteError::FillerId.to_string().contains("0xFFFD"));
+}
+
+#[test]
+fn hooks_get_the_reserve_that_they_need() {
+    static UUID: ctf::Uuid = ctf::Uuid::new();
+    static CTF: ctf::Packets = ctf::Packets::new(1, &UUID);
+    let channel: Channel<Cpu, 2> = Channel::new(Cpu::default(), &CTF);
+    let shape = |reserve| {
+        let shape = Geometry::new(512, 2).unwrap();
+        shape.with_reserves(reserve, 0).unwrap()
+    };
+    let start = |reserve| {
+        let storage = Storage::allocate(&shape(reserve)).unwrap();
+        channel.start(0, storage, shape(reserve))
+    };
+    let needed = ctf::HEADER;
+    let error = StartError::Reserve {
+        given: needed - 1,
+        needed,
+    };
+    assert_eq!(start(needed - 1), Err(error));
+    assert_eq!(
+        error.to_string(),
+        "the hooks need a start reserve of 168 bytes or more, the geometry has 167"
+    );
+    assert!(channel.stats(0).is_none());
+    assert_eq!(start(needed), Ok(()));
+}
+
+/// Counts the streams that begin.
+struct Begins(AtomicUsize);
+
+impl Hooks for Begins {
+    fn channel_start(&self, _header: &mut [u8], _start: &PacketStart) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_start_that_is_refused_begins_nothing() {
+    static BEGINS: Begins = Begins(AtomicUsize::new(0));
+    let shape = geometry().with_channel_start_reserve(8).unwrap();
+    let channel: Channel<Cpu, 2> = Channel::new(Cpu::default(), &BEGINS);
+    let start = || channel.start(0, Storage::allocate(&shape).unwrap(), shape);
+    assert_eq!(start(), Ok(()));
+    assert_eq!(start(), Err(StartError::Started(0)));
+    assert_eq!(BEGINS.0.load(Ordering::Relaxed), 1);
 }

@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use relay::{
-    Channel, Delivery, Flushed, Geometry, Hooks, Mode, PacketStart, Platform, Records, Storage,
-    StreamError, StreamInfo, record,
+    Channel, Delivery, Flushed, Geometry, Global, Hooks, Mode, PacketStart, Platform, Records,
+    Storage, StreamError, StreamInfo, record,
 };
 
 /// One CPU whose clock advances with every look.
@@ -436,6 +436,8 @@ fn a_stream_is_closed_from_outside_once_there_is_room() {
     channel.write(&[1; 64]).unwrap();
     channel.write(&[2; 64]).unwrap();
     channel.request_close(0).unwrap();
+    let calls = channel.platform().calls.load(Ordering::Relaxed);
+    assert_eq!(calls, 1, "its CPU is told");
     channel.tick();
     assert!(!channel.is_closed(0), "no room for the last packet");
     let mut reader = channel.reader(0).unwrap();
@@ -492,4 +494,151 @@ fn the_newest_sub_buffers_are_copied_newest_first_and_stay() {
         "all are there"
     );
     assert_eq!(channel.flush(), Flushed::Nothing);
+}
+
+#[test]
+fn each_record_is_told_of_in_packet_delivery() {
+    let client = client();
+    let shape = geometry(4).with_delivery(Delivery::Packet).unwrap();
+    let channel = channel(shape, client);
+    let told = || client.delivered.swap(0, Ordering::Relaxed);
+    for _ in 0..3 {
+        channel.write(&[1; 16]).unwrap();
+        assert_eq!(told(), 1);
+    }
+    channel.write(&[1; 16]).unwrap();
+    assert_eq!(told(), 1, "record and packet at once");
+    channel.flush();
+    assert_eq!(told(), 0, "nothing new");
+}
+
+#[test]
+fn packets_are_told_of_in_bulk_delivery() {
+    let client = client();
+    let channel = channel(geometry(4), client);
+    channel.write(&[1; 16]).unwrap();
+    assert_eq!(client.delivered.load(Ordering::Relaxed), 0);
+    channel.write(&[1; 64]).unwrap();
+    assert_eq!(client.delivered.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn an_observer_sees_the_end() {
+    let channel = channel(geometry(4), client());
+    let mut observer = channel.observe(0).unwrap();
+    channel.write(&[1; 8]).unwrap();
+    assert!(!observer.is_at_end());
+    channel.close().unwrap();
+    assert!(!observer.is_at_end(), "there is the last packet");
+    let mut copy = [0; 64];
+    let last = observer.next_copy(&mut copy).unwrap().unwrap();
+    assert!(last.is_final && observer.is_at_end());
+    assert!(!observer.prepare_to_sleep(), "nothing would wake it");
+}
+
+#[test]
+fn the_last_ones_are_copied_beside_the_next_ones() {
+    let channel = channel(geometry(4), client());
+    for number in 0..3 {
+        channel.write(&[number; 64]).unwrap();
+    }
+    let mut observer = channel.observe(0).unwrap();
+    for _ in 0..2 {
+        let storage = Storage::allocate(&geometry(4)).unwrap();
+        channel.replace(storage, geometry(4)).unwrap();
+    }
+    channel.write(&[3; 64]).unwrap();
+    let mut copy = [0; 64];
+    let mut last = Vec::new();
+    let copied = observer.read_last(9, &mut copy, |packet, _| last.push(packet.sequence));
+    assert_eq!((copied, &last[..]), (Ok(1), &[3][..]), "of the newest ring");
+    let mut seen = Vec::new();
+    while let Some(packet) = observer.next_copy(&mut copy).unwrap() {
+        seen.push(packet.sequence);
+    }
+    assert_eq!(seen, [0, 1, 2, 3]);
+}
+
+/// Looks at the clock during `body`.
+fn looks<T>(channel: &One, body: impl FnOnce() -> T) -> u64 {
+    let clock = &channel.platform().clock;
+    let before = clock.load(Ordering::Relaxed);
+    body();
+    clock.load(Ordering::Relaxed) - before
+}
+
+#[test]
+fn the_clock_is_read_where_it_is_needed() {
+    let channel = channel(geometry(4), client());
+    let put = |bytes: &[u8]| channel.write(bytes).unwrap();
+    assert_eq!(looks(&channel, || put(&[1; 8])), 1, "a sub-buffer begins");
+    assert_eq!(looks(&channel, || put(&[1; 8])), 0);
+    assert_eq!(looks(&channel, || channel.write_array(&[1; 8])), 0);
+    assert_eq!(looks(&channel, || channel.write_event(1, &[1; 8])), 1);
+    assert_eq!(looks(&channel, || channel.reserve(8).unwrap().commit()), 1);
+    assert_eq!(looks(&channel, || put(&[1; 16])), 1, "a sub-buffer ends");
+}
+
+/// A CPU with number 1.
+struct Second(OneCpu);
+
+// SAFETY: one thread uses it, and it is always CPU 1.
+unsafe impl Platform for Second {
+    fn pin(&self) -> usize {
+        1
+    }
+
+    unsafe fn unpin(&self) {}
+
+    fn now(&self) -> u64 {
+        self.0.now()
+    }
+
+    fn wake(&self, cpu: usize) {
+        assert_eq!(cpu, 0, "the number of the stream");
+        self.0.wake(cpu);
+    }
+}
+
+/// Knows one stream, with number 0.
+struct First;
+
+impl Hooks for First {
+    fn buffer_start(&self, _header: &mut [u8], start: &PacketStart) {
+        assert_eq!(start.cpu, 0);
+    }
+
+    fn buffer_end(&self, _header: &mut [u8], _trailer: &mut [u8], packet: &relay::Packet) {
+        assert_eq!(packet.cpu, 0);
+    }
+
+    fn deliver(&self, cpu: usize) {
+        assert_eq!(cpu, 0);
+    }
+
+    fn needs_resize(&self, cpu: usize) {
+        assert_eq!(cpu, 0);
+    }
+}
+
+#[test]
+fn a_global_stream_has_number_0_whoever_writes_it() {
+    let shape = geometry(4).with_reserves(8, 0).unwrap();
+    let channel: Channel<Second, 2, Global> = Channel::new(Second(OneCpu::default()), &First);
+    assert_eq!((channel.streams(), channel.cpus()), (1, 2));
+    let storage = Storage::allocate(&shape).unwrap();
+    channel.start(0, storage, shape).unwrap();
+    let mut reader = channel.reader(0).unwrap();
+    assert!(reader.prepare_to_sleep());
+    for _ in 0..3 {
+        channel.write(&[1; 40]).unwrap();
+        channel.flush();
+        channel.tick();
+    }
+    assert_eq!(channel.platform().0.wakes.load(Ordering::Relaxed), 1);
+    while let Some(taken) = reader.next_subbuf() {
+        assert_eq!(taken.packet().cpu, 0);
+    }
+    channel.tick();
+    assert_eq!(reader.quiet_since(), 0, "it has no need of that");
 }

@@ -1,0 +1,120 @@
+//! Writing never allocates, wherever the record goes and whatever becomes of it.
+#![cfg(all(feature = "alloc", feature = "log", not(loom)))]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use relay::clients::klog::{self, Place, Severity};
+use relay::{Channel, Delivery, Geometry, Mode, Platform, Storage, record::Framed};
+
+/// The system's allocator, with a count of what each thread asks of it.
+struct Counted;
+
+std::thread_local! {
+    static ASKED: Cell<u64> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counted = Counted;
+
+// SAFETY: all that the system's allocator promises.
+unsafe impl GlobalAlloc for Counted {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        ASKED.set(ASKED.get() + 1);
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+struct OneCpu;
+
+// SAFETY: one thread uses it.
+unsafe impl Platform for OneCpu {
+    fn pin(&self) -> usize {
+        0
+    }
+
+    unsafe fn unpin(&self) {}
+
+    fn now(&self) -> u64 {
+        7
+    }
+}
+
+type One = Channel<OneCpu, 1>;
+
+/// One of each way to write.
+fn write_all_ways(channel: &One, len: usize) {
+    let bytes = [1; 256];
+    let _ = channel.write(&bytes[..len]);
+    let _ = channel.write_array(&[2; 9]);
+    let _ = channel.write_event(1, &bytes[..len]);
+    let _ = channel.write_event_array(1, &[3; 9]);
+    let _ = channel.write_with_delta(&bytes[..len], 0);
+    if let Ok(mut slot) = channel.reserve(len) {
+        // Nested, and with something behind it.
+        let _ = channel.write(&bytes[..9]);
+        slot.write(&bytes);
+        let _ = slot.shrink(len / 2);
+        slot.commit();
+    }
+    if let Ok(slot) = channel.reserve(len) {
+        let _ = channel.write(&bytes[..9]);
+        slot.discard();
+    }
+    let place = Place {
+        module: module_path!(),
+        file: file!(),
+        line: line!(),
+    };
+    let _ = klog::write(channel, Severity::Info, place, format_args!("{len} bytes"));
+}
+
+#[test]
+fn writing_never_allocates() {
+    ASKED.set(0);
+    drop(std::hint::black_box(Box::new(1)));
+    assert_eq!(ASKED.get(), 2, "it is counted");
+    for mode in [Mode::NoOverwrite, Mode::Continuous] {
+        for delivery in [Delivery::Bulk, Delivery::Packet] {
+            let shape = Geometry::new(256, 4).and_then(|shape| {
+                let shape = shape.with_reserves(16, 8)?.with_mode(mode)?;
+                shape.with_spares(1)?.with_delivery(delivery)
+            });
+            // Packet delivery is refused where something is overwritten.
+            let Ok(shape) = shape else { continue };
+            let channel = One::new(OneCpu, &Framed);
+            channel
+                .start(0, Storage::allocate(&shape).unwrap(), shape)
+                .unwrap();
+            let mut reader = channel.reader(0).unwrap();
+            let mut read = 0;
+            ASKED.set(0);
+            for len in 1..=256 {
+                write_all_ways(&channel, len);
+                channel.flush();
+                channel.tick();
+                // Full now and then.
+                while len % 3 == 0
+                    && let Some(taken) = reader.next_subbuf()
+                {
+                    read += taken.packet().records;
+                }
+            }
+            while channel.close().is_err() {
+                read += reader.next_subbuf().unwrap().packet().records;
+            }
+            let _ = channel.write(&[1]);
+            assert_eq!(ASKED.get(), 0, "{mode:?}, {delivery:?}");
+            let stats = channel.stats(0).unwrap();
+            assert!(read > 100, "{stats:?}");
+            assert!(stats.lost.total() > 100, "{stats:?}");
+        }
+    }
+}
