@@ -435,4 +435,10 @@ mod tests {
             }
         });
     }
+
+    #[test]
+    fn a_sleep_ends_without_a_wake() {
+        let sleeper = Sleeper::new();
+        sleeper.sleep_at_most(Duration::from_millis(1));
+    }
 }

@@ -209,6 +209,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_the_header_in_its_reserve_is_cleared() {
+        static UUID: Uuid = Uuid::new();
+        let mut header = [0xEE; HEADER + 24];
+        let packet = Packet {
+            cpu: 0,
+            sequence: 0,
+            ordinal: 0,
+            records: 0,
+            start: header.len(),
+            content: header.len(),
+            begin_ticks: 0,
+            end_ticks: 0,
+            lost: Losses::default(),
+            overwritten: 0,
+            is_final: false,
+        };
+        Packets::new(1, &UUID).buffer_end(&mut header, &mut [], &packet);
+        let (made, rest) = header.split_at(HEADER);
+        assert_eq!(made, encode(&[0; 16], 1, &packet, 0, 0));
+        assert_eq!(rest, [0; 24]);
+    }
+
+    #[test]
     fn a_uuid_is_of_version_4() {
         let uuid = Uuid::new();
         assert_eq!(uuid.bytes(), [0; 16]);

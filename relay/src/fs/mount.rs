@@ -4,19 +4,21 @@ use super::FindError;
 use super::path::{self, PathError};
 use crate::channel::{Channel, OpenError};
 use crate::platform::Platform;
-use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamStats};
+use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamInfo, StreamStats};
 use crate::sync::Usage;
 use core::fmt;
 
 /// What a namespace asks of a channel, whatever its platform, the number of its CPUs and its usage. Each method does
-/// what that of [`Channel`] does; callers use a [`File`].
+/// what that of [`Channel`] does; callers use a [`File`]. Channels have it, and nothing else.
 #[expect(missing_docs, reason = "each is a method of `Channel`")]
-pub trait Streams: Sync {
+pub trait Streams: sealed::Sealed + Sync {
     /// How many streams there can be: one per CPU that there is room for, or one.
     fn streams(&self) -> usize;
     fn reader(&self, cpu: usize) -> Result<Reader<'_>, OpenError>;
     fn observe(&self, cpu: usize) -> Result<Observer<'_>, OpenError>;
     fn stats(&self, cpu: usize) -> Option<StreamStats>;
+    fn info(&self, cpu: usize) -> Option<StreamInfo>;
+    fn is_closed(&self, cpu: usize) -> bool;
     fn geometry(&self, cpu: usize) -> Option<Geometry>;
     fn take_peak(&self, cpu: usize) -> u64;
     fn request_close(&self, cpu: usize) -> Result<(), StreamError>;
@@ -24,6 +26,13 @@ pub trait Streams: Sync {
     fn reclaim(&self, cpu: usize) -> usize;
     fn lost_no_ring(&self) -> u64;
 }
+
+pub(super) mod sealed {
+    /// Nobody else implements [`Streams`](super::Streams).
+    pub trait Sealed {}
+}
+
+impl<P: Platform, const CPUS: usize, U: Usage> sealed::Sealed for Channel<P, CPUS, U> {}
 
 impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
     fn streams(&self) -> usize {
@@ -40,6 +49,14 @@ impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
 
     fn stats(&self, cpu: usize) -> Option<StreamStats> {
         self.stats(cpu)
+    }
+
+    fn info(&self, cpu: usize) -> Option<StreamInfo> {
+        self.info(cpu)
+    }
+
+    fn is_closed(&self, cpu: usize) -> bool {
+        self.is_closed(cpu)
     }
 
     fn geometry(&self, cpu: usize) -> Option<Geometry> {
@@ -196,6 +213,18 @@ impl File {
     #[must_use]
     pub fn stats(self) -> Option<StreamStats> {
         self.mount.channel.stats(self.cpu)
+    }
+
+    /// What is known of the stream now: there is something, since it has started. Any context but NMI; exact when its CPU is quiet.
+    #[must_use]
+    pub fn info(self) -> Option<StreamInfo> {
+        self.mount.channel.info(self.cpu)
+    }
+
+    /// Whether the stream has ended: every write to it is refused. Any context but NMI.
+    #[must_use]
+    pub fn is_closed(self) -> bool {
+        self.mount.channel.is_closed(self.cpu)
     }
 
     /// The geometry of the ring that is written to: there is one, since the stream has started. Any context.

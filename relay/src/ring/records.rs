@@ -79,8 +79,8 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The reader, for its other uses. What was read of a sub-buffer that was not read to its end will be
-    /// read again if it is still open, and is lost to the reader if not.
+    /// The reader, for its other uses. What was not read of a sub-buffer that was begun is consumed with it, if that was
+    /// complete; if it is still open, all of it will be read again. The same happens when this is dropped.
     #[must_use]
     pub fn into_reader(self) -> Reader<'a> {
         self.reader

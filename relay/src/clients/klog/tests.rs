@@ -105,6 +105,47 @@ fn a_nul_byte_does_not_end_a_message() {
 }
 
 #[test]
+fn a_line_says_that_an_argument_failed_to_print() {
+    struct Fails;
+    impl fmt::Display for Fails {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("half of ")?;
+            Err(fmt::Error)
+        }
+    }
+    assert_eq!(
+        written_and_read(4096, format_args!("a {Fails} b {}", 5)),
+        "a half of ...[an argument failed to print]"
+    );
+    let long = "x".repeat(MAX_MESSAGE);
+    let cut = written_and_read(4096, format_args!("{long}{Fails}"));
+    assert!(cut.ends_with(" bytes cut]"), "{cut}");
+}
+
+#[cfg(feature = "log")]
+#[test]
+fn the_facade_filters_by_level_and_flushes() {
+    use log::Log;
+    static CHANNEL: Channel<TestCpu, 1> = Channel::new(TestCpu(Cell::new(1)), &Framed);
+    let geometry = Geometry::new(4096, 2).unwrap();
+    let storage = Storage::allocate(&geometry).unwrap();
+    CHANNEL.start(0, storage, geometry).unwrap();
+    let klog = Klog::new(&CHANNEL);
+    // The level is the process's: no other test here sets it.
+    log::set_max_level(log::LevelFilter::Info);
+    for level in log::Level::iter() {
+        let message = format_args!("{level}");
+        let record = log::Record::builder().level(level).args(message).build();
+        klog.log(&record);
+    }
+    klog.flush();
+    let taken = CHANNEL.reader(0).unwrap().next_subbuf().unwrap();
+    let said = records(taken.records(), 0).map(|record| record.unwrap());
+    let said: Vec<_> = said.map(|record| record.severity).collect();
+    assert_eq!(said, [Severity::Error, Severity::Warn, Severity::Info]);
+}
+
+#[test]
 fn characters_are_not_cut_in_half() {
     for shift in 0..4 {
         let long = format!("{}{}", "a".repeat(shift), "€".repeat(1000));

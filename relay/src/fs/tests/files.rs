@@ -175,3 +175,43 @@ fn records_of_cpus_without_a_file_are_counted_by_the_channel() {
     channel.write(b"nowhere").unwrap_err();
     assert_eq!(file.mount().lost_no_ring(), 1);
 }
+
+#[test]
+fn a_file_knows_what_is_known_of_its_stream() {
+    let (channel, file) = small(4);
+    assert_eq!(file.take_peak(), 0);
+    for _ in 0..3 {
+        channel.write(&[1; 32]).unwrap();
+    }
+    channel.write(&[2; 5]).unwrap();
+    let info = file.info().unwrap();
+    assert_eq!((info.unread, info.open, info.rings), (3, 5, 1));
+    assert_eq!(Some(info.stats), file.stats());
+    assert_eq!(Some(info.geometry), file.geometry());
+    assert_eq!((file.take_peak(), file.take_peak()), (3, 0));
+    assert!(!file.is_closed());
+    channel.close().unwrap();
+    assert!(file.is_closed());
+}
+
+#[test]
+fn what_was_not_read_of_a_sub_buffer_is_lost_with_its_reader_and_not_that_of_an_open_one() {
+    for (delivery, again) in [
+        (Delivery::Bulk, &b""[..]),
+        (Delivery::Packet, b"0123456789"),
+    ] {
+        let geometry = Geometry::new(32, 4).unwrap().with_delivery(delivery);
+        let channel = channel::<PerCpu>(1, geometry.unwrap());
+        let reader = || channel.reader(1).unwrap();
+        channel.write(b"0123456789").unwrap();
+        if delivery == Delivery::Bulk {
+            channel.flush();
+        }
+        let mut records = Records::new(reader());
+        assert_eq!(records.read(&mut [0; 3]), 3);
+        assert_eq!(records.bytes_available(), 7);
+        let reader = records.into_reader();
+        assert_eq!(reader.bytes_available(), again.len() as u64);
+        assert_eq!(read_all(reader), again);
+    }
+}

@@ -22,7 +22,7 @@ use crate::channel::Channel;
 use crate::channel::OpenError;
 #[cfg(not(loom))]
 use crate::platform::Platform;
-use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamStats};
+use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamInfo, StreamStats};
 #[cfg(not(loom))]
 use crate::ring::{NoHooks, Records};
 #[cfg(not(loom))]
@@ -45,6 +45,8 @@ fn keep<T: Sync + 'static>(value: T) -> &'static T {
 /// A channel without streams.
 struct NoStreams;
 
+impl super::mount::sealed::Sealed for NoStreams {}
+
 impl Streams for NoStreams {
     fn streams(&self) -> usize {
         0
@@ -60,6 +62,14 @@ impl Streams for NoStreams {
 
     fn stats(&self, _cpu: usize) -> Option<StreamStats> {
         None
+    }
+
+    fn info(&self, _cpu: usize) -> Option<StreamInfo> {
+        None
+    }
+
+    fn is_closed(&self, _cpu: usize) -> bool {
+        false
     }
 
     fn geometry(&self, _cpu: usize) -> Option<Geometry> {
