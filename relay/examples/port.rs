@@ -5,16 +5,17 @@
 //! `docs/PORTING.md` goes through it step by step. Then comes a boot, from the first instruction to the post-mortem
 //! of a CPU that stopped in the middle of a record, and the check that nothing is missing.
 
-use relay::clients::klog::{self, Klog, Record};
-use relay::record::Framed;
-use relay::{
-    Channel, Context, Geometry, Losses, Platform, Reader, StaticMemory, Stopped, Storage,
-    StreamError,
-};
+use relay::Losses;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 // ---- the port -------------------------------------------------------------------------------------
+
+use relay::clients::klog::{self, Klog, Record};
+use relay::record::Framed;
+use relay::{
+    Channel, Context, Geometry, Platform, Reader, StaticMemory, Stopped, Storage, StreamError,
+};
 
 /// What relay asks of this machine.
 struct Machine;
@@ -102,10 +103,13 @@ fn drain(reader: &mut Reader<'_>) -> u64 {
 }
 
 /// The end of this CPU: its last packet says that it is the last. Where the ring is full, whoever drains makes
-/// room: this CPU itself, or another that it waits for.
-fn stop_logging(mut make_room: impl FnMut()) {
-    while LOG.close() == Err(StreamError::NoRoom) {
-        make_room();
+/// room, and says whether it could: this CPU itself, or another that it waits for.
+fn stop_logging(mut make_room: impl FnMut() -> bool) -> Result<(), StreamError> {
+    loop {
+        match LOG.close() {
+            Err(StreamError::NoRoom) if make_room() => {}
+            ended => return ended,
+        }
     }
 }
 
@@ -167,9 +171,12 @@ fn boot() -> bool {
             machine::halt();
         }
     }
-    stop_logging(|| {
+    let mut tries = 0..10;
+    let ended = stop_logging(|| {
         drain_all();
+        tries.next().is_some()
     });
+    ended.expect("what is drained makes room");
     drain_all();
     let at_end = readers[0].is_at_end();
 
