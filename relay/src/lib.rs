@@ -3,7 +3,7 @@
 //!
 //! | chapter | about |
 //! |---|---|
-//! | [The idea](#the-idea) | what a channel is, and why nobody waits |
+//! | [The idea](#the-idea) | what a channel is, and why nobody waits; [words](#words) |
 //! | [The promise](#the-promise) | attempted = delivered + lost + overwritten |
 //! | [The first record](#the-first-record) | a log in twenty lines |
 //! | [The machine](#the-machine) | what relay asks of yours |
@@ -40,6 +40,20 @@
 //!
 //! So no writer ever takes a lock, waits or allocates, whatever it interrupted; and no reader, however slow or dead, stands
 //! in its way. What there is no room for is lost, and counted.
+//!
+//! ## Words
+//!
+//! | word | means |
+//! |---|---|
+//! | stream | the packets of one CPU, or of all, in order; it outlives its rings |
+//! | ring | the memory that a stream writes to at the moment: sub-buffers, round and round |
+//! | lap | once round the ring |
+//! | packet | what was written to a sub-buffer in one lap; *open* until it is full or flushed, then *complete* |
+//! | slot | reserved space for one record, until it is committed or discarded |
+//! | filling | what a discarded slot leaves where something was reserved behind it; readers skip it |
+//! | level | a place for one record under way; each CPU has eight, since records nest |
+//! | pass over | go on behind a packet whose slot is still out a lap later: its records count as overwritten |
+//! | tick | the call in which a CPU does what others have asked of its stream |
 //!
 //! # The promise
 //!
@@ -87,15 +101,15 @@
 //! Each CPU calls [`Channel::tick`] from its timer interrupt: that is where it does what others ask of its stream. Nobody
 //! else ever writes to it.
 //!
-//! `docs/PORTING.md` of the project goes through a port of about fifty lines, which runs: `cargo run -p relay --example port`.
+//! `docs/PORTING.md` of the project goes through a port of about sixty lines, which runs: `cargo run -p relay --example port`.
 //! Programs on a host have one ready in [`host`].
 //!
 //! # Writing
 //!
 //! | function | the record is | costs beside the bytes |
 //! |---|---|---|
-//! | [`write`](Channel::write) | these bytes | no clock |
-//! | [`write_array`](Channel::write_array) | as many bytes as the type says | no clock; the shortest code |
+//! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends, or where it interrupts another record |
+//! | [`write_array`](Channel::write_array) | as many bytes as the type says | the same; the shortest code |
 //! | [`write_event`](Channel::write_event), [`write_event_array`](Channel::write_event_array) | a [header](record) with time and event id, then these bytes | a look at the clock |
 //! | [`write_with_delta`](Channel::write_with_delta) | these bytes, with the time since the packet began in eight of them | a look at the clock |
 //! | [`reserve`](Channel::reserve), then [`Slot`] | what you make of it, in place | a look at the clock |
@@ -149,7 +163,17 @@
 //! | [spare blocks](Geometry::with_spares) | none: what a reader holds is missing in the ring | as many as readers hold: nothing is missing; in continuous mode needed to observe |
 //!
 //! Mode, delivery and sizes are the [`Geometry`] of a ring. Usage is part of the channel's type: `Channel<P, CPUS, Global>`. Its one
-//! stream is started and read as that of CPU 0; it does nothing else differently.
+//! stream is that of all CPUs:
+//!
+//! | what | in a global channel |
+//! |---|---|
+//! | the number of the stream | 0, for `start`, `reader`, `stats`, in [`Packet::cpu`] and for hooks, whoever writes |
+//! | `flush`, `close`, `replace`, `reset`, on any CPU | those of the one stream |
+//! | [`tick`](Channel::tick) | any CPU's does what is asked of the stream; each CPU that writes must tick for old rings to be freed |
+//! | a discarded slot | leaves a filling; the space is never given back |
+//! | a slot that is still out a lap later | is waited for: until it is back, every write is lost ([`Loss::Wrapped`]) |
+//! | [`quiet_since`](Reader::quiet_since) | 0: there is nothing to merge |
+//! | [`salvage`](Channel::salvage) | is not there: who was at work in it when the machine stopped cannot be told from one CPU's words |
 //!
 //! ```
 //! # use relay::host::{Cpu, Host};
@@ -303,7 +327,7 @@
 //! | spare blocks | 64 |
 //! | record | 1 byte to a sub-buffer less its reserves; never split |
 //! | records under way on a CPU at the same time | 8; the ninth is lost ([`Loss::Nested`]) |
-//! | consuming readers of a stream | 1; observers: any number |
+//! | consuming readers of a stream | 1; observers: any number. Where nothing is overwritten, a sub-buffer that an observer is just copying is not to be consumed until it is done |
 //! | time that a packet of [framed](record) records spans | 2^48 ticks |
 //! | records, bytes, packets of a stream | 2^64, modulo; nothing happens there |
 //!
@@ -315,7 +339,7 @@
 //! | `log` | yes | `clients::klog::Klog`, a backend of the `log` facade |
 //! | `std` | no | [`host`], a platform whose CPUs are threads |
 //!
-//! Without them the crate needs `core` and 64-bit atomics.
+//! Without them the crate needs `core`, the crate `arrayvec`, and 64-bit atomics.
 //!
 #![cfg_attr(not(feature = "std"), doc = "[`host`]: #features")]
 #![no_std]

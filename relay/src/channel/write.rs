@@ -10,7 +10,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes `bytes` as one record into the stream of the calling CPU.
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. Nothing but the
-    /// bytes is stored, and the clock is read only where a sub-buffer begins or ends.
+    /// bytes is stored, and the clock is read only where a sub-buffer begins or ends, where the record interrupts another
+    /// one of this CPU, or is lost.
     ///
     /// # Errors
     /// The record was not written, for the reason given; the loss is counted. There is nothing to be done about it: a
@@ -46,7 +47,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Writes a record that begins with its time and `event`, an event id below
-    /// [`record::EVENTS`], in the one word of [`record::header`]; `bytes` follow, which may be none.
+    /// [`record::EVENTS`], in the one word of [`record::header`]; `bytes` follow, which may be none. What shall be read as klog
+    /// or CTF has its [context](crate::Context) as the first of them.
     ///
     /// The time is that of the reservation: in the order of the stream's records it never falls. Any context, as [`write`](Self::write).
     ///

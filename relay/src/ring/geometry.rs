@@ -71,7 +71,7 @@ pub enum GeometryError {
     Reserves {
         /// The sub-buffer size in bytes.
         subbuf_size: usize,
-        /// What both reserves take together, in bytes.
+        /// What the reserves take together, in bytes.
         reserved: usize,
     },
     /// The whole buffer would not fit into the address space.

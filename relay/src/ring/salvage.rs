@@ -1,5 +1,5 @@
 //! The post-mortem: what a stopped CPU left in its rings. Read only; not a word of the stopped
-//! CPU's is changed, so it can be done again, by somebody else, or on a memory dump.
+//! CPU's is changed, so it can be done again, or by somebody else.
 //!
 //! A CPU may be stopped between any two instructions. Complete packets are taken as they are. In a
 //! packet that is still open, the bytes of a record under way (a *hole*) are known from the
