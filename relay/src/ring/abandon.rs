@@ -11,7 +11,7 @@
 //! looking at them.
 
 use super::entry::{Entry, State};
-use super::geometry::Position;
+use super::position::Position;
 use super::subbuf::Committed;
 use super::writer::{Obstacle, Writer};
 use super::{Loss, Ring};

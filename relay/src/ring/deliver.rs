@@ -1,7 +1,7 @@
 //! Delivery: complete packets become readable, in order, each once.
 
 use super::entry::State;
-use super::geometry::Position;
+use super::position::Position;
 use super::writer::Writer;
 use super::{Delivery, Packet, Ring};
 use crate::platform::Platform;

@@ -6,8 +6,8 @@
 //! the whole way, see `writer`. So does at first a record that interrupts another, to try the same with another level.
 
 use super::Ring;
-use super::geometry::Position;
 use super::local::{Level, Local};
+use super::position::Position;
 use super::stream::Stream;
 use super::subbuf::{Committed, Sub};
 use crate::platform::Platform;

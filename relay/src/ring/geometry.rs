@@ -1,6 +1,5 @@
-//! The shape of a buffer: sizes, counts, reserves, mode; and the arithmetic of positions.
+//! The shape of a buffer: sizes, counts, reserves, mode.
 
-use super::entry::Entry;
 use core::fmt;
 
 /// What happens to a record for which there is no room.
@@ -45,8 +44,8 @@ pub enum Delivery {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
-    size_log2: u32,
-    count: u32,
+    pub(super) size_log2: u32,
+    pub(super) count: u32,
     spares: u32,
     start_reserve: u32,
     end_reserve: u32,
@@ -330,113 +329,6 @@ impl Geometry {
             Delivery::Packet => 0,
         }
     }
-
-    /// The index of packet `packet`'s entry and commit word.
-    #[inline]
-    pub(super) const fn index(&self, packet: u64) -> usize {
-        (packet & (self.count as u64 - 1)) as usize
-    }
-
-    /// The number of the packet that `position` lies in.
-    #[inline]
-    pub(super) const fn packet(&self, position: Position) -> u64 {
-        position.unsealed().0 >> self.size_log2
-    }
-
-    /// Bytes from the start of its sub-buffer to `position`.
-    #[inline]
-    pub(super) const fn offset(&self, position: Position) -> u64 {
-        position.0 & ((1u64 << self.size_log2) - 1)
-    }
-
-    /// The position `offset` bytes into packet `packet`, not sealed. An offset of a whole
-    /// sub-buffer is the start of the next packet.
-    #[inline]
-    pub(super) const fn position(&self, packet: u64, offset: u64) -> Position {
-        Position((packet << self.size_log2).wrapping_add(offset)).unsealed()
-    }
-
-    /// The packet after `packet`, modulo the number of packets a position can tell apart.
-    #[inline]
-    pub(super) const fn after(&self, packet: u64) -> u64 {
-        packet.wrapping_add(1) & self.packet_mask()
-    }
-
-    /// How far packet `from` lies before packet `to`, modulo.
-    #[inline]
-    pub(super) const fn distance(&self, from: u64, to: u64) -> u64 {
-        to.wrapping_sub(from) & self.packet_mask()
-    }
-
-    /// Whether packet `packet` lies before packet `other`: less than half of all packets away that an entry can tell
-    /// apart.
-    pub(super) const fn is_before(&self, packet: u64, other: u64) -> bool {
-        let all = self.packet_mask() & Entry::PACKET_MASK;
-        let distance = other.wrapping_sub(packet) & all;
-        distance != 0 && distance <= all / 2
-    }
-
-    /// `packet` minus `back`, modulo.
-    #[inline]
-    pub(super) const fn before(&self, packet: u64, back: u64) -> u64 {
-        packet.wrapping_sub(back) & self.packet_mask()
-    }
-
-    #[inline]
-    const fn packet_mask(&self) -> u64 {
-        Position::BYTES >> self.size_log2
-    }
-}
-
-/// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag in the
-/// highest bit.
-///
-/// Positions only grow, and are compared modulo 2^63: nothing happens where they wrap. They wrap where a
-/// packet ends.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Position(pub(super) u64);
-
-impl Position {
-    const SEALED: u64 = 1 << 63;
-    /// The bits that say where it is.
-    const BYTES: u64 = !Self::SEALED;
-
-    /// Whether no reservation may succeed any more.
-    #[inline]
-    pub(super) const fn is_sealed(self) -> bool {
-        self.0 & Self::SEALED != 0
-    }
-
-    /// The same place, sealed.
-    #[inline]
-    pub(super) const fn sealed(self) -> Self {
-        Self(self.0 | Self::SEALED)
-    }
-
-    /// The same place, not sealed.
-    #[inline]
-    pub(super) const fn unsealed(self) -> Self {
-        Self(self.0 & Self::BYTES)
-    }
-
-    /// As far away from here as positions go, so that nothing is near both.
-    #[inline]
-    pub(super) const fn far(self) -> Self {
-        Self(self.0 ^ 1 << 62)
-    }
-
-    /// How many bytes this lies after `start`, modulo.
-    #[inline]
-    pub(super) const fn since(self, start: Self) -> u64 {
-        self.0.wrapping_sub(start.0) & Self::BYTES
-    }
-}
-
-impl fmt::Debug for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mark = if self.is_sealed() { " sealed" } else { "" };
-        write!(f, "{:#x}{mark}", self.unsealed().0)
-    }
 }
 
 #[cfg(test)]
@@ -476,16 +368,6 @@ mod tests {
     }
 
     #[test]
-    fn a_position_shows_its_byte_and_its_seal() {
-        extern crate std;
-        let position = Geometry::new(64, 4).unwrap().position(2, 5);
-        assert_eq!(std::format!("{position:?}"), "0x85");
-        assert_eq!(std::format!("{:?}", position.sealed()), "0x85 sealed");
-        assert_eq!(position.sealed().sealed(), position.sealed());
-        assert_eq!(position.sealed().unsealed(), position);
-    }
-
-    #[test]
     fn a_ring_is_followed_by_one_of_its_kind() {
         let ring = Geometry::new(64, 4).unwrap();
         let other_size = Geometry::new(128, 8).unwrap().with_spares(2).unwrap();
@@ -498,38 +380,5 @@ mod tests {
         ] {
             assert!(!other.unwrap().can_follow(&ring));
         }
-    }
-
-    #[test]
-    fn positions_wrap_without_a_seam() {
-        let geometry = Geometry::new(64, 4).unwrap();
-        let last = u64::MAX >> 7;
-        let end = geometry.position(last, 60);
-        assert_eq!(geometry.packet(end), last);
-        assert_eq!(geometry.offset(end), 60);
-        let next = Position(end.0 + 4).unsealed();
-        assert_eq!(geometry.packet(next), 0);
-        assert_eq!(geometry.offset(next), 0);
-        assert_eq!(next, geometry.position(last, 64));
-        assert_eq!(next, geometry.position(geometry.after(last), 0));
-        assert_eq!(next.sealed().since(end), 4);
-        assert_eq!(geometry.distance(last, 1), 2);
-        assert_eq!(geometry.before(1, 2), last);
-        assert_eq!(geometry.index(last), 3);
-        // Far away both ways.
-        for place in [end, next] {
-            assert_eq!(place.far().far(), place);
-            assert!(place.far().since(place) > 1 << 60 && place.since(place.far()) > 1 << 60);
-        }
-        assert!(geometry.is_before(last, 1) && geometry.is_before(0, 1));
-        assert!(!geometry.is_before(1, last) && !geometry.is_before(1, 1));
-        // Of one of them only what an entry keeps is known.
-        let (far, kept) = (1 << 50, |packet: u64| packet & Entry::PACKET_MASK);
-        assert!(geometry.is_before(kept(far), far + 1));
-        assert!(!geometry.is_before(kept(far + 1), far));
-        // Of the longest sub-buffers there are fewer than an entry can tell apart.
-        let longest = Geometry::new(1 << 30, 4).unwrap();
-        assert!(longest.is_before(u64::MAX >> 31, 0));
-        assert!(!longest.is_before(0, u64::MAX >> 31));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Ring;
 use super::fast::Claim;
-use super::geometry::Position;
+use super::position::Position;
 use super::subbuf::Sub;
 use crate::sync::{
     AtomicPtr, AtomicU64, Ordering, OwnerWord, compiler_fence, const_unless_loom, fence,

@@ -5,8 +5,9 @@
 //!
 //! | module | concept |
 //! |---|---|
-//! | `geometry` | sizes and counts, positions modulo 2^63 bytes |
+//! | `geometry` | sizes and counts |
 //! | `entry` | the state of a sub-buffer in one word |
+//! | `position` | positions modulo 2^63 bytes, and packets |
 //! | `ledger` | losses by reason |
 //! | `packet` | what is known of a packet |
 //! | `subbuf` | the control words of a sub-buffer |
@@ -41,6 +42,7 @@ mod ledger;
 mod local;
 mod observer;
 mod packet;
+mod position;
 mod puzzle;
 mod reader;
 mod reclaim;
@@ -80,8 +82,8 @@ pub(crate) use writer::{Pin, Writer};
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
 use core::ptr::{self, NonNull, null_mut};
 use entry::Entry;
-use geometry::Position;
 use packet::BlockInfo;
+use position::Position;
 use storage::Layout;
 use subbuf::Sub;
 

@@ -1,9 +1,9 @@
 //! What was reserved and is not committed yet.
 
 use super::fast::{Any, Claim, Source, copy};
-use super::geometry::Position;
 use super::local::{Level, Local};
 use super::packet::Closed;
+use super::position::Position;
 use super::stream::Stream;
 use super::subbuf::{Committed, Sub};
 use super::writer::{Pin, Writer};

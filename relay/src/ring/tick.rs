@@ -1,6 +1,6 @@
 //! The owner's periodic duty: what others ask of it is done here, by itself. And how full it is.
 
-use super::geometry::Position;
+use super::position::Position;
 use super::stream::Stream;
 use super::succession::StreamError;
 use super::writer::Writer;

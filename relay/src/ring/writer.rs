@@ -3,9 +3,9 @@
 use super::entry::{Entry, State};
 use super::fast::{self, Any, Claim, Source};
 use super::flush::Closing;
-use super::geometry::Position;
 use super::local::{Held, Left, Level, Local};
 use super::packet::Closed;
+use super::position::Position;
 use super::slot::Slot;
 use super::stream::Stream;
 use super::subbuf::{Committed, Sub};

@@ -2,7 +2,9 @@
 
 extern crate std;
 
+use super::line::{CUT_NOTE, has_nul};
 use super::*;
+use crate::platform::Context;
 use crate::record::{Framed, header};
 use crate::ring::{Geometry, Storage};
 use std::boxed::Box;

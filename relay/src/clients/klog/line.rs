@@ -1,0 +1,160 @@
+//! A record put together on the stack.
+
+use super::{MAX_MESSAGE, Place, Severity};
+use crate::platform::Context;
+use arrayvec::ArrayVec;
+use core::fmt::{self, Write as _};
+
+/// Room that is kept for the note of a cut.
+pub(super) const CUT_NOTE: usize = 32;
+
+/// What a NUL byte becomes: readers of CTF take one for the end of a text.
+const NUL_INSTEAD: u8 = b'?';
+
+/// The longest module path and file name that is kept, in bytes.
+const MAX_NAME: usize = 255;
+
+/// Bytes of a record between its header and its texts.
+const FIXED: usize = 1 + 1 + 4 + 2 + 2 + 2;
+
+/// A record without its header, put together on the stack; the message is cut where it does not fit.
+pub(super) struct Line {
+    /// Texts in it are of whole characters.
+    bytes: ArrayVec<u8, { FIXED + 2 * MAX_NAME + MAX_MESSAGE }>,
+    /// Where the message begins.
+    message: usize,
+    /// Bytes that it may still grow by; after a cut none, since what follows would not belong there.
+    room: usize,
+    /// Bytes of it that did not fit.
+    missing: usize,
+}
+
+impl Line {
+    /// Nothing yet. Inlined, and [begun](Self::begin) in its place: moving it would cost more than all the rest.
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        Self {
+            bytes: ArrayVec::new(),
+            message: 0,
+            room: 0,
+            missing: 0,
+        }
+    }
+
+    /// Begins a record of at most `room` bytes, with an empty message.
+    pub(super) fn begin(
+        &mut self,
+        context: Context,
+        severity: Severity,
+        place: Place<'_>,
+        room: usize,
+    ) {
+        let most = (room.saturating_sub(FIXED) / 4).min(MAX_NAME);
+        let module = shortened(place.module, most);
+        let file = shortened(base_name(place.file), most);
+        let [line_0, line_1, line_2, line_3] = place.line.to_le_bytes();
+        let [module_0, module_1] = (module.len() as u16).to_le_bytes();
+        let [file_0, file_1] = (file.len() as u16).to_le_bytes();
+        let (context, severity) = (context as u8, severity as u8);
+        let fixed: [u8; FIXED] = [
+            context, severity, line_0, line_1, line_2, line_3, module_0, module_1, file_0, file_1,
+            0, 0,
+        ];
+        self.message = FIXED + module.len() + file.len();
+        self.room = room.saturating_sub(self.message).min(MAX_MESSAGE);
+        self.append(&fixed);
+        self.append(module.as_bytes());
+        self.append(file.as_bytes());
+    }
+
+    /// Appends `bytes`, for which there is room: no limit is above the capacity.
+    fn append(&mut self, bytes: &[u8]) {
+        let appended = self.bytes.try_extend_from_slice(bytes);
+        debug_assert!(appended.is_ok());
+    }
+
+    /// The record; if something of the message is missing, it ends by saying how much.
+    pub(super) fn finish(&mut self) -> &[u8] {
+        if self.missing != 0 {
+            self.note_the_cut();
+        }
+        let message = &mut self.bytes[self.message..];
+        if has_nul(message) {
+            let nuls = message.iter_mut().filter(|byte| **byte == 0);
+            nuls.for_each(|byte| *byte = NUL_INSTEAD);
+        }
+        let len = (message.len() as u16).to_le_bytes();
+        self.bytes[FIXED - len.len()..FIXED].copy_from_slice(&len);
+        &self.bytes
+    }
+
+    /// Appends as much of `text` as there is room for: not all.
+    #[cold]
+    fn cut(&mut self, text: &str) {
+        let kept = shortened(text, self.room);
+        self.append(kept.as_bytes());
+        self.missing = self.missing.saturating_add(text.len() - kept.len());
+        self.room = 0;
+    }
+
+    /// Says that an argument failed to print: what comes after it is missing.
+    #[cold]
+    pub(super) fn note_a_failure(&mut self) {
+        let _ = self.write_str("...[an argument failed to print]");
+    }
+
+    #[cold]
+    fn note_the_cut(&mut self) {
+        let said = core::str::from_utf8(&self.bytes[self.message..]).unwrap_or_default();
+        let limit = said.len() + self.room;
+        let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();
+        let missing = self.missing + (said.len() - kept);
+        self.bytes.truncate(self.message + kept);
+        self.room = limit - kept;
+        // It fits into CUT_NOTE: 20 digits at most. In a tiny sub-buffer it is cut itself.
+        let _ = write!(self, "...[{missing} bytes cut]");
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        match self.room.checked_sub(text.len()) {
+            Some(room) => {
+                self.append(text.as_bytes());
+                self.room = room;
+            }
+            None => self.cut(text),
+        }
+        Ok(())
+    }
+}
+
+/// The last component of a path: what is kept of a file name.
+fn base_name(path: &str) -> &str {
+    // Bytes: no other character has one of these in it.
+    let bytes = path.as_bytes().iter().rev();
+    let name = bytes.take_while(|byte| **byte != b'/' && **byte != b'\\');
+    &path[path.len() - name.count()..]
+}
+
+/// `text`, shortened to at most `max` bytes at a character's boundary.
+fn shortened(text: &str, max: usize) -> &str {
+    if text.len() <= max {
+        return text;
+    }
+    let end = (0..=max).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
+}
+
+/// Whether a byte of `bytes` is 0: eight at a time, since there is hardly ever one.
+pub(super) fn has_nul(bytes: &[u8]) -> bool {
+    let in_word = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        word.wrapping_sub(0x0101_0101_0101_0101) & !word & 0x8080_8080_8080_8080 != 0
+    };
+    // The last word may have some bytes of the one before it.
+    match bytes.last_chunk() {
+        Some(last) => in_word(last) || bytes.as_chunks().0.iter().any(in_word),
+        None => bytes.contains(&0),
+    }
+}

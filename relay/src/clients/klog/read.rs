@@ -1,0 +1,90 @@
+//! What klog wrote, read.
+
+use super::{EVENT_ID, Place, Severity};
+use crate::platform::Context;
+use crate::record::{Fields, Malformed, extend_ticks};
+
+/// A klog record, read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When, in ticks.
+    pub ticks: u64,
+    /// At which level.
+    pub context: Context,
+    /// How important.
+    pub severity: Severity,
+    /// Where in the source.
+    pub place: Place<'a>,
+    /// What was said.
+    pub message: &'a str,
+}
+
+/// The klog records in a run of records (see
+/// [`SubBuffer::records`](crate::SubBuffer::records)) of a packet that began at `begin_ticks`.
+///
+/// After a malformed record nothing more comes: where the next begins is not known.
+pub fn records(
+    records: &[u8],
+    begin_ticks: u64,
+) -> impl Iterator<Item = Result<Record<'_>, Malformed>> {
+    let mut fields = Some(Fields::new(records));
+    core::iter::from_fn(move || {
+        let item = next(fields.as_mut()?, begin_ticks).transpose()?;
+        if item.is_err() {
+            fields = None;
+        }
+        Some(item)
+    })
+}
+
+/// Reads the next klog record of `fields`, which belong to a packet that began at `begin_ticks`;
+/// `None` at the end.
+///
+/// # Errors
+/// [`Malformed`]: what comes next is no klog record. What comes after it cannot be found.
+pub fn next<'a>(
+    fields: &mut Fields<'a>,
+    begin_ticks: u64,
+) -> Result<Option<Record<'a>>, Malformed> {
+    let offset = fields.offset();
+    let Some((id, low)) = fields.next_header()? else {
+        return Ok(None);
+    };
+    read(fields, id, extend_ticks(low, begin_ticks))
+        .map(Some)
+        .map_err(|reason| Malformed { offset, reason })
+}
+
+/// Reads a record after its header.
+fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, &'static str> {
+    const CUT_OFF: &str = "it is cut off";
+    if id != EVENT_ID {
+        return Err("it is no klog record");
+    }
+    let context = fields.u8().ok_or(CUT_OFF)?;
+    let context = *Context::ALL
+        .get(usize::from(context))
+        .ok_or("no such context")?;
+    let severity = usize::from(fields.u8().ok_or(CUT_OFF)?);
+    let severity = *severity
+        .checked_sub(1)
+        .and_then(|index| Severity::ALL.get(index))
+        .ok_or("no such severity")?;
+    let line = fields.u32().ok_or(CUT_OFF)?;
+    let mut lens = [0; 3];
+    for len in &mut lens {
+        *len = usize::from(fields.u16().ok_or(CUT_OFF)?);
+    }
+    let mut text = |len| {
+        let bytes = fields.bytes(len).ok_or(CUT_OFF)?;
+        core::str::from_utf8(bytes).map_err(|_| "its text is not UTF-8")
+    };
+    let (module, file, message) = (text(lens[0])?, text(lens[1])?, text(lens[2])?);
+    Ok(Record {
+        ticks,
+        context,
+        severity,
+        place: Place { module, file, line },
+        message,
+    })
+}
