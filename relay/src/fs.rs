@@ -221,8 +221,9 @@ impl<const CAPACITY: usize> Namespace<CAPACITY> {
         match self.mounted_at(path) {
             Some(mount) => Ok(mount),
             None if self.is_folder(path) => Err(FindError::IsFolder),
-            None if self.file(path).is_ok() => Err(FindError::IsFile),
-            None => Err(FindError::NotFound),
+            None => Err(self
+                .file(path)
+                .map_or_else(|error| error, |_| FindError::IsFile)),
         }
     }
 
@@ -253,12 +254,8 @@ impl<const CAPACITY: usize> Namespace<CAPACITY> {
         if !folder.is_empty() {
             path::count_names(folder)?;
             if !self.is_folder(folder) {
-                let is_file = self.file(folder).is_ok();
-                return Err(if is_file {
-                    FindError::IsFile
-                } else {
-                    FindError::NotFound
-                });
+                self.file(folder)?;
+                return Err(FindError::IsFile);
             }
         }
         let names = self

@@ -114,7 +114,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         stream.overwritten.add_carries::<U>(records);
         step();
         for _ in 0..under_way {
-            stream.lose::<U>(Loss::Wrapped);
+            stream.lose_slot::<U>(Loss::Wrapped);
             step();
         }
         let ordinal = stream.ordinal.load(Ordering::Relaxed);

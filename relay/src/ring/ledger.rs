@@ -119,6 +119,8 @@ impl LossCounters {
 
     /// Counts one lost record: for `loss`, or because the stream is closed, if the final packet has told of the losses
     /// already. Returns for which. Owner only.
+    #[cold]
+    #[inline(never)]
     pub(super) fn count<U: Usage>(&self, loss: Loss) -> Loss {
         let word = &self.0[loss as usize];
         loop {
@@ -134,6 +136,12 @@ impl LossCounters {
         }
     }
 
+    /// Counts a slot whose packet is not delivered yet: the final packet has not told of anything. Owner only.
+    #[inline]
+    pub(super) fn count_slot<U: Usage>(&self, loss: Loss) {
+        self.0[loss as usize].add_carries::<U>(1);
+    }
+
     /// The counts as they are now.
     #[inline]
     pub(super) fn sample(&self) -> Losses {
@@ -143,6 +151,8 @@ impl LossCounters {
     }
 
     /// The counts for the final packet. Nothing is counted after them but writes to a closed stream. Owner only, once.
+    #[cold]
+    #[inline(never)]
     pub(super) fn tell_all<U: Usage>(&self) -> Losses {
         Losses(core::array::from_fn(|i| {
             let word = &self.0[i];

@@ -96,6 +96,7 @@ impl Geometry {
 
     /// Whether packet `packet` lies before packet `other`: less than half of all packets away that an entry can tell
     /// apart.
+    #[inline]
     pub(super) const fn is_before(&self, packet: u64, other: u64) -> bool {
         let all = self.packet_mask() & Entry::PACKET_MASK;
         let distance = other.wrapping_sub(packet) & all;

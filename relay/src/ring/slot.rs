@@ -338,7 +338,7 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         if !self.sub().committed().is_given_up() {
             intent.set_lost(self.reserved as u64);
             step();
-            self.stream.lose::<U>(Loss::Discarded);
+            self.stream.lose_slot::<U>(Loss::Discarded);
             step();
         }
         let mut carries = false;

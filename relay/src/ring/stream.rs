@@ -266,6 +266,12 @@ impl Stream {
         self.lost.count::<U>(loss)
     }
 
+    /// Counts a slot as lost. Owner only.
+    #[inline]
+    pub(super) fn lose_slot<U: Usage>(&self, loss: Loss) {
+        self.lost.count_slot::<U>(loss);
+    }
+
     /// Claims the one consuming reader; false if there is one.
     pub(super) fn claim_reader(&self) -> bool {
         !self.remote.reading.swap(true, Ordering::AcqRel)

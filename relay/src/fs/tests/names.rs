@@ -152,7 +152,8 @@ fn what_is_not_found_is_told_from_what_is_something_else() {
     }
     for (path, expected) in [
         ("/klog/2", FindError::IsFile),
-        ("/klog/1", FindError::NotFound),
+        ("/klog/1", FindError::NotStarted(1)),
+        ("/klog/3", no_such_cpu(3)),
         ("/nothing", FindError::NotFound),
         ("klog", PathError::NotAbsolute.into()),
     ] {
