@@ -151,7 +151,7 @@ impl core::error::Error for OpenError {}
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     const_unless_loom! {
-        /// A channel without any ring, for a `static`: every write is refused and counted until
+        /// A channel without any ring, for a `static` (or any context): every write is refused and counted until
         /// [`start`](Self::start). `hooks` are the client's: [`NoHooks`](crate::NoHooks) for plain bytes.
         pub fn new(platform: P, hooks: &'static dyn Hooks) -> Self {
             Self {

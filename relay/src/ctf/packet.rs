@@ -69,7 +69,7 @@ pub struct Packets {
 }
 
 impl Packets {
-    /// Hooks for the channel with this number, in the trace with this UUID.
+    /// Hooks for the channel with this number, in the trace with this UUID: for a `static`.
     #[must_use]
     pub const fn new(stream_id: u32, uuid: &'static Uuid) -> Self {
         Self { stream_id, uuid }
@@ -101,7 +101,7 @@ impl Hooks for Packets {
 }
 
 /// What of a taken sub-buffer is its packet: header, records and less than 8 bytes of padding, to be sent as it is, where it
-/// lies.
+/// lies. Any context.
 #[must_use]
 pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     let bytes = taken.bytes();
@@ -109,7 +109,7 @@ pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     &bytes[..len]
 }
 
-/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8.
+/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8. Any context.
 #[must_use]
 pub const fn padded(content: usize) -> usize {
     content.next_multiple_of(GRAIN)
@@ -117,7 +117,7 @@ pub const fn padded(content: usize) -> usize {
 
 /// The header of `packet` of channel `stream_id`, as [`Packets`] makes it when a packet is complete; for packets that are made
 /// otherwise. `uncommitted` records were left out of this stream up to it. `flags` are set beside [`FINAL`], which follows
-/// from the packet.
+/// from the packet. Any context.
 #[must_use]
 pub fn encode(
     uuid: &[u8; 16],

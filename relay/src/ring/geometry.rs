@@ -30,7 +30,8 @@ pub enum Delivery {
 ///   are left for records;
 /// - it is not both overwritten and delivered record by record.
 ///
-/// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant or at run time:
+/// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant or at run time, in any
+/// context:
 ///
 /// ```
 /// use relay::{Geometry, Mode};

@@ -49,7 +49,7 @@ impl Loss {
     }
 }
 
-/// Records lost so far, by reason.
+/// Records lost so far, by reason. Plain numbers: any context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses([u64; Loss::COUNT]);
 

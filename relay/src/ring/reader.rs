@@ -194,7 +194,9 @@ impl fmt::Debug for Reader<'_> {
 }
 
 /// A sub-buffer that a reader has taken. Having one tells you: it is complete, nobody writes to
-/// it, and it is taken exactly once. Dropping it gives the space back to the writers.
+/// it, and it is taken exactly once. Dropping it gives the space back to the writers, without waiting for anybody.
+///
+/// Any CPU, task or IRQ context, for the drop, too.
 pub struct SubBuffer<'a> {
     ring: RingHold<'a>,
     cursor: u64,

@@ -21,6 +21,8 @@ use core::fmt;
 /// sub-buffer that is taken and not given back is found here, too, unless it was exchanged for a
 /// spare block. After the last packet, if losses are left that none has told of, comes an empty
 /// one that does.
+///
+/// Panic context: it reads, allocates nothing, and waits for nobody.
 #[derive(Clone)]
 pub struct Salvage<'a> {
     stream: &'a Stream,
@@ -39,7 +41,7 @@ struct Walk<'a> {
     remaining: u64,
 }
 
-/// A packet as a stopped CPU left it.
+/// A packet as a stopped CPU left it. Panic context.
 pub struct SalvagedPacket<'a> {
     ring: &'a Ring,
     block: usize,
@@ -60,7 +62,7 @@ pub struct Stopped {
 }
 
 impl Stopped {
-    /// Takes the caller's word for it.
+    /// Takes the caller's word for it. Panic context.
     ///
     /// # Safety
     /// CPU `cpu` has stopped for good (it acknowledged, and executes nothing of the kernel any

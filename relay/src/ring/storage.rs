@@ -62,7 +62,7 @@ impl fmt::Display for StorageError {
 impl core::error::Error for StorageError {}
 
 impl Storage {
-    /// Bytes of memory that a ring of `geometry` takes, control words included.
+    /// Bytes of memory that a ring of `geometry` takes, control words included. Any context, or a constant.
     ///
     /// ```
     /// use relay::{Geometry, Storage};
@@ -120,7 +120,7 @@ impl Storage {
             .map_err(|_| StorageError::OutOfMemory(len))
     }
 
-    /// Memory of the caller's own.
+    /// Memory of the caller's own. Any context.
     ///
     /// # Errors
     /// [`StorageError::Misaligned`] if it does not start at a multiple of [`STORAGE_ALIGN`].
@@ -184,7 +184,8 @@ impl Drop for Storage {
     }
 }
 
-/// `N` bytes for a ring in a `static`: how a channel starts before there is an allocator.
+/// `N` bytes for a ring in a `static`: how a channel starts before there is an allocator. From the first instruction on,
+/// in any context.
 ///
 /// ```
 /// use relay::{Geometry, StaticMemory, Storage};

@@ -22,7 +22,7 @@ pub struct Record<'a> {
 /// The klog records in a run of records (see
 /// [`SubBuffer::records`](crate::SubBuffer::records)) of a packet that began at `begin_ticks`.
 ///
-/// After a malformed record nothing more comes: where the next begins is not known.
+/// After a malformed record nothing more comes: where the next begins is not known. Any context.
 pub fn records(
     records: &[u8],
     begin_ticks: u64,
@@ -38,7 +38,7 @@ pub fn records(
 }
 
 /// Reads the next klog record of `fields`, which belong to a packet that began at `begin_ticks`;
-/// `None` at the end.
+/// `None` at the end. Any context.
 ///
 /// # Errors
 /// [`Malformed`]: what comes next is no klog record. What comes after it cannot be found.
