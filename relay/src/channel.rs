@@ -182,7 +182,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         let no_such_cpu = StartError::NoSuchCpu { cpu, cpus };
         let stream = self.stream(cpu).ok_or(no_such_cpu)?;
         let (given, needed) = (geometry.start_reserve(), self.hooks.least_start_reserve());
-        if given < needed {
+        if given < needed && !stream.is_started() {
             return Err(StartError::Reserve { given, needed });
         }
         let begin = PacketStart {

@@ -20,7 +20,7 @@
 //! | poll | [`Reader::is_readable`](crate::Reader::is_readable), [`Reader::bytes_available`](crate::Reader::bytes_available), [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep) |
 //! | ask for what is not handed over yet | [`Reader::request_flush`](crate::Reader::request_flush) |
 //! | close | drop the reader, the observer, the window |
-//! | know about the stream | [`File::stats`], [`File::geometry`] |
+//! | know about the stream | [`File::info`], [`File::stats`], [`File::geometry`], [`File::take_peak`], [`File::is_closed`] |
 //! | have it resized or ended by its CPU | [`File::resize`], [`File::request_close`] |
 //!
 //! ```

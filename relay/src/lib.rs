@@ -108,7 +108,7 @@
 //!
 //! | function | the record is | costs beside the bytes |
 //! |---|---|---|
-//! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends, or where it interrupts another record |
+//! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends or another record of the CPU is under way, and in packet delivery |
 //! | [`write_array`](Channel::write_array) | as many bytes as the type says | the same; the shortest code |
 //! | [`write_event`](Channel::write_event), [`write_event_array`](Channel::write_event_array) | a [header](record) with time and event id, then these bytes | a look at the clock |
 //! | [`write_with_delta`](Channel::write_with_delta) | these bytes, with the time since the packet began in eight of them | a look at the clock |
@@ -242,7 +242,7 @@
 //! |---|---|---|
 //! | packets | [`sequence`](Packet::sequence): its number, without gaps | [`StreamStats::packets`] |
 //! | delivered records | [`ordinal`](Packet::ordinal): how many came before; [`records`](Packet::records): how many it holds | [`StreamStats::records`] |
-//! | lost records, by [reason](Loss) | [`lost`](Packet::lost): up to its closing | [`StreamStats::lost`] |
+//! | lost records, by [reason](Loss) | [`lost`](Packet::lost): up to its closing; the final packet's: all | [`StreamStats::lost`] |
 //! | overwritten records | the gap between what came before and its ordinal | [`StreamStats::overwritten`] |
 //! | lost because the CPU has no stream | | [`Channel::lost_no_ring`] |
 //! | unread, held, unused | | [`StreamInfo`], from [`Channel::info`] |
@@ -329,7 +329,7 @@
 //! | records under way on a CPU at the same time | 8; the ninth is lost ([`Loss::Nested`]) |
 //! | consuming readers of a stream | 1; observers: any number. Where nothing is overwritten, a sub-buffer that an observer is just copying is not to be consumed until it is done |
 //! | time that a packet of [framed](record) records spans | 2^48 ticks |
-//! | records, bytes, packets of a stream | 2^64, modulo; nothing happens there |
+//! | records, bytes, packets of a stream | 2^64, modulo; nothing happens there. Losses: 2^63 for each reason |
 //!
 //! # Features
 //!

@@ -81,6 +81,7 @@ fn writing_never_allocates() {
     ASKED.set(0);
     drop(std::hint::black_box(Box::new(1)));
     assert_eq!(ASKED.get(), 2, "it is counted");
+    let mut shapes = 0;
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
         for delivery in [Delivery::Bulk, Delivery::Packet] {
             let shape = Geometry::new(256, 4).and_then(|shape| {
@@ -89,6 +90,7 @@ fn writing_never_allocates() {
             });
             // Packet delivery is refused where something is overwritten.
             let Ok(shape) = shape else { continue };
+            shapes += 1;
             let channel = One::new(OneCpu, &Framed);
             channel
                 .start(0, Storage::allocate(&shape).unwrap(), shape)
@@ -117,4 +119,5 @@ fn writing_never_allocates() {
             assert!(stats.lost.total() > 100, "{stats:?}");
         }
     }
+    assert_eq!(shapes, 3);
 }

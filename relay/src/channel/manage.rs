@@ -147,8 +147,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Makes the ring of `cpu` as large as its load asks for: twice as many sub-buffers if three quarters of it were
-    /// unread since the last call, or something was lost for want of room; half as many if less than a quarter ever was,
-    /// and is now. In any case as many as `limits` allow, a power of two: so a small ring from early memory grows to the
+    /// unread since the last call, or something was lost for want of room; half as many if less than a quarter was,
+    /// and is now (what a reader holds, and what is in older rings, counts). In any case as many as `limits` allow, a power of two: so a small ring from early memory grows to the
     /// smallest number that you want. Returns the new number, if it asked for one:
     /// the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim) what older rings have left.
     ///
@@ -174,7 +174,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         let wanted = match peak {
             _ if info.geometry.mode() == crate::ring::Mode::Continuous => return Ok(None),
             3.. => count * 2,
-            0 if info.unread * 4 < count as u64 => count / 2,
+            0 if (info.unread + info.taken) * 4 < count as u64 => count / 2,
             _ => count,
         };
         let wanted = within(wanted, &limits).filter(|wanted| *wanted != count);

@@ -10,8 +10,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes `bytes` as one record into the stream of the calling CPU.
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. Nothing but the
-    /// bytes is stored, and the clock is read only where a sub-buffer begins or ends, where the record interrupts another
-    /// one of this CPU, or is lost.
+    /// bytes is stored. The clock is read where a sub-buffer begins or ends, where another record of this CPU is under way, in
+    /// packet delivery, and where the record is lost: else not.
     ///
     /// # Errors
     /// The record was not written, for the reason given; the loss is counted. There is nothing to be done about it: a

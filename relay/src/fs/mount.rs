@@ -204,7 +204,7 @@ impl File {
     /// Any CPU, task or IRQ context.
     ///
     /// # Errors
-    /// None for a channel of this crate, whose stream has started.
+    /// None: the stream has started.
     pub fn observe(self) -> Result<Observer<'static>, OpenError> {
         self.mount.channel.observe(self.cpu)
     }
@@ -221,7 +221,7 @@ impl File {
         self.mount.channel.info(self.cpu)
     }
 
-    /// Whether the stream has ended: every write to it is refused. Any context but NMI.
+    /// Whether the stream has ended: every write to it is refused. Any context.
     #[must_use]
     pub fn is_closed(self) -> bool {
         self.mount.channel.is_closed(self.cpu)
@@ -242,7 +242,7 @@ impl File {
     /// Has the stream ended at the next tick of its CPU: see [`Channel::request_close`]. Task or IRQ context.
     ///
     /// # Errors
-    /// None for a channel of this crate, whose stream has started.
+    /// None: the stream has started.
     pub fn request_close(self) -> Result<(), StreamError> {
         self.mount.channel.request_close(self.cpu)
     }

@@ -117,6 +117,7 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             stream.lose_slot::<U>(Loss::Wrapped);
             step();
         }
+        self.note_lost(ring, packet);
         let ordinal = stream.ordinal.load(Ordering::Relaxed);
         stream
             .ordinal
@@ -137,6 +138,20 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 step();
                 return Some((committed.records(), under_way));
             }
+        }
+    }
+
+    /// Notes at the slots of packet `packet` that they are counted as lost: one may be about to be discarded, by what a signal
+    /// handler has interrupted.
+    fn note_lost(&self, ring: &Ring, packet: u64) {
+        let start = ring.geometry.position(packet, 0);
+        for intent in self.local.intents() {
+            if let Some(record) = intent.read()
+                && record.begin.since(start) < ring.geometry.subbuf_size() as u64
+            {
+                intent.set_lost(record.len);
+            }
+            step();
         }
     }
 

@@ -14,7 +14,7 @@ use super::Packet;
 /// - panic: where that unwinds, the packet stays as it is, and no later one of the stream is delivered;
 /// - keep their own stream going: delivery ends when nothing more is complete. They may write records to it, which are nested
 ///   ones like any other, but fewer than fit into a packet, must not [flush](crate::Channel::flush) it, and in packet delivery, where
-///   each record is delivered by itself, must write none. Other channels are none of its business.
+///   each record is delivered by itself, must write none. They may write to other channels freely.
 ///
 /// ```
 /// use relay::host::{Cpu, Host};

@@ -16,7 +16,7 @@ pub enum Loss {
     Wrapped,
     /// More than eight records of this CPU were under way at the same time.
     Nested,
-    /// The channel was closed.
+    /// The channel was closed. What fails for another reason after the final packet has told of all losses counts here, too.
     Closed,
     /// The caller discarded what it had reserved.
     Discarded,
@@ -160,7 +160,7 @@ impl LossCounters {
                 let count = word.load(Ordering::Relaxed);
                 step();
                 if i == Loss::Closed as usize || word.cas::<U>(count, count | Self::TOLD) {
-                    return count;
+                    return count & !Self::TOLD;
                 }
             }
         }))

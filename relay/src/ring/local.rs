@@ -4,8 +4,9 @@ use super::Ring;
 use super::fast::Claim;
 use super::position::Position;
 use super::subbuf::Sub;
+use crate::step::step;
 use crate::sync::{
-    AtomicPtr, AtomicU64, Ordering, OwnerWord, compiler_fence, const_unless_loom, fence,
+    AtomicPtr, AtomicU64, Ordering, OwnerWord, PerCpu, compiler_fence, const_unless_loom, fence,
 };
 use core::ptr::{self, NonNull, null_mut};
 
@@ -163,10 +164,11 @@ impl Intent {
         self.word.store(word, Ordering::Release);
     }
 
-    /// Notes that the record is about to be counted as lost: who finds it under way need not.
-    pub(super) fn set_lost(&self, len: u64) {
-        let word = Self::of(len) | Self::LOST;
-        self.word.store(word, Ordering::Relaxed);
+    /// Notes that the record of `len` bytes, which is not written, is about to be counted as lost; false if somebody has
+    /// noted that before. Who finds it under way need not count it.
+    pub(super) fn set_lost(&self, len: u64) -> bool {
+        let word = Self::of(len);
+        self.word.cas::<PerCpu>(word, word | Self::LOST)
     }
 
     /// Withdraws it; the level stays taken.
@@ -249,12 +251,14 @@ impl Local {
             return;
         }
         let before = self.joined.swap(JOINING, Ordering::Relaxed);
+        step();
         // Whoever frees rings and did not see this: we see the ring that it saw to be current. So does an interrupt that
         // comes before this fence, and finds the CPU joining: by one of its own.
         fence(Ordering::SeqCst);
         if before == NOT_JOINED {
             // An interrupt that came in between went by another level.
             self.give_back(Level::FIRST);
+            step();
         }
         self.joined.store(JOINED, Ordering::Relaxed);
     }
@@ -282,7 +286,9 @@ impl Local {
     /// Takes a level beside the first, if that is somebody's: a record that interrupts another needs one, or that
     /// comes while a slot is open.
     pub(super) fn take_another(&self) -> Option<Level> {
-        let is_nested = self.has_joined() && self.intent(Level::FIRST).is_taken();
+        // Not while it is joining: that goes by a fence first.
+        let has_joined = self.joined.load(Ordering::Relaxed) == JOINED;
+        let is_nested = has_joined && self.intent(Level::FIRST).is_taken();
         let take = || Level::all().skip(1).find(|level| self.take(*level));
         is_nested.then(take)?
     }
@@ -464,7 +470,8 @@ mod tests {
             };
             intent.announce(begin, len);
             says(false, false);
-            intent.set_lost(len);
+            assert!(intent.set_lost(len));
+            assert!(!intent.set_lost(len), "noted already");
             says(false, true);
             intent.set_written(len);
             says(true, false);

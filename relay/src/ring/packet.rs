@@ -26,7 +26,7 @@ pub struct Packet {
     /// The time of its closing, in ticks: not before its last record, not after the first of the
     /// next packet.
     pub end_ticks: u64,
-    /// Records lost up to its closing, since the stream began, by reason.
+    /// Records lost up to its closing, since the stream began, by reason; the final packet tells of all.
     pub lost: Losses,
     /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
     /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).

@@ -35,7 +35,7 @@ pub(super) struct Candidate {
     pub(super) len: usize,
     /// Its bytes are stored.
     pub(super) is_written: bool,
-    /// It is given up: a hole, but counted as lost already.
+    /// It is given up: a hole, but counted as lost, or about to be.
     pub(super) is_lost: bool,
 }
 

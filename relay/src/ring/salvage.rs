@@ -68,7 +68,7 @@ impl Stopped {
     /// CPU `cpu` has stopped for good (it acknowledged, and executes nothing of the kernel any
     /// more), and that happens-before this call; or it is the calling CPU, and no record is
     /// written on it, nor do contexts that it interrupted go on, as long as the [`Salvage`] that
-    /// the result is used for, or anything got from that, is used. As long, nobody frees rings of the CPU's streams
+    /// the result is used for, or anything got from that, is used. For as long, nobody frees rings of the CPU's streams
     /// ([`Channel::reclaim`](crate::Channel::reclaim)) or opens or goes on with a reader of them.
     #[must_use]
     pub const unsafe fn new(cpu: usize) -> Self {
@@ -216,7 +216,12 @@ impl<'a> Salvage<'a> {
         if let Some(closing) = closing {
             found.packet.is_final = closing.word.is_final();
             found.packet.end_ticks = closing.end_ticks.max(begin_ticks);
-            found.packet.lost = closing.lost;
+            // The final packet tells of all losses, once it is delivered.
+            found.packet.lost = if found.packet.is_final {
+                self.stream.lost.sample()
+            } else {
+                closing.lost
+            };
         }
         found
     }

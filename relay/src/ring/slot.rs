@@ -335,8 +335,10 @@ impl<P: Platform, U: Usage> Space<'_, P, U> {
         step();
         // A packet that was given up has counted its slots as lost already. First of all: it may be the last packet, which
         // tells of all losses.
-        if !self.sub().committed().is_given_up() {
-            intent.set_lost(self.reserved as u64);
+        let is_given_up = self.sub().committed().is_given_up();
+        step();
+        // Nor does one that a signal handler, which takes itself for a task, has given up just now.
+        if !is_given_up && intent.set_lost(self.reserved as u64) {
             step();
             self.stream.lose_slot::<U>(Loss::Discarded);
             step();

@@ -151,7 +151,7 @@ impl Stream {
         hooks: &dyn Hooks,
         begin: &PacketStart,
     ) -> Result<bool, StorageError> {
-        if self.oldest().is_some() {
+        if !self.remote.first.load(Ordering::Acquire).is_null() {
             return Ok(false);
         }
         let ring = Ring::build(storage, geometry, first_packet)?;
@@ -198,7 +198,7 @@ impl Stream {
             && self.next.load(Ordering::Relaxed) == packet
     }
 
-    /// The oldest ring, for the post-mortem, during which nothing is freed ([`Stopped`](super::Stopped)); or to see whether there is one.
+    /// The oldest ring, for the post-mortem, during which nothing is freed ([`Stopped`](super::Stopped)).
     pub(super) fn oldest(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
         unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }

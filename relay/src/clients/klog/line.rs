@@ -100,7 +100,10 @@ impl Line {
     /// Says that an argument failed to print: what comes after it is missing.
     #[cold]
     pub(super) fn note_a_failure(&mut self) {
-        let _ = self.write_str("...[an argument failed to print]");
+        // What is cut says that already.
+        if self.missing == 0 {
+            let _ = self.write_str("...[an argument failed to print]");
+        }
     }
 
     #[cold]

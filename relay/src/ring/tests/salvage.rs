@@ -35,12 +35,13 @@ const OUTER: [Op; 6] = [
     Op::Close,
 ];
 
-const NESTED: [Op; 6] = [
+const NESTED: [Op; 7] = [
     Op::Write(3),
     Op::Write(8),
     Op::Discard(5),
     Op::Burst(2, 8),
     Op::Flush,
+    Op::Close,
     Op::Drain,
 ];
 

@@ -197,12 +197,15 @@ impl World {
                 }
             }
             Op::Reset => {
-                let storage = Storage::allocate(&self.stream().geometry().unwrap()).unwrap();
+                let geometry = self.stream().geometry().unwrap();
+                let storage = Storage::allocate(&geometry).unwrap();
                 match self.writer().reset(storage) {
                     Ok(()) => self.was_reset.set(true),
-                    // The geometry may have changed in between.
                     Err(StreamError::ByPacket) => assert!(self.is_by_packet()),
-                    Err(StreamError::Storage(_)) if self.level.get() > 1 => {}
+                    // An interrupt may have changed it in between.
+                    Err(StreamError::Storage(_)) => {
+                        assert_ne!(self.stream().geometry(), Some(geometry));
+                    }
                     Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
                     Err(StreamError::Busy) if self.level.get() > 1 => {}
                     Err(error) => panic!("{error}"),

@@ -97,6 +97,34 @@ fn it_is_quiet_although_a_slot_was_leaked() {
     assert_ne!(reader.quiet_since(), before, "it stands still");
 }
 
+/// A CPU stops in the middle of a discard that completes the final packet.
+#[test]
+fn the_post_mortem_of_a_final_packet_tells_of_all_losses() {
+    let mut told = 0;
+    for i in 1.. {
+        let ch = channel(g(64, 2));
+        let slot = ch.reserve(8).unwrap();
+        ch.write(&[2; 8]).unwrap();
+        interrupt(ch, || ch.close().unwrap());
+        let seen = Rc::new(Cell::new(None));
+        let is_seen = Rc::clone(&seen);
+        let look = move || {
+            // SAFETY: the calling thread is the CPU, and writes nothing meanwhile.
+            let left = ch.salvage(unsafe { Stopped::new(0) }).unwrap();
+            let last = left.last().unwrap();
+            assert!(last.packet().is_final);
+            assert_eq!(last.packet().lost, ch.stats(0).unwrap().lost, "step {i}");
+            is_seen.set(Some(last.packet().lost.get(Loss::Discarded)));
+        };
+        with_hook(at(i, look), || slot.discard());
+        match seen.get() {
+            Some(discarded) => told += discarded,
+            None => break,
+        }
+    }
+    assert!(told > 5);
+}
+
 /// Too much is under way for a write: it fails for that reason until the final packet has told of it.
 #[test]
 fn what_is_nested_too_deep_after_the_end_is_closed() {

@@ -156,6 +156,26 @@ fn a_signal_handler_counts_the_interrupted_write_once() {
     }
 }
 
+/// The same in the middle of a discard.
+#[test]
+fn a_signal_handler_counts_the_interrupted_discard_once() {
+    for i in 1..40 {
+        let ch = channel(g(64, 2));
+        let mut reader = ch.reader(0).unwrap();
+        mem::forget(ch.reserve(8).unwrap());
+        let slot = ch.reserve(8).unwrap();
+        ch.write(&[2; 8]).unwrap();
+        let hit = Rc::new(Cell::new(0));
+        let h = Rc::clone(&hit);
+        let lap = move || {
+            (0..20).for_each(|_| _ = ch.write(&[3; 8]));
+            h.set(20);
+        };
+        with_hook(at(i, lap), || slot.discard());
+        let _ = go_on(ch, &mut reader, 3 + hit.get(), 60, &[4; 8]);
+    }
+}
+
 /// A sub-buffer a lap ahead is claimed for a writer that then does not get there.
 #[test]
 fn no_sub_buffer_is_claimed_a_lap_ahead() {

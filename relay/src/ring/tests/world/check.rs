@@ -127,8 +127,15 @@ impl World {
         let is_closed = stream
             .current()
             .is_some_and(|ring| ring.position().is_sealed());
-        if let Some((last, _)) = before.filter(|_| !is_closed) {
-            assert_eq!(last.lost, stream.stats().lost, "{last:?}");
+        if let Some((last, _)) = before {
+            let lost = stream.stats().lost;
+            if !is_closed {
+                assert_eq!(last.lost, lost, "{last:?}");
+            } else if last.is_final {
+                let others = Loss::ALL.into_iter().filter(|loss| *loss != Loss::Closed);
+                let told = |lost: &Losses| others.clone().map(|loss| lost.get(loss)).sum::<u64>();
+                assert_eq!(told(&last.lost), told(&lost), "{last:?}, {lost:?}");
+            }
         }
     }
 
