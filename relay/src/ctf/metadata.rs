@@ -94,7 +94,7 @@ pub struct StreamClass {
 
 /// What the metadata describes. Any context; to show it takes as long as a text of some pages does.
 ///
-/// Names go into the text as they are: they must be those of TSDL, ids below [`record::EVENTS`](crate::record::EVENTS), and names
+/// Names go into the text as they are: they must be those of TSDL, ids below [`record::EVENTS`], and names
 /// and ids unique in their class.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
