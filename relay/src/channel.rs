@@ -284,7 +284,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// How many streams there can be: one for each CPU that there is room for, or the one of a global channel. Any context.
     #[must_use]
     pub const fn streams(&self) -> usize {
-        if U::SHARED && CPUS > 1 { 1 } else { CPUS }
+        if U::SHARED && CPUS != 0 { 1 } else { CPUS }
     }
 
     /// How many CPUs the channel has room for. Any context.
