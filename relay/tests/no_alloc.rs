@@ -32,6 +32,9 @@ unsafe impl GlobalAlloc for Counted {
     }
 }
 
+/// From one length to the next. An interpreter is slow.
+const STEP: usize = if cfg!(miri) { 50 } else { 1 };
+
 struct OneCpu;
 
 // SAFETY: one thread uses it.
@@ -98,12 +101,12 @@ fn writing_never_allocates() {
             let mut reader = channel.reader(0).unwrap();
             let mut read = 0;
             ASKED.set(0);
-            for len in 1..=256 {
+            for len in (1..=256).step_by(STEP) {
                 write_all_ways(&channel, len);
                 channel.flush();
                 channel.tick();
                 // Full now and then.
-                while len % 3 == 0
+                while len % 3 != 0
                     && let Some(taken) = reader.next_subbuf()
                 {
                     read += taken.packet().records;
@@ -115,8 +118,8 @@ fn writing_never_allocates() {
             let _ = channel.write(&[1]);
             assert_eq!(ASKED.get(), 0, "{mode:?}, {delivery:?}");
             let stats = channel.stats(0).unwrap();
-            assert!(read > 100, "{stats:?}");
-            assert!(stats.lost.total() > 100, "{stats:?}");
+            assert!(read > 100 / STEP as u64, "{stats:?}");
+            assert!(stats.lost.total() > 100 / STEP as u64, "{stats:?}");
         }
     }
     assert_eq!(shapes, 3);
