@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+pub(crate) use super::synthetic::Left;
 
 /// What a good machine prints.
 pub(crate) const GOOD: &str = "\
@@ -67,24 +69,6 @@ pub(crate) fn relayctl(script: &str, args: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
-}
-
-/// What a run left: its exit code, stdout and stderr.
-pub(crate) struct Left {
-    pub(crate) code: Option<i32>,
-    pub(crate) out: String,
-    pub(crate) err: String,
-}
-
-impl From<Output> for Left {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("relayctl prints UTF-8");
-        Self {
-            code: output.status.code(),
-            out: text(output.stdout),
-            err: text(output.stderr),
-        }
-    }
 }
 
 /// Runs relayctl to its end.
