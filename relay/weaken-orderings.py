@@ -51,6 +51,7 @@ SHARED_CAS = (
     "return self\n                .0\n                .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)",
 )
 UNLOCK = ("sync.rs", "self.0.store(0, Ordering::Release)")
+WAKE_FENCE = ("ring/wake.rs", "fence(Ordering::SeqCst);\n        let waiting")
 OPEN = [
     relaxed("ring/fast.rs", "ring.open.load(Ordering::Acquire)"),
     relaxed("ring/writer.rs", "ring.open.store(sub, Ordering::Release)"),
@@ -98,7 +99,7 @@ SETS = [
     ("lend-no-acquire", True, [only(*LEND, "Release", "Relaxed")]),
     ("lend-back-no-release", False, [only(*LEND_BACK, "Acquire", "Acquire")]),
     # Readers that sleep.
-    ("wake-fence", False, [without_fence("ring/wake.rs", "fence(Ordering::SeqCst);\n        let waiting")]),
+    ("wake-fence", False, [without_fence(*WAKE_FENCE)]),
     ("sleep-fence", False, [without_fence("ring/wake.rs", "fence(Ordering::SeqCst);\n    }")]),
     # Chains of rings.
     ("succ-load", True, [relaxed(*SUCC_LOAD)]),
@@ -121,7 +122,8 @@ SETS = [
     ("left-load", True, [relaxed("ring/local.rs", "left.load(Ordering::Acquire)")]),
     # A stream that all CPUs write.
     ("shared-cas", False, [relaxed(*SHARED_CAS)]),
-    ("shared-unlock", False, [relaxed(*UNLOCK)]),
+    ("shared-unlock", True, [relaxed(*UNLOCK)]),
+    ("shared-unlock-and-wake-fence", False, [relaxed(*UNLOCK), without_fence(*WAKE_FENCE)]),
     ("unlock-fence", False, [
         without_fence("sync.rs", "fence(Ordering::SeqCst);\n        } else {"),
     ]),

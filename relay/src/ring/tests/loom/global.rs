@@ -77,6 +77,38 @@ fn two_cpus_write_to_one_packet() {
     });
 }
 
+/// Each fills a packet of its own: what the one delivers, the other does not deliver again.
+#[test]
+fn two_cpus_deliver_one_stream() {
+    model_with(3, |order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let (one, other) = (Arc::clone(&stream), Arc::clone(&stream));
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        let fill = |stream: &Stream, cpu: &Cpu, value: u8| {
+            let local = Local::new();
+            let writer = Writer::<_, Global>::new(stream, &local, &NoHooks, Pin::new(cpu));
+            let record = Any {
+                stamp: None,
+                bytes: &[value; 8],
+            };
+            writer.put_slowly(record).unwrap();
+        };
+        order.run(
+            move || fill(&one, &its, 1),
+            move || fill(&other, &others, 2),
+        );
+        let mut reader = Reader::open(&stream, 0).unwrap();
+        for sequence in 0..2 {
+            let taken = reader.next_subbuf().unwrap();
+            let packet = taken.packet();
+            assert_eq!((packet.sequence, packet.ordinal), (sequence, sequence));
+            assert_eq!(taken.records(), [taken.records()[0]; 8]);
+        }
+        assert!(reader.next_subbuf().is_none());
+    });
+}
+
 #[test]
 fn the_final_packet_tells_of_what_another_cpu_loses() {
     model_with(2, |order| {
