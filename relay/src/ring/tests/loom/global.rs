@@ -2,16 +2,23 @@
 
 use super::*;
 
+/// A CPU of a stream that all CPUs write.
+fn shared<'a>(stream: &'a Stream, local: &'a Local, cpu: &'a Cpu) -> Writer<'a, Cpu, Global> {
+    Writer::new(stream, local, &NoHooks, Pin::new(cpu))
+}
+
+/// Bytes as the slow path takes them.
+fn any(bytes: &[u8]) -> Any<'_> {
+    Any { stamp: None, bytes }
+}
+
 /// What a CPU of a stream that all CPUs write does.
 pub(super) fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
-    let writer = || Writer::<_, Global>::new(stream, local, &NoHooks, Pin::new(cpu));
+    let writer = || shared(stream, local, cpu);
     if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
         writer().deliver()
     }) {
-        let _ = writer().put_slowly(Any {
-            stamp: None,
-            bytes: &[value; 4],
-        });
+        let _ = writer().put_slowly(any(&[value; 4]));
     }
 }
 
@@ -35,7 +42,7 @@ fn two_cpus_write_one_stream() {
             },
         );
         let local = Local::new();
-        let writer = Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu));
+        let writer = shared(&stream, &local, &cpu);
         assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
         writer.flush();
         let mut seen = Seen::default();
@@ -69,7 +76,7 @@ fn two_cpus_write_to_one_packet() {
             },
         );
         let local = Local::new();
-        Writer::<_, Global>::new(&stream, &local, &NoHooks, Pin::new(&*cpu)).flush();
+        shared(&stream, &local, &cpu).flush();
         let mut seen = Seen::default();
         read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
         seen.records.sort_unstable();
@@ -87,12 +94,8 @@ fn two_cpus_deliver_one_stream() {
         let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
         let fill = |stream: &Stream, cpu: &Cpu, value: u8| {
             let local = Local::new();
-            let writer = Writer::<_, Global>::new(stream, &local, &NoHooks, Pin::new(cpu));
-            let record = Any {
-                stamp: None,
-                bytes: &[value; 8],
-            };
-            writer.put_slowly(record).unwrap();
+            let writer = shared(stream, &local, cpu);
+            writer.put_slowly(any(&[value; 8])).unwrap();
         };
         order.run(
             move || fill(&one, &its, 1),
@@ -119,17 +122,13 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
         order.run(
             move || {
                 let local = Local::new();
-                let writer = Writer::<_, Global>::new(&one, &local, &NoHooks, Pin::new(&*its));
+                let writer = shared(&one, &local, &its);
                 writer.close().unwrap();
             },
             move || {
                 let local = Local::new();
-                let writer = Writer::<_, Global>::new(&other, &local, &NoHooks, Pin::new(&*others));
-                let too_big = Any {
-                    stamp: None,
-                    bytes: &[1; 9],
-                };
-                writer.put_slowly(too_big).unwrap_err();
+                let writer = shared(&other, &local, &others);
+                writer.put_slowly(any(&[1; 9])).unwrap_err();
             },
         );
         let mut seen = Seen::default();
