@@ -66,16 +66,14 @@ pub(crate) fn report() {
 /// Writes one claim; what is lost is counted by the channel, and missed by the host.
 fn write(channel: u16, from: Context, attempted: u64) {
     const LEN: usize = MIN_RECORD + 2 + 1 + 8;
-    let Ok(mut slot) = CLAIMS.reserve(LEN) else {
-        return;
-    };
-    let mut bytes = [0; LEN];
-    let (head, fields) = bytes.split_at_mut(MIN_RECORD);
-    head[..record::HEADER].copy_from_slice(&record::header(1, slot.timestamp()));
-    head[record::HEADER] = percpu::context() as u8;
-    fields[..2].copy_from_slice(&channel.to_le_bytes());
-    fields[2] = from as u8;
-    fields[3..].copy_from_slice(&attempted.to_le_bytes());
-    slot.bytes_mut().copy_from_slice(&bytes);
-    slot.commit();
+    let _ = CLAIMS.reserve_with(LEN, |slot| {
+        let mut bytes = [0; LEN];
+        let (head, fields) = bytes.split_at_mut(MIN_RECORD);
+        head[..record::HEADER].copy_from_slice(&record::header(1, slot.timestamp()));
+        head[record::HEADER] = percpu::context() as u8;
+        fields[..2].copy_from_slice(&channel.to_le_bytes());
+        fields[2] = from as u8;
+        fields[3..].copy_from_slice(&attempted.to_le_bytes());
+        slot.bytes_mut().copy_from_slice(&bytes);
+    });
 }

@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// Logs into the file at `path`; returns how many lines are missing there.
 fn run(path: &Path) -> Result<u64, Box<dyn core::error::Error>> {
     let file = File::create(path)?;
-    let geometry = Geometry::new(64 * 1024, 32)?.with_delivery(Delivery::Packet)?;
+    let geometry = Geometry::new(64 * 1024, 32)?.with_delivery(Delivery::Record)?;
     LOG.start(0, Storage::allocate(&geometry)?, geometry)?;
     log::set_logger(&KLOG).map_err(|error| error.to_string())?;
     log::set_max_level(log::LevelFilter::Info);

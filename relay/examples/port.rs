@@ -23,11 +23,13 @@ struct Machine;
 // SAFETY: no task migrates; every CPU has a number of its own from its first instruction on, and keeps
 // it; interrupts and NMIs return before what they interrupted goes on.
 unsafe impl Platform for Machine {
-    fn pin(&self) -> usize {
-        machine::cpu()
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (machine::cpu(), ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         machine::ticks()
@@ -166,7 +168,7 @@ fn boot() -> bool {
         readers.iter_mut().all(Reader::prepare_to_sleep)
     };
     work();
-    while !other.is_finished() {
+    while !machine::has_stopped() {
         if drain_all() {
             machine::halt();
         }
@@ -180,10 +182,11 @@ fn boot() -> bool {
     drain_all();
     let at_end = readers[0].is_at_end();
 
-    other.join().expect("it ended");
-    // SAFETY: the thread that was CPU 1 has ended, which `join` has seen.
+    // SAFETY: the thread that is CPU 1 has stopped, which `has_stopped` has seen.
     let (salvaged, uncommitted) = post_mortem(unsafe { Stopped::new(1) });
     let complete = account(0, delivered[0], 0) & account(1, delivered[1] + salvaged, uncommitted);
+    machine::let_go();
+    other.join().expect("it ended");
     complete && at_end && uncommitted == 1
 }
 
@@ -207,8 +210,8 @@ fn work() {
 fn stop_in_a_record() {
     say("the last words of this CPU");
     ATTEMPTED[machine::cpu()].fetch_add(1, Ordering::Relaxed);
-    let slot = LOG.reserve(100).expect("there is room");
-    core::mem::forget(slot);
+    let stopped = LOG.reserve_with(100, |_| machine::stop());
+    stopped.expect("there is room");
 }
 
 /// What every CPU tried to log, counted apart from relay.
@@ -245,8 +248,8 @@ fn account(cpu: usize, delivered: u64, uncommitted: u64) -> bool {
 mod machine {
     use super::{CPUS, Context, timer_interrupt};
     use std::cell::Cell;
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    use std::sync::{Barrier, OnceLock};
     use std::thread::{self, JoinHandle, Thread};
     use std::time::Duration;
 
@@ -285,6 +288,26 @@ mod machine {
             become_cpu(cpu);
             entry();
         })
+    }
+
+    static STOPPED: Barrier = Barrier::new(2);
+    static HAS_STOPPED: AtomicBool = AtomicBool::new(false);
+
+    /// Stops this CPU where it is, until the process ends.
+    pub(super) fn stop() {
+        HAS_STOPPED.store(true, Ordering::Release);
+        send_interrupt(0);
+        STOPPED.wait();
+    }
+
+    /// Whether the other CPU has stopped.
+    pub(super) fn has_stopped() -> bool {
+        HAS_STOPPED.load(Ordering::Acquire)
+    }
+
+    /// Lets the thread of the CPU that has stopped come to its end: only a process needs it.
+    pub(super) fn let_go() {
+        STOPPED.wait();
     }
 
     /// An interrupt of this CPU.

@@ -3,10 +3,10 @@
 mod manage;
 mod write;
 
-use crate::platform::Platform;
+use crate::platform::{Pin, Platform};
 use crate::ring::{
-    Geometry, Hooks, Local, Observer, PacketStart, Pin, Reader, Salvage, Stopped, Storage,
-    StorageError, Stream, Writer,
+    Geometry, Hooks, Local, Observer, Owner, PacketStart, Reader, Salvage, Stopped, Storage,
+    StorageError, Stream,
 };
 use crate::sync::{AtomicU64, PerCpu, Usage, const_unless_loom};
 use core::fmt;
@@ -24,8 +24,9 @@ use core::marker::PhantomData;
 /// struct OneCpu;
 /// // SAFETY: there is one CPU, and this program has one thread.
 /// unsafe impl Platform for OneCpu {
-///     fn pin(&self) -> usize { 0 }
-///     unsafe fn unpin(&self) {}
+///     type Pinned = ();
+///     fn pin(&self) -> (usize, ()) { (0, ()) }
+///     unsafe fn unpin(&self, (): ()) {}
 ///     fn now(&self) -> u64 { 7 }
 /// }
 ///
@@ -50,7 +51,7 @@ use core::marker::PhantomData;
 /// | to | call | context |
 /// |---|---|---|
 /// | give a CPU its ring | [`start`](Self::start) | task; any with static memory |
-/// | write | [`write`](Self::write), [`write_array`](Self::write_array), [`write_event`](Self::write_event), [`write_event_array`](Self::write_event_array), [`write_with_delta`](Self::write_with_delta), [`reserve`](Self::reserve) | any |
+/// | write | [`write`](Self::write), [`write_array`](Self::write_array), [`write_event`](Self::write_event), [`write_event_array`](Self::write_event_array), [`reserve_with`](Self::reserve_with) | any |
 /// | hand over what there is | [`flush`](Self::flush) | any |
 /// | do what others ask for | [`tick`](Self::tick) | task, IRQ |
 /// | read | [`reader`](Self::reader), [`observe`](Self::observe) | task, IRQ; any CPU |
@@ -214,12 +215,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Some((stream, &own.local))
     }
 
-    /// The right to write on this CPU; `None` if the channel has no room for its number.
+    /// The right to act for this CPU; `None` if the channel has no room for its number.
     #[inline(always)]
-    fn writer(&self) -> Option<Writer<'_, P, U>> {
+    fn owner(&self) -> Option<Owner<'_, P, U>> {
         let pin = Pin::new(&self.platform);
         let (stream, local) = self.words_of(pin.cpu())?;
-        Some(Writer::new(stream, local, self.hooks, pin))
+        Some(Owner::new(stream, local, self.hooks, pin))
     }
 
     /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global channel). Any CPU, task or IRQ
@@ -281,6 +282,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.stream(cpu).filter(|stream| stream.is_started())
     }
 
+    /// Stream `number`, for tests that look inside.
+    #[cfg(all(test, not(loom)))]
+    pub(crate) fn stream_of(&self, number: usize) -> &Stream {
+        &self.streams[number]
+    }
+
     /// How many streams there can be: one for each CPU that there is room for, or the one of a global channel. Any context.
     #[must_use]
     pub const fn streams(&self) -> usize {
@@ -315,14 +322,15 @@ impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
     /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
     ///
     /// LOG.write(b"committed")?;
-    /// let slot = LOG.reserve(100)?;
-    /// core::mem::forget(slot); // the CPU is stopped here
-    ///
-    /// // SAFETY: this thread writes nothing more.
-    /// let stopped = unsafe { Stopped::new(cpu.number()) };
-    /// let left = LOG.salvage(stopped).unwrap().next().unwrap();
-    /// assert_eq!(left.committed().next(), Some(&b"committed"[..]));
-    /// assert_eq!(left.uncommitted(), 1);
+    /// let number = cpu.number();
+    /// LOG.reserve_with(100, |_slot| {
+    ///     // The CPU is stopped here.
+    ///     // SAFETY: this thread writes nothing as long as the result is used.
+    ///     let stopped = unsafe { Stopped::new(number) };
+    ///     let left = LOG.salvage(stopped).unwrap().next().unwrap();
+    ///     assert_eq!(left.committed().next(), Some(&b"committed"[..]));
+    ///     assert_eq!(left.uncommitted(), 1);
+    /// })?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]

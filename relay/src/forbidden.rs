@@ -3,22 +3,22 @@
 //!
 //! The error codes are compared by a nightly rustdoc only (`.ci/run miri` is one).
 
-/// A slot is not sent to another thread: it belongs to the CPU that reserved it, and holds its pin.
+/// A slot is not sent to another thread: it belongs to the CPU that reserved it.
 ///
 /// ```compile_fail,E0277
 /// use relay::*;
-/// fn never<P: Platform>(slot: Slot<'_, P>) {
-///     std::thread::scope(|scope| {
-///         scope.spawn(move || slot.commit());
-///     });
+/// fn never<P: Platform>(channel: &Channel<P, 1>) {
+///     channel.reserve_with(8, |slot| std::thread::scope(|scope| {
+///         scope.spawn(|| slot.write(b"x"));
+///     }));
 /// }
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(slot: Slot<'_, P>) {
-///     std::thread::scope(|_| {
-///         slot.commit();
-///     });
+/// fn fine<P: Platform>(channel: &Channel<P, 1>) {
+///     channel.reserve_with(8, |slot| std::thread::scope(|_| {
+///         slot.write(b"x");
+///     }));
 /// }
 /// ```
 mod a_slot_is_not_sent {}
@@ -27,7 +27,7 @@ mod a_slot_is_not_sent {}
 ///
 /// ```compile_fail,E0277
 /// use relay::*;
-/// fn never<P: Platform>(slot: &Slot<'_, P>) {
+/// fn never(slot: &Slot<'_>) {
 ///     std::thread::scope(|scope| {
 ///         scope.spawn(|| slot.len());
 ///     });
@@ -35,7 +35,7 @@ mod a_slot_is_not_sent {}
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(slot: &Slot<'_, P>) {
+/// fn fine(slot: &Slot<'_>) {
 ///     std::thread::scope(|_| {
 ///         slot.len();
 ///     });
@@ -43,108 +43,83 @@ mod a_slot_is_not_sent {}
 /// ```
 mod a_slot_is_not_shared {}
 
-/// A slot does not outlive its channel: its bytes are the channel's memory.
+/// A slot does not leave the closure that fills it, so it cannot leak, nor outlive its commit.
 ///
-/// ```compile_fail,E0505
+/// ```compile_fail
 /// use relay::*;
-/// fn never<P: Platform>(channel: Channel<P, 1>) {
-///     let slot = channel.reserve(8).unwrap();
-///     drop(channel);
-///     slot.commit();
+/// fn never<P: Platform>(channel: &Channel<P, 1>) {
+///     let slot = channel.reserve_with(8, |slot| slot);
 /// }
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(channel: Channel<P, 1>) {
-///     let slot = channel.reserve(8).unwrap();
-///     slot.commit();
-///     drop(channel);
+/// fn fine<P: Platform>(channel: &Channel<P, 1>) {
+///     let len = channel.reserve_with(8, |slot| slot.len());
 /// }
 /// ```
-mod a_slot_does_not_outlive_its_channel {}
+mod a_slot_is_not_returned {}
 
-/// A slot is not committed twice: a record is counted once.
+/// Nor by another way: what the closure borrows lives longer than the slot.
 ///
-/// ```compile_fail,E0382
+/// ```compile_fail,E0521
 /// use relay::*;
-/// fn never<P: Platform>(slot: Slot<'_, P>) {
-///     slot.commit();
-///     slot.commit();
+/// fn never<P: Platform>(channel: &Channel<P, 1>) {
+///     let mut kept: Option<&mut Slot<'_>> = None;
+///     let _ = channel.reserve_with(8, |slot| kept = Some(slot));
 /// }
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(slot: Slot<'_, P>, another: Slot<'_, P>) {
-///     slot.commit();
-///     another.commit();
+/// fn fine<P: Platform>(channel: &Channel<P, 1>) {
+///     let mut kept: Option<u64> = None;
+///     let _ = channel.reserve_with(8, |slot| kept = Some(slot.timestamp()));
 /// }
 /// ```
-mod a_slot_is_not_committed_twice {}
+mod a_slot_is_not_kept {}
 
-/// A slot is not discarded after its commit: it is delivered, or a loss.
+/// Its bytes do not leave the closure either: the reader has them then.
 ///
-/// ```compile_fail,E0382
+/// ```compile_fail
 /// use relay::*;
-/// fn never<P: Platform>(slot: Slot<'_, P>) {
-///     slot.commit();
-///     slot.discard();
+/// fn never<P: Platform>(channel: &Channel<P, 1>) {
+///     let bytes = channel.reserve_with(8, |slot| slot.bytes_mut());
 /// }
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(slot: Slot<'_, P>, is_good: bool) {
-///     if is_good {
-///         slot.commit();
-///     } else {
-///         slot.discard();
-///     }
-/// }
-/// ```
-mod a_slot_is_not_discarded_after_its_commit {}
-
-/// A slot is not used after its commit: the bytes are the reader's.
-///
-/// ```compile_fail,E0382
-/// use relay::*;
-/// fn never<P: Platform>(mut slot: Slot<'_, P>) {
-///     slot.commit();
-///     slot.bytes_mut()[0] = 1;
-/// }
-/// ```
-/// ```
-/// use relay::*;
-/// fn fine<P: Platform>(mut slot: Slot<'_, P>) {
-///     slot.bytes_mut()[0] = 1;
-///     slot.commit();
-/// }
-/// ```
-mod a_slot_is_not_used_after_its_commit {}
-
-/// The bytes of a slot are not kept beyond its commit: likewise.
-///
-/// ```compile_fail,E0505
-/// use relay::*;
-/// fn never<P: Platform>(mut slot: Slot<'_, P>) {
-///     let bytes = slot.bytes_mut();
-///     slot.commit();
-///     bytes[0] = 1;
-/// }
-/// ```
-/// ```
-/// use relay::*;
-/// fn fine<P: Platform>(mut slot: Slot<'_, P>) {
-///     let bytes = slot.bytes_mut();
-///     bytes[0] = 1;
-///     slot.commit();
+/// fn fine<P: Platform>(channel: &Channel<P, 1>) {
+///     let bytes = channel.reserve_with(8, |slot| slot.bytes_mut().to_vec());
 /// }
 /// ```
 mod a_slots_bytes_end_with_its_commit {}
+
+/// Two slots are not swapped: each would be settled as the other.
+///
+/// ```compile_fail
+/// use relay::*;
+/// fn never<P: Platform>(channel: &Channel<P, 1>) {
+///     let _ = channel.reserve_with(8, |outer| {
+///         let _ = channel.reserve_with(8, |inner| core::mem::swap(outer, inner));
+///     });
+/// }
+/// ```
+/// ```
+/// use relay::*;
+/// fn fine<P: Platform>(channel: &Channel<P, 1>) {
+///     let _ = channel.reserve_with(8, |outer| {
+///         let _ = channel.reserve_with(8, |inner| {
+///             core::mem::swap(&mut outer.bytes_mut()[0], &mut inner.bytes_mut()[0]);
+///         });
+///     });
+/// }
+/// ```
+mod two_slots_are_not_swapped {}
 
 /// The bytes of a slot are not lent twice: there is one writer of each byte.
 ///
 /// ```compile_fail,E0499
 /// use relay::*;
-/// fn never<P: Platform>(mut slot: Slot<'_, P>) {
+/// fn never(slot: &mut Slot<'_>) {
 ///     let one = slot.bytes_mut();
 ///     let two = slot.bytes_mut();
 ///     one[0] = two[0];
@@ -152,13 +127,33 @@ mod a_slots_bytes_end_with_its_commit {}
 /// ```
 /// ```
 /// use relay::*;
-/// fn fine<P: Platform>(mut slot: Slot<'_, P>) {
+/// fn fine(slot: &mut Slot<'_>) {
 ///     let two = slot.bytes_mut()[0];
 ///     let one = slot.bytes_mut();
 ///     one[0] = two;
 /// }
 /// ```
 mod a_slots_bytes_are_lent_once {}
+
+/// The bytes of a slot are not kept while it is cut or given up: what is cut off becomes a filler.
+///
+/// ```compile_fail,E0499
+/// use relay::*;
+/// fn never(slot: &mut Slot<'_>) {
+///     let bytes = slot.bytes_mut();
+///     slot.keep(4);
+///     bytes[7] = 1;
+/// }
+/// ```
+/// ```
+/// use relay::*;
+/// fn fine(slot: &mut Slot<'_>) {
+///     let bytes = slot.bytes_mut();
+///     bytes[7] = 1;
+///     slot.keep(4);
+/// }
+/// ```
+mod a_slots_bytes_end_with_its_cut {}
 
 /// A reader does not outlive its channel: the rings go with the channel.
 ///
@@ -275,8 +270,9 @@ mod static_memory_is_static {}
 /// use relay::*;
 /// struct Mine;
 /// impl Platform for Mine {
-///     fn pin(&self) -> usize { 0 }
-///     unsafe fn unpin(&self) {}
+///     type Pinned = ();
+///     fn pin(&self) -> (usize, ()) { (0, ()) }
+///     unsafe fn unpin(&self, (): ()) {}
 ///     fn now(&self) -> u64 { 0 }
 /// }
 /// ```
@@ -285,8 +281,9 @@ mod static_memory_is_static {}
 /// struct Mine;
 /// // SAFETY: never used.
 /// unsafe impl Platform for Mine {
-///     fn pin(&self) -> usize { 0 }
-///     unsafe fn unpin(&self) {}
+///     type Pinned = ();
+///     fn pin(&self) -> (usize, ()) { (0, ()) }
+///     unsafe fn unpin(&self, (): ()) {}
 ///     fn now(&self) -> u64 { 0 }
 /// }
 /// ```

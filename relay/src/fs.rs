@@ -29,8 +29,9 @@
 //! # struct TwoCpus;
 //! # // SAFETY: there is one CPU that does something, and this program has one thread.
 //! # unsafe impl Platform for TwoCpus {
-//! #     fn pin(&self) -> usize { 0 }
-//! #     unsafe fn unpin(&self) {}
+//! #     type Pinned = ();
+//! #     fn pin(&self) -> (usize, ()) { (0, ()) }
+//! #     unsafe fn unpin(&self, (): ()) {}
 //! #     fn now(&self) -> u64 { 7 }
 //! # }
 //!

@@ -8,8 +8,8 @@
 //! | relay asks for | a thread gives |
 //! |---|---|
 //! | CPU number | the number that it claimed: the lowest free one, from 0 |
-//! | pin | a count: the number is not passed on as long as a [`Slot`](crate::Slot) is out |
-//! | interrupts | signal handlers nest in their thread like interrupts; they may write, but count as tasks: one that writes a whole lap passes over the packet of the record that it interrupted, which then counts as lost (`wrapped`) though its writer hears `Ok` |
+//! | pin | a count: the number is not passed on while a record is being written. No other task runs on a thread, so that is all |
+//! | interrupts | signal handlers nest in their thread like interrupts; they may write, but count as tasks |
 //! | clock | nanoseconds since the first claim; 0 before |
 //! | wake | whoever has a [`Sleeper`] is woken, whatever stream it waits for: it looks again |
 //! | call | nothing: what is asked of a thread waits for its next [tick](crate::Channel::tick) |
@@ -122,7 +122,8 @@ static BEGIN: OnceLock<Instant> = OnceLock::new();
 pub struct Host;
 
 // SAFETY:
-// 1. A number is its thread's as long as that has a pin: only the last hold gives it back.
+// 1. A number is its thread's as long as that has a pin: only the last hold gives it back. What runs on a thread is
+//    one task.
 // 2. `TAKEN` gives each number to one thread at a time. A thread without one says `NONE`, which is out of
 //    range.
 // 3. What runs on a thread is one sequence of instructions; a signal handler returns before what it
@@ -130,16 +131,18 @@ pub struct Host;
 // 4. A number passes through the lock of `TAKEN`: who gives it back happens-before who takes it. At that
 //    time the former has no pin.
 unsafe impl Platform for Host {
+    type Pinned = ();
+
     #[inline]
-    fn pin(&self) -> usize {
+    fn pin(&self) -> (usize, ()) {
         THIS.with(|this| {
             this.hold();
-            this.number()
+            (this.number(), ())
         })
     }
 
     #[inline]
-    unsafe fn unpin(&self) {
+    unsafe fn unpin(&self, (): ()) {
         THIS.with(This::let_go);
     }
 
@@ -162,7 +165,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// This thread is a CPU. Having one tells you: no other thread has its number, and everything that the thread
 /// did that had it before happened before.
 ///
-/// Dropping it lets the number go, once no [`Slot`](crate::Slot) of this thread is out. If it is leaked, the number is
+/// Dropping it lets the number go, once no record of this thread is being written. If it is leaked, the number is
 /// nobody's ever after.
 ///
 /// ```compile_fail,E0277
@@ -282,16 +285,17 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stays_with_its_thread_as_long_as_a_slot_is_out() {
+    fn a_number_stays_with_its_thread_while_a_record_is_written() {
         let channel = channel();
         let cpu = Cpu::claim();
         let number = cpu.number();
-        let slot = channel.reserve(3).unwrap();
-        drop(cpu);
-        assert!(is_taken(number), "given back while a slot is out");
-        let another = thread::spawn(|| Cpu::claim().number()).join().unwrap();
-        assert_ne!(another, number);
-        slot.commit();
+        let fill = |_: &mut crate::Slot<'_>| {
+            drop(cpu);
+            assert!(is_taken(number), "given back while a record is written");
+            let another = thread::spawn(|| Cpu::claim().number()).join().unwrap();
+            assert_ne!(another, number);
+        };
+        channel.reserve_with(3, fill).unwrap();
         assert_eq!(THIS.with(This::number), NONE);
         assert_eq!(THIS.with(|this| this.holds.load(Ordering::Relaxed)), 0);
     }

@@ -49,10 +49,8 @@
 //! | ring | the memory that a stream writes to at the moment: sub-buffers, round and round |
 //! | lap | once round the ring |
 //! | packet | what was written to a sub-buffer in one lap; *open* until it is full or flushed, then *complete* |
-//! | slot | reserved space for one record, until it is committed or discarded |
-//! | filling | what a discarded slot leaves where something was reserved behind it; readers skip it |
-//! | level | a place for one record under way; each CPU has eight, since records nest |
-//! | pass over | go on behind a packet whose slot is still out a lap later: its records count as overwritten |
+//! | slot | reserved space for one record, while a closure fills it |
+//! | filler | what a record that was given up leaves where something was reserved behind it; readers skip it |
 //! | tick | the call in which a CPU does what others have asked of its stream |
 //!
 //! # The promise
@@ -108,13 +106,14 @@
 //!
 //! | function | the record is | costs beside the bytes |
 //! |---|---|---|
-//! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends or another record of the CPU is under way, and in packet delivery |
+//! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends or another record of the CPU is under way, and in record delivery |
 //! | [`write_array`](Channel::write_array) | as many bytes as the type says | the same; the shortest code |
 //! | [`write_event`](Channel::write_event), [`write_event_array`](Channel::write_event_array) | a [header](record) with time and event id, then these bytes | a look at the clock |
-//! | [`write_with_delta`](Channel::write_with_delta) | these bytes, with the time since the packet began in eight of them | a look at the clock |
-//! | [`reserve`](Channel::reserve), then [`Slot`] | what you make of it, in place | a look at the clock |
+//! | [`reserve_with`](Channel::reserve_with) | what you make of it, in place | a look at the clock |
 //!
-//! A [`Slot`] is space that is yours alone until you commit it. It can be shrunk before; dropped uncommitted, it counts as lost.
+//! A [`Slot`] is space that is yours alone until the closure that is given it returns; then it is committed. Before that it can be
+//! cut ([`keep`](Slot::keep)), or given up: then it counts as lost. What takes long, or may fail, comes before: do not touch memory of
+//! others in there, nor wait. Nested writes are delivered behind it.
 //!
 //! ```
 //! # use relay::host::{Cpu, Host};
@@ -123,10 +122,11 @@
 //! # let cpu = Cpu::claim();
 //! # let geometry = Geometry::new(64, 2)?;
 //! # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
-//! let mut slot = LOG.reserve(16)?;
-//! slot.bytes_mut()[..3].copy_from_slice(b"abc");
-//! assert!(slot.shrink(3));
-//! slot.commit();
+//! let kept = LOG.reserve_with(16, |slot| {
+//!     slot.bytes_mut()[..3].copy_from_slice(b"abc");
+//!     slot.keep(3)
+//! })?;
+//! assert_eq!(kept, 3);
 //!
 //! // In a ring of 2 times 64 bytes:
 //! assert_eq!(LOG.write(&[0; 65]), Err(WriteError::Lost(Loss::TooBig)));
@@ -141,7 +141,7 @@
 //! | reader | gets | consumes |
 //! |---|---|---|
 //! | [`Reader`] | complete sub-buffers, where they lie | yes; one at a time per stream |
-//! | [`Records`], around a `Reader` | runs of records, or bytes; in packet delivery as soon as they are committed | yes |
+//! | [`Records`], around a `Reader` | runs of records, or bytes; in record delivery as soon as they are committed | yes |
 //! | [`Observer`] | copies of complete sub-buffers; [the last few](Observer::read_last) | no; any number of them |
 //! | [`fs::Window`], around a `Reader` | sub-buffers by number, for a consumer that is not trusted | yes |
 //! | [`Salvage`] | what a stopped CPU left, committed or not | no |
@@ -158,7 +158,7 @@
 //! | choice | one way | the other way |
 //! |---|---|---|
 //! | [`Mode`] | `NoOverwrite`: what finds the ring full is lost; what is there stays | `Continuous`: the oldest is overwritten (flight recorder) |
-//! | [`Delivery`] | `Bulk`: whole sub-buffers | `Packet`: also each record, as soon as it is committed; no-overwrite mode only |
+//! | [`Delivery`] | `Bulk`: whole sub-buffers | `Record`: also each record, as soon as it is committed; no-overwrite mode only |
 //! | [`Usage`] | [`PerCpu`]: a stream per CPU | [`Global`]: one stream for all CPUs, in one order; LOCKed instructions |
 //! | [spare blocks](Geometry::with_spares) | none: what a reader holds is missing in the ring | as many as readers hold: nothing is missing; in continuous mode needed to observe |
 //!
@@ -170,8 +170,7 @@
 //! | the number of the stream | 0, for `start`, `reader`, `stats`, in [`Packet::cpu`] and for hooks, whoever writes |
 //! | `flush`, `close`, `replace`, `reset`, on any CPU | those of the one stream |
 //! | [`tick`](Channel::tick) | any CPU's does what is asked of the stream; each CPU that writes must tick for old rings to be freed |
-//! | a discarded slot | leaves a filling; the space is never given back |
-//! | a slot that is still out a lap later | is waited for: until it is back, every write is lost ([`Loss::Wrapped`]) |
+//! | a record that is given up | leaves a filler; the space is never given back |
 //! | [`quiet_since`](Reader::quiet_since) | 0: there is nothing to merge |
 //! | [`salvage`](Channel::salvage) | is not there: who was at work in it when the machine stopped cannot be told from one CPU's words |
 //!
@@ -370,7 +369,7 @@ mod platform;
 pub mod record;
 #[expect(unsafe_code, reason = "memory that is shared by protocol, not by type")]
 mod ring;
-mod step;
+mod stamp;
 #[expect(
     unsafe_code,
     reason = "single instructions as atomic steps; references behind atomic words"
@@ -379,6 +378,12 @@ mod sync;
 
 pub use channel::{Channel, OpenError, StartError};
 pub use platform::{Context, Platform};
+#[cfg(any(
+    target_arch = "x86_64",
+    target_arch = "aarch64",
+    target_arch = "riscv64"
+))]
+pub use platform::{Interrupts, IrqOff, Processor};
 pub use ring::{
     Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks, ObserveError,
     Observer, Packet, PacketStart, Reader, Records, Run, STORAGE_ALIGN, Salvage, SalvagedPacket,

@@ -5,10 +5,10 @@
 //! any context.
 //!
 //! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of
-//! the timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper bits of the time are those of the packet's
-//! begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
+//! the timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper bits
+//! of the time are those of the packet's begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
 //!
-//! The ids 0xFFFD to 0xFFFF are fillers: what a discarded reservation leaves when something was
+//! The ids 0xFFFD to 0xFFFF are fillers: what a record that was given up leaves when something was
 //! reserved after it. Readers skip them.
 //!
 //! ```
@@ -23,13 +23,14 @@
 //! # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
 //!
 //! // Event 3: context, then a number of 16 bits.
-//! LOG.reserve(50)?.discard();
-//! let mut slot = LOG.reserve(11)?;
-//! let written_at = slot.timestamp();
-//! slot.bytes_mut()[..8].copy_from_slice(&header(3, written_at));
-//! slot.bytes_mut()[8] = Context::Task as u8;
-//! slot.bytes_mut()[9..].copy_from_slice(&512u16.to_le_bytes());
-//! slot.commit();
+//! LOG.reserve_with(50, |slot| slot.give_up())?;
+//! let written_at = LOG.reserve_with(11, |slot| {
+//!     let written_at = slot.timestamp();
+//!     slot.bytes_mut()[..8].copy_from_slice(&header(3, written_at));
+//!     slot.bytes_mut()[8] = Context::Task as u8;
+//!     slot.bytes_mut()[9..].copy_from_slice(&512u16.to_le_bytes());
+//!     written_at
+//! })?;
 //! LOG.flush();
 //!
 //! let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
@@ -42,37 +43,18 @@
 //! ```
 
 use crate::ring::Hooks;
+pub use crate::stamp::{EVENTS, HEADER, extend_ticks, header};
 use core::fmt;
-
-/// Bytes of the header word of a record.
-pub const HEADER: usize = 8;
 
 /// Bytes of header and context: no record is shorter.
 pub const MIN_RECORD: usize = HEADER + 1;
 
-/// Event ids from here on are fillers: those of a client's events are smaller.
-pub const EVENTS: u16 = FILLER;
-
 /// A filler that is header and context alone.
-pub(crate) const FILLER: u16 = 0xFFFD;
+pub(crate) const FILLER: u16 = EVENTS;
 /// A filler with a byte of length after the context, and that many bytes after it.
 pub(crate) const FILLER_U8: u16 = 0xFFFE;
 /// A filler with four bytes of length after the context, and that many bytes after them.
 pub(crate) const FILLER_U32: u16 = 0xFFFF;
-
-/// The header of a record of event `id` at `ticks`.
-#[must_use]
-pub const fn header(id: u16, ticks: u64) -> [u8; HEADER] {
-    (ticks << 16 | id as u64).to_le_bytes()
-}
-
-/// The full time of a record, in ticks, from the 48 bits in its header and a time that is at most 2^48 ticks before it: the
-/// begin of its packet, or the record before.
-#[must_use]
-pub const fn extend_ticks(low: u64, begin_ticks: u64) -> u64 {
-    const MASK: u64 = u64::MAX >> 16;
-    begin_ticks.wrapping_add(low.wrapping_sub(begin_ticks) & MASK)
-}
 
 /// The hooks of a channel whose records begin with this header: fillers for what was discarded, no packet header.
 #[derive(Clone, Copy, Debug)]
@@ -246,17 +228,6 @@ mod tests {
             let mut fields = Fields::new(&bytes[..cut]);
             assert_eq!(fields.next_header(), Ok(Some((7, 9))));
             assert_eq!(fields.next_header().unwrap_err().offset, HEADER);
-        }
-    }
-
-    #[test]
-    fn time_is_extended_over_the_wrap_of_its_lower_bits() {
-        const BITS: u64 = (1 << 48) - 1;
-        for begin in [0, 5, BITS - 3, BITS, 1 << 50, u64::MAX - 10] {
-            for later in [0, 1, 7, 1 << 40] {
-                let ticks = begin.wrapping_add(later);
-                assert_eq!(extend_ticks(ticks & BITS, begin), ticks);
-            }
         }
     }
 }

@@ -13,14 +13,30 @@
 //!   under way.
 //!
 //! [`OnceRef`] is made of the first kind: a reference that is set once.
+//!
+//! In unit tests each access to a word is a *step*: before it, the hook of the running test is called
+//! (`step`), so that tests run whole writes between any two accesses of another, on the shipped code. Words
+//! that are always read or written together are [`GroupedU64`], which has no step of its own: whoever
+//! accesses the group takes one step for all of it.
 
 mod once;
+pub(crate) mod step;
+#[cfg(all(test, not(loom)))]
+mod stepped;
 
 pub(crate) use core::sync::atomic::compiler_fence;
+#[cfg(all(not(test), not(loom)))]
+pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{AtomicU64 as GroupedU64, Ordering, fence};
 #[cfg(loom)]
-pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering, fence};
+pub(crate) use loom::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU64, AtomicU64 as GroupedU64, Ordering, fence,
+};
+#[cfg(all(test, not(loom)))]
+pub(crate) use stepped::{AtomicBool, AtomicPtr, AtomicU64};
+
+use step::step;
 
 /// Declares `fn new`, `const` except under loom, whose atomics cannot be made in a constant.
 macro_rules! const_unless_loom {
@@ -82,31 +98,41 @@ mod sealed {
 /// atomics.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(crate) struct OwnerWord(AtomicU64);
+pub(crate) struct OwnerWord(GroupedU64);
 
 impl OwnerWord {
     const_unless_loom! {
         /// A word that holds `value`.
         pub(crate) fn new(value: u64) -> Self {
-            Self(AtomicU64::new(value))
+            Self(GroupedU64::new(value))
         }
     }
 
     /// Reads the word. Any CPU, any context.
     #[inline(always)]
     pub(crate) fn load(&self, order: Ordering) -> u64 {
+        step();
         self.0.load(order)
+    }
+
+    /// Reads the word, Relaxed, as one of a group that is read together: whoever reads the group takes the step. Any
+    /// CPU, any context.
+    #[inline(always)]
+    pub(crate) fn load_in_group(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Writes the word. Owner only.
     #[inline(always)]
     pub(crate) fn store(&self, value: u64, order: Ordering) {
+        step();
         self.0.store(value, order);
     }
 
     /// Replaces `old` by `new`; false if the word held something else. Owner only.
     #[inline(always)]
     pub(crate) fn cas<U: Usage>(&self, old: u64, new: u64) -> bool {
+        step();
         if U::SHARED {
             return self
                 .0
@@ -119,6 +145,7 @@ impl OwnerWord {
     /// Adds `value` modulo 2^64; says whether the sum passed 2^64. Owner only.
     #[inline(always)]
     pub(crate) fn add_carries<U: Usage>(&self, value: u64) -> bool {
+        step();
         if U::SHARED {
             let before = self.0.fetch_add(value, Ordering::AcqRel);
             return before.checked_add(value).is_none();
@@ -126,9 +153,11 @@ impl OwnerWord {
         same_cpu::add_carries(&self.0, value)
     }
 
-    /// Sets the lowest bit; false if it was set. Of a word that is a CPU's own, by that CPU.
+    /// Sets the lowest bit; false if it was set. Of a word that is a CPU's own, by that CPU: contexts that come
+    /// in between leave it as they found it.
     #[inline(always)]
     pub(crate) fn set_lowest(&self) -> bool {
+        step();
         same_cpu::set_lowest(&self.0)
     }
 
@@ -136,6 +165,7 @@ impl OwnerWord {
     /// done before this, neither as other contexts nor as other owners see it. Owner only.
     #[inline(always)]
     pub(crate) fn unlock<U: Usage>(&self) {
+        step();
         self.0.store(0, Ordering::Release);
         if U::SHARED {
             fence(Ordering::SeqCst);
@@ -149,11 +179,11 @@ impl OwnerWord {
 /// One instruction each: nothing on this CPU comes in between.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 mod same_cpu {
-    use super::AtomicU64;
+    use super::GroupedU64;
     use core::arch::asm;
 
     #[inline(always)]
-    pub(super) fn cas(word: &AtomicU64, old: u64, new: u64) -> bool {
+    pub(super) fn cas(word: &GroupedU64, old: u64, new: u64) -> bool {
         // SAFETY: the operand is a live, aligned AtomicU64 for as long as `word` is borrowed;
         // cmpxchg reads and writes only it, rax and the flags (Intel SDM 2A, CMPXCHG).
         unsafe {
@@ -171,7 +201,7 @@ mod same_cpu {
     }
 
     #[inline(always)]
-    pub(super) fn add_carries(word: &AtomicU64, value: u64) -> bool {
+    pub(super) fn add_carries(word: &GroupedU64, value: u64) -> bool {
         // SAFETY: as for `cas`; add touches the word and the flags (SDM 2A, ADD).
         unsafe {
             asm!(
@@ -187,7 +217,7 @@ mod same_cpu {
     }
 
     #[inline(always)]
-    pub(super) fn set_lowest(word: &AtomicU64) -> bool {
+    pub(super) fn set_lowest(word: &GroupedU64) -> bool {
         // SAFETY: as for `cas`; bts with a constant bit touches the word and the flags (SDM 2A, BTS).
         unsafe {
             asm!(
@@ -205,23 +235,29 @@ mod same_cpu {
 /// Where contexts of one CPU cannot be told from threads, ordinary atomics.
 #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
 mod same_cpu {
-    use super::{AtomicU64, Ordering};
+    use super::{GroupedU64, Ordering};
 
     #[inline]
-    pub(super) fn cas(word: &AtomicU64, old: u64, new: u64) -> bool {
+    pub(super) fn cas(word: &GroupedU64, old: u64, new: u64) -> bool {
         word.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
             .is_ok()
     }
 
     #[inline]
-    pub(super) fn add_carries(word: &AtomicU64, value: u64) -> bool {
+    pub(super) fn add_carries(word: &GroupedU64, value: u64) -> bool {
         let before = word.fetch_add(value, Ordering::AcqRel);
         before.checked_add(value).is_none()
     }
 
     #[inline]
-    pub(super) fn set_lowest(word: &AtomicU64) -> bool {
-        word.fetch_or(1, Ordering::AcqRel) & 1 == 0
+    pub(super) fn set_lowest(word: &GroupedU64) -> bool {
+        // Whoever interrupts this gives back what it takes, before this goes on: no interrupt can be told
+        // from none, and two plain accesses will do.
+        let before = word.load(Ordering::Relaxed);
+        if before & 1 == 0 {
+            word.store(before | 1, Ordering::Relaxed);
+        }
+        before & 1 == 0
     }
 }
 

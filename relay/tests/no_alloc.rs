@@ -39,11 +39,13 @@ struct OneCpu;
 
 // SAFETY: one thread uses it.
 unsafe impl Platform for OneCpu {
-    fn pin(&self) -> usize {
-        0
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (0, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         7
@@ -59,18 +61,16 @@ fn write_all_ways(channel: &One, len: usize) {
     let _ = channel.write_array(&[2; 9]);
     let _ = channel.write_event(1, &bytes[..len]);
     let _ = channel.write_event_array(1, &[3; 9]);
-    let _ = channel.write_with_delta(&bytes[..len], 0);
-    if let Ok(mut slot) = channel.reserve(len) {
+    let _ = channel.reserve_with(len, |slot| {
         // Nested, and with something behind it.
         let _ = channel.write(&bytes[..9]);
         slot.write(&bytes);
-        let _ = slot.shrink(len / 2);
-        slot.commit();
-    }
-    if let Ok(slot) = channel.reserve(len) {
+        slot.keep(len / 2)
+    });
+    let _ = channel.reserve_with(len, |slot| {
         let _ = channel.write(&bytes[..9]);
-        slot.discard();
-    }
+        slot.give_up();
+    });
     let place = Place {
         module: module_path!(),
         file: file!(),
@@ -86,12 +86,12 @@ fn writing_never_allocates() {
     assert_eq!(ASKED.get(), 2, "it is counted");
     let mut shapes = 0;
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
-        for delivery in [Delivery::Bulk, Delivery::Packet] {
+        for delivery in [Delivery::Bulk, Delivery::Record] {
             let shape = Geometry::new(256, 4).and_then(|shape| {
                 let shape = shape.with_reserves(16, 8)?.with_mode(mode)?;
                 shape.with_spares(1)?.with_delivery(delivery)
             });
-            // Packet delivery is refused where something is overwritten.
+            // Record delivery is refused where something is overwritten.
             let Ok(shape) = shape else { continue };
             shapes += 1;
             let channel = One::new(OneCpu, &Framed);

@@ -33,10 +33,12 @@ static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 // SAFETY: a thread is a CPU, and keeps the number that it was given; no two have the same. The number
 // passes from one round's thread to the next one's by a join. Nothing interrupts a thread.
 unsafe impl Platform for Threads {
-    fn pin(&self) -> usize {
-        CPU.get()
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (CPU.get(), ())
     }
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
     fn now(&self) -> u64 {
         START.elapsed().as_nanos() as u64
     }
@@ -151,20 +153,19 @@ fn write(channel: &Channels, geometry: Geometry, random: &mut Random, alarm: Ala
         if how < 4 {
             let _ = channel.write(&bytes);
         } else {
-            let slot = channel.reserve(bytes.len());
-            if how > 5 && number < ATTEMPTS {
-                // Another record comes in between, as an interrupt's would.
-                let _ = channel.write(&record(random, geometry.max_record(), number));
-                number += 1;
-            }
-            if let Ok(mut slot) = slot {
-                slot.bytes_mut().copy_from_slice(&bytes);
-                if [4, 6].contains(&how) {
-                    slot.commit();
-                } else {
-                    slot.discard();
+            // Another record comes in between, as an interrupt's would, if this one is not lost.
+            let nested = (how > 5 && number < ATTEMPTS)
+                .then(|| record(random, geometry.max_record(), number));
+            let written = channel.reserve_with(bytes.len(), |slot| {
+                if let Some(nested) = &nested {
+                    let _ = channel.write(nested);
                 }
-            }
+                slot.bytes_mut().copy_from_slice(&bytes);
+                if ![4, 6].contains(&how) {
+                    slot.give_up();
+                }
+            });
+            number += u64::from(nested.is_some() && written.is_ok());
         }
         match random.below(256) {
             0..8 => drop(channel.flush()),

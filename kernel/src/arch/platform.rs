@@ -14,13 +14,15 @@ pub(crate) struct Machine;
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.
 unsafe impl Platform for Machine {
+    type Pinned = ();
+
     #[inline(always)]
-    fn pin(&self) -> usize {
-        percpu::cpu_index()
+    fn pin(&self) -> (usize, ()) {
+        (percpu::cpu_index(), ())
     }
 
     #[inline(always)]
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     #[inline(always)]
     fn now(&self) -> u64 {

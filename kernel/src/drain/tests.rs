@@ -27,11 +27,13 @@ impl Default for Stage {
 // SAFETY: one thread plays all CPUs, one after the other.
 #[expect(unsafe_code, reason = "a platform to test on")]
 unsafe impl Platform for Stage {
-    fn pin(&self) -> usize {
-        self.cpu.load(Ordering::Relaxed)
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (self.cpu.load(Ordering::Relaxed), ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.now.fetch_add(1, Ordering::Relaxed)

@@ -99,14 +99,13 @@ fn records(nothing: Cost) -> Option<()> {
         },
     )?;
     report("a stamped record of 32 bytes, in place", nothing, |_| {
-        if let Ok(mut slot) = RING.reserve(RECORD) {
+        let _ = RING.reserve_with(RECORD, |slot| {
             let stamp = header(EVENT, slot.timestamp());
             if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
                 head.copy_from_slice(&stamp);
                 rest.copy_from_slice(body);
             }
-            slot.commit();
-        }
+        });
     })?;
     report(
         "a plain record of 32 bytes, constant length",

@@ -5,12 +5,9 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
-use relay::Slot;
-
 use super::flood::{self, Part};
 use super::{Scenario, Verdict};
 use crate::arch::clock::Timeout;
-use crate::arch::platform::Machine;
 use crate::arch::{percpu, provoke};
 use crate::channels::KLOG;
 use crate::claims::{self, Claimed};
@@ -117,16 +114,27 @@ fn take_part(options: &Options<'static>) {
     let kind = Kind::parse(options.kind).unwrap_or(Kind::Panic);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
-    // What is logged from here on comes behind it, and stays in the ring until that is full. The
-    // CPU that fails begins its own at the end: it has something to say.
-    let _unfinished = (kind == Kind::Halfway && !fails).then(unfinished_record);
+    if fails {
+        log_until(kind, &end);
+        fail(kind);
+    } else if kind == Kind::Halfway {
+        // What is logged from here on comes behind it, and stays in the ring until that is full. The
+        // CPU that fails begins its own at the end: it has something to say.
+        in_a_record(|| log_until(kind, &end));
+    } else {
+        log_until(kind, &end);
+    }
+}
+
+/// Logs, and writes to `flood`, until `end`.
+fn log_until(kind: Kind, end: &Timeout) {
     let timer = &percpu::this().timer_irqs;
     let mut number = 0_u64;
     while !end.expired() {
         for _ in 0..BURST {
             number += 1;
-            // A CPU that holds a record open logs less than a lap behind it: otherwise that record is
-            // passed over.
+            // A CPU that is in the middle of a record logs less than a lap behind it: otherwise more is lost
+            // than the scenario is about.
             if kind != Kind::Halfway || number <= BEHIND {
                 log::info!("record {number} before the panic");
             }
@@ -139,9 +147,6 @@ fn take_part(options: &Options<'static>) {
         } else {
             idle::until(has_ticked);
         }
-    }
-    if fails {
-        fail(kind);
     }
 }
 
@@ -156,24 +161,22 @@ fn flood_until(done: impl Fn() -> bool) {
     }
 }
 
-/// A record of klog that is begun and not committed.
-fn unfinished_record() -> Option<Slot<'static, Machine>> {
+/// Runs `body` in the middle of a record of klog, which `body` may never return to.
+fn in_a_record(body: impl FnOnce()) {
     claims::count(Claimed::Klog);
-    let mut slot = KLOG.reserve(UNFINISHED).ok()?;
-    // And one that is lost behind it, of which no packet will tell.
-    claims::count(Claimed::Klog);
-    drop(KLOG.reserve(usize::MAX));
-    slot.bytes_mut()[..UNFINISHED / 2].fill(0xAA);
-    Some(slot)
+    let _ = KLOG.reserve_with(UNFINISHED, |slot| {
+        // And one that is lost behind it, of which no packet will tell.
+        claims::count(Claimed::Klog);
+        let _ = KLOG.reserve_with(usize::MAX, |_| ());
+        slot.bytes_mut()[..UNFINISHED / 2].fill(0xAA);
+        body();
+    });
 }
 
 /// Fails.
 fn fail(kind: Kind) {
     match kind {
-        Kind::Halfway => {
-            let _unfinished = unfinished_record();
-            panic!("this is the panic that the scenario is about")
-        }
+        Kind::Halfway => in_a_record(|| panic!("this is the panic that the scenario is about")),
         Kind::Panic | Kind::Together | Kind::Flood => {
             panic!("this is the panic that the scenario is about")
         }

@@ -22,13 +22,15 @@ pub(crate) struct Host;
 // one (`become_cpu`) or one that sleeps meanwhile, and is woken with Release and Acquire; nothing
 // interrupts a thread here. The time stamp counter does not go back on processors of this century.
 unsafe impl Platform for Host {
+    type Pinned = ();
+
     #[inline(always)]
-    fn pin(&self) -> usize {
-        CPU.get()
+    fn pin(&self) -> (usize, ()) {
+        (CPU.get(), ())
     }
 
     #[inline(always)]
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     #[inline(always)]
     fn now(&self) -> u64 {

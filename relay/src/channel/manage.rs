@@ -13,8 +13,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// in the middle of one. With nothing to do it costs a few loads and a look at the clock. In a global channel any CPU's tick does
     /// what is asked of the stream, but each must have its own before an old ring is [freed](Self::reclaim).
     pub fn tick(&self) {
-        if let Some(writer) = self.writer() {
-            writer.tick();
+        if let Some(owner) = self.owner() {
+            owner.tick();
         }
     }
 
@@ -45,7 +45,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close(&self) -> Result<(), StreamError> {
-        self.writer().ok_or(StreamError::NotStarted)?.close()
+        self.owner().ok_or(StreamError::NotStarted)?.close()
     }
 
     /// Has the stream of `cpu` ended at its next [tick](Self::tick); where its ring is full, at the first after the reader
@@ -78,7 +78,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [`StreamError`]: the stream was not started, is closed, the geometry is of another kind, or the storage is
     /// too small.
     pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
-        self.writer()
+        self.owner()
             .ok_or(StreamError::NotStarted)?
             .succeed(storage, geometry)
     }
@@ -111,7 +111,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// # Errors
     /// As [`replace`](Self::replace).
     pub fn reset(&self, storage: Storage) -> Result<(), StreamError> {
-        self.writer().ok_or(StreamError::NotStarted)?.reset(storage)
+        self.owner().ok_or(StreamError::NotStarted)?.reset(storage)
     }
 
     /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in continuous mode: or
@@ -213,7 +213,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// ring. Any context.
     #[must_use]
     pub fn max_record(&self) -> Option<usize> {
-        self.writer()?.max_record()
+        self.owner()?.max_record()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Writing to a channel: from any context.
 
 use super::Channel;
-use crate::platform::Platform;
-use crate::record;
-use crate::ring::{self, Any, Exact, Flushed, Left, Pin, Plain, Slot, Source, Stamped, WriteError};
+use crate::platform::{Pin, Platform};
+use crate::ring::{self, Any, Exact, Flushed, Otherwise, Plain, Slot, Source, Stamped, WriteError};
+use crate::stamp::EVENTS;
 use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
@@ -11,7 +11,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. Nothing but the
     /// bytes is stored. The clock is read where a sub-buffer begins or ends, where another record of this CPU is under way, in
-    /// packet delivery, and where the record is lost: else not.
+    /// record delivery, and where the record is lost: else not.
     ///
     /// # Errors
     /// The record was not written, for the reason given; the loss is counted. There is nothing to be done about it: a
@@ -47,7 +47,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Writes a record that begins with its time and `event`, an event id below
-    /// [`record::EVENTS`], in the one word of [`record::header`]; `bytes` follow, which may be none. What shall be read as klog
+    /// [`record::EVENTS`](crate::record::EVENTS), in the one word of [`record::header`](crate::record::header); `bytes` follow, which may be none. What shall be read as klog
     /// or CTF has its [context](crate::Context) as the first of them.
     ///
     /// The time is that of the reservation: in the order of the stream's records it never falls. Any context, as [`write`](Self::write).
@@ -75,7 +75,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// ```
     #[inline(always)]
     pub fn write_event(&self, event: u16, bytes: &[u8]) -> Result<(), WriteError> {
-        if event >= record::EVENTS {
+        if event >= EVENTS {
             return Err(WriteError::FillerId);
         }
         self.put(Stamped(event, Plain(bytes)))
@@ -93,69 +93,32 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         event: u16,
         bytes: &[u8; N],
     ) -> Result<(), WriteError> {
-        if event >= record::EVENTS {
+        if event >= EVENTS {
             return Err(WriteError::FillerId);
         }
         self.put(Stamped(event, Exact(bytes)))
     }
 
-    /// Writes `bytes` as one record, with the time since its packet began, in ticks, in the eight bytes
-    /// (little-endian) at `offset` of it. If it has no eight bytes there, nothing is put into it. With the
-    /// packet's [`begin_ticks`](crate::Packet::begin_ticks) a reader gets the time of the record. (In a global channel, the time
-    /// of the record before it, if that is just opening the packet.)
-    ///
-    /// Any context.
-    ///
-    /// # Errors
-    /// As [`write`](Self::write).
-    ///
-    /// ```
-    /// # use relay::host::{Cpu, Host};
-    /// # use relay::{Channel, Geometry, NoHooks, Storage};
-    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
-    /// # let cpu = Cpu::claim();
-    /// # let geometry = Geometry::new(1024, 4)?;
-    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
-    /// LOG.write_with_delta(b"........ said", 0)?;
-    /// LOG.flush();
-    /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
-    /// let (delta, text) = taken.records().split_at(8);
-    /// let time = taken.packet().begin_ticks + u64::from_le_bytes(delta.try_into()?);
-    /// assert!(time <= taken.packet().end_ticks);
-    /// assert_eq!(text, b" said");
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn write_with_delta(&self, bytes: &[u8], offset: usize) -> Result<(), WriteError> {
-        let mut slot = self.reserve(bytes.len())?;
-        let delta = slot.timestamp().wrapping_sub(slot.packet_begin());
-        slot.write(bytes);
-        let place = slot.bytes_mut().get_mut(offset..);
-        if let Some(place) = place.and_then(|rest| rest.first_chunk_mut()) {
-            *place = delta.to_le_bytes();
-        }
-        slot.commit();
-        Ok(())
-    }
-
     #[inline(always)]
     fn put(&self, record: impl Source) -> Result<(), WriteError> {
         let pin = Pin::new(&self.platform);
-        if let Some((stream, local)) = self.words_of(pin.cpu())
-            && ring::put::<U, _>(stream, local, &self.platform, record, || self.deliver())
-        {
-            return Ok(());
-        }
-        drop(pin);
-        self.put_slowly(record.any())
+        let Some((stream, local)) = self.words_of(pin.cpu()) else {
+            return self.note_no_ring();
+        };
+        let otherwise = Otherwise {
+            deliver: || self.deliver(),
+            slowly: |record: Any<'_>| self.put_slowly(record),
+        };
+        ring::put::<U, _>(stream, local, &self.platform, record, otherwise)
     }
 
     /// The whole way of a write; also tells why it is none.
     #[cold]
     #[inline(never)]
     fn put_slowly(&self, record: Any<'_>) -> Result<(), WriteError> {
-        match self.writer() {
-            Some(writer) => self.noting(writer.put_slowly(record)),
-            None => self.noting(Err(WriteError::NoRing)),
+        match self.owner().map(|owner| owner.put_slowly(record)) {
+            None | Some(Err(WriteError::NoRing)) => self.note_no_ring(),
+            Some(result) => result,
         }
     }
 
@@ -163,18 +126,30 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[cold]
     #[inline(never)]
     fn deliver(&self) {
-        if let Some(writer) = self.writer() {
-            writer.deliver();
+        if let Some(owner) = self.owner() {
+            owner.deliver();
         }
     }
 
-    /// Reserves `len` bytes in the stream of the calling CPU, to be filled in place.
+    /// Counts a record of a CPU that has no ring.
+    #[cold]
+    #[inline(never)]
+    fn note_no_ring<R>(&self) -> Result<R, WriteError> {
+        self.no_ring.fetch_add(1, Ordering::Relaxed);
+        Err(WriteError::NoRing)
+    }
+
+    /// Reserves `len` bytes in the stream of the calling CPU and has `fill` make a record of them, in place. The record is
+    /// committed when `fill` returns, unless it was [given up](Slot::give_up); then, and where a panic unwinds
+    /// out of `fill`, it is counted as lost ([`Loss::Discarded`](crate::Loss::Discarded)). Returns what `fill` returns.
     ///
-    /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. The slot
-    /// keeps the caller pinned to its CPU until it is committed or dropped.
+    /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. The caller
+    /// is pinned to its CPU meanwhile, and what it writes to the same channel meanwhile is delivered after the record: `fill`
+    /// should be short. It must not wait, nor be ended by anything but its return or a panic that unwinds: a task that is killed inside
+    /// stops the stream. If it writes a whole lap of the ring, the rest of that is lost ([`Loss::Wrapped`](crate::Loss::Wrapped)).
     ///
     /// # Errors
-    /// Nothing was reserved, for the reason given; the loss is counted.
+    /// Nothing was reserved, for the reason given, and `fill` was not called; the loss is counted.
     ///
     /// ```
     /// # use relay::host::{Cpu, Host};
@@ -183,41 +158,56 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// # let cpu = Cpu::claim();
     /// # let geometry = Geometry::new(1024, 4)?;
     /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
-    /// let mut slot = LOG.reserve(5)?;
-    /// LOG.write(b" world")?; // an interrupt, say
-    /// slot.write(b"hello");
-    /// slot.commit();
+    /// let kept = LOG.reserve_with(16, |slot| {
+    ///     LOG.write(b" world")?; // an interrupt, say
+    ///     slot.write(b"hello");
+    ///     Ok(slot.len())
+    /// })?;
+    /// assert_eq!(kept, Ok::<_, relay::WriteError>(16));
+    ///
+    /// let kept = LOG.reserve_with(16, |slot| {
+    ///     slot.write(b"!");
+    ///     slot.keep(1)
+    /// })?;
+    /// assert_eq!(kept, 1, "nothing comes after it");
+    /// LOG.reserve_with(16, |slot| slot.give_up())?;
     /// LOG.flush();
+    ///
     /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
-    /// assert_eq!(taken.records(), b"hello world"); // in the order of the reservations
+    /// assert_eq!(taken.records(), b"hello\0\0\0\0\0\0\0\0\0\0\0 world!"); // in the order of the reservations
+    /// assert_eq!(taken.packet().lost.get(relay::Loss::Discarded), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
-    pub fn reserve(&self, len: usize) -> Result<Slot<'_, P, U>, WriteError> {
+    pub fn reserve_with<R>(
+        &self,
+        len: usize,
+        fill: impl FnOnce(&mut Slot<'_>) -> R,
+    ) -> Result<R, WriteError> {
         let pin = Pin::new(&self.platform);
         let Some((stream, local)) = self.words_of(pin.cpu()) else {
-            return self.noting(Err(WriteError::NoRing));
+            return self.note_no_ring();
         };
-        let claim = match ring::claim::<U>(stream, local, &self.platform, len, true) {
-            Some(claim) => claim,
-            None => self.claim_slowly(len)?.take(),
+        let otherwise = Otherwise {
+            deliver: || self.deliver(),
+            slowly: |fill| self.fill_slowly(len, fill),
         };
-        Ok(Slot::behind(stream, local, self.hooks, pin, &claim, len))
+        let (hooks, platform) = (self.hooks, &self.platform);
+        ring::fill::<U, _, _>(stream, local, hooks, platform, (len, fill), otherwise)
     }
 
-    /// The whole way of a reservation; also tells why it is none.
+    /// The whole way of a record that is filled in place; also tells why it is none.
     #[cold]
     #[inline(never)]
-    fn claim_slowly(&self, len: usize) -> Result<Left<'_>, WriteError> {
-        let writer = self.writer().ok_or(WriteError::NoRing);
-        self.noting(writer.and_then(|writer| writer.leave_claim(len)))
-    }
-
-    fn noting<T>(&self, result: Result<T, WriteError>) -> Result<T, WriteError> {
-        if let Err(WriteError::NoRing) = result {
-            self.no_ring.fetch_add(1, Ordering::Relaxed);
+    fn fill_slowly<R>(
+        &self,
+        len: usize,
+        fill: impl FnOnce(&mut Slot<'_>) -> R,
+    ) -> Result<R, WriteError> {
+        match self.owner().map(|owner| owner.fill_slowly(len, fill)) {
+            None | Some(Err(WriteError::NoRing)) => self.note_no_ring(),
+            Some(result) => result,
         }
-        result
     }
 
     /// Hands over what the open packet of the calling CPU holds; also, if records were lost since
@@ -226,7 +216,6 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     ///
     /// Any context.
     pub fn flush(&self) -> Flushed {
-        self.writer()
-            .map_or(Flushed::Nothing, |writer| writer.flush())
+        self.owner().map_or(Flushed::Nothing, |owner| owner.flush())
     }
 }

@@ -41,8 +41,9 @@ impl Packets {
     /// # struct OneCpu;
     /// # // SAFETY: there is one CPU, and this program has one thread.
     /// # unsafe impl Platform for OneCpu {
-    /// #     fn pin(&self) -> usize { 0 }
-    /// #     unsafe fn unpin(&self) {}
+    /// #     type Pinned = ();
+    /// #     fn pin(&self) -> (usize, ()) { (0, ()) }
+    /// #     unsafe fn unpin(&self, (): ()) {}
     /// #     fn now(&self) -> u64 { 7 }
     /// # }
     /// static UUID: Uuid = Uuid::new();

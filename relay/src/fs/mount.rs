@@ -104,8 +104,9 @@ impl Mount {
     /// # struct OneCpu;
     /// # // SAFETY: there is one CPU, and this program has one thread.
     /// # unsafe impl Platform for OneCpu {
-    /// #     fn pin(&self) -> usize { 0 }
-    /// #     unsafe fn unpin(&self) {}
+    /// #     type Pinned = ();
+    /// #     fn pin(&self) -> (usize, ()) { (0, ()) }
+    /// #     unsafe fn unpin(&self, (): ()) {}
     /// #     fn now(&self) -> u64 { 7 }
     /// # }
     /// static LOG: Channel<OneCpu, 1> = Channel::new(OneCpu, &NoHooks);

@@ -20,8 +20,9 @@ use core::fmt;
 /// # struct OneCpu;
 /// # // SAFETY: there is one CPU, and this program has one thread.
 /// # unsafe impl Platform for OneCpu {
-/// #     fn pin(&self) -> usize { 0 }
-/// #     unsafe fn unpin(&self) {}
+/// #     type Pinned = ();
+/// #     fn pin(&self) -> (usize, ()) { (0, ()) }
+/// #     unsafe fn unpin(&self, (): ()) {}
 /// #     fn now(&self) -> u64 { 7 }
 /// # }
 ///

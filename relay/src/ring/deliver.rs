@@ -1,15 +1,42 @@
 //! Delivery: complete packets become readable, in order, each once.
+//!
+//! ```text
+//! deliver():    (where all CPUs write: fence)
+//!               delivery_lock is 1: leave, the holder looks again
+//!               delivery_lock = 1
+//!               while the next packet is complete: finalise it
+//!               the ring ends before it: visible |= SEALED, go on in the ring that follows
+//!               delivery by record: show what is committed of it
+//!               delivery_lock = 0
+//!               look again: something may have become complete in between
+//!
+//! finalise(k):  buffer_end hook
+//!               info of its block = what is known of it, the closer's word last
+//!               sequence, ordinal += 1, its records
+//!               commit[k] = nothing
+//!               next = k + 1
+//!               entry[k] = READABLE, Release
+//!               visible = behind it, Release
+//!               deliver hook
+//!               wake
+//!
+//! show(k):      c = commit[k]
+//!               p = pos, THEN: as many bytes as lie before a later position are all of them
+//!               k is open at p, and c is as many bytes as p has: visible = p
+//! ```
 
 use super::entry::State;
+use super::geometry::Delivery;
+use super::owner::Owner;
+use super::packet::Packet;
 use super::position::Position;
-use super::writer::Writer;
-use super::{Delivery, Packet, Ring};
+use super::words::Ring;
 use crate::platform::Platform;
-use crate::step::{Mistake, broken, step};
+use crate::sync::step::{Mistake, broken, step};
 use crate::sync::{Ordering, Usage, fence};
 use core::ptr;
 
-impl<P: Platform, U: Usage> Writer<'_, P, U> {
+impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Delivers what is complete. One context at a time: who finds another at it leaves, and the
     /// other looks again before it goes.
     #[cold]
@@ -22,27 +49,21 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                 // after a fence of its own.
                 fence(Ordering::SeqCst);
             }
-            if !stream.busy.cas::<U>(0, 1) {
+            if !stream.delivery_lock.cas::<U>(0, 1) {
                 return;
             }
-            step();
             while let Some(ring) = stream.delivering() {
                 let next = stream.next.load(Ordering::Relaxed);
                 if ring.is_complete(next) {
                     self.finalise(ring, next);
-                } else if self.skip_void(ring, next) {
-                    // There is no such packet.
                 } else if !self.advance(ring, next) {
                     self.show_records(ring, next);
                     break;
                 }
-                step();
             }
-            step();
             // What an interrupt completes before this is found by the look below, what it completes
             // after it is its own to deliver: the look must not move up.
-            stream.busy.unlock::<U>();
-            step();
+            stream.delivery_lock.unlock::<U>();
             if broken(Mistake::NoRecheck) || !self.is_deliverable() {
                 return;
             }
@@ -56,7 +77,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         };
         let next = self.stream.next.load(Ordering::Relaxed);
         ring.is_complete(next)
-            || ring.is_void(next)
             || (ring.ends_at(next) && !ring.visible().is_sealed())
             || ring
                 .committed_end(next)
@@ -77,7 +97,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             closed.is_packet(next),
             "packet {next} is complete, but nobody closed it"
         );
-        step();
         let packet = Packet {
             cpu: self.number(),
             sequence: stream.sequence.load(Ordering::Relaxed),
@@ -99,40 +118,35 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let block = entry.block();
         let geometry = &ring.geometry;
         let (start, end) = (geometry.start_reserve(), geometry.end_reserve());
-        // SAFETY: the packet is complete: every slot in it is gone, and it is not readable yet.
+        // SAFETY: the packet is complete: every record in it is committed, and it is not readable yet.
         // Only one context delivers. Header and trailer do not overlap (Geometry).
         let header = unsafe { ring.bytes_mut(block, 0, start) };
         // SAFETY: as above.
         let trailer = unsafe { ring.bytes_mut(block, geometry.subbuf_size() - end, end) };
         self.hooks.buffer_end(header, trailer, &packet);
         step();
-        ring.info(block).come_home(block);
-        ring.info(block).store(&packet, closed);
-        step();
+        let info = ring.info(block);
+        info.come_home(block);
+        info.store(&packet, closed);
         // Release, each: a post-mortem reader that finds the counters moved on finds the note above.
         let sequence = packet.sequence.wrapping_add(1);
         stream.sequence.store(sequence, Ordering::Release);
-        step();
         let ordinal = packet.ordinal.wrapping_add(packet.records);
         stream.ordinal.store(ordinal, Ordering::Release);
-        step();
-        // Before the entry is given away: who claims it next starts from zero.
+        // Before the entry is given away: who prepares it next starts from zero.
         sub.forget_committed(geometry);
-        step();
         let after = geometry.after(next);
         stream.next.store(after, Ordering::Relaxed);
-        step();
         // Release: who takes the entry sees the bytes and what is known of them.
-        sub.ent
+        sub.entry
             .store(entry.with_state(State::Readable).0, Ordering::Release);
-        step();
         ring.show(geometry.position(after, 0));
-        step();
         self.hooks.deliver(self.number());
+        step();
         self.wake_readers();
     }
 
-    /// Makes the records of the open packet `next` readable, if delivery is by packet and all that are
+    /// Makes the records of the open packet `next` readable, if delivery is by record and all that are
     /// reserved are committed.
     fn show_records(&self, ring: &Ring, next: u64) {
         let Some(end) = ring.committed_end(next) else {
@@ -140,8 +154,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         };
         if end != ring.visible() {
             ring.show(end);
-            step();
             self.hooks.deliver(self.number());
+            step();
             self.wake_readers();
         }
     }
@@ -153,7 +167,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         }
         if !ring.visible().is_sealed() {
             ring.show(ring.geometry.position(next, 0).sealed());
-            step();
             self.wake_readers();
         }
         let Some(succ) = ring.successor() else {
@@ -161,17 +174,16 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         };
         self.stream.next.store(succ.first, Ordering::Relaxed);
         self.stream
-            .dring
+            .delivering
             .store(ptr::from_ref(succ).cast_mut(), Ordering::Release);
         true
     }
 }
 
 impl Ring {
-    /// Whether every byte of packet `packet`, which is the next to be delivered, is committed. (The commit word may also be
-    /// that of another packet, which was passed over, or comes behind this one, which is void.)
-    pub(super) fn is_complete(&self, packet: u64) -> bool {
-        self.sub(packet).committed().is_complete() && self.entry(packet).is_packet(packet)
+    /// Whether every byte of packet `packet`, which is the next to be delivered, is committed.
+    fn is_complete(&self, packet: u64) -> bool {
+        self.sub(packet).committed().is_complete()
     }
 
     /// Whether the ring is sealed just before packet `packet`.
@@ -180,28 +192,14 @@ impl Ring {
         pos.is_sealed() && self.geometry.packet(pos) == packet
     }
 
-    /// Up to where readers may look.
-    pub(super) fn visible(&self) -> Position {
-        // Acquire: pairs with the Release in `show`.
-        Position(self.visible.load(Ordering::Acquire))
-    }
-
-    /// Lets readers look up to `end`.
-    pub(super) fn show(&self, end: Position) {
-        // Release: who sees it sees what is before it; a sealed end: the successor, which was set
-        // before the seal.
-        self.visible.store(end.0, Ordering::Release);
-    }
-
-    /// Where the committed records of the open packet `packet` end; `None` if delivery is not by packet, or
+    /// Where the committed records of the open packet `packet` end; `None` if delivery is not by record, or
     /// something before the position is not committed.
     fn committed_end(&self, packet: u64) -> Option<Position> {
-        if self.geometry.delivery() != Delivery::Packet {
+        if self.geometry.delivery() != Delivery::Record {
             return None;
         }
         // The commit word FIRST: as many bytes as lie before a LATER position are all of them.
         let committed = self.sub(packet).committed();
-        step();
         let pos = self.position();
         let is_open = self.geometry.packet(pos) == packet && self.geometry.offset(pos) != 0;
         let is_all = committed.bytes(&self.geometry) == self.geometry.offset(pos);

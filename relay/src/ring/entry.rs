@@ -5,20 +5,17 @@ use core::fmt;
 /// What may be done with a sub-buffer, and by whom.
 ///
 /// ```text
-///            owner claims                owner delivers
+///            owner prepares              owner delivers
 ///   EMPTY ----------------> WRITING ----------------------> READABLE <---- copied: comes back ----.
 ///     ^                        ^                             |  |  |                              |
 ///     |                        +--- owner overwrites --------+  |  +--- another reader copies --> LENT
 ///     |                             (continuous mode)  <--------|-------- owner overwrites -------'
 ///     +---------------- reader exchanges for a spare -----------+
 ///     +---- reader gives back ---- TAKEN <---- reader takes ----+
-///     ^                        |
-///     |                        +--- passed over: a slot never came back ---> ABANDONED
-///     +--------------------- its last slot came back after all ----------------'
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Free: the owner may claim it.
+    /// Free: the owner may prepare it for a packet.
     Empty,
     /// The owner writes packet `packet` into it.
     Writing,
@@ -30,8 +27,14 @@ pub(super) enum State {
     /// A reader that does not consume copies packet `packet`, and gives it back. In continuous mode it
     /// has the packet's block, and the entry names a spare of the reader's: the owner may overwrite it.
     Lent,
-    /// Packet `packet` was passed over, because slots in it never came back: they still have the block.
-    Abandoned,
+}
+
+impl State {
+    /// Whether nobody has taken the packet, and it may be overwritten in continuous mode.
+    #[inline]
+    pub(super) const fn is_unread(self) -> bool {
+        matches!(self, Self::Readable | Self::Lent)
+    }
 }
 
 /// `packet << 19 | block << 3 | state`. Packet numbers are kept modulo 2^45: two laps that far
@@ -43,7 +46,7 @@ impl Entry {
     const PACKET_SHIFT: u32 = 19;
     const BLOCK_SHIFT: u32 = 3;
     const STATE_MASK: u64 = 7;
-    pub(super) const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
+    const PACKET_MASK: u64 = u64::MAX >> Self::PACKET_SHIFT;
 
     /// The word for `packet` in `state` in block `block`.
     #[inline]
@@ -75,8 +78,7 @@ impl Entry {
             1 => State::Writing,
             2 => State::Readable,
             3 => State::Taken,
-            4 => State::Lent,
-            _ => State::Abandoned,
+            _ => State::Lent,
         }
     }
 
@@ -121,7 +123,6 @@ mod tests {
                     State::Readable,
                     State::Taken,
                     State::Lent,
-                    State::Abandoned,
                 ] {
                     let entry = Entry::new(packet, state, block);
                     assert!(entry.is_packet(packet));

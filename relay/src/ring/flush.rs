@@ -1,11 +1,22 @@
 //! Closing the open packet before it is full.
+//!
+//! ```text
+//! flush():  p = pos;  t = clock;  sample the losses
+//!           a packet is open: CAS(pos, p, its end)
+//!           none is, and losses are told of by no packet: prepare it, CAS(pos, p, its end)
+//!           otherwise there is nothing to do
+//!           it was not open: open it, at a time that is not older than quiet_since
+//!           close it; add(the rest of it)
+//! ```
+//!
+//! Sealing a ring and ending a stream are the same with SEALED set by the swap.
 
-use super::Losses;
-use super::Ring;
+use super::ledger::Losses;
+use super::owner::Owner;
 use super::stream::Stream;
-use super::writer::{Obstacle, Writer};
+use super::switch::Obstacle;
+use super::words::Ring;
 use crate::platform::Platform;
-use crate::step::step;
 use crate::sync::{Ordering, Usage};
 
 /// What a flush did.
@@ -30,7 +41,7 @@ pub(super) enum Closing {
     Final,
 }
 
-impl<P: Platform, U: Usage> Writer<'_, P, U> {
+impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Hands over what the open packet holds. Also, if records were lost since the last packet
     /// was closed, an empty packet that says so.
     pub(crate) fn flush(&self) -> Flushed {
@@ -62,25 +73,22 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         let geometry = &ring.geometry;
         let size = geometry.subbuf_size() as u64;
         let pos = ring.position();
-        step();
         if pos.is_sealed() {
             return Err(Obstacle::Moved);
         }
         let ticks = self.now();
-        step();
         let offset = geometry.offset(pos);
         let is_open = offset != 0;
         let losses = self.stream.lost.sample();
         let makes_packet = match closing {
-            Closing::Flush => !self.stream.has_told(&losses),
+            Closing::Flush => !self.stream.has_reported(&losses),
             Closing::Seal => false,
             Closing::Final => true,
         };
-        let packet = if !is_open && makes_packet {
-            self.find_packet(ring, geometry.packet(pos), pos)?
-        } else {
-            geometry.packet(pos)
-        };
+        let packet = geometry.packet(pos);
+        if !is_open && makes_packet {
+            self.prepare(ring, packet, pos)?;
+        }
         let boundary = geometry.position(packet, size);
         let target = match closing {
             Closing::Flush if is_open => boundary,
@@ -92,21 +100,16 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         };
         if target == pos.sealed() {
             // A ring that is sealed between two packets: there is nothing to close.
-            step();
             return if ring.pos.cas::<U>(pos.0, target.0) {
-                step();
                 self.deliver();
                 Ok(Flushed::Nothing)
             } else {
                 Err(Obstacle::Moved)
             };
         }
-        step();
         if !ring.pos.cas::<U>(pos.0, target.0) {
             return Err(Obstacle::Moved);
         }
-        step();
-        self.step_over(ring, pos, packet);
         let (used, ticks) = if is_open {
             (offset, ticks)
         } else {
@@ -124,7 +127,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         } else {
             losses
         };
-        step();
         self.close_packet(ring, packet, used, ticks, &losses, is_final);
         self.add(ring.sub(packet), size - used);
         Ok(Flushed::Packet)
@@ -133,13 +135,14 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
 impl Stream {
     /// Whether a closed packet has told of all of `losses`.
-    fn has_told(&self, losses: &Losses) -> bool {
-        self.told.load(Ordering::Relaxed) == losses.total()
+    fn has_reported(&self, losses: &Losses) -> bool {
+        self.reported_losses.load(Ordering::Relaxed) == losses.total()
     }
 
     /// Has the next flush make a packet, whether records were lost or not.
-    pub(super) fn untell(&self) {
-        let told = self.told.load(Ordering::Relaxed);
-        self.told.store(told.wrapping_sub(1), Ordering::Relaxed);
+    pub(super) fn report_again(&self) {
+        let told = self.reported_losses.load(Ordering::Relaxed);
+        self.reported_losses
+            .store(told.wrapping_sub(1), Ordering::Relaxed);
     }
 }

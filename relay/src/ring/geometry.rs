@@ -18,8 +18,8 @@ pub enum Delivery {
     Bulk,
     /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
     /// [`Records::next_run`](crate::Records::next_run). Costs some work per record, and works only where nothing
-    /// is overwritten.
-    Packet,
+    /// is overwritten. (relayfs called it packet delivery.)
+    Record,
 }
 
 /// The validated shape of one buffer. Having a `Geometry` tells you:
@@ -64,9 +64,9 @@ pub enum GeometryError {
     SubbufCount(usize),
     /// More than 64 spare blocks.
     Spares(usize),
-    /// Packet delivery in continuous mode: who reads a record that may be overwritten at any time
+    /// Record delivery in continuous mode: who reads a record that may be overwritten at any time
     /// can never rely on it.
-    PacketDeliveryOverwrites,
+    RecordDeliveryOverwrites,
     /// The reserves leave less than 8 bytes of a sub-buffer for records.
     Reserves {
         /// The sub-buffer size in bytes.
@@ -92,7 +92,7 @@ impl fmt::Display for GeometryError {
             Self::Spares(spares) => {
                 write!(f, "there are {spares} spare blocks; at most 64 can be kept")
             }
-            Self::PacketDeliveryOverwrites => f.write_str(
+            Self::RecordDeliveryOverwrites => f.write_str(
                 "delivery of single records needs a buffer that is not overwritten: use bulk delivery, or no-overwrite mode",
             ),
             Self::Reserves {
@@ -181,7 +181,7 @@ impl Geometry {
     /// The same in `mode`.
     ///
     /// # Errors
-    /// [`GeometryError::PacketDeliveryOverwrites`].
+    /// [`GeometryError::RecordDeliveryOverwrites`].
     pub const fn with_mode(mut self, mode: Mode) -> Result<Self, GeometryError> {
         self.mode = mode;
         self.check_delivery()
@@ -190,7 +190,7 @@ impl Geometry {
     /// The same with `delivery`.
     ///
     /// # Errors
-    /// [`GeometryError::PacketDeliveryOverwrites`].
+    /// [`GeometryError::RecordDeliveryOverwrites`].
     pub const fn with_delivery(mut self, delivery: Delivery) -> Result<Self, GeometryError> {
         self.delivery = delivery;
         self.check_delivery()
@@ -198,7 +198,7 @@ impl Geometry {
 
     const fn check_delivery(self) -> Result<Self, GeometryError> {
         match (self.mode, self.delivery) {
-            (Mode::Continuous, Delivery::Packet) => Err(GeometryError::PacketDeliveryOverwrites),
+            (Mode::Continuous, Delivery::Record) => Err(GeometryError::RecordDeliveryOverwrites),
             _ => Ok(self),
         }
     }
@@ -321,15 +321,6 @@ impl Geometry {
     pub(super) const fn limit(&self) -> u64 {
         (1u64 << self.size_log2) - self.end_reserve as u64
     }
-
-    /// The offset that a record must end before to be written the fast way: one that ends there fills its
-    /// packet. 0 where commits must be looked at one by one.
-    pub(super) const fn fast_limit(&self) -> u64 {
-        match self.delivery {
-            Delivery::Bulk => self.limit(),
-            Delivery::Packet => 0,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -362,9 +353,9 @@ mod tests {
         assert!(Geometry::new(1 << 30, 1 << 15).is_ok());
         // Records that are read one by one cannot be overwritten, whichever is asked for first.
         let overwriting = geometry.with_mode(Mode::Continuous).unwrap();
-        let by_packet = geometry.with_delivery(Delivery::Packet).unwrap();
-        let refused = Err(GeometryError::PacketDeliveryOverwrites);
-        assert_eq!(overwriting.with_delivery(Delivery::Packet), refused);
+        let by_packet = geometry.with_delivery(Delivery::Record).unwrap();
+        let refused = Err(GeometryError::RecordDeliveryOverwrites);
+        assert_eq!(overwriting.with_delivery(Delivery::Record), refused);
         assert_eq!(by_packet.with_mode(Mode::Continuous), refused);
     }
 
@@ -377,7 +368,7 @@ mod tests {
             ring.with_reserves(1, 0),
             ring.with_reserves(0, 1),
             ring.with_mode(Mode::Continuous),
-            ring.with_delivery(Delivery::Packet),
+            ring.with_delivery(Delivery::Record),
         ] {
             assert!(!other.unwrap().can_follow(&ring));
         }

@@ -1,6 +1,6 @@
 //! The seam to the client: what it puts around the records, and where it hears of them.
 
-use super::Packet;
+use super::packet::Packet;
 
 /// What the client puts around the records of a packet, and where it hears of it.
 ///
@@ -13,7 +13,7 @@ use super::Packet;
 /// - lock, wait or allocate;
 /// - panic: where that unwinds, the packet stays as it is, and no later one of the stream is delivered;
 /// - keep their own stream going: delivery ends when nothing more is complete. They may write records to it, which are nested
-///   ones like any other, but fewer than fit into a packet, must not [flush](crate::Channel::flush) it, and in packet delivery, where
+///   ones like any other, but fewer than fit into a packet, must not [flush](crate::Channel::flush) it, and in record delivery, where
 ///   each record is delivered by itself, must write none. They may write to other channels freely.
 ///
 /// ```
@@ -52,16 +52,16 @@ pub trait Hooks: Sync {
         let _ = (header, trailer, packet);
     }
 
-    /// `bytes` were reserved at `timestamp` and then discarded, and something was written after
-    /// them: make them something that readers of this client's records skip. The default makes them zeros: a client whose
-    /// readers cannot tell those from records must discard nothing, or do it better.
+    /// `bytes` were reserved at `timestamp` and then given up, or cut off, and something was written after
+    /// them: make them a filler, something that readers of this client's records skip. The default makes them zeros: a
+    /// client whose readers cannot tell those from records must give nothing up, or do it better.
     fn fill(&self, bytes: &mut [u8], timestamp: u64) {
         let _ = timestamp;
         bytes.fill(0);
     }
 
-    /// The fewest bytes that [`fill`](Self::fill) can make a filling of: what is cut off a record is at
-    /// least as long. Whoever reserves fewer must not discard them: readers would take them for a record.
+    /// The fewest bytes that [`fill`](Self::fill) can make a filler of: what is cut off a record is at
+    /// least as long. Whoever reserves fewer must not give them up: readers would take them for a record.
     fn least_fill(&self) -> usize {
         1
     }
@@ -78,7 +78,7 @@ pub trait Hooks: Sync {
         let _ = (header, start);
     }
 
-    /// A packet of CPU `cpu` became readable; in packet delivery also: a record. For whoever sleeps until then there
+    /// A packet of CPU `cpu` became readable; in record delivery also: a record. For whoever sleeps until then there
     /// is [`Platform::wake`](crate::Platform::wake).
     fn deliver(&self, cpu: usize) {
         let _ = cpu;
@@ -91,7 +91,7 @@ pub trait Hooks: Sync {
     }
 }
 
-/// The hooks of a channel whose records are plain bytes. What is discarded there may leave zeros: see [`Hooks::fill`].
+/// The hooks of a channel whose records are plain bytes. What is given up there may leave zeros: see [`Hooks::fill`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoHooks;
 

@@ -1,7 +1,7 @@
 //! The counts that make the promise checkable.
 
-use crate::step::step;
-use crate::sync::{AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom};
+use crate::sync::step::step;
+use crate::sync::{GroupedU64, Ordering, OwnerWord, Usage, const_unless_loom};
 use core::fmt;
 
 /// Why a record was lost. Each loss is counted once, under one reason, in the stream's ledger: [`Packet::lost`](crate::Packet::lost),
@@ -18,7 +18,7 @@ pub enum Loss {
     Nested,
     /// The channel was closed. What fails for another reason after the final packet has told of all losses counts here, too.
     Closed,
-    /// The caller discarded what it had reserved.
+    /// The caller gave up what it had reserved.
     Discarded,
 }
 
@@ -128,26 +128,28 @@ impl LossCounters {
             if count & Self::TOLD != 0 {
                 return self.count::<U>(Loss::Closed);
             }
-            step();
             if word.cas::<U>(count, count.wrapping_add(1)) {
                 return loss;
             }
-            step();
         }
     }
 
-    /// Counts a slot whose packet is not delivered yet: the final packet has not told of anything. Owner only.
+    /// Counts a record that is given up, whose packet is not delivered yet: the final packet has not told of
+    /// anything. Owner only.
     #[inline]
-    pub(super) fn count_slot<U: Usage>(&self, loss: Loss) {
-        self.0[loss as usize].add_carries::<U>(1);
+    pub(super) fn count_given_up<U: Usage>(&self) {
+        self.0[Loss::Discarded as usize].add_carries::<U>(1);
     }
 
     /// The counts as they are now.
     #[inline]
     pub(super) fn sample(&self) -> Losses {
-        Losses(core::array::from_fn(|i| {
-            self.0[i].load(Ordering::Relaxed) & !Self::TOLD
-        }))
+        step();
+        Losses(
+            self.0
+                .each_ref()
+                .map(|word| word.load_in_group() & !Self::TOLD),
+        )
     }
 
     /// The counts for the final packet. Nothing is counted after them but writes to a closed stream. Owner only, once.
@@ -158,7 +160,6 @@ impl LossCounters {
             let word = &self.0[i];
             loop {
                 let count = word.load(Ordering::Relaxed);
-                step();
                 if i == Loss::Closed as usize || word.cas::<U>(count, count | Self::TOLD) {
                     return count & !Self::TOLD;
                 }
@@ -169,24 +170,28 @@ impl LossCounters {
 
 /// A place where the owner leaves loss counts for a reader.
 #[derive(Debug)]
-pub(super) struct LossRecord([AtomicU64; Loss::COUNT]);
+pub(super) struct LossRecord([GroupedU64; Loss::COUNT]);
 
 impl LossRecord {
     /// All at zero.
     pub(super) fn new() -> Self {
-        Self(core::array::from_fn(|_| AtomicU64::new(0)))
+        Self(core::array::from_fn(|_| GroupedU64::new(0)))
     }
 
     /// Leaves `losses` here; published by a later Release store.
+    #[inline]
     pub(super) fn store(&self, losses: &Losses) {
+        step();
         for (word, count) in self.0.iter().zip(losses.0) {
             word.store(count, Ordering::Relaxed);
         }
     }
 
     /// What was left here.
+    #[inline]
     pub(super) fn load(&self) -> Losses {
-        Losses(core::array::from_fn(|i| self.0[i].load(Ordering::Relaxed)))
+        step();
+        Losses(self.0.each_ref().map(|word| word.load(Ordering::Relaxed)))
     }
 }
 

@@ -1,67 +1,84 @@
 //! ONE buffer: reserve, commit, switch, deliver, read. Pure mechanism; it knows bytes.
 //!
-//! `docs/ARCHITECTURE.md` of the project has the states, who may write what, and the table of
-//! orderings. The parts, from the ground up:
+//! Each module begins with its steps, in the words of `docs/ARCHITECTURE.md` of the project, which has who may write what. The
+//! orderings are in `docs/ORDERINGS.md`. The parts, from the ground up; none imports what stands below it here
+//! (`relay/tests/floors.rs`):
 //!
 //! | module | concept |
 //! |---|---|
 //! | `geometry` | sizes and counts |
-//! | `entry` | the state of a sub-buffer in one word |
 //! | `position` | positions modulo 2^63 bytes, and packets |
+//! | `entry` | the state of a sub-buffer in one word |
 //! | `ledger` | losses by reason |
+//! | `error` | what a write says |
 //! | `packet` | what is known of a packet |
+//! | `hooks` | the seam to the client |
 //! | `subbuf` | the control words of a sub-buffer |
 //! | `storage` | the memory of a ring |
-//! | here | the ring's words |
-//! | `local` | the words of one CPU: what it has under way |
-//! | `hooks` | the seam to the client |
+//! | `words` | the ring's words |
+//! | `intent`, `local` | what a record under way has reserved; the words of one CPU |
 //! | `stream` | the owner's words, which outlive the ring |
-//! | `fast` | a write that needs no switch |
-//! | `writer` | reserve: the loop around the one compare-and-swap; `prepare` |
-//! | `slot` | what was reserved: commit, discard |
+//! | `owner` | who acts for a stream: pinned code |
+//! | `wake` | readers that sleep |
 //! | `deliver` | complete packets become readable, in order, once |
-//! | `abandon` | packets whose slots never come back are passed over |
+//! | `switch` | closing a packet and opening the next |
+//! | `source` | what becomes a record |
+//! | `reserve` | the loop around the one compare-and-swap |
+//! | `fast` | a write that needs no switch |
+//! | `slot` | a record that is filled in place: cut, given up |
+//! | `write` | a record, the fast way or the whole way |
 //! | `flush` | close the open packet |
 //! | `succession` | seal a ring, go on in another, close the stream |
 //! | `tick` | the owner's periodic duty: what others have asked for |
+//! | `chain` | how a reader takes hold of a ring |
+//! | `info` | what is known of a stream |
 //! | `reclaim` | the memory of rings that nobody uses any more |
 //! | `reader` | the consuming reader, zero copy |
 //! | `records` | reading byte by byte and record by record |
 //! | `observer` | readers that do not consume |
-//! | `wake` | readers that sleep |
-//! | `salvage`, `puzzle` | what a stopped CPU left, read only; which bytes of it are whole records |
+//! | `puzzle`, `salvage` | which bytes of an open packet are whole records; what a stopped CPU left, read only |
 
-mod abandon;
+mod chain;
 mod deliver;
 mod entry;
+mod error;
 mod fast;
 mod flush;
 mod geometry;
 mod hooks;
+mod info;
+mod intent;
 mod ledger;
 mod local;
 mod observer;
+mod owner;
 mod packet;
 mod position;
 mod puzzle;
 mod reader;
 mod reclaim;
 mod records;
+mod reserve;
 mod salvage;
 mod slot;
+mod source;
 mod storage;
 mod stream;
 mod subbuf;
 mod succession;
+mod switch;
 #[cfg(test)]
 mod tests;
 mod tick;
 mod wake;
-mod writer;
+mod words;
+mod write;
 
+pub use error::WriteError;
 pub use flush::Flushed;
 pub use geometry::{Delivery, Geometry, GeometryError, Mode};
 pub use hooks::{Hooks, NoHooks, PacketStart};
+pub use info::{StreamInfo, StreamStats};
 pub use ledger::{Loss, Losses};
 pub use observer::{ObserveError, Observer};
 pub use packet::Packet;
@@ -70,286 +87,10 @@ pub use records::{Records, Run};
 pub use salvage::{Salvage, SalvagedPacket, Stopped};
 pub use slot::Slot;
 pub use storage::{STORAGE_ALIGN, StaticMemory, Storage, StorageError};
-pub use stream::{StreamInfo, StreamStats};
 pub use succession::StreamError;
-pub use writer::WriteError;
 
-pub(crate) use fast::{Any, Exact, Plain, Source, Stamped, claim, put};
-pub(crate) use local::{Left, Local};
+pub(crate) use local::Local;
+pub(crate) use owner::Owner;
+pub(crate) use source::{Any, Exact, Plain, Source, Stamped};
 pub(crate) use stream::Stream;
-pub(crate) use writer::{Pin, Writer};
-
-use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
-use core::ptr::{self, NonNull, null_mut};
-use entry::Entry;
-use packet::BlockInfo;
-use position::Position;
-use storage::Layout;
-use subbuf::Sub;
-
-/// A ring: the words that belong to one buffer. What must survive its replacement is in
-/// [`Stream`].
-#[repr(C, align(128))]
-#[derive(Debug)]
-pub(crate) struct Ring {
-    /// The write position; the one word that a reservation swaps.
-    pos: OwnerWord,
-    /// The descriptor of the packet that was opened last.
-    open: AtomicPtr<Sub>,
-    /// Bytes from the start of a packet before which a record must end to be written without a switch; 0 where every write takes the whole way.
-    fast_limit: u64,
-    /// Up to where readers may look: a [`Position`], at a packet boundary in bulk delivery; sealed
-    /// once nothing more will come in this ring.
-    visible: AtomicU64,
-    /// The ring that replaces this one, or this ring itself once the stream is being closed; set
-    /// before this one is sealed.
-    succ: AtomicPtr<Ring>,
-    /// Its number in the chain of the stream's rings; set before it is in the chain.
-    serial: AtomicU64,
-    /// Readers that stand in it, and sub-buffers of it that they hold.
-    holders: Apart<AtomicU64>,
-    geometry: Geometry,
-    /// Its first packet.
-    first: u64,
-    subs: NonNull<Sub>,
-    infos: NonNull<BlockInfo>,
-    /// Blocks that readers have at hand to exchange: `block + 1`, or 0.
-    spares: NonNull<AtomicU64>,
-    bytes: NonNull<u8>,
-    storage: Storage,
-    /// Loom cannot see raw memory: one tracked cell per byte stands for it.
-    #[cfg(loom)]
-    shadow: std::vec::Vec<loom::cell::UnsafeCell<()>>,
-    /// Nor what is freed: this is written instead, and read by who uses the ring.
-    #[cfg(loom)]
-    life: loom::cell::UnsafeCell<()>,
-}
-
-/// On cache lines of its own.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Apart<T>(T);
-
-// SAFETY: the pointers lead into memory that the ring owns (`storage`). The control words there are
-// atomics. The bytes are written only by the owner CPU, into slots that it reserved, and read only
-// by whoever holds the sub-buffer by its entry word: see the entry's state diagram.
-unsafe impl Send for Ring {}
-// SAFETY: as above.
-unsafe impl Sync for Ring {}
-
-impl Ring {
-    /// Builds a ring of `geometry` in `storage`, its first packet numbered `first` (rings are
-    /// tested with numbers near the end of the range).
-    ///
-    /// The result is alive until [`Ring::destroy`].
-    fn build(
-        storage: Storage,
-        geometry: Geometry,
-        first: u64,
-    ) -> Result<NonNull<Self>, StorageError> {
-        storage.check(&geometry)?;
-        let layout = Layout::of(&geometry);
-        let base = storage.base();
-        let part = |offset: usize| {
-            // SAFETY: `check` showed that the memory is at least `layout.total` bytes long, and
-            // no part begins behind that.
-            unsafe { base.add(offset) }
-        };
-        let first = geometry.packet(geometry.position(first, 0));
-        let subs = part(layout.subs).cast::<Sub>();
-        let infos = part(layout.infos).cast::<BlockInfo>();
-        let spares = part(layout.spares).cast::<AtomicU64>();
-        let count = geometry.subbuf_count() as u64;
-        for i in 0..count {
-            // As if the lap before the first had been written, read and given back.
-            let packet = geometry.before(first.wrapping_add(i), count);
-            let place = geometry.index(packet);
-            // SAFETY: `place` is below `subbuf_count`, the number of elements that the layout
-            // reserves there, aligned by it; the memory is ours alone.
-            unsafe { subs.add(place).write(Sub::new(&geometry, packet)) };
-        }
-        for block in 0..geometry.blocks() {
-            let info = BlockInfo::new(block, geometry.before(first, 1));
-            // SAFETY: an element of `blocks` that the layout reserves, likewise.
-            unsafe { infos.add(block).write(info) };
-        }
-        for i in 0..geometry.spares() {
-            let word = AtomicU64::new((geometry.subbuf_count() + i) as u64 + 1);
-            // SAFETY: element i of `spares` that the layout reserves, likewise.
-            unsafe { spares.add(i).write(word) };
-        }
-        let ring = Self {
-            pos: OwnerWord::new(geometry.position(first, 0).0),
-            open: AtomicPtr::new(subs.as_ptr()),
-            fast_limit: geometry.fast_limit(),
-            visible: AtomicU64::new(geometry.position(first, 0).0),
-            succ: AtomicPtr::new(null_mut()),
-            serial: AtomicU64::new(0),
-            holders: Apart(AtomicU64::new(0)),
-            geometry,
-            first,
-            subs,
-            infos,
-            spares,
-            bytes: part(layout.bytes),
-            storage,
-            #[cfg(loom)]
-            shadow: (0..geometry.blocks() * geometry.subbuf_size())
-                .map(|_| loom::cell::UnsafeCell::new(()))
-                .collect(),
-            #[cfg(loom)]
-            life: loom::cell::UnsafeCell::new(()),
-        };
-        let place = part(0).cast::<Self>();
-        // SAFETY: the header lies at the base, which is aligned to STORAGE_ALIGN; the memory is
-        // ours alone.
-        unsafe { place.write(ring) };
-        Ok(place)
-    }
-
-    /// Ends a ring and gives its memory back.
-    ///
-    /// # Safety
-    /// `ring` comes from [`Ring::build`], and nobody uses it or anything in it any more.
-    unsafe fn destroy(ring: NonNull<Self>) {
-        #[cfg(loom)]
-        {
-            // SAFETY: alive, as the caller says. It stays, so that whoever uses it nevertheless is found out.
-            unsafe { ring.as_ref() }.life.with_mut(|_| ());
-        }
-        #[cfg(not(loom))]
-        {
-            // SAFETY: the caller says it is alive and unused. Its parts are atomics, which need no drop.
-            let ring = unsafe { ring.read() };
-            drop(ring);
-        }
-    }
-
-    /// The control words of packet `packet`'s sub-buffer.
-    #[inline]
-    fn sub(&self, packet: u64) -> &Sub {
-        self.track_use();
-        // SAFETY: `index` is below `subbuf_count`, and `build` wrote that many.
-        unsafe { self.subs.add(self.geometry.index(packet)).as_ref() }
-    }
-
-    /// The entry word of packet `packet`'s sub-buffer. Acquire: what a reader did with a block
-    /// before it gave it back happens-before what the owner does next.
-    #[inline]
-    fn entry(&self, packet: u64) -> Entry {
-        Entry(self.sub(packet).ent.load(Ordering::Acquire))
-    }
-
-    /// What is known of the packet in block `block`.
-    #[inline]
-    fn info(&self, block: usize) -> &BlockInfo {
-        assert!(block < self.geometry.blocks());
-        // SAFETY: `block` is below `blocks`, and `build` wrote that many.
-        unsafe { self.infos.add(block).as_ref() }
-    }
-
-    /// Slot `i` of the readers' spare blocks.
-    fn spare(&self, i: usize) -> &AtomicU64 {
-        assert!(i < self.geometry.spares());
-        // SAFETY: `i` is below `spares`, and `build` wrote that many.
-        unsafe { self.spares.add(i).as_ref() }
-    }
-
-    /// The first of `len` bytes at `offset` of block `block`.
-    #[inline]
-    fn at(&self, block: usize, offset: usize, len: usize) -> NonNull<u8> {
-        let size = self.geometry.subbuf_size();
-        assert!(block < self.geometry.blocks() && offset <= size && len <= size - offset);
-        // SAFETY: just checked to lie in the blocks, whose memory begins at `bytes`.
-        unsafe { self.bytes.add(block * size + offset) }
-    }
-
-    /// `len` bytes at `offset` of `block`, to be written.
-    ///
-    /// # Safety
-    /// The caller has reserved these bytes and not committed them, or delivers the packet; no
-    /// other reference to them exists.
-    #[expect(
-        clippy::mut_from_ref,
-        reason = "the bytes are not behind the reference: they are handed out by reservation"
-    )]
-    unsafe fn bytes_mut(&self, block: usize, offset: usize, len: usize) -> &mut [u8] {
-        let first = self.at(block, offset, len);
-        self.track_write(first, len);
-        // SAFETY: `at` checked the range; it is initialised (the storage was); the caller has it
-        // alone.
-        unsafe { core::slice::from_raw_parts_mut(first.as_ptr(), len) }
-    }
-
-    /// `len` bytes at `offset` of `block`, to be read.
-    ///
-    /// # Safety
-    /// Nobody writes to them as long as the result lives.
-    unsafe fn slice<'b>(&self, block: usize, offset: usize, len: usize) -> &'b [u8] {
-        let first = self.at(block, offset, len);
-        self.track_read(first, len);
-        // SAFETY: `at` checked the range, and it is initialised; the caller says that nobody writes.
-        unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
-    }
-
-    /// The write position.
-    #[inline]
-    fn position(&self) -> Position {
-        self.track_use();
-        Position(self.pos.load(Ordering::Acquire))
-    }
-
-    /// Its number in the chain.
-    fn serial(&self) -> u64 {
-        self.track_use();
-        self.serial.load(Ordering::Relaxed)
-    }
-
-    /// The ring that replaces this one, if any.
-    #[inline]
-    fn successor(&self) -> Option<&Self> {
-        self.track_use();
-        let succ = self.succ.load(Ordering::Acquire);
-        if ptr::eq(succ, self) {
-            return None;
-        }
-        // SAFETY: null, or a ring that is freed after this one only.
-        unsafe { succ.as_ref() }
-    }
-
-    /// The mark in `succ` that says: closed, there will be no successor.
-    fn closed_mark(&self) -> *mut Self {
-        ptr::from_ref(self).cast_mut()
-    }
-
-    /// Tells loom that the ring is used here.
-    #[inline(always)]
-    fn track_use(&self) {
-        #[cfg(loom)]
-        self.life.with(|_| ());
-    }
-
-    /// Tells loom that these bytes are written here.
-    #[inline(always)]
-    fn track_write(&self, _first: NonNull<u8>, _len: usize) {
-        #[cfg(loom)]
-        for cell in self.shadow_of(_first, _len) {
-            cell.with_mut(|_| ());
-        }
-    }
-
-    /// Tells loom that these bytes are read here.
-    #[inline(always)]
-    fn track_read(&self, _first: NonNull<u8>, _len: usize) {
-        #[cfg(loom)]
-        for cell in self.shadow_of(_first, _len) {
-            cell.with(|_| ());
-        }
-    }
-
-    #[cfg(loom)]
-    fn shadow_of(&self, first: NonNull<u8>, len: usize) -> &[loom::cell::UnsafeCell<()>] {
-        let start = first.addr().get() - self.bytes.addr().get();
-        &self.shadow[start..start + len]
-    }
-}
+pub(crate) use write::{Otherwise, fill, put};

@@ -1,10 +1,21 @@
 //! Readers that do not consume: they copy complete sub-buffers, and leave them where they are.
+//!
+//! ```text
+//! copy:  as for the consuming reader, with {k, LENT, spare or the same block}
+//!        copied: CAS back to {k, READABLE, block}, LOCKed; that fails: it was overwritten, and the block is the spare now
+//! ```
+//!
+//! In continuous mode one of the spare blocks stands in for the packet's meanwhile, so that the owner can overwrite it without
+//! waiting for the copy. In no-overwrite mode nobody can want the block before it is back, so none is needed.
 
+use super::chain::RingHold;
 use super::entry::{Entry, State};
-use super::reclaim::RingHold;
-use super::{Mode, Packet, Ring, Stream};
-use crate::step::{Mistake, broken, step};
+use super::geometry::Mode;
+use super::packet::Packet;
+use super::stream::Stream;
+use super::words::Ring;
 use crate::sync::Ordering;
+use crate::sync::step::{Mistake, broken, step};
 use core::fmt;
 
 /// A reader of a stream that consumes nothing: any number of them, beside the one that does. It copies
@@ -135,9 +146,6 @@ impl<'a> Observer<'a> {
                 break;
             }
             let packet = geometry.before(end, back);
-            if ring.is_gap(packet) {
-                continue;
-            }
             match ring.copy_packet(packet, self.cpu, into) {
                 Ok(Some(packet)) => each(&packet, &into[..packet.content.min(into.len())]),
                 Err(error) if seen == 0 => return Err(error),
@@ -195,7 +203,7 @@ impl Ring {
             match entry.state() {
                 State::Readable => {}
                 State::Lent => return Err(ObserveError::Busy),
-                State::Empty | State::Writing | State::Taken | State::Abandoned => return Ok(None),
+                State::Empty | State::Writing | State::Taken => return Ok(None),
             }
             let Some(loan) = self.lend(packet, entry, cpu)? else {
                 if broken(Mistake::BusyInsteadOfGone) {
@@ -208,7 +216,6 @@ impl Ring {
             let place = into
                 .get_mut(..needed)
                 .ok_or(ObserveError::TooSmall { given, needed })?;
-            step();
             // SAFETY: as long as the loan lasts, nobody writes to the block.
             place.copy_from_slice(unsafe { self.slice(entry.block(), 0, needed) });
             step();
@@ -232,13 +239,12 @@ impl Ring {
         if let Some(block) = stand_in {
             self.info(block).stand_for(info, cpu);
         }
-        step();
         let lent = entry.exchanged(stand_in.unwrap_or(entry.block()), State::Lent);
-        let ent = &self.sub(packet).ent;
+        let word = &self.sub(packet).entry;
         // Release: the owner that overwrites it reads the stand-in's count. Acquire: pairs with the
         // Release that made it readable. If the owner has overwritten it meanwhile, this fails, and what
         // was read of its description is not used.
-        if ent
+        if word
             .compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
         {
@@ -268,11 +274,11 @@ pub(super) struct Loan<'r> {
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        // Release: the owner that claims the block next sees that reading is over.
+        // Release: the owner that prepares the block next sees that reading is over.
         let is_back = self
             .ring
             .sub(self.number)
-            .ent
+            .entry
             .compare_exchange(
                 self.lent.0,
                 self.readable.0,
@@ -280,7 +286,6 @@ impl Drop for Loan<'_> {
                 Ordering::Acquire,
             )
             .is_ok();
-        step();
         if self.lent.block() != self.readable.block() {
             // Whichever block is not in the ring now is the spare.
             let spare = if is_back { self.lent } else { self.readable };

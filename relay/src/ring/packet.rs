@@ -1,9 +1,9 @@
 //! What is known of a packet: for people, and as words that travel with its block.
 
-use super::Losses;
 use super::entry::Entry;
-use super::ledger::LossRecord;
-use crate::sync::{AtomicU64, Ordering};
+use super::ledger::{LossRecord, Losses};
+use crate::sync::step::step;
+use crate::sync::{AtomicU64, GroupedU64, Ordering};
 
 /// What is known of a packet: from [`SubBuffer::packet`](crate::SubBuffer::packet) and its like. With the packets before it, it
 /// proves that nothing is missing: the chapter [the ledger](crate#the-ledger) says how.
@@ -91,13 +91,13 @@ impl Counted {
 #[repr(C, align(64))]
 #[derive(Debug)]
 pub(super) struct BlockInfo {
-    sequence: AtomicU64,
-    ordinal: AtomicU64,
+    sequence: GroupedU64,
+    ordinal: GroupedU64,
     /// See [`Counted`].
     records: AtomicU64,
-    begin_ticks: AtomicU64,
-    end_ticks: AtomicU64,
-    overwritten: AtomicU64,
+    begin_ticks: GroupedU64,
+    end_ticks: GroupedU64,
+    overwritten: GroupedU64,
     lost: LossRecord,
     /// The block that the packet's bytes are in: another than this one while a reader has lent it.
     home: AtomicU64,
@@ -109,12 +109,12 @@ impl BlockInfo {
     /// What is known of block `block`, in which no packet was: as if of packet `before`.
     pub(super) fn new(block: usize, before: u64) -> Self {
         Self {
-            sequence: AtomicU64::new(0),
-            ordinal: AtomicU64::new(0),
+            sequence: GroupedU64::new(0),
+            ordinal: GroupedU64::new(0),
             records: AtomicU64::new(Counted::new(before, 0).0),
-            begin_ticks: AtomicU64::new(0),
-            end_ticks: AtomicU64::new(0),
-            overwritten: AtomicU64::new(0),
+            begin_ticks: GroupedU64::new(0),
+            end_ticks: GroupedU64::new(0),
+            overwritten: GroupedU64::new(0),
             lost: LossRecord::new(),
             home: AtomicU64::new(block as u64),
             closed: AtomicU64::new(Closed::new(before, 0, false).0),
@@ -150,6 +150,7 @@ impl BlockInfo {
     }
 
     pub(super) fn store(&self, packet: &Packet, closed: Closed) {
+        step();
         self.sequence.store(packet.sequence, Ordering::Relaxed);
         self.ordinal.store(packet.ordinal, Ordering::Relaxed);
         let records = Counted::new(closed.packet(), packet.records);
@@ -166,7 +167,7 @@ impl BlockInfo {
 
     /// What is known of the packet of CPU `cpu`, whose records begin at `start`.
     pub(super) fn load(&self, cpu: usize, start: usize) -> Packet {
-        let closed = Closed(self.closed.load(Ordering::Acquire));
+        let closed = self.closed();
         Packet {
             cpu,
             sequence: self.sequence.load(Ordering::Relaxed),

@@ -1,7 +1,6 @@
 //! Positions, and the numbers of packets: what wraps.
 
-use super::Geometry;
-use super::entry::Entry;
+use super::geometry::{Delivery, Geometry};
 use core::fmt;
 
 /// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag in the
@@ -35,12 +34,6 @@ impl Position {
         Self(self.0 & Self::BYTES)
     }
 
-    /// As far away from here as positions go, so that nothing is near both.
-    #[inline]
-    pub(super) const fn far(self) -> Self {
-        Self(self.0 ^ 1 << 62)
-    }
-
     /// How many bytes this lies after `start`, modulo.
     #[inline]
     pub(super) const fn since(self, start: Self) -> u64 {
@@ -54,6 +47,9 @@ impl fmt::Debug for Position {
         write!(f, "{:#x}{mark}", self.unsealed().0)
     }
 }
+
+/// No record is longer, in bytes: no sub-buffer is.
+pub(super) const MAX_RECORD: u64 = 1 << 30;
 
 /// What lies where in a ring of this shape.
 impl Geometry {
@@ -94,13 +90,24 @@ impl Geometry {
         to.wrapping_sub(from) & self.packet_mask()
     }
 
-    /// Whether packet `packet` lies before packet `other`: less than half of all packets away that an entry can tell
-    /// apart.
+    /// Whether so few packets lie between `packet` and the end of the range of positions that what is known of
+    /// `packet` may still be found when the position has come round to 0: a lap for the packet itself, a lap for
+    /// the next one in its place, and the longest record.
     #[inline]
-    pub(super) const fn is_before(&self, packet: u64, other: u64) -> bool {
-        let all = self.packet_mask() & Entry::PACKET_MASK;
-        let distance = other.wrapping_sub(packet) & all;
-        distance != 0 && distance <= all / 2
+    pub(super) const fn is_near_the_end(&self, packet: u64) -> bool {
+        let left = self.packet_mask() - packet;
+        left <= 2 * self.count as u64 + (MAX_RECORD >> self.size_log2)
+    }
+
+    /// The position that a record of `packet` must end before to be written the fast way: where its packet is full.
+    /// 0, before which nothing ends, where none is written so: where commits must be looked at one by one, and near the end of
+    /// the range, so that positions that are compared need no look at where they wrap.
+    #[inline]
+    pub(super) const fn fast_bound(&self, packet: u64) -> u64 {
+        if matches!(self.delivery(), Delivery::Record) || self.is_near_the_end(packet) {
+            return 0;
+        }
+        self.position(packet, self.limit()).0
     }
 
     /// `packet` minus `back`, modulo.
@@ -145,20 +152,9 @@ mod tests {
         assert_eq!(geometry.distance(last, 1), 2);
         assert_eq!(geometry.before(1, 2), last);
         assert_eq!(geometry.index(last), 3);
-        // Far away both ways.
-        for place in [end, next] {
-            assert_eq!(place.far().far(), place);
-            assert!(place.far().since(place) > 1 << 60 && place.since(place.far()) > 1 << 60);
-        }
-        assert!(geometry.is_before(last, 1) && geometry.is_before(0, 1));
-        assert!(!geometry.is_before(1, last) && !geometry.is_before(1, 1));
-        // Of one of them only what an entry keeps is known.
-        let (far, kept) = (1 << 50, |packet: u64| packet & Entry::PACKET_MASK);
-        assert!(geometry.is_before(kept(far), far + 1));
-        assert!(!geometry.is_before(kept(far + 1), far));
-        // Of the longest sub-buffers there are fewer than an entry can tell apart.
-        let longest = Geometry::new(1 << 30, 4).unwrap();
-        assert!(longest.is_before(u64::MAX >> 31, 0));
-        assert!(!longest.is_before(0, u64::MAX >> 31));
+        assert!(geometry.is_near_the_end(last) && !geometry.is_near_the_end(0));
+        let first_near = last - 8 - (MAX_RECORD >> 6);
+        assert!(geometry.is_near_the_end(first_near));
+        assert!(!geometry.is_near_the_end(first_near - 1));
     }
 }

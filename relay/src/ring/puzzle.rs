@@ -36,13 +36,13 @@ pub(super) struct Candidate {
     /// Its bytes are stored.
     pub(super) is_written: bool,
     /// It is given up: a hole, but counted as lost, or about to be.
-    pub(super) is_lost: bool,
+    pub(super) is_given_up: bool,
 }
 
 impl Candidate {
     /// Whether it is a record that nobody has counted yet.
     fn is_uncommitted(&self) -> bool {
-        !self.is_written && !self.is_lost
+        !self.is_written && !self.is_given_up
     }
 }
 
@@ -260,7 +260,7 @@ mod tests {
                 offset,
                 len,
                 is_written,
-                is_lost: false,
+                is_given_up: false,
             });
         }
         all.sort();

@@ -1,10 +1,18 @@
 //! The consuming reader: whole sub-buffers, in place, each exactly once.
+//!
+//! ```text
+//! read:  up to visible; entry READABLE for k: take it;  LENT for k: later;  else it was overwritten: go on with k + 1
+//!        a spare block is at hand: CAS(entry, {k, EMPTY, spare}), LOCKed;  given back: the block is a spare
+//!        none:                     CAS(entry, {k, TAKEN}), LOCKed;  given back: entry = {k, EMPTY}, Release
+//! ```
 
+use super::chain::RingHold;
 use super::entry::{Entry, State};
-use super::reclaim::RingHold;
-use super::{Packet, Ring, Stream};
-use crate::step::{Mistake, broken, step};
+use super::packet::Packet;
+use super::stream::Stream;
+use super::words::Ring;
 use crate::sync::Ordering;
+use crate::sync::step::{Mistake, broken};
 use core::fmt;
 
 /// The one consuming reader of a stream: see [`Channel::reader`](crate::Channel::reader). It may run on any CPU, in task or
@@ -41,7 +49,7 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Opens the consuming reader; `None` if one is open or the stream has not started.
     pub(crate) fn open(stream: &'a Stream, cpu: usize) -> Option<Self> {
-        if !stream.is_started() || !stream.claim_reader() {
+        if !stream.is_started() || !stream.begin_reading() {
             return None;
         }
         let ring = stream.hold_first()?;
@@ -87,17 +95,16 @@ impl<'a> Reader<'a> {
             Some(block) => entry.exchanged(block, State::Empty),
             None => entry.with_state(State::Taken),
         };
-        step();
         let entry = if broken(Mistake::TakesWhatIsThere) {
             self.ring.entry(self.cursor)
         } else {
             entry
         };
-        // Acquire: pairs with the Release that made it readable. Release: the owner that claims
+        // Acquire: pairs with the Release that made it readable. Release: the owner that prepares
         // the entry next sees that the spare was given back.
-        let won = sub
-            .ent
-            .compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire);
+        let won =
+            sub.entry
+                .compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
             if let Some(block) = spare {
                 self.ring.put_spare(block);
@@ -123,7 +130,7 @@ impl<'a> Reader<'a> {
         self.ring.is_end(self.cursor)
     }
 
-    /// How many bytes of records can be read now: in complete sub-buffers and, in packet delivery, in the open
+    /// How many bytes of records can be read now: in complete sub-buffers and, in record delivery, in the open
     /// one. Padding does not count.
     #[must_use]
     pub fn bytes_available(&self) -> u64 {
@@ -180,7 +187,7 @@ impl<'a> Reader<'a> {
 
 impl Drop for Reader<'_> {
     fn drop(&mut self) {
-        self.stream.release_reader();
+        self.stream.end_reading();
     }
 }
 
@@ -253,13 +260,13 @@ impl SubBuffer<'_> {
 impl Drop for SubBuffer<'_> {
     fn drop(&mut self) {
         if self.in_place {
-            let taken = Entry(self.ring.sub(self.cursor).ent.load(Ordering::Relaxed));
-            // Release: the owner that claims it sees that reading is over. A plain store will do:
+            let taken = Entry(self.ring.sub(self.cursor).entry.load(Ordering::Relaxed));
+            // Release: the owner that prepares it sees that reading is over. A plain store will do:
             // nobody else changes an entry that is TAKEN.
             let empty = taken.with_state(State::Empty);
             self.ring
                 .sub(self.cursor)
-                .ent
+                .entry
                 .store(empty.0, Ordering::Release);
         } else {
             self.ring.put_spare(self.block);
@@ -299,7 +306,7 @@ impl RingHold<'_> {
                 *cursor = geometry.before(limit, count);
             }
             let entry = self.entry(*cursor);
-            if entry.is_packet(*cursor) && matches!(entry.state(), State::Readable | State::Lent) {
+            if entry.is_packet(*cursor) && entry.state().is_unread() {
                 return Some(entry);
             }
             *cursor = geometry.after(*cursor);
@@ -325,9 +332,7 @@ impl Ring {
         let bytes_of = |back: u64| {
             let packet = geometry.before(limit, back);
             let entry = self.entry(packet);
-            let is_there =
-                entry.is_packet(packet) && matches!(entry.state(), State::Readable | State::Lent);
-            if !is_there {
+            if !entry.is_packet(packet) || !entry.state().is_unread() {
                 return 0;
             }
             let content = self.info(entry.block()).closed().content();

@@ -1,98 +1,23 @@
-//! The chain of a stream's rings: taking hold of one, and freeing those that nobody uses any more.
+//! Freeing the rings that nobody uses any more.
+//!
+//! ```text
+//! reclaim():  (any CPU, in a task; somebody is at it: leave)
+//!             the oldest ring r, if it has a successor, and writing and delivery are past it
+//!             fence
+//!             a CPU that has joined has not left it, or something in it is unread: leave
+//!             first = the successor
+//!             fence
+//!             there are walkers, or r has holders: first = r, leave
+//!             free r, and again
+//! ```
 
-use super::Ring;
+use super::entry::State;
 use super::stream::Stream;
+use super::words::Ring;
 use crate::sync::{Ordering, fence};
-use core::marker::PhantomData;
-use core::ops::Deref;
 use core::ptr::NonNull;
 
-/// A ring that a reader stands in, or holds something of. Having one tells you: it is not freed.
-pub(super) struct RingHold<'a> {
-    // A pointer, not a reference: the ring may be freed while this is being dropped.
-    ring: NonNull<Ring>,
-    stream: PhantomData<&'a Stream>,
-}
-
-// SAFETY: as a `&Ring`, which is Sync; the count is atomic.
-unsafe impl Send for RingHold<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for RingHold<'_> {}
-
-impl<'a> RingHold<'a> {
-    /// Takes hold of `ring`.
-    ///
-    /// # Safety
-    /// It is a ring of a stream that lives for `'a`, and it cannot be freed during this call: the caller
-    /// holds it or one before it, or is a walker.
-    unsafe fn new(ring: NonNull<Ring>) -> Self {
-        // SAFETY: the caller says that it is alive.
-        let holders = unsafe { &ring.as_ref().holders.0 };
-        holders.fetch_add(1, Ordering::Relaxed);
-        Self {
-            ring,
-            stream: PhantomData,
-        }
-    }
-
-    /// The ring that follows.
-    pub(super) fn successor(&self) -> Option<Self> {
-        let next = self.deref().successor()?;
-        // SAFETY: of the same stream; rings are freed from the oldest on, and this one is held.
-        Some(unsafe { Self::new(NonNull::from(next)) })
-    }
-}
-
-impl Clone for RingHold<'_> {
-    fn clone(&self) -> Self {
-        // SAFETY: of the same stream, and held.
-        unsafe { Self::new(self.ring) }
-    }
-}
-
-impl Deref for RingHold<'_> {
-    type Target = Ring;
-
-    #[inline]
-    fn deref(&self) -> &Ring {
-        // SAFETY: held, so it is alive.
-        let ring: &Ring = unsafe { self.ring.as_ref() };
-        ring.track_use();
-        ring
-    }
-}
-
-impl Drop for RingHold<'_> {
-    fn drop(&mut self) {
-        let holders = &raw const self.deref().holders.0;
-        // Release: what was read here comes before the ring is freed.
-        // SAFETY: alive until the count is changed; nothing of the ring is used after it.
-        unsafe { (*holders).fetch_sub(1, Ordering::Release) };
-    }
-}
-
 impl Stream {
-    /// Takes hold of the oldest ring; `None` before the start. Any CPU.
-    pub(super) fn hold_first(&self) -> Option<RingHold<'_>> {
-        self.hold_oldest(|oldest| {
-            // SAFETY: a ring of this stream, and this is a walker.
-            unsafe { RingHold::new(NonNull::from(oldest)) }
-        })
-    }
-
-    /// Runs `body` with the oldest ring; neither it nor one behind it is freed meanwhile. Any CPU; `body`
-    /// is short.
-    pub(super) fn hold_oldest<R>(&self, body: impl FnOnce(&Ring) -> R) -> Option<R> {
-        self.remote.walkers.fetch_add(1, Ordering::Relaxed);
-        // Whoever takes a ring out of the chain sees that we walk, or we see the chain without it.
-        fence(Ordering::SeqCst);
-        // SAFETY: null, or a ring that is not freed as long as somebody walks.
-        let oldest = unsafe { self.remote.first.load(Ordering::Acquire).as_ref() };
-        let result = oldest.map(body);
-        self.remote.walkers.fetch_sub(1, Ordering::Release);
-        result
-    }
-
     /// Frees the oldest rings, as far as nobody uses them any more: `has_left` says whether every CPU that
     /// writes has left the ring with this serial number. Returns how many. Task context; never from the
     /// memory's allocator.
@@ -141,5 +66,17 @@ impl Stream {
         // none that comes can find it, since it is out of the chain and nobody was walking.
         unsafe { Ring::destroy(oldest) };
         true
+    }
+}
+
+impl Ring {
+    /// Whether some of its packets are not read, or a reader has them.
+    fn has_unread(&self) -> bool {
+        let end = self.geometry.packet(self.visible());
+        (1..=self.geometry.subbuf_count() as u64).any(|back| {
+            let packet = self.geometry.before(end, back);
+            let entry = self.entry(packet);
+            entry.is_packet(packet) && entry.state() != State::Empty
+        })
     }
 }

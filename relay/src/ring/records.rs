@@ -1,14 +1,15 @@
-//! Reading record by record as they are committed (packet delivery), and byte by byte.
+//! Reading record by record as they are committed (record delivery), and byte by byte.
 
 use super::entry::State;
+use super::geometry::Delivery;
+use super::packet::Packet;
 use super::reader::{Reader, SubBuffer};
-use super::{Delivery, Packet};
 use crate::sync::Ordering;
 use core::fmt;
 
 /// Committed records, back to back, where they lie: see [`Records::next_run`].
 ///
-/// A consuming reader that reads a sub-buffer while it is being written, in packet delivery; in bulk
+/// A consuming reader that reads a sub-buffer while it is being written, in record delivery; in bulk
 /// delivery it reads complete sub-buffers. The sub-buffer is given back when all of it has been read and
 /// nothing more can come into it.
 ///
@@ -19,7 +20,7 @@ use core::fmt;
 /// # use relay::{Channel, Geometry, Delivery, Records, NoHooks, Storage};
 /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
 /// # let cpu = Cpu::claim();
-/// # let geometry = Geometry::new(1024, 4)?.with_delivery(Delivery::Packet)?;
+/// # let geometry = Geometry::new(1024, 4)?.with_delivery(Delivery::Record)?;
 /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
 /// let mut records = Records::new(LOG.reader(cpu.number())?);
 /// LOG.write(b"hello, ")?;
@@ -210,9 +211,9 @@ impl Reader<'_> {
     }
 
     /// Which bytes, from the start of the sub-buffer, are committed records of the packet at the cursor that lie
-    /// behind `offset`, if it is open and delivery is by packet; `None` if there are none.
+    /// behind `offset`, if it is open and delivery is by record; `None` if there are none.
     fn open_range(&self, offset: usize) -> Option<(usize, usize)> {
-        if self.ring.geometry.delivery() != Delivery::Packet {
+        if self.ring.geometry.delivery() != Delivery::Record {
             return None;
         }
         let visible = self.ring.visible();
@@ -240,7 +241,7 @@ impl Reader<'_> {
             entry.state(),
             State::Writing | State::Readable | State::Lent
         ));
-        // SAFETY: committed bytes are not written any more; in packet delivery nothing is overwritten,
+        // SAFETY: committed bytes are not written any more; in record delivery nothing is overwritten,
         // so the block is the packet's until its one consuming reader takes it.
         unsafe { self.ring.slice(entry.block(), offset, len) }
     }

@@ -7,10 +7,11 @@
 //! not, the packet is cut at the first place that is in doubt, and says so.
 
 use super::entry::State;
-use super::packet::Closed;
+use super::ledger::Losses;
+use super::packet::{Closed, Packet};
 use super::puzzle::{Candidate, Candidates, End, Holes, Puzzle};
 use super::stream::Stream;
-use super::{Losses, Packet, Ring};
+use super::words::Ring;
 use crate::sync::Ordering;
 use core::fmt;
 
@@ -144,18 +145,12 @@ impl<'a> Salvage<'a> {
     /// Packet `packet` of `ring`, unless it is gone.
     fn look(&self, ring: &'a Ring, packet: u64) -> Option<SalvagedPacket<'a>> {
         let entry = ring.entry(packet);
-        let is_gone = match entry.state() {
-            State::Empty => true,
-            // Until delivery has gone on behind it, its records may not be counted.
-            State::Abandoned => !self.stream.is_next(ring, packet),
-            _ => false,
-        };
-        if is_gone || !entry.is_packet(packet) {
+        if entry.state() == State::Empty || !entry.is_packet(packet) {
             return None;
         }
         let info = ring.info(entry.block());
         let noted = info.closed().is_packet(packet);
-        if matches!(entry.state(), State::Writing | State::Abandoned) && !noted {
+        if entry.state() == State::Writing && !noted {
             return Some(self.reconstruct(ring, packet, entry.block()));
         }
         // Where a reader is copying it, the bytes are elsewhere.
@@ -260,7 +255,7 @@ impl<'a> Salvage<'a> {
         let lost = self.stream.lost.sample();
         let is_told = match &self.last {
             Some(last) => last.is_final || last.lost == lost,
-            None => self.stream.told.load(Ordering::Relaxed) == lost.total(),
+            None => self.stream.reported_losses.load(Ordering::Relaxed) == lost.total(),
         };
         let pos = ring.position();
         if is_told || (pos.is_sealed() && ring.successor().is_none()) {
@@ -286,10 +281,7 @@ impl<'a> Salvage<'a> {
         let geometry = &ring.geometry;
         let base = geometry.position(packet, 0);
         let mut candidates = Candidates::default();
-        for intent in self.stream.local.intents() {
-            let Some(record) = intent.read() else {
-                continue;
-            };
+        for record in self.stream.local.under_way() {
             let (offset, len) = (record.begin.since(base), record.len as usize);
             let size = geometry.subbuf_size();
             if offset < size as u64 && len <= size - offset as usize {
@@ -297,7 +289,7 @@ impl<'a> Salvage<'a> {
                     offset: offset as usize,
                     len,
                     is_written: record.is_written,
-                    is_lost: record.is_lost,
+                    is_given_up: record.is_given_up,
                 });
             }
         }

@@ -1,6 +1,8 @@
 //! Memory for rings: where it comes from and how it is laid out.
 
-use super::{BlockInfo, Geometry, Ring, Sub};
+use super::geometry::Geometry;
+use super::packet::BlockInfo;
+use super::subbuf::Sub;
 use crate::sync::{AtomicBool, AtomicU64, Ordering, const_unless_loom};
 use core::cell::UnsafeCell;
 use core::fmt;
@@ -252,13 +254,16 @@ pub(super) struct Layout {
 }
 
 impl Layout {
+    /// Bytes kept for the ring's own words: those of [`Ring`](super::words::Ring), which lie first.
+    pub(super) const WORDS: usize = if cfg!(loom) { 4096 } else { 384 };
+
     pub(super) const fn of(geometry: &Geometry) -> Self {
         const fn up(value: usize, align: usize) -> usize {
             value.next_multiple_of(align)
         }
         // None of the sums overflows: Geometry bounds the blocks to a quarter of the address space.
         let blocks = geometry.blocks();
-        let subs = up(size_of::<Ring>(), align_of::<Sub>());
+        let subs = up(Self::WORDS, align_of::<Sub>());
         let infos = up(
             subs + geometry.subbuf_count() * size_of::<Sub>(),
             align_of::<BlockInfo>(),
@@ -284,7 +289,7 @@ impl Layout {
     }
 }
 
-const _: () = assert!(align_of::<Ring>() <= STORAGE_ALIGN && align_of::<Sub>() <= STORAGE_ALIGN);
+const _: () = assert!(align_of::<Sub>() <= STORAGE_ALIGN);
 
 #[cfg(all(test, not(loom)))]
 mod tests {
@@ -306,7 +311,7 @@ mod tests {
             let layout = Layout::of(&geometry);
             // What comes first ends there; how much is left out for the sake of alignment.
             let follows = |end: usize, begin: usize, align| begin >= end && begin - end < align;
-            assert!(follows(size_of::<Ring>(), layout.subs, align_of::<Sub>()));
+            assert!(follows(Layout::WORDS, layout.subs, align_of::<Sub>()));
             let subs_end = layout.subs + count * size_of::<Sub>();
             assert!(follows(subs_end, layout.infos, align_of::<BlockInfo>()));
             let infos_end = layout.infos + (count + spares) * size_of::<BlockInfo>();

@@ -1,14 +1,15 @@
 //! The owner's words: what belongs to a stream and outlives the ring.
 
 use super::entry::{Entry, State};
+use super::geometry::Geometry;
+use super::hooks::{Hooks, PacketStart};
 use super::ledger::LossCounters;
 use super::local::Local;
+use super::storage::{Storage, StorageError};
 use super::subbuf::Committed;
-use super::tick::TAKEN;
-use super::{Geometry, Hooks, Loss, Losses, PacketStart, Ring, Storage, StorageError};
-use crate::step::step;
+use super::words::Ring;
 use crate::sync::{
-    AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, Usage, const_unless_loom,
+    AtomicBool, AtomicPtr, AtomicU64, Ordering, OwnerWord, const_unless_loom, fence,
 };
 use core::ptr::{self, NonNull, null_mut};
 
@@ -17,23 +18,23 @@ use core::ptr::{self, NonNull, null_mut};
 /// "Owner" below is that CPU, in any of its contexts, or any CPU. Everything here but `remote` is written
 /// by the owner alone.
 #[derive(Debug)]
-#[repr(C, align(128))]
+#[repr(C, align(512))]
 pub(crate) struct Stream {
     /// What the CPU with the number of this stream has under way. At the same address as the stream: one
     /// register serves both.
     pub(crate) local: Local,
     /// The ring to write to; null before the stream has started.
-    pub(super) cur: AtomicPtr<Ring>,
+    pub(super) current: AtomicPtr<Ring>,
     /// Losses by reason.
     pub(super) lost: LossCounters,
     /// Records overwritten unread.
     pub(super) overwritten: OwnerWord,
     /// Total of the losses that a closed packet has told of.
-    pub(super) told: AtomicU64,
+    pub(super) reported_losses: AtomicU64,
     /// Delivery in progress.
-    pub(super) busy: OwnerWord,
+    pub(super) delivery_lock: OwnerWord,
     /// The ring that holds the next packet to deliver ...
-    pub(super) dring: AtomicPtr<Ring>,
+    pub(super) delivering: AtomicPtr<Ring>,
     /// ... and the number of that packet in it.
     pub(super) next: AtomicU64,
     /// Packets delivered so far.
@@ -44,9 +45,14 @@ pub(crate) struct Stream {
     pub(super) quiet_since: AtomicU64,
     /// How many quarters of the ring were unread, at most, since somebody looked.
     pub(super) peak: AtomicU64,
+    /// Something became readable in an NMI while a reader slept: see `wake`.
+    pub(super) wake_noted: AtomicBool,
     /// What others than the owner write, on lines of its own.
     pub(super) remote: Remote,
 }
+
+// So that a stream is found by a shift of its CPU's number.
+const _: () = assert!(cfg!(loom) || size_of::<Stream>() == 512);
 
 /// What readers, and who asks something of the owner, write.
 #[derive(Debug)]
@@ -66,64 +72,33 @@ pub(super) struct Remote {
     pub(super) reclaiming: AtomicBool,
     /// Readers that are about to take hold of the oldest ring.
     pub(super) walkers: AtomicU64,
-    /// A ring that the owner is to go on in; `TAKEN` while it is at that.
+    /// A ring that the owner is to go on in; [`TAKEN`] while it is at that.
     pub(super) new_ring: AtomicPtr<Ring>,
     /// How many rings were built to follow the first.
     pub(super) built: AtomicU64,
 }
 
-/// The counts of a stream, from its start: see [`Channel::stats`](crate::Channel::stats). Exact when its CPU is quiet; while it writes they may be
-/// of slightly different times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamStats {
-    /// Packets delivered.
-    pub packets: u64,
-    /// Records in them, and in packets that were passed over.
-    pub records: u64,
-    /// Records lost so far, by reason.
-    pub lost: Losses,
-    /// Records overwritten before they were read.
-    pub overwritten: u64,
-}
-
-/// The state of a stream and of its ring, for people and for who resizes: see [`Channel::info`](crate::Channel::info).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamInfo {
-    /// The shape of the ring that is written to.
-    pub geometry: Geometry,
-    /// The counts of the stream.
-    pub stats: StreamStats,
-    /// How many rings there are: more than one while older ones are not read or not freed.
-    pub rings: usize,
-    /// Complete packets that nobody has consumed.
-    pub unread: u64,
-    /// Complete packets that a reader holds, in place.
-    pub taken: u64,
-    /// Bytes of the unread packets that hold no record: headers and padding.
-    pub unused: u64,
-    /// Bytes reserved in the open packet, its header included.
-    pub open: usize,
-    /// Whether the stream has ended.
-    pub is_closed: bool,
-}
+/// Instead of a new ring: the owner is about to go on in it.
+pub(super) const TAKEN: NonNull<Ring> = NonNull::dangling();
 
 impl Stream {
     const_unless_loom! {
         /// A stream that has not started.
         pub(crate) fn new() -> Self {
             Self {
-                cur: AtomicPtr::new(null_mut()),
                 local: Local::new(),
+                current: AtomicPtr::new(null_mut()),
                 lost: LossCounters::new(),
                 overwritten: OwnerWord::new(0),
-                told: AtomicU64::new(0),
-                busy: OwnerWord::new(0),
-                dring: AtomicPtr::new(null_mut()),
+                reported_losses: AtomicU64::new(0),
+                delivery_lock: OwnerWord::new(0),
+                delivering: AtomicPtr::new(null_mut()),
                 next: AtomicU64::new(0),
                 sequence: AtomicU64::new(0),
                 ordinal: AtomicU64::new(0),
                 quiet_since: AtomicU64::new(0),
                 peak: AtomicU64::new(0),
+                wake_noted: AtomicBool::new(false),
                 remote: Remote {
                     first: AtomicPtr::new(null_mut()),
                     reading: AtomicBool::new(false),
@@ -172,9 +147,9 @@ impl Stream {
             return Ok(false);
         }
         self.next.store(built.first, Ordering::Relaxed);
-        self.dring.store(ring.as_ptr(), Ordering::Relaxed);
+        self.delivering.store(ring.as_ptr(), Ordering::Relaxed);
         // Release: whoever sees the ring sees it built.
-        self.cur.store(ring.as_ptr(), Ordering::Release);
+        self.current.store(ring.as_ptr(), Ordering::Release);
         Ok(true)
     }
 
@@ -182,20 +157,14 @@ impl Stream {
     #[inline(always)]
     pub(super) fn current(&self) -> Option<&Ring> {
         // SAFETY: null, or a ring that is freed only when every CPU that writes has left it: the caller
-        // has a level, or is counted in `held`, or has it from somebody who is.
-        unsafe { self.cur.load(Ordering::Acquire).as_ref() }
+        // has a place, or is counted in `held`, or has it from somebody who is.
+        unsafe { self.current.load(Ordering::Acquire).as_ref() }
     }
 
     /// The ring that delivery is in.
     pub(super) fn delivering(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
-        unsafe { self.dring.load(Ordering::Acquire).as_ref() }
-    }
-
-    /// Whether packet `packet` of `ring` is to be delivered next.
-    pub(super) fn is_next(&self, ring: &Ring, packet: u64) -> bool {
-        self.delivering().is_some_and(|at| ptr::eq(at, ring))
-            && self.next.load(Ordering::Relaxed) == packet
+        unsafe { self.delivering.load(Ordering::Acquire).as_ref() }
     }
 
     /// The oldest ring, for the post-mortem, during which nothing is freed ([`Stopped`](super::Stopped)).
@@ -204,81 +173,48 @@ impl Stream {
         unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }
     }
 
+    /// Runs `body` with the oldest ring; neither it nor one behind it is freed meanwhile. Any CPU; `body`
+    /// is short.
+    pub(super) fn hold_oldest<R>(&self, body: impl FnOnce(&Ring) -> R) -> Option<R> {
+        self.remote.walkers.fetch_add(1, Ordering::Relaxed);
+        // Whoever takes a ring out of the chain sees that we walk, or we see the chain without it.
+        fence(Ordering::SeqCst);
+        // SAFETY: null, or a ring that is not freed as long as somebody walks.
+        let oldest = unsafe { self.remote.first.load(Ordering::Acquire).as_ref() };
+        let result = oldest.map(body);
+        self.remote.walkers.fetch_sub(1, Ordering::Release);
+        result
+    }
+
     /// Whether the stream has a ring.
     #[inline]
     pub(crate) fn is_started(&self) -> bool {
-        !self.cur.load(Ordering::Acquire).is_null()
+        !self.current.load(Ordering::Acquire).is_null()
     }
 
-    /// The geometry of the ring to write to. Any CPU.
-    pub(crate) fn geometry(&self) -> Option<Geometry> {
-        // Rings are freed from the oldest on, up to the one to write to: with the oldest, all are held.
-        self.hold_oldest(|_| self.current().map(|ring| ring.geometry))?
-    }
-
-    /// What is known of it. Any CPU.
-    pub(crate) fn info(&self) -> Option<StreamInfo> {
-        self.hold_oldest(|oldest| {
-            let current = self.current()?;
-            let (mut rings, mut unread, mut taken, mut unused) = (0, 0, 0, 0);
-            let mut at = Some(oldest);
-            while let Some(ring) = at {
-                rings += 1;
-                for (state, used) in ring.complete_packets() {
-                    unread += u64::from(state != State::Taken);
-                    taken += u64::from(state == State::Taken);
-                    unused += ring.geometry.subbuf_size() as u64 - used;
-                }
-                at = ring.successor();
-            }
-            Some(StreamInfo {
-                geometry: current.geometry,
-                stats: self.stats(),
-                rings,
-                unread,
-                taken,
-                unused,
-                open: current.geometry.offset(current.position()) as usize,
-                is_closed: self.has_ended(),
-            })
-        })?
-    }
-
-    /// Whether it has ended. Any CPU.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.hold_oldest(|_| self.has_ended()).unwrap_or(false)
-    }
-
-    /// Whether it has ended. By who has a level, is counted in `held`, or holds the chain.
+    /// Whether it has ended. By who has a place, is counted in `held`, or holds the chain.
     pub(super) fn has_ended(&self) -> bool {
-        let Some(current) = self.current() else {
+        // It may lag behind.
+        let Some(mut ring) = self.current() else {
             return false;
         };
-        step();
-        // It may lag behind.
-        let mut rings = core::iter::successors(Some(current), |ring| ring.successor());
-        rings.all(|ring| ring.position().is_sealed())
+        // The seal FIRST: a ring gets its successor before it is sealed.
+        while ring.position().is_sealed() {
+            match ring.successor() {
+                Some(next) => ring = next,
+                None => return true,
+            }
+        }
+        false
     }
 
-    /// Counts one lost record, and returns for what reason: see [`LossCounters::count`]. Owner only.
-    #[inline]
-    pub(super) fn lose<U: Usage>(&self, loss: Loss) -> Loss {
-        self.lost.count::<U>(loss)
-    }
-
-    /// Counts a slot as lost. Owner only.
-    #[inline]
-    pub(super) fn lose_slot<U: Usage>(&self, loss: Loss) {
-        self.lost.count_slot::<U>(loss);
-    }
-
-    /// Claims the one consuming reader; false if there is one.
-    pub(super) fn claim_reader(&self) -> bool {
+    /// Takes the part of the one consuming reader; false if there is one.
+    pub(super) fn begin_reading(&self) -> bool {
         !self.remote.reading.swap(true, Ordering::AcqRel)
     }
 
-    /// Gives the claim back.
-    pub(super) fn release_reader(&self) {
+    /// Gives the part back.
+    pub(super) fn end_reading(&self) {
         self.remote.reading.store(false, Ordering::Release);
     }
 
@@ -294,14 +230,9 @@ impl Stream {
             && self.remote.flush_wanted.swap(false, Ordering::AcqRel)
     }
 
-    /// The counts as they are now. Any CPU; exact only when the owner is quiet.
-    pub(crate) fn stats(&self) -> StreamStats {
-        StreamStats {
-            packets: self.sequence.load(Ordering::Relaxed),
-            records: self.ordinal.load(Ordering::Relaxed),
-            lost: self.lost.sample(),
-            overwritten: self.overwritten.load(Ordering::Relaxed),
-        }
+    /// Asks the owner to end the stream at its next tick. Any CPU.
+    pub(crate) fn want_close(&self) {
+        self.remote.close_wanted.store(true, Ordering::Release);
     }
 }
 
@@ -314,9 +245,9 @@ impl Ring {
         let block = geometry.index(self.first);
         let sub = self.sub(self.first);
         let entry = Entry::new(self.first, State::Writing, block);
-        sub.ent.store(entry.0, Ordering::Relaxed);
+        sub.entry.store(entry.0, Ordering::Relaxed);
         sub.begin_ticks.store(begin.begin_ticks, Ordering::Relaxed);
-        sub.describe(self, self.first, block);
+        self.describe(self.first, block);
         self.open
             .store(ptr::from_ref(sub).cast_mut(), Ordering::Relaxed);
         if start != 0 {
@@ -327,33 +258,21 @@ impl Ring {
         hooks.channel_start(unsafe { self.bytes_mut(block, start, header) }, begin);
         let offset = (start + header) as u64;
         let committed = Committed::nothing(geometry).0 + Committed::step(offset, 0);
-        sub.hot.store(committed, Ordering::Relaxed);
+        sub.commit.store(committed, Ordering::Relaxed);
         let pos = geometry.position(self.first, offset);
         self.pos.store(pos.0, Ordering::Relaxed);
     }
 
-    /// The complete packets that are not given back: their state, and bytes of records in them.
-    fn complete_packets(&self) -> impl Iterator<Item = (State, u64)> {
-        let geometry = &self.geometry;
-        let end = geometry.packet(self.visible());
-        (1..=geometry.subbuf_count() as u64).filter_map(move |back| {
-            let packet = geometry.before(end, back);
-            let entry = self.entry(packet);
-            let is_there = matches!(entry.state(), State::Readable | State::Lent | State::Taken);
-            let content = self.info(entry.block()).closed().content();
-            let used = content.saturating_sub(self.records_start(packet) as u64);
-            (entry.is_packet(packet) && is_there).then_some((entry.state(), used))
-        })
-    }
-
-    /// Bytes before the first record of packet `packet`.
-    pub(super) fn records_start(&self, packet: u64) -> usize {
-        let header = if packet == self.first && self.serial() == 0 {
-            self.geometry.channel_start_reserve()
-        } else {
-            0
-        };
-        self.geometry.start_reserve() + header
+    /// Makes the sub-buffer of `packet`, which is written to `block`, the packet's descriptor.
+    pub(super) fn describe(&self, packet: u64, block: usize) {
+        let (sub, geometry) = (self.sub(packet), &self.geometry);
+        let start = geometry.position(packet, 0).0;
+        let data = self.at(block, 0, geometry.subbuf_size()).as_ptr();
+        let origin = data.wrapping_sub(start as usize);
+        sub.origin.store(origin, Ordering::Relaxed);
+        // Release: who sees the packet's end sees its block.
+        sub.bound
+            .store(geometry.fast_bound(packet), Ordering::Release);
     }
 }
 
@@ -362,7 +281,7 @@ impl Drop for Stream {
         let mut ring = NonNull::new(self.remote.first.load(Ordering::Acquire));
         while let Some(this) = ring {
             // SAFETY: every ring of the chain is alive: they are destroyed only here, and
-            // `&mut self` shows that no writer, reader or slot borrows the stream.
+            // `&mut self` shows that no writer or reader borrows the stream.
             let next = unsafe { this.as_ref() }.succ.load(Ordering::Acquire);
             // SAFETY: likewise, and it is not used after this.
             unsafe { Ring::destroy(this) };

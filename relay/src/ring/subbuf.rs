@@ -1,10 +1,10 @@
 //! The control words of a sub-buffer, and the arithmetic of its commit word.
 
-use super::Geometry;
 use super::entry::{Entry, State};
+use super::geometry::Geometry;
 use super::ledger::LossRecord;
 use super::packet::Closed;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
+use crate::sync::{AtomicPtr, AtomicU64, GroupedU64, Ordering, OwnerWord};
 use core::ptr::null_mut;
 
 /// The control words of a sub-buffer; they belong to one lap of the writer. The first line holds what
@@ -13,20 +13,22 @@ use core::ptr::null_mut;
 #[derive(Debug)]
 pub(super) struct Sub {
     /// Committed in this lap, see [`Committed`].
-    pub(super) hot: OwnerWord,
-    /// The descriptor: where the packet starts (a position), stored after `data`.
-    pub(super) start: AtomicU64,
-    /// The descriptor: the first byte of the block that the packet is written to.
-    pub(super) data: AtomicPtr<u8>,
+    pub(super) commit: OwnerWord,
+    /// The descriptor: the position that a record of its packet must end before to be written the fast way; 0 where none
+    /// is. Stored after `origin`.
+    pub(super) bound: AtomicU64,
+    /// The descriptor: where position 0 would lie if the memory of the packet's block went on so far in both
+    /// directions.
+    pub(super) origin: AtomicPtr<u8>,
     /// Written by the opener.
-    pub(super) begin_ticks: AtomicU64,
+    pub(super) begin_ticks: GroupedU64,
     /// Written by the closer: the time of the closing.
-    pub(super) end_ticks: AtomicU64,
+    pub(super) end_ticks: GroupedU64,
     /// Written last by the closer: which packet was closed, and where.
     pub(super) closed: AtomicU64,
     _line: Line,
-    /// The entry word: state, packet, block.
-    pub(super) ent: AtomicU64,
+    /// Which packet is in it, in what state, in which block.
+    pub(super) entry: AtomicU64,
     /// Written by the closer: the loss counts at the closing.
     pub(super) lost: LossRecord,
 }
@@ -42,14 +44,14 @@ impl Sub {
     pub(super) fn new(geometry: &Geometry, packet: u64) -> Self {
         let entry = Entry::new(packet, State::Empty, geometry.index(packet));
         Self {
-            start: AtomicU64::new(geometry.position(packet, 0).far().0),
-            data: AtomicPtr::new(null_mut()),
-            hot: OwnerWord::new(Committed::nothing(geometry).0),
-            begin_ticks: AtomicU64::new(0),
-            end_ticks: AtomicU64::new(0),
+            commit: OwnerWord::new(Committed::nothing(geometry).0),
+            bound: AtomicU64::new(0),
+            origin: AtomicPtr::new(null_mut()),
+            begin_ticks: GroupedU64::new(0),
+            end_ticks: GroupedU64::new(0),
             closed: AtomicU64::new(Closed::new(packet, 0, false).0),
             _line: Line,
-            ent: AtomicU64::new(entry.0),
+            entry: AtomicU64::new(entry.0),
             lost: LossRecord::new(),
         }
     }
@@ -63,27 +65,23 @@ impl Sub {
     /// Nothing is committed any more: the next lap may begin. Release: the post-mortem that sees this sees
     /// the note about the packet.
     pub(super) fn forget_committed(&self, geometry: &Geometry) {
-        self.hot
+        self.commit
             .store(Committed::nothing(geometry).0, Ordering::Release);
     }
 
     /// What is committed. Acquire: where all CPUs write, the bytes come with the word.
     #[inline]
     pub(super) fn committed(&self) -> Committed {
-        Committed(self.hot.load(Ordering::Acquire))
+        Committed(self.commit.load(Ordering::Acquire))
     }
 }
 
 /// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the size
-/// of the sub-buffer: the add that completes the packet carries out of the word. A packet has at most 2^30 records, so
-/// bit 31 is free for a mark.
+/// of the sub-buffer: the add that completes the packet carries out of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Committed(pub(super) u64);
 
 impl Committed {
-    /// The packet is passed over: what was not committed when this was set is counted as lost.
-    const GIVEN_UP: u64 = 1 << 31;
-
     /// Nothing yet.
     #[inline]
     pub(super) const fn nothing(geometry: &Geometry) -> Self {
@@ -111,17 +109,7 @@ impl Committed {
     /// Committed records.
     #[inline]
     pub(super) const fn records(self) -> u64 {
-        self.0 & (Self::GIVEN_UP - 1)
-    }
-
-    /// The same of a packet that is passed over.
-    pub(super) const fn given_up(self) -> Self {
-        Self(self.0 | Self::GIVEN_UP)
-    }
-
-    /// Whether its packet is passed over.
-    pub(super) const fn is_given_up(self) -> bool {
-        self.0 & Self::GIVEN_UP != 0
+        self.0 & 0xFFFF_FFFF
     }
 }
 
@@ -140,13 +128,7 @@ mod tests {
             assert_eq!((now().bytes(&geometry), now().records()), (0, 0));
             assert!(!word.add_carries::<PerCpu>(Committed::step(size - 1, 1)));
             assert_eq!((now().bytes(&geometry), now().records()), (size - 1, 1));
-            assert!(!now().is_complete() && !now().is_given_up());
-            let given_up = now().given_up();
-            assert!(!given_up.is_complete() && given_up.is_given_up());
-            assert_eq!(
-                (given_up.bytes(&geometry), given_up.records()),
-                (size - 1, 1)
-            );
+            assert!(!now().is_complete());
             assert!(word.add_carries::<PerCpu>(Committed::step(1, 0)));
             assert!(now().is_complete());
             assert_eq!((now().bytes(&geometry), now().records()), (size, 1));
@@ -157,6 +139,6 @@ mod tests {
     fn what_every_write_uses_is_one_line() {
         assert_eq!(size_of::<Sub>(), 128);
         assert!(core::mem::offset_of!(Sub, closed) < 64);
-        assert!(core::mem::offset_of!(Sub, ent) >= 64);
+        assert!(core::mem::offset_of!(Sub, entry) >= 64);
     }
 }

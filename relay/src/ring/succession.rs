@@ -1,11 +1,28 @@
 //! A stream goes on in another ring, or ends.
+//!
+//! ```text
+//! succeed():  build the new ring, its positions far from those of all others
+//!             CAS(old.succ, null, new)
+//!             seal the old ring: a flush, with SEALED
+//!             current = new
+//!             deliver()
+//!
+//! close():    CAS(r.succ, null, r): meanwhile others hear Busy
+//!             close the open packet, or an empty one, with SEALED and FINAL
+//!             there is no room for it: r.succ = null, NoRoom
+//! ```
+//!
+//! When the final packet is delivered, each counter of losses but that of writes to a closed stream is read and marked as told, in
+//! one step. Whoever comes across a ring that has a successor and is not sealed seals it first.
 
 use super::flush::Closing;
+use super::geometry::{Delivery, Geometry};
+use super::owner::Owner;
+use super::storage::{Storage, StorageError};
 use super::stream::Stream;
-use super::writer::{Obstacle, Writer};
-use super::{Delivery, Geometry, Ring, Storage, StorageError};
+use super::switch::Obstacle;
+use super::words::Ring;
 use crate::platform::Platform;
-use crate::step::step;
 use crate::sync::{Ordering, Usage};
 use core::fmt;
 use core::ptr::{self, NonNull, null_mut};
@@ -26,7 +43,7 @@ pub enum StreamError {
     OtherKind,
     /// Where records are delivered one by one, some of what would be given up may have been read
     /// already: there is no reset.
-    ByPacket,
+    ByRecord,
     /// The new ring's memory was refused.
     Storage(StorageError),
 }
@@ -45,7 +62,7 @@ impl fmt::Display for StreamError {
             Self::OtherKind => f.write_str(
                 "a stream keeps its reserves, mode and delivery: only sizes and counts can change",
             ),
-            Self::ByPacket => f.write_str(
+            Self::ByRecord => f.write_str(
                 "a stream whose records are delivered one by one cannot be reset; read it to its end",
             ),
             Self::Storage(error) => error.fmt(f),
@@ -55,7 +72,7 @@ impl fmt::Display for StreamError {
 
 impl core::error::Error for StreamError {}
 
-impl<P: Platform, U: Usage> Writer<'_, P, U> {
+impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Ends the stream: later writes are lost (`closed`), and its last packet says that it is.
     pub(crate) fn close(&self) -> Result<(), StreamError> {
         let _held = self.hold().ok_or(StreamError::NotStarted)?;
@@ -69,15 +86,12 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             ) {
                 Ok(_) => break,
                 Err(_) => {
-                    let next = self.sealed_successor(ring);
-                    self.pass_over_after_the_end();
-                    ring = next.ok_or_else(|| ring.end_error())?;
+                    ring = self
+                        .sealed_successor(ring)
+                        .ok_or_else(|| ring.end_error())?;
                 }
             }
-            step();
         }
-        step();
-        self.pass_over_all(ring);
         loop {
             match self.close_open_packet(ring, Closing::Final) {
                 Ok(_) => return Ok(()),
@@ -95,7 +109,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         let _held = self.hold().ok_or(StreamError::NotStarted)?;
         let new = self.stream.build_next(storage, geometry)?;
-        step();
         self.go_on_in(new).map_err(|(error, unused)| {
             // SAFETY: nobody has seen it.
             unsafe { Ring::destroy(unused) };
@@ -107,8 +120,8 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     pub(crate) fn reset(&self, storage: Storage) -> Result<(), StreamError> {
         let _held = self.hold().ok_or(StreamError::NotStarted)?;
         let geometry = self.stream.geometry().ok_or(StreamError::NotStarted)?;
-        if geometry.delivery() == Delivery::Packet {
-            return Err(StreamError::ByPacket);
+        if geometry.delivery() == Delivery::Record {
+            return Err(StreamError::ByRecord);
         }
         self.succeed(storage, geometry)?;
         if let Some(ring) = self.stream.current() {
@@ -138,13 +151,9 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
                     None => return Err((old.end_error(), new)),
                 },
             }
-            step();
         }
-        step();
         self.seal(old);
-        step();
         self.stream.forward_current(old, new);
-        step();
         self.deliver();
         Ok(())
     }
@@ -179,8 +188,8 @@ impl Ring {
 }
 
 impl Stream {
-    /// Builds a ring of `geometry` in `storage` that this stream could go on in. Any CPU that holds a
-    /// level or the chain.
+    /// Builds a ring of `geometry` in `storage` that this stream could go on in. Any CPU that has an intent, or is counted in
+    /// `held`, or holds the chain.
     pub(super) fn build_next(
         &self,
         storage: Storage,
@@ -205,14 +214,16 @@ impl Stream {
 
     /// Lets writers begin at `new`, unless a nested succession has moved on already.
     fn forward_current(&self, old: &Ring, new: NonNull<Ring>) {
-        let mut from = self.cur.load(Ordering::Acquire);
-        // `cur` may lag behind `old` if this succession interrupted another one.
-        // SAFETY: `cur` is never null again, and the caller is counted in `held`.
+        let mut from = self.current.load(Ordering::Acquire);
+        // `current` may lag behind `old` if this succession interrupted another one.
+        // SAFETY: `current` is never null again, and the caller is counted in `held`.
         while !ptr::eq(from, new.as_ptr()) && unsafe { &*from }.serial() <= old.serial() {
-            match self
-                .cur
-                .compare_exchange(from, new.as_ptr(), Ordering::AcqRel, Ordering::Acquire)
-            {
+            match self.current.compare_exchange(
+                from,
+                new.as_ptr(),
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
                 Ok(_) => return,
                 Err(now) => from = now,
             }

@@ -1,20 +1,27 @@
-//! The owner's periodic duty: what others ask of it is done here, by itself. And how full it is.
+//! The owner's periodic duty: what others ask of it is done here, by itself.
+//!
+//! ```text
+//! tick():  join
+//!          take the requests: flush, new ring, close
+//!          continuous mode, and the ring has gone round: what is unread in older rings is overwritten
+//!          t = clock
+//!          nothing is under way, and nothing undelivered: quiet_since = t
+//!          nothing is under way: left = serial of current, or of the ring that is being delivered, if that is older
+//!          wake who would have been woken in an NMI
+//! ```
 
-use super::position::Position;
-use super::stream::Stream;
+use super::entry::State;
+use super::geometry::{Geometry, Mode};
+use super::owner::Owner;
+use super::storage::Storage;
+use super::stream::{Stream, TAKEN};
 use super::succession::StreamError;
-use super::writer::Writer;
-use super::{Geometry, Mode, Ring, Storage};
+use super::words::Ring;
 use crate::platform::Platform;
-use crate::ring::entry::State;
-use crate::step::step;
 use crate::sync::{Ordering, Usage};
 use core::ptr::{self, NonNull, null_mut};
 
-/// Instead of a new ring: the owner is about to go on in it.
-pub(super) const TAKEN: NonNull<Ring> = NonNull::dangling();
-
-impl<P: Platform, U: Usage> Writer<'_, P, U> {
+impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Takes the requests of others: flush, another ring, close. Notes that nothing older is still to
     /// come, and which rings are used no more.
     ///
@@ -23,7 +30,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         self.join();
         // Before this is counted: what is interrupted counts, this does not.
         let is_idle = self.local.is_idle();
-        let is_quiet = is_idle || self.local.is_idle_but(|at| self.stream.is_passed_over(at));
         let Some(held) = self.hold() else {
             return;
         };
@@ -31,23 +37,20 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
             // Without room the losses are told of by a later packet.
             let _ = self.flush();
         }
-        step();
         self.take_new_ring();
-        step();
         self.take_close_request();
-        step();
         self.overwrite_old_rings();
         let now = self.now();
-        let is_drained = is_quiet && self.stream.is_drained();
+        let is_drained = is_idle && self.stream.is_drained();
         let used = self.stream.oldest_in_use();
         drop(held);
         if is_drained && !U::SHARED {
             self.stream.quiet_since.store(now, Ordering::Release);
         }
-        // Looked at again: a hook may have put a slot aside.
-        if let (true, Some(serial)) = (is_idle && self.local.is_idle(), used) {
+        if let (true, Some(serial)) = (is_idle, used) {
             self.local.leave_rings_before(serial);
         }
+        self.wake_for_nmis();
     }
 
     /// Goes on in the ring that somebody has left for this stream.
@@ -64,7 +67,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
         if won.is_err() {
             return;
         }
-        step();
         let left = match self.go_on_in(ring) {
             Ok(()) => null_mut(),
             // Nothing is freed here: the end of the stream finds it.
@@ -75,7 +77,6 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
 
     /// Ends the stream, if somebody has asked for it and there is room for the last packet.
     fn take_close_request(&self) {
-        self.pass_over_after_the_end();
         let wanted = &self.stream.remote.close_wanted;
         if !wanted.load(Ordering::Relaxed) {
             return;
@@ -103,48 +104,15 @@ impl<P: Platform, U: Usage> Writer<'_, P, U> {
     /// Takes what is unread in rings before `ring` out of the way, and counts it as overwritten.
     pub(super) fn overwrite_before(&self, ring: &Ring) {
         self.stream.hold_oldest(|oldest| {
-            let mut at = Some(oldest);
-            while let Some(old) = at.filter(|old| !ptr::eq(*old, ring)) {
+            for old in oldest.chain().take_while(|old| !ptr::eq(*old, ring)) {
                 let (packets, records) = old.overwrite_all();
                 self.stream.overwritten.add_carries::<U>(records);
                 if packets != 0 {
                     // They may have told of losses; and a packet must follow, for readers to see the gap.
-                    self.stream.untell();
+                    self.stream.report_again();
                 }
-                at = old.successor();
             }
         });
-    }
-
-    /// Notes how much of the ring is unread when packet `packet` is opened.
-    pub(super) fn note_fill(&self, ring: &Ring, packet: u64) {
-        let count = ring.geometry.subbuf_count() as u64;
-        let is_unread = |quarters: u64| {
-            let back = ring.geometry.before(packet, (count * quarters / 4).max(1));
-            let entry = ring.entry(back);
-            entry.is_packet(back) && entry.state() != State::Empty
-        };
-        if let Some(quarters) = (1..4).rev().find(|quarters| is_unread(*quarters)) {
-            self.note_peak(quarters);
-        }
-    }
-
-    /// Notes that a record was lost because the ring was full.
-    pub(super) fn note_full(&self) {
-        self.note_peak(4);
-    }
-
-    fn note_peak(&self, quarters: u64) {
-        let peak = &self.stream.peak;
-        let before = peak.load(Ordering::Relaxed);
-        if quarters > before {
-            // A context that comes in between may be forgotten: it is a hint.
-            peak.store(quarters, Ordering::Relaxed);
-            step();
-            if quarters >= 3 && before < 3 {
-                self.hooks.needs_resize(self.number());
-            }
-        }
     }
 }
 
@@ -167,17 +135,15 @@ impl Ring {
     fn overwrite(&self, packet: u64) -> Option<u64> {
         loop {
             let entry = self.entry(packet);
-            if !entry.is_packet(packet) || !matches!(entry.state(), State::Readable | State::Lent) {
+            if !entry.is_packet(packet) || !entry.state().is_unread() {
                 return None;
             }
-            step();
             let Some(records) = self.unread_in(entry) else {
                 continue;
             };
-            step();
             let empty = entry.with_state(State::Empty);
             // LOCKed: a reader on another CPU may be taking the same entry.
-            let won = self.sub(packet).ent.compare_exchange(
+            let won = self.sub(packet).entry.compare_exchange(
                 entry.0,
                 empty.0,
                 Ordering::AcqRel,
@@ -188,22 +154,6 @@ impl Ring {
             }
         }
     }
-
-    /// Whether some of its packets are not read, or a reader has them.
-    pub(super) fn has_unread(&self) -> bool {
-        let end = self.geometry.packet(self.visible());
-        (1..=self.geometry.subbuf_count() as u64).any(|back| {
-            let packet = self.geometry.before(end, back);
-            let entry = self.entry(packet);
-            entry.is_packet(packet)
-                && match entry.state() {
-                    State::Empty => false,
-                    // All of its slots are gone, and nobody has taken it back.
-                    State::Abandoned => !self.sub(packet).committed().is_complete(),
-                    _ => true,
-                }
-        })
-    }
 }
 
 impl Stream {
@@ -213,19 +163,10 @@ impl Stream {
             return false;
         };
         let pos = ring.position();
-        self.busy.load(Ordering::Relaxed) == 0
+        self.delivery_lock.load(Ordering::Relaxed) == 0
             && self.delivering().is_some_and(|at| ptr::eq(at, ring))
             && ring.geometry.offset(pos) == 0
             && ring.geometry.packet(pos) == self.next.load(Ordering::Relaxed)
-    }
-
-    /// Whether the packet that `position` lies in was passed over, in whatever ring. Owner only, who holds no level here.
-    fn is_passed_over(&self, position: Position) -> bool {
-        let is_over = self.hold_oldest(|oldest| {
-            let mut rings = core::iter::successors(Some(oldest), |ring| ring.successor());
-            rings.any(|ring| ring.is_passed_over(position))
-        });
-        is_over.unwrap_or(false)
     }
 
     /// The serial number of the oldest ring that writing or delivery is in.
@@ -257,22 +198,5 @@ impl Stream {
             return Err(StreamError::Busy);
         }
         Ok(())
-    }
-
-    /// Asks the owner to end the stream at its next tick. Any CPU.
-    pub(crate) fn want_close(&self) {
-        self.remote.close_wanted.store(true, Ordering::Release);
-    }
-
-    /// How many quarters of the ring were unread, at most, since this was asked last: 4 if something was
-    /// lost for want of room. Any CPU.
-    pub(crate) fn take_peak(&self) -> u64 {
-        self.peak.swap(0, Ordering::Relaxed)
-    }
-
-    /// Takes no notice of `peak` after all. Any CPU.
-    #[cfg(feature = "alloc")]
-    pub(crate) fn put_back_peak(&self, peak: u64) {
-        self.peak.fetch_max(peak, Ordering::Relaxed);
     }
 }

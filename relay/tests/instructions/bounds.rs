@@ -29,8 +29,8 @@ const OVERWRITING: State = State {
     past: Past::Unread,
     ..PLAIN
 };
-const BY_PACKET: State = State {
-    delivery: Delivery::Packet,
+const BY_RECORD: State = State {
+    delivery: Delivery::Record,
     ..PLAIN
 };
 const FULL: State = State {
@@ -94,8 +94,8 @@ pub(crate) const ROWS: [Row; 20] = [
         42,
     ),
     row(
-        "stamped, 32 bytes, packet delivery",
-        BY_PACKET,
+        "stamped, 32 bytes, record delivery",
+        BY_RECORD,
         Op::Stamped(32),
         610,
     ),
@@ -135,8 +135,8 @@ pub(crate) const ROWS: [Row; 20] = [
         1250,
     ),
     row(
-        "switch, packet delivery",
-        left(BY_PACKET, 24),
+        "switch, record delivery",
+        left(BY_RECORD, 24),
         Op::Stamped(32),
         1530,
     ),

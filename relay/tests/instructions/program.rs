@@ -30,12 +30,14 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 // SAFETY: one thread writes, that of the test; signals that interrupt it run to their end before it
 // goes on. The time stamp counter of one thread does not go back.
 unsafe impl Platform for OneCpu {
+    type Pinned = ();
+
     #[inline(always)]
-    fn pin(&self) -> usize {
-        NUMBER.load(Ordering::Relaxed)
+    fn pin(&self) -> (usize, ()) {
+        (NUMBER.load(Ordering::Relaxed), ())
     }
     #[inline(always)]
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
     #[inline(always)]
     fn now(&self) -> u64 {
         // SAFETY: every x86_64 processor has the instruction.
@@ -55,7 +57,7 @@ unsafe impl Platform for OneCpu {
 const WAYS: [(Mode, Delivery); 3] = [
     (Mode::NoOverwrite, Delivery::Bulk),
     (Mode::Continuous, Delivery::Bulk),
-    (Mode::NoOverwrite, Delivery::Packet),
+    (Mode::NoOverwrite, Delivery::Record),
 ];
 
 /// What has happened to the ring's sub-buffers before.
@@ -301,17 +303,16 @@ impl World {
             Op::Nested => return self.beside_a_slot(|| self.operate(Op::Stamped(RECORD))),
             Op::NestedInPlace => return self.beside_a_slot(|| self.operate(Op::InPlace)),
             Op::InPlace => stepper::count(|| {
-                let mut slot = channel.reserve(RECORD)?;
-                let stamp = header(EVENT, slot.timestamp());
-                if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
-                    head.copy_from_slice(&stamp);
-                    rest.copy_from_slice(first::<{ RECORD - HEADER }>(bytes));
-                }
-                slot.commit();
-                Ok(())
+                channel.reserve_with(RECORD, |slot| {
+                    let stamp = header(EVENT, slot.timestamp());
+                    if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
+                        head.copy_from_slice(&stamp);
+                        rest.copy_from_slice(first::<{ RECORD - HEADER }>(bytes));
+                    }
+                })
             }),
             Op::Discarded => stepper::count(|| {
-                channel.reserve(RECORD)?.discard();
+                channel.reserve_with(RECORD, |slot| slot.give_up())?;
                 Err(WriteError::Lost(Loss::Discarded))
             }),
             Op::Flush => {
@@ -325,10 +326,12 @@ impl World {
 
     /// Runs `body` while a slot is open, if there is room for one.
     fn beside_a_slot(&self, body: impl FnOnce() -> u64) -> u64 {
-        let slot = self.channel.reserve(HEADER);
-        let count = body();
-        self.note(slot.map(|slot| slot.commit()));
-        count
+        let mut body = Some(body);
+        let counted = self
+            .channel
+            .reserve_with(HEADER, |_| body.take().map_or(0, |body| body()));
+        self.note(counted.map(|_| ()));
+        counted.unwrap_or_else(|_| body.take().map_or(0, |body| body()))
     }
 
     /// The interrupt. If it is one write, that is counted, too.

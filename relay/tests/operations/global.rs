@@ -7,11 +7,13 @@ struct Second(OneCpu);
 
 // SAFETY: one thread uses it, and it is always CPU 1.
 unsafe impl Platform for Second {
-    fn pin(&self) -> usize {
-        1
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (1, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.0.now()

@@ -22,11 +22,13 @@ struct OneCpu {
 
 // SAFETY: one thread uses it, and it is always CPU 0.
 unsafe impl Platform for OneCpu {
-    fn pin(&self) -> usize {
-        0
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (0, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::Relaxed)
@@ -95,7 +97,7 @@ fn the_streams_header_comes_once_before_its_first_record() {
         .with_reserves(8, 0)
         .and_then(|shape| shape.with_channel_start_reserve(16))
         .unwrap();
-    for delivery in [Delivery::Bulk, Delivery::Packet] {
+    for delivery in [Delivery::Bulk, Delivery::Record] {
         let channel = channel(shape.with_delivery(delivery).unwrap(), client());
         // 40 bytes are left of the first sub-buffer, 56 of the others.
         assert_eq!(channel.max_record(), Some(56));
@@ -149,7 +151,7 @@ fn a_record_that_does_not_fit_behind_the_streams_header_comes_after_it() {
 fn bytes_are_read_without_padding_in_pieces_of_any_size() {
     let step = if cfg!(miri) { 23 } else { 1 };
     for piece in (1..70).step_by(step) {
-        for delivery in [Delivery::Bulk, Delivery::Packet] {
+        for delivery in [Delivery::Bulk, Delivery::Record] {
             let shape = geometry(8).with_reserves(4, 2).unwrap();
             let channel = channel(shape.with_delivery(delivery).unwrap(), client());
             let mut wanted = Vec::new();
@@ -183,7 +185,7 @@ fn bytes_are_read_without_padding_in_pieces_of_any_size() {
 fn records_come_with_the_time_that_their_packet_was_opened_at() {
     // More than the 48 bits that a record has.
     const START: u64 = 5 << 48 | 7;
-    for delivery in [Delivery::Bulk, Delivery::Packet] {
+    for delivery in [Delivery::Bulk, Delivery::Record] {
         let channel = Channel::<_, 1>::new(OneCpu::default(), client());
         channel.platform().clock.store(START, Ordering::Relaxed);
         let shape = geometry(8).with_delivery(delivery).unwrap();
@@ -211,27 +213,6 @@ fn records_come_with_the_time_that_their_packet_was_opened_at() {
             assert_eq!(seen, number);
         }
     }
-}
-
-#[test]
-fn a_record_can_carry_the_time_since_its_packet_began() {
-    let channel = channel(geometry(4), client());
-    channel.write(&[0; 8]).unwrap();
-    let opened = channel.platform().clock.load(Ordering::Relaxed);
-    channel
-        .platform()
-        .clock
-        .store(opened + 500, Ordering::Relaxed);
-    channel.write_with_delta(&[0xFF; 12], 4).unwrap();
-    // There are no eight bytes at 10.
-    channel.write_with_delta(&[0xFF; 12], 10).unwrap();
-    channel.flush();
-    let mut reader = channel.reader(0).unwrap();
-    let taken = reader.next_subbuf().unwrap();
-    let begin = taken.packet().begin_ticks;
-    let delta = u64::from_le_bytes(taken.records()[12..20].try_into().unwrap());
-    assert_eq!(delta, opened + 500 - begin);
-    assert_eq!(taken.records()[20..], [0xFF; 12]);
 }
 
 #[test]
@@ -389,7 +370,7 @@ fn the_newest_sub_buffers_are_copied_newest_first_and_stay() {
 #[test]
 fn each_record_is_told_of_in_packet_delivery() {
     let client = client();
-    let shape = geometry(4).with_delivery(Delivery::Packet).unwrap();
+    let shape = geometry(4).with_delivery(Delivery::Record).unwrap();
     let channel = channel(shape, client);
     let told = || client.delivered.swap(0, Ordering::Relaxed);
     for _ in 0..3 {
@@ -465,6 +446,6 @@ fn the_clock_is_read_where_it_is_needed() {
     assert_eq!(looks(&channel, || put(&[1; 8])), 0);
     assert_eq!(looks(&channel, || channel.write_array(&[1; 8])), 0);
     assert_eq!(looks(&channel, || channel.write_event(1, &[1; 8])), 1);
-    assert_eq!(looks(&channel, || channel.reserve(8).unwrap().commit()), 1);
+    assert_eq!(looks(&channel, || channel.reserve_with(8, |_| ())), 1);
     assert_eq!(looks(&channel, || put(&[1; 16])), 1, "a sub-buffer ends");
 }

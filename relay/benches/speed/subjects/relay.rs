@@ -45,7 +45,7 @@ impl Kind {
 
     /// The same, and each record can be read at once.
     const BY_PACKET: Self = Self {
-        delivery: Delivery::Packet,
+        delivery: Delivery::Record,
         ..Self::REFUSING
     };
 
@@ -130,13 +130,12 @@ pub(super) fn write_plain<const N: usize, U: Usage>(channel: &Writer<U>) {
 
 /// Fills a record in place: time, event id and body.
 #[inline(always)]
-fn fill<U: Usage>(mut slot: Slot<'_, Host, U>, body: &[u8]) {
+fn fill(slot: &mut Slot<'_>, body: &[u8]) {
     let stamp = header(EVENT, slot.timestamp());
     if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
         head.copy_from_slice(&stamp);
         rest.copy_from_slice(body);
     }
-    slot.commit();
 }
 
 fn stamped_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
@@ -168,9 +167,7 @@ fn plain_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
 fn in_place_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
     let size = Size::Bytes(HEADER + BODY);
     cell::<U>(size, kind, size.records(), |channel, _| {
-        if let Ok(slot) = channel.reserve(HEADER + BODY) {
-            fill(slot, payload::<BODY>());
-        }
+        let _ = channel.reserve_with(HEADER + BODY, |slot| fill(slot, payload::<BODY>()));
     })
 }
 
@@ -178,11 +175,10 @@ fn in_place_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
 fn nested<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
     let size = Size::Bytes(HEADER + BODY);
     cell::<U>(size, kind, size.records() / 2, |channel, _| {
-        let outer = channel.reserve(HEADER + BODY);
-        write_stamped::<BODY, U>(channel);
-        if let Ok(slot) = outer {
+        let _ = channel.reserve_with(HEADER + BODY, |slot| {
+            write_stamped::<BODY, U>(channel);
             fill(slot, payload::<BODY>());
-        }
+        });
     })
 }
 
@@ -211,9 +207,7 @@ fn plain_run_time(kind: Kind, size: Size) -> Cell {
 fn in_place_run_time(kind: Kind, size: Size) -> Cell {
     cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
         let body = some_payload(length(size, i) - HEADER);
-        if let Ok(slot) = channel.reserve(HEADER + body.len()) {
-            fill(slot, body);
-        }
+        let _ = channel.reserve_with(HEADER + body.len(), |slot| fill(slot, body));
     })
 }
 

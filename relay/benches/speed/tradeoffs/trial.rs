@@ -117,11 +117,10 @@ impl Trial {
                 continue;
             }
             attempted += 1;
-            if let Ok(mut slot) = channel.reserve(RECORD) {
+            let _ = channel.reserve_with(RECORD, |slot| {
                 let stamp = slot.timestamp().to_le_bytes();
                 slot.bytes_mut()[..8].copy_from_slice(&stamp);
-                slot.commit();
-            }
+            });
         }
         // Without room for the last packet, the reader is about to make some.
         while channel.close().is_err() {

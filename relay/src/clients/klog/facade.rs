@@ -14,8 +14,9 @@ use core::fmt;
 /// # struct OneCpu;
 /// # // SAFETY: there is one CPU, and this program has one thread.
 /// # unsafe impl Platform for OneCpu {
-/// #     fn pin(&self) -> usize { 0 }
-/// #     unsafe fn unpin(&self) {}
+/// #     type Pinned = ();
+/// #     fn pin(&self) -> (usize, ()) { (0, ()) }
+/// #     unsafe fn unpin(&self, (): ()) {}
 /// #     fn now(&self) -> u64 { 7 }
 /// # }
 /// # const GEOMETRY: Geometry = match Geometry::new(1024, 4) { Ok(g) => g, Err(_) => panic!() };

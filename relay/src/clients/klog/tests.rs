@@ -23,11 +23,13 @@ unsafe impl Sync for TestCpu {}
 // SAFETY: one CPU, one thread.
 #[expect(unsafe_code, reason = "a platform to test on")]
 unsafe impl Platform for TestCpu {
-    fn pin(&self) -> usize {
-        0
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (0, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.0.set(self.0.get() + 1);

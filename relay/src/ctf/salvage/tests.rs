@@ -7,7 +7,7 @@ extern crate std;
 
 use super::super::packet::{CUT, FINAL, HEADER, MAGIC, Packets, SALVAGED, Uuid};
 use crate::record::{self, Fields};
-use crate::step::with_hook;
+use crate::sync::step::{step, with_hook};
 use crate::{Channel, Context, Geometry, Losses, Platform, Reader, Stopped, Storage, SubBuffer};
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
@@ -26,11 +26,13 @@ unsafe impl Send for OneCpu {}
 
 // SAFETY: one CPU, one thread, nested calls.
 unsafe impl Platform for OneCpu {
-    fn pin(&self) -> usize {
-        0
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (0, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.0.set(self.0.get() + 1);
@@ -95,8 +97,16 @@ struct Taken {
     end: u64,
     lost: Losses,
     names: Vec<u8>,
-    is_held: bool,
+    state: State,
     bytes: Vec<u8>,
+}
+
+/// Where a sub-buffer is that was taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum State {
+    Held,
+    ComingBack,
+    GivenBack,
 }
 
 fn geometry() -> Geometry {
@@ -166,25 +176,22 @@ impl Stage {
     fn write(&self, len: usize, commits: bool) {
         let name = self.fates.borrow().len() as u8;
         self.fates.borrow_mut().insert(name, Fate::UnderWay);
-        let fate = match self.channel.reserve(len) {
-            Ok(mut slot) => {
-                let ticks = slot.timestamp();
-                let bytes = slot.bytes_mut();
-                bytes.fill(name);
-                bytes[..8].copy_from_slice(&record::header(1, ticks));
-                bytes[8] = 0;
-                bytes[9] = (len - 11) as u8;
-                crate::step::step();
-                if commits {
-                    slot.commit();
-                    Fate::Written
-                } else {
-                    self.fates.borrow_mut().insert(name, Fate::Discarding);
-                    slot.discard();
-                    Fate::Lost
-                }
+        let filled = self.channel.reserve_with(len, |slot| {
+            let ticks = slot.timestamp();
+            let bytes = slot.bytes_mut();
+            bytes.fill(name);
+            bytes[..8].copy_from_slice(&record::header(1, ticks));
+            bytes[8] = 0;
+            bytes[9] = (len - 11) as u8;
+            step();
+            if !commits {
+                self.fates.borrow_mut().insert(name, Fate::Discarding);
+                slot.give_up();
             }
-            Err(_) => Fate::Lost,
+        });
+        let fate = match filled {
+            Ok(()) if commits => Fate::Written,
+            _ => Fate::Lost,
         };
         self.fates.borrow_mut().insert(name, fate);
     }
@@ -201,12 +208,20 @@ impl Stage {
             end: packet.end_ticks,
             lost: packet.lost,
             names: names.into_iter().map(|(name, _)| name).collect(),
-            is_held: holds,
+            state: if holds {
+                State::Held
+            } else {
+                State::ComingBack
+            },
             bytes: super::super::packet_bytes(&subbuf)[..packet.content].to_vec(),
         });
         if holds {
             self.held.borrow_mut().push(subbuf);
+            return;
         }
+        let place = self.taken.borrow().len() - 1;
+        drop(subbuf);
+        self.taken.borrow_mut()[place].state = State::GivenBack;
     }
 
     /// Stops the CPU here, and checks what it left. Returns how many records are uncommitted, and
@@ -217,8 +232,11 @@ impl Stage {
         let stopped_at = self.channel.platform().now();
         let salvage = self.channel.salvage(stopped).unwrap();
         let taken = self.taken.borrow();
-        let given_back = taken.iter().filter(|taken| !taken.is_held);
-        let mut known: Vec<u8> = given_back.flat_map(|taken| taken.names.clone()).collect();
+        let names_in = |state| {
+            let all = taken.iter().filter(move |taken| taken.state == state);
+            all.flat_map(|taken| taken.names.clone())
+        };
+        let mut known: Vec<u8> = names_in(State::GivenBack).collect();
         let (mut next, mut end, mut total, mut lost, mut uncommitted) = (0, 0, 0, 0, 0);
         let (mut in_doubt, mut is_final) = (false, false);
         // What the reader has had before the first that is left.
@@ -285,6 +303,8 @@ impl Stage {
         for taken in before.filter(|taken| taken.number >= next) {
             (total, lost) = (taken.next_ordinal, taken.lost.total());
         }
+        // It may be found, or not.
+        known.extend(names_in(State::ComingBack));
         let fates = self.fates.borrow();
         let count = |fate| fates.values().filter(|is| **is == fate).count() as u64;
         for (name, fate) in fates.iter().filter(|_| !in_doubt) {

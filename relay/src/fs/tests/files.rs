@@ -89,7 +89,7 @@ fn what_was_read_of_an_open_packet_is_not_counted_again() {
     let geometry = Geometry::new(64, 4)
         .and_then(|geometry| {
             geometry
-                .with_delivery(Delivery::Packet)?
+                .with_delivery(Delivery::Record)?
                 .with_reserves(8, 0)
         })
         .unwrap();
@@ -198,7 +198,7 @@ fn a_file_knows_what_is_known_of_its_stream() {
 fn what_was_not_read_of_a_sub_buffer_is_lost_with_its_reader_and_not_that_of_an_open_one() {
     for (delivery, again) in [
         (Delivery::Bulk, &b""[..]),
-        (Delivery::Packet, b"0123456789"),
+        (Delivery::Record, b"0123456789"),
     ] {
         let geometry = Geometry::new(32, 4).unwrap().with_delivery(delivery);
         let channel = channel::<PerCpu>(1, geometry.unwrap());

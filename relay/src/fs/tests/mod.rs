@@ -118,11 +118,13 @@ impl Cpu {
 #[cfg(not(loom))]
 #[expect(unsafe_code, reason = "a platform to test on")]
 unsafe impl Platform for Cpu {
-    fn pin(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (self.0.load(Ordering::Relaxed), ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         7

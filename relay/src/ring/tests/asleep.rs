@@ -1,15 +1,13 @@
-//! A reader that falls asleep, at every step of what gives it something to read.
+//! A reader that falls asleep, at every step of what gives it something to read; and what gives it something between its last
+//! look and its announcement.
 extern crate std;
 
-use super::world::OneCpu;
-use crate::step::with_hook;
-use crate::{Channel, Delivery, Geometry, NoHooks, Observer, Reader, Records, Storage};
-use std::boxed::Box;
+use super::stage::{Ch, every_step, geometry, interrupt_at, memory, on_channel};
+use crate::platform::{Context, Platform};
+use crate::{Delivery, Observer, Reader, Records};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::vec::Vec;
-
-type Ch = Channel<OneCpu, 1>;
 
 /// What a reader can sleep for: something to read, or the end.
 const ACTS: [fn(&Ch); 5] = [
@@ -19,8 +17,7 @@ const ACTS: [fn(&Ch); 5] = [
     |ch| ch.close().unwrap(),
     |ch| {
         let geometry = ch.geometry(0).unwrap();
-        ch.replace(Storage::allocate(&geometry).unwrap(), geometry)
-            .unwrap();
+        ch.replace(memory(geometry), geometry).unwrap();
         ch.close().unwrap();
     },
 ];
@@ -84,40 +81,34 @@ fn is_woken<R: Sleepy + 'static>(
     act: fn(&Ch),
     at: usize,
 ) -> Option<bool> {
-    let ch: &'static Ch = Box::leak(Box::new(Channel::new(OneCpu::default(), &NoHooks)));
-    let geometry = Geometry::new(16, 4).unwrap();
-    let geometry = geometry.with_delivery(delivery).unwrap();
-    ch.start(0, Storage::allocate(&geometry).unwrap(), geometry)
-        .unwrap();
-    ch.write(&[0; 4]).unwrap();
-    let reader = Rc::new(Cell::new(Some(open(ch))));
-    let steps = Rc::new(Cell::new(0));
-    let sleeps = Rc::new(Cell::new(false));
-    let hook = {
-        let (reader, steps, sleeps) = (Rc::clone(&reader), Rc::clone(&steps), Rc::clone(&sleeps));
-        move || {
-            steps.set(steps.get() + 1);
-            if steps.get() == at {
+    let shape = geometry(16, 4).with_delivery(delivery).unwrap();
+    on_channel(shape, |ch| {
+        ch.write(&[0; 4]).unwrap();
+        let reader = Rc::new(Cell::new(Some(open(ch))));
+        let sleeps = Rc::new(Cell::new(false));
+        let fall_asleep = {
+            let (reader, sleeps) = (Rc::clone(&reader), Rc::clone(&sleeps));
+            move || {
                 let mut awake = reader.take().unwrap();
                 awake.drain();
                 ch.platform().take_woken();
                 sleeps.set(awake.prepare_to_sleep());
                 reader.set(Some(awake));
             }
+        };
+        let hit = interrupt_at(at, || act(ch), fall_asleep);
+        let mut reader = reader.take().unwrap();
+        let is_needed = sleeps.get() && reader.has_more();
+        if is_needed {
+            assert_eq!(ch.platform().take_woken(), [0], "it sleeps; step {at}");
         }
-    };
-    with_hook(hook, || act(ch));
-    let mut reader = reader.take().unwrap();
-    let is_needed = sleeps.get() && reader.has_more();
-    if is_needed {
-        assert_eq!(ch.platform().take_woken(), [0], "it sleeps; step {at}");
-    }
-    (steps.get() >= at).then_some(is_needed)
+        hit.then_some(is_needed)
+    })
 }
 
 fn all_are_woken<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
     let mut slept = 0;
-    for delivery in [Delivery::Bulk, Delivery::Packet] {
+    for delivery in [Delivery::Bulk, Delivery::Record] {
         for act in ACTS {
             let steps = (1..).map_while(|at| is_woken(delivery, open, act, at));
             let woken: Vec<_> = steps.collect();
@@ -141,4 +132,145 @@ fn a_reader_of_records_is_woken() {
 #[test]
 fn an_observer_is_woken() {
     all_are_woken(|ch| ch.observe(0).unwrap());
+}
+
+/// The reader has read everything; then something happens; then it announces that it will sleep. Where there is something to
+/// read, or the end, it must not.
+fn nobody_sleeps_beside_what_came_before<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
+    let replace = |ch: &Ch| {
+        let shape = ch.geometry(0).unwrap();
+        ch.replace(memory(shape), shape).unwrap();
+    };
+    // Whether it brings something.
+    let happenings: [(fn(&Ch, &dyn Fn(&Ch)), bool); 7] = [
+        (|_, _| (), false),
+        (|ch, _| ch.write(&[2; 16]).unwrap(), true),
+        (|ch, replace| replace(ch), false),
+        (
+            |ch, replace| {
+                replace(ch);
+                ch.write(&[1; 4]).unwrap();
+                ch.flush();
+            },
+            true,
+        ),
+        (
+            |ch, replace| {
+                replace(ch);
+                replace(ch);
+                ch.write(&[2; 16]).unwrap();
+            },
+            true,
+        ),
+        (|ch, _| ch.close().unwrap(), true),
+        (
+            |ch, replace| {
+                replace(ch);
+                ch.close().unwrap();
+            },
+            true,
+        ),
+    ];
+    for delivery in [Delivery::Bulk, Delivery::Record] {
+        for (number, (happens, brings)) in happenings.iter().enumerate() {
+            let shape = geometry(16, 4).with_delivery(delivery).unwrap();
+            on_channel(shape, |ch| {
+                ch.write(&[0; 4]).unwrap();
+                ch.flush();
+                let mut reader = open(ch);
+                reader.drain();
+                happens(ch, &replace);
+                ch.platform().take_woken();
+                let sleeps = reader.prepare_to_sleep();
+                assert!(!(sleeps && *brings), "happening {number}, {delivery:?}");
+                assert_eq!(sleeps && reader.has_more(), false, "{number}, {delivery:?}");
+                // Who sleeps is woken by what comes next, wherever it comes.
+                reader.drain();
+                if reader.prepare_to_sleep() {
+                    ch.platform().take_woken();
+                    ch.write(&[2; 16]).unwrap();
+                    assert_eq!(ch.platform().take_woken(), [0], "{number}, {delivery:?}");
+                    assert!(reader.has_more());
+                }
+            });
+        }
+    }
+}
+
+#[test]
+fn no_reader_of_sub_buffers_sleeps_beside_what_came_before() {
+    nobody_sleeps_beside_what_came_before(|ch| ch.reader(0).unwrap());
+}
+
+#[test]
+fn no_reader_of_records_sleeps_beside_what_came_before() {
+    nobody_sleeps_beside_what_came_before(|ch| Records::new(ch.reader(0).unwrap()));
+}
+
+#[test]
+fn no_observer_sleeps_beside_what_came_before() {
+    nobody_sleeps_beside_what_came_before(|ch| ch.observe(0).unwrap());
+}
+
+/// What becomes readable in an NMI wakes nobody there, but at the tick, or the next delivery: wherever the NMI comes,
+/// in a write, a flush or the tick itself.
+#[test]
+fn who_sleeps_is_woken_outside_of_nmis() {
+    let outers: [fn(&Ch); 3] = [
+        |ch| ch.write(&[1; 4]).unwrap(),
+        |ch| _ = ch.flush(),
+        |ch| ch.tick(),
+    ];
+    for outer in outers {
+        for wakes_by_tick in [false, true] {
+            let steps = every_step(|i| {
+                on_channel(geometry(16, 8), |ch| {
+                    ch.write(&[0; 4]).unwrap();
+                    let mut reader = ch.reader(0).unwrap();
+                    assert!(reader.prepare_to_sleep());
+                    let nmi = move || {
+                        let woken = ch.platform().take_woken();
+                        ch.platform().enter(Context::Nmi);
+                        ch.write(&[2; 16]).unwrap();
+                        ch.write(&[3; 16]).unwrap();
+                        assert!(ch.platform().take_woken().is_empty(), "in an NMI");
+                        ch.platform().enter(Context::Task);
+                        woken.iter().for_each(|cpu| ch.platform().wake(*cpu));
+                    };
+                    let hit = interrupt_at(i, || outer(ch), nmi);
+                    if wakes_by_tick {
+                        ch.tick();
+                    } else {
+                        ch.write(&[4; 16]).unwrap();
+                    }
+                    if hit {
+                        assert!(reader.is_readable());
+                        assert_eq!(ch.platform().take_woken(), [0], "step {i}");
+                    }
+                    hit
+                })
+            });
+            assert!(steps >= 6, "only {steps} steps");
+        }
+    }
+}
+
+/// Nobody is woken who has not announced anew that it sleeps, and a note is for one tick.
+#[test]
+fn a_note_of_an_nmi_wakes_once() {
+    on_channel(geometry(16, 8), |ch| {
+        let mut reader = ch.reader(0).unwrap();
+        for _ in 0..3 {
+            assert!(reader.prepare_to_sleep());
+            ch.platform().enter(Context::Nmi);
+            ch.write(&[2; 16]).unwrap();
+            ch.platform().enter(Context::Irq);
+            for woken in [&[0][..], &[], &[]] {
+                ch.tick();
+                assert_eq!(ch.platform().take_woken(), woken);
+            }
+            ch.platform().enter(Context::Task);
+            while reader.next_subbuf().is_some() {}
+        }
+    });
 }

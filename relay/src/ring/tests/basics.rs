@@ -31,7 +31,7 @@ fn many_of_everything() {
                 Op::Drain,
                 Op::Write(26),
                 Op::Write(27),
-                Op::Discard(3),
+                Op::GiveUp(3),
                 Op::Hold,
                 Op::Burst(30, 6),
                 Op::Hold,

@@ -6,12 +6,12 @@ use super::world::{BEGIN, OneCpu};
 use crate::platform::Platform;
 use crate::ring::entry::State;
 use crate::ring::tick::TAKEN;
-use crate::ring::writer::Pin;
+use crate::platform::Pin;
 use crate::ring::{
     Flushed, Geometry, Loss, Mode, NoHooks, Packet, Plain, Reader, Salvage, Stopped, Storage,
     Stream, StreamError, WriteError, Writer,
 };
-use crate::step::with_hook;
+use crate::sync::step::with_hook;
 use crate::sync::Ordering;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

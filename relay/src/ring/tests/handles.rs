@@ -5,8 +5,8 @@ extern crate std;
 use super::world::OneCpu;
 use crate::platform::Platform;
 use crate::ring::entry::{Entry, State};
-use crate::step::with_hook;
 use crate::sync::Global;
+use crate::sync::step::with_hook;
 use crate::{
     Channel, Geometry, Hooks, Loss, Mode, NoHooks, ObserveError, Packet, PacketStart, Records,
     StartError, Stopped, Storage, WriteError,
@@ -156,35 +156,6 @@ fn an_observer_may_sleep_while_there_is_nothing_to_copy() {
     assert!(!observer.prepare_to_sleep(), "nothing will wake it");
 }
 
-#[test]
-fn a_slot_shows_where_it_lies() {
-    let channel = channel();
-    channel.write(&[7; 5]).unwrap();
-    let slot = channel.reserve(6).unwrap();
-    assert_eq!(
-        format!("{slot:?}"),
-        format!(
-            "Slot {{ begin: 0x5, len: 6, ticks: {}, .. }}",
-            slot.timestamp()
-        )
-    );
-    slot.discard();
-}
-
-/// Needs four bytes to mark what is to be skipped.
-struct FourToFill;
-
-impl Hooks for FourToFill {
-    fn fill(&self, bytes: &mut [u8], _timestamp: u64) {
-        assert!(bytes.len() >= 4);
-        bytes.fill(0xFF);
-    }
-
-    fn least_fill(&self) -> usize {
-        4
-    }
-}
-
 /// Counts how often a larger ring is asked for.
 #[derive(Default)]
 struct Asked(AtomicU64);
@@ -229,43 +200,19 @@ fn the_peak_is_how_full_the_ring_was_in_quarters() {
 }
 
 #[test]
-fn a_slot_shrinks_to_what_leaves_room_for_a_filling() {
-    let channel = Channel::<_, 1>::new(OneCpu::default(), &FourToFill);
-    let geometry = Geometry::new(64, 2).unwrap();
-    let storage = Storage::allocate(&geometry).unwrap();
-    channel.start(0, storage, geometry).unwrap();
-    let mut slot = channel.reserve(8).unwrap();
-    for len in [0, 9, usize::MAX] {
-        assert!(!slot.shrink(len), "{len}");
-        assert_eq!(slot.len(), 8);
-    }
-    assert!(slot.shrink(8) && slot.len() == 8);
-    channel.write(&[1; 3]).unwrap();
-    for len in [5, 6, 7] {
-        assert!(!slot.shrink(len), "{len}");
-    }
-    assert!(slot.shrink(4) && slot.len() == 4);
-    slot.write(&[7; 4]);
-    slot.commit();
-    let mut last = channel.reserve(8).unwrap();
-    assert!(last.shrink(7) && last.len() == 7, "nothing comes after it");
-    last.write(&[2; 7]);
-    last.commit();
-    channel.flush();
-    let mut reader = channel.reader(0).unwrap();
-    let taken = reader.next_subbuf().unwrap();
-    let wanted = [&[7; 4][..], &[0xFF; 4], &[1; 3], &[2; 7]].concat();
-    assert_eq!(taken.records(), wanted);
-    assert_eq!(taken.packet().records, 3);
-}
-
-#[test]
 fn the_post_mortem_shows_what_it_finds() {
     let channel = channel();
     channel.write(&[7; 16]).unwrap();
     channel.write(&[8; 5]).unwrap();
-    let slot = channel.reserve(6).unwrap();
-    channel.write(&[9; 2]).unwrap();
+    channel
+        .reserve_with(6, |_| {
+            channel.write(&[9; 2]).unwrap();
+            look_at_complete_and_open(&channel);
+        })
+        .unwrap();
+}
+
+fn look_at_complete_and_open(channel: &Channel<OneCpu, 3>) {
     // SAFETY: the calling thread is the CPU, and writes nothing while the result is used.
     let stopped = unsafe { Stopped::new(0) };
     assert_eq!(format!("{stopped:?}"), "Stopped { cpu: 0 }");
@@ -312,13 +259,17 @@ fn the_post_mortem_shows_what_it_finds() {
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
-    slot.commit();
 }
 
 #[test]
 fn the_post_mortem_tells_a_closed_packet_from_an_open_one() {
     let channel = channel();
-    let slot = channel.reserve(6).unwrap();
+    channel
+        .reserve_with(6, |_| look_at_closed_and_open(&channel))
+        .unwrap();
+}
+
+fn look_at_closed_and_open(channel: &Channel<OneCpu, 3>) {
     channel.write(&[8; 5]).unwrap();
     assert_eq!(channel.write(&[8; 17]), Err(WriteError::Lost(Loss::TooBig)));
     channel.flush();
@@ -339,19 +290,6 @@ fn the_post_mortem_tells_a_closed_packet_from_an_open_one() {
     assert_eq!((is.records, is.content, open.uncommitted()), (1, 2, 0));
     assert!(was.begin_ticks < was.end_ticks && was.end_ticks < closed_at);
     assert_eq!(was.lost.get(Loss::TooBig), 1);
-    slot.commit();
-}
-
-#[test]
-fn what_is_discarded_becomes_zeros_where_the_client_has_no_filling() {
-    let channel = channel();
-    let mut slot = channel.reserve(4).unwrap();
-    slot.write(&[7; 4]);
-    channel.write(&[1; 2]).unwrap();
-    slot.discard();
-    channel.flush();
-    let mut reader = channel.reader(0).unwrap();
-    assert_eq!(reader.next_subbuf().unwrap().records(), [0, 0, 0, 0, 1, 1]);
 }
 
 #[test]
@@ -378,41 +316,6 @@ fn the_newest_packets_are_copied_up_to_one_that_does_not_fit() {
 }
 
 #[test]
-fn no_run_of_records_that_the_post_mortem_finds_is_empty() {
-    let channel = channel();
-    let slots = [3, 4].map(|len| channel.reserve(len).unwrap());
-    channel.write(&[9; 2]).unwrap();
-    let last = channel.reserve(4).unwrap();
-    // SAFETY: as above.
-    let stopped = unsafe { Stopped::new(0) };
-    let packets: Vec<_> = channel.salvage(stopped).unwrap().collect();
-    assert_eq!((packets.len(), packets[0].uncommitted()), (1, 3));
-    assert!(packets[0].committed().eq([&[9; 2][..]]));
-    last.commit();
-    slots.into_iter().for_each(crate::Slot::commit);
-}
-
-/// A level is taken again as soon as it is free: records under way need not be in the order of their levels.
-#[test]
-fn the_post_mortem_finds_what_lies_between_slots_in_any_order() {
-    let channel = channel();
-    let first = channel.reserve(2).unwrap();
-    let second = channel.reserve(3).unwrap();
-    first.commit();
-    channel.write(&[8]).unwrap();
-    let third = channel.reserve(4).unwrap();
-    channel.write(&[9; 2]).unwrap();
-    // SAFETY: as above.
-    let stopped = unsafe { Stopped::new(0) };
-    let packets: Vec<_> = channel.salvage(stopped).unwrap().collect();
-    assert_eq!((packets.len(), packets[0].uncommitted()), (1, 2));
-    let found: Vec<_> = packets[0].committed().collect();
-    assert_eq!(found, [&[0, 0][..], &[8], &[9; 2]]);
-    second.commit();
-    third.commit();
-}
-
-#[test]
 fn the_time_of_quiet_is_that_of_the_last_tick_with_nothing_under_way() {
     let channel = channel();
     let reader = channel.reader(0).unwrap();
@@ -423,11 +326,14 @@ fn the_time_of_quiet_is_that_of_the_last_tick_with_nothing_under_way() {
     };
     assert_eq!(reader.quiet_since(), 0, "before any tick");
     assert!(tick().contains(&reader.quiet_since()));
-    let slot = channel.reserve(5).unwrap();
+    channel
+        .reserve_with(5, |_| {
+            let quiet = reader.quiet_since();
+            tick();
+            assert_eq!(reader.quiet_since(), quiet, "a record is under way");
+        })
+        .unwrap();
     let quiet = reader.quiet_since();
-    tick();
-    assert_eq!(reader.quiet_since(), quiet, "a record is under way");
-    slot.commit();
     tick();
     assert_eq!(reader.quiet_since(), quiet, "its packet is open");
     channel.flush();
@@ -512,7 +418,7 @@ fn a_client_hears_the_number_of_the_cpu() {
     }
 }
 
-/// What fits behind the last record takes one swap and no search, also while a slot is open: the steps are counted.
+/// What fits behind the last record takes one swap and no search, also while another record is under way: the steps are counted.
 /// (Instructions are, by a test of their own.)
 #[test]
 fn what_fits_goes_the_fast_way() {
@@ -523,23 +429,30 @@ fn what_fits_goes_the_fast_way() {
     // The open packet is not the first.
     channel.write(&[0; 256]).unwrap();
     channel.write(&[0; 8]).unwrap();
-    let ways: [(usize, &dyn Fn()); 5] = [
-        (11, &|| channel.write(&[1; 8]).unwrap()),
-        (11, &|| channel.write_array(&[2; 8]).unwrap()),
-        (9, &|| channel.write_event(3, &[]).unwrap()),
-        (9, &|| channel.write_event_array(4, &[]).unwrap()),
-        (8, &|| channel.reserve(8).unwrap().commit()),
+    let ways: [&dyn Fn(); 5] = [
+        &|| channel.write(&[1; 8]).unwrap(),
+        &|| channel.write_array(&[2; 8]).unwrap(),
+        &|| channel.write_event(3, &[]).unwrap(),
+        &|| channel.write_event_array(4, &[]).unwrap(),
+        &|| channel.reserve_with(8, |_| ()).unwrap(),
     ];
-    for nested in 0..3 {
-        let slots: Vec<_> = (0..nested).map(|_| channel.reserve(4).unwrap()).collect();
-        for (most, write) in ways {
+    for write in ways {
+        // What is nested looks whether the CPU has joined and the outermost place is taken, and tries the next ones.
+        nested_in(&channel, 0, &|depth| {
+            let most = [16, 20, 21][depth];
             let steps = Rc::new(Cell::new(0));
             let count = Rc::clone(&steps);
             with_hook(move || count.set(count.get() + 1), write);
-            // With a slot open, one more to find that out.
-            let most = most + usize::from(nested != 0);
-            assert_eq!(steps.get(), most, "{nested} slots open");
-        }
-        slots.into_iter().for_each(crate::Slot::commit);
+            assert!(steps.get() <= most, "{depth}: {} steps", steps.get());
+        });
+    }
+}
+
+/// Runs `body` while 0, 1 and 2 records are under way.
+fn nested_in(channel: &Channel<OneCpu, 1>, depth: usize, body: &dyn Fn(usize)) {
+    body(depth);
+    if depth < 2 {
+        let inner = |_: &mut crate::Slot<'_>| nested_in(channel, depth + 1, body);
+        channel.reserve_with(4, inner).unwrap();
     }
 }

@@ -12,11 +12,11 @@ mod freed;
 mod global;
 mod observers;
 
+use crate::platform::Pin;
 use crate::platform::Platform;
-use crate::ring::writer::Pin;
 use crate::ring::{
-    Any, Delivery, Geometry, Local, Loss, Mode, NoHooks, Observer, Packet, PacketStart, Plain,
-    Reader, Records, Storage, Stream, Writer, put,
+    Any, Delivery, Geometry, Local, Loss, Mode, NoHooks, Observer, Owner, Packet, PacketStart,
+    Plain, Reader, Records, Storage, Stream,
 };
 use crate::sync::{Global, PerCpu, Usage};
 use loom::sync::Arc;
@@ -41,11 +41,13 @@ impl Cpu {
 
 // SAFETY: one thread uses it, or the stream is one of all CPUs; the clock never goes back.
 unsafe impl Platform for Cpu {
-    fn pin(&self) -> usize {
-        0
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
+        (0, ())
     }
 
-    unsafe fn unpin(&self) {}
+    unsafe fn unpin(&self, (): ()) {}
 
     fn now(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst) + 1
@@ -75,8 +77,8 @@ fn stream(geometry: Geometry) -> Arc<Stream> {
     Arc::new(stream)
 }
 
-fn writer<'a>(stream: &'a Stream, cpu: &'a Cpu) -> Writer<'a, Cpu> {
-    Writer::new(stream, &stream.local, &NoHooks, Pin::new(cpu))
+fn owner<'a>(stream: &'a Stream, cpu: &'a Cpu) -> Owner<'a, Cpu> {
+    Owner::new(stream, &stream.local, &NoHooks, Pin::new(cpu))
 }
 
 /// What a reader has seen: packets, and the first byte of each of their records.
@@ -190,7 +192,7 @@ fn owner_against_reader(geometry: Geometry, attempted: usize, own: fn(&Stream, &
 }
 
 fn write(stream: &Stream, cpu: &Cpu, value: u8) {
-    let _ = writer(stream, cpu).put(Plain(&[value; 4]));
+    let _ = owner(stream, cpu).put(Plain(&[value; 4]));
 }
 
 /// Three packets through a ring of two: the third needs what the reader gives back.
@@ -199,7 +201,7 @@ fn three_packets(stream: &Stream, cpu: &Cpu) {
         write(stream, cpu, value);
     }
     // Where some were lost, the last may stand in an open packet.
-    writer(stream, cpu).flush();
+    owner(stream, cpu).flush();
 }
 
 #[test]
@@ -228,7 +230,7 @@ fn four_packets(stream: &Stream, cpu: &Cpu) {
     for value in 1..=8 {
         write(stream, cpu, value);
     }
-    writer(stream, cpu).flush();
+    owner(stream, cpu).flush();
 }
 
 #[test]
@@ -275,10 +277,10 @@ fn over_a_replacement_of_the_ring() {
         write(stream, cpu, 1);
         let geometry = geometry(Mode::NoOverwrite, 0);
         let storage = Storage::allocate(&geometry).unwrap();
-        writer(stream, cpu).succeed(storage, geometry).unwrap();
+        owner(stream, cpu).succeed(storage, geometry).unwrap();
         write(stream, cpu, 2);
         write(stream, cpu, 3);
-        writer(stream, cpu).flush();
+        owner(stream, cpu).flush();
     });
 }
 
@@ -302,7 +304,7 @@ fn the_end_is_seen_after_everything_before_it() {
             move || {
                 let cpu = Cpu::new();
                 write(&owned, &cpu, 1);
-                writer(&owned, &cpu).close().unwrap();
+                owner(&owned, &cpu).close().unwrap();
                 write(&owned, &cpu, 2);
             },
         );
@@ -330,7 +332,7 @@ fn nothing_older_comes_after_a_quiet_time() {
                 let cpu = Cpu::new();
                 for value in 1..=2 {
                     write(&owned, &cpu, value);
-                    writer(&owned, &cpu).tick();
+                    owner(&owned, &cpu).tick();
                 }
             },
         );
@@ -349,7 +351,7 @@ fn nothing_older_comes_after_a_quiet_time() {
 fn records_one_by_one() {
     model_with(2, |order| {
         let geometry = Geometry::new(16, 2)
-            .and_then(|g| g.with_delivery(Delivery::Packet))
+            .and_then(|g| g.with_delivery(Delivery::Record))
             .unwrap();
         let stream = stream(geometry);
         // SAFETY: the stream outlives both threads, which `run` joins.

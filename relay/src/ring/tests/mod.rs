@@ -1,24 +1,30 @@
-//! Tests of the ring: what it does, step by step (`basics`); what reviews found (`corners`); every
-//! nesting (`nesting`); random
-//! programs against a simple model (`property`); the post-mortem (`salvage`); threads (`threads`);
-//! every interleaving of owner and reader (`loom`); slots that never come back (`leaked`), or late (`late`); the mistakes of others (`peers`); what
-//! the handles say and keep (`handles`); readers that fall asleep (`asleep`).
+//! Tests of the ring, by what they look at:
+//!
+//! | file | |
+//! |---|---|
+//! | `basics` | one thing at a time |
+//! | `nesting` | every operation at every step of every other, and a third at every step of that |
+//! | `property` | random programs, and a simple model of a buffer as the oracle |
+//! | `salvage` | the post-mortem, wherever the CPU is stopped |
+//! | `slots` | records that are filled in place: cut, given up, kept open for a lap |
+//! | `blocks` | blocks that are exchanged while somebody writes |
+//! | `shown` | records that are shown one by one |
+//! | `promises` | what `quiet_since`, the final packet and the errors promise |
+//! | `rings` | replaced, freed and closed rings |
+//! | `peers` | the mistakes of others |
+//! | `handles` | what the handles say and keep |
+//! | `asleep` | readers that fall asleep |
+//! | `threads`, `shared` | real threads |
+//! | `loom` | every interleaving of owner and reader |
 
-// As in `corners`.
-#[cfg(not(any(loom, miri)))]
+#[cfg(not(loom))]
 mod asleep;
 #[cfg(not(loom))]
 mod basics;
-// Streams are leaked there, which Miri takes for a mistake.
-#[cfg(not(any(loom, miri)))]
-mod corners;
+#[cfg(not(loom))]
+mod blocks;
 #[cfg(not(loom))]
 mod handles;
-// As in `corners`.
-#[cfg(not(any(loom, miri)))]
-mod late;
-#[cfg(not(loom))]
-mod leaked;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]
@@ -26,57 +32,61 @@ mod nesting;
 #[cfg(not(loom))]
 mod peers;
 #[cfg(not(loom))]
+mod promises;
+#[cfg(not(loom))]
 mod property;
+#[cfg(not(loom))]
+mod rings;
 #[cfg(not(loom))]
 mod salvage;
 #[cfg(not(loom))]
 mod shared;
 #[cfg(not(loom))]
+mod shown;
+#[cfg(not(loom))]
+mod slots;
+#[cfg(not(loom))]
+mod stage;
+#[cfg(not(loom))]
 mod threads;
 #[cfg(not(loom))]
 mod world;
 
-#[cfg(not(loom))]
-use super::{Slot, claim};
-use super::{Source, WriteError, Writer, put};
-use crate::platform::Platform;
+use super::{Any, Otherwise, Owner, Slot, Source, WriteError, fill, put};
+use crate::platform::{Pin, Platform};
+use crate::sync::Usage;
 
-impl<'a, P: Platform> Writer<'a, P> {
-    /// Writes as a channel does: the fast way if it can, else the whole way.
-    fn put(self, record: impl Source) -> Result<(), WriteError> {
-        let platform = self.platform();
-        if put::<crate::PerCpu, _>(self.stream, self.local, platform, record, || self.deliver()) {
-            return Ok(());
-        }
-        self.put_slowly(record.any())
+impl<P: Platform, U: Usage> Owner<'_, P, U> {
+    /// Writes `record` as a channel does.
+    fn put(&self, record: impl Source) -> Result<(), WriteError> {
+        let otherwise = Otherwise {
+            deliver: || self.again().deliver(),
+            slowly: |record: Any<'_>| self.again().put_slowly(record),
+        };
+        put::<U, _>(self.stream, self.local, self.platform(), record, otherwise)
     }
 
-    /// Reserves as a channel does.
-    #[cfg(not(loom))]
-    fn reserve(self, len: usize) -> Result<Slot<'a, P>, WriteError> {
-        let platform = self.pin.platform();
-        match claim::<crate::PerCpu>(self.stream, self.local, platform, len, true) {
-            Some(claim) => {
-                let Self {
-                    stream,
-                    local,
-                    hooks,
-                    pin,
-                    ..
-                } = self;
-                Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
-            }
-            None => {
-                let claim = self.leave_claim(len)?.take();
-                let Self {
-                    stream,
-                    local,
-                    hooks,
-                    pin,
-                    ..
-                } = self;
-                Ok(Slot::behind(stream, local, hooks, pin, &claim, len))
-            }
-        }
+    /// Has `body` make a record of `len` bytes as a channel does.
+    #[cfg_attr(loom, expect(dead_code, reason = "the models write whole records"))]
+    fn fill<R>(&self, len: usize, body: impl FnOnce(&mut Slot<'_>) -> R) -> Result<R, WriteError> {
+        let otherwise = Otherwise {
+            deliver: || self.again().deliver(),
+            slowly: |body| self.again().fill_slowly(len, body),
+        };
+        let (stream, local) = (self.stream, self.local);
+        fill::<U, _, _>(
+            stream,
+            local,
+            self.hooks,
+            self.platform(),
+            (len, body),
+            otherwise,
+        )
+    }
+
+    /// The same owner once more, pinned once more, as a channel makes it.
+    fn again(&self) -> Self {
+        let pin = Pin::new(self.platform());
+        Self::new(self.stream, self.local, self.hooks, pin)
     }
 }

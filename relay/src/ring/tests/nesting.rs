@@ -7,7 +7,7 @@ extern crate std;
 
 use super::world::{Config, Op, World};
 use crate::ring::{Delivery, Geometry, Mode};
-use crate::step::{Mistake, with_hook, with_mistake};
+use crate::sync::step::{Mistake, with_hook, with_mistake};
 use std::cell::Cell;
 use std::format;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,9 +36,9 @@ pub(super) fn configs() -> Vec<Config> {
 }
 
 /// The same stage where records become readable one by one.
-fn by_packet() -> Config {
+fn by_record() -> Config {
     let geometry = Geometry::new(16, 2)
-        .and_then(|g| g.with_reserves(2, 3)?.with_delivery(Delivery::Packet))
+        .and_then(|g| g.with_reserves(2, 3)?.with_delivery(Delivery::Record))
         .unwrap();
     Config {
         geometry,
@@ -113,7 +113,7 @@ fn run((config, prefix, outer, i, nested, j, innermost): Program<'_>) -> (bool, 
 fn every(outers: &[Op], nesteds: &[Op], innermosts: &[Op]) -> Result<usize, String> {
     let mut programs = 0;
     let thin = if cfg!(miri) { 7 } else { 1 };
-    let all = configs().into_iter().chain([by_packet()]);
+    let all = configs().into_iter().chain([by_record()]);
     for config in all.step_by(thin) {
         for prefix in prefixes().into_iter().step_by(thin) {
             for &outer in outers {
@@ -172,7 +172,7 @@ const ALL: [Op; 12] = [
     Op::Write(3),
     Op::Write(8),
     Op::InPlace(11),
-    Op::Discard(5),
+    Op::GiveUp(5),
     Op::Burst(2, 8),
     LAP,
     Op::Flush,
@@ -190,14 +190,15 @@ fn every_nesting_of_two() {
         Op::Replace(16, 2),
         Op::Replace(32, 4),
         Op::Close,
-        Op::Shrink(9, 3),
+        Op::Keep(9, 3),
+        Op::Around(5, 2, 8),
         Op::ReadLast(2),
         Op::Reset,
         Op::Reclaim,
     ]);
     if cfg!(miri) {
         // An interpreter has time for a sample.
-        let sample = [Op::Write(8), Op::Discard(5), Op::Replace(16, 2)];
+        let sample = [Op::Write(8), Op::GiveUp(5), Op::Replace(16, 2)];
         every(&sample, &sample, &[]).unwrap();
         return;
     }
@@ -208,8 +209,8 @@ fn every_nesting_of_two() {
 #[test]
 #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
 fn every_nesting_of_three() {
-    let outers = [Op::Write(3), Op::InPlace(11), Op::Discard(5), Op::Flush];
-    let nesteds = [Op::Write(8), Op::Discard(5), Op::Burst(2, 8), Op::Flush];
+    let outers = [Op::Write(3), Op::InPlace(11), Op::GiveUp(5), Op::Flush];
+    let nesteds = [Op::Write(8), Op::GiveUp(5), Op::Burst(2, 8), Op::Flush];
     let innermosts = [Op::Write(8), LAP, Op::Drain];
     let programs = every(&outers, &nesteds, &innermosts).unwrap();
     assert!(programs > 200_000, "only {programs} programs");
@@ -259,7 +260,7 @@ fn a_removed_recheck_in_delivery_is_noticed() {
 #[test]
 #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
 fn a_swapped_order_of_count_and_claim_is_noticed() {
-    is_noticed(Mistake::ClaimBeforeCount, &ALL, &ALL, &[]);
+    is_noticed(Mistake::PrepareBeforeCount, &ALL, &ALL, &[]);
 }
 
 #[test]

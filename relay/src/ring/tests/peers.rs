@@ -10,7 +10,7 @@ extern crate std;
 use super::nesting::{configs, prefixes};
 use super::world::{Config, OneCpu, Op, World};
 use crate::platform::Platform;
-use crate::step::{Mistake, with_hook, with_mistake};
+use crate::sync::step::{Mistake, with_hook, with_mistake};
 use crate::{
     Channel, Flushed, Geometry, Hooks, Loss, Mode, NoHooks, Storage, StorageError, WriteError,
 };
@@ -159,7 +159,7 @@ fn lttng_0fdec686_wrap_check_against_a_concurrent_commit() {
 /// Here: whoever flushes, ticks or closes on one CPU leaves the streams of the others as they are; what
 /// a reader on another CPU wants is asked for and waits for the owner's tick.
 ///
-/// Tried by hand: `self.streams.first()` in place of `get(pin.cpu())` in `Channel::writer`. The first
+/// Tried by hand: `self.streams.first()` in place of `get(pin.cpu())` in `Channel::owner`. The first
 /// assertion fails: CPU 1 hands over what CPU 0 has written.
 #[test]
 fn lttng_5e391252_flush_from_another_cpu() {
@@ -167,10 +167,12 @@ fn lttng_5e391252_flush_from_another_cpu() {
     struct TwoCpus(AtomicUsize);
     // SAFETY: one thread, which says which CPU it is; nothing nests.
     unsafe impl Platform for &'static TwoCpus {
-        fn pin(&self) -> usize {
-            self.0.load(Ordering::Relaxed)
+        type Pinned = ();
+
+        fn pin(&self) -> (usize, ()) {
+            (self.0.load(Ordering::Relaxed), ())
         }
-        unsafe fn unpin(&self) {}
+        unsafe fn unpin(&self, (): ()) {}
         fn now(&self) -> u64 {
             1
         }
@@ -270,10 +272,12 @@ fn relay_open_unchecked_allocation() {
 fn ftrace_a4543a2f_nested_records_without_a_time_of_their_own() {
     tells(Mistake::ClockOutsideLoop, || {
         let record = |channel: &Channel<OneCpu, 1>| {
-            let mut slot = channel.reserve(8).unwrap();
-            let time = slot.timestamp().to_le_bytes();
-            slot.bytes_mut().copy_from_slice(&time);
-            slot.commit();
+            channel
+                .reserve_with(8, |slot| {
+                    let time = slot.timestamp().to_le_bytes();
+                    slot.bytes_mut().copy_from_slice(&time);
+                })
+                .unwrap();
         };
         for at in 1.. {
             let channel = Rc::new(channel(64, 4, Mode::NoOverwrite));
@@ -309,10 +313,8 @@ fn ftrace_a4543a2f_nested_records_without_a_time_of_their_own() {
 /// reader was given the bytes: undefined behaviour.
 ///
 /// Here: a reader reads the bytes *during* the commit, in the hook that hears of the delivery. A slice
-/// kept by the caller does not compile, see [`Slot`](crate::Slot).
-///
-/// Tried by hand: a field `bytes: &'a mut [u8]` in `Slot` in place of the `NonNull`. Miri calls the read
-/// undefined behaviour: `cargo +nightly miri test -p relay bbqueue`.
+/// kept by the caller does not compile: the slot is lent to a closure. What the slot itself has is a pointer, which
+/// ends where it is settled.
 #[test]
 fn bbqueue_100_slice_outlives_its_slot() {
     std::thread_local! {
@@ -334,9 +336,11 @@ fn bbqueue_100_slice_outlives_its_slot() {
     channel.start(0, storage, geometry).unwrap();
     let channel = Rc::new(channel);
     CHANNEL.with_borrow_mut(|place| *place = Some(Rc::clone(&channel)));
-    let mut slot = channel.reserve(16).unwrap();
-    slot.bytes_mut().copy_from_slice(b"sixteen bytes ..");
-    slot.commit();
+    channel
+        .reserve_with(16, |slot| {
+            slot.bytes_mut().copy_from_slice(b"sixteen bytes ..");
+        })
+        .unwrap();
     CHANNEL.with_borrow_mut(|place| *place = None);
     assert_eq!(READ.take(), b"sixteen bytes ..");
 }
@@ -372,7 +376,7 @@ fn zephyr_41240_negative_buffered_count() {
 /// Here: records of lengths that divide nothing, over many laps. Each is whole, in one sub-buffer.
 ///
 /// Tried by hand: `offset < geometry.limit()` in place of `offset + len <= geometry.limit()` in
-/// `Writer::plan`. The slot of the first record that does not fit is refused by the assertion in
+/// `Owner::plan`. The slot of the first record that does not fit is refused by the assertion in
 /// `Ring::at`.
 #[test]
 fn probe_rs_3058_record_split_at_the_wrap() {

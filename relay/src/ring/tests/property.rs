@@ -6,7 +6,7 @@ extern crate std;
 
 use super::world::{Config, Op, World};
 use crate::ring::{Delivery, Geometry, Mode};
-use crate::step::with_hook;
+use crate::sync::step::with_hook;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ fn config(kinds: core::ops::Range<i32>) -> impl Strategy<Value = Config> {
         let (mode, delivery) = match kind {
             0 => (Mode::NoOverwrite, Delivery::Bulk),
             1 => (Mode::Continuous, Delivery::Bulk),
-            _ => (Mode::NoOverwrite, Delivery::Packet),
+            _ => (Mode::NoOverwrite, Delivery::Record),
         };
         let geometry = Geometry::new(1 << size, 1 << count)
             .and_then(|g| g.with_reserves(start, end))
@@ -39,7 +39,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (2usize..40).prop_map(Op::Write),
         3 => (2usize..40).prop_map(Op::InPlace),
-        2 => (2usize..20).prop_map(Op::Discard),
+        2 => (2usize..20).prop_map(Op::GiveUp),
         1 => (2usize..5, 2usize..12).prop_map(|(count, len)| Op::Burst(count, len)),
         2 => Just(Op::Flush),
         1 => Just(Op::Tick),
@@ -48,7 +48,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Release),
         1 => (4u32..7, 1u32..3).prop_map(|(size, count)| Op::Replace(1 << size, 1 << count)),
         1 => (4u32..7, 1u32..3).prop_map(|(size, count)| Op::Offer(1 << size, 1 << count)),
-        2 => (3usize..40, 2usize..30).prop_map(|(len, to)| Op::Shrink(len, to.min(len))),
+        2 => (3usize..40, 2usize..30).prop_map(|(len, to)| Op::Keep(len, to.min(len))),
+        2 => (2usize..20, 1usize..6, 2usize..20).prop_map(|(len, count, inner)| Op::Around(len, count, inner)),
         2 => Just(Op::Observe),
         1 => (1usize..5).prop_map(Op::ReadLast),
         1 => Just(Op::Reclaim),

@@ -4,8 +4,8 @@
 extern crate std;
 
 use super::nesting::{configs, prefixes};
-use super::world::{Op, World};
-use crate::step::with_hook;
+use super::world::{Config, Op, World};
+use crate::sync::step::with_hook;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -30,7 +30,7 @@ const OUTER: [Op; 6] = [
     Op::Write(3),
     Op::Write(8),
     Op::InPlace(11),
-    Op::Discard(5),
+    Op::GiveUp(5),
     Op::Flush,
     Op::Close,
 ];
@@ -38,12 +38,24 @@ const OUTER: [Op; 6] = [
 const NESTED: [Op; 7] = [
     Op::Write(3),
     Op::Write(8),
-    Op::Discard(5),
+    Op::GiveUp(5),
     Op::Burst(2, 8),
     Op::Flush,
     Op::Close,
     Op::Drain,
 ];
+
+/// Says where it was when a test fails.
+struct Told(Config, &'static [Op], Op, Option<Op>, usize);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let Self(config, prefix, outer, nested, at) = self;
+            std::eprintln!("{config:?}, {prefix:?}: {outer:?}, at step {at} {nested:?}");
+        }
+    }
+}
 
 /// Stops the CPU at every step of `outer`, and at every step of `nested`, which interrupts it at
 /// every step.
@@ -52,6 +64,7 @@ fn stop_everywhere(outer: Op, nested: Option<Op>, tally: &Rc<Tally>) {
         for prefix in prefixes() {
             for at in 1.. {
                 let world = Rc::new(World::new(config));
+                let _told = Told(config, prefix, outer, nested, at);
                 for op in prefix {
                     world.perform(*op);
                 }

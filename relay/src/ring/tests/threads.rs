@@ -4,9 +4,9 @@
 extern crate std;
 
 use super::world::{BEGIN, OneCpu};
+use crate::platform::Pin;
 use crate::platform::Platform;
-use crate::ring::writer::Pin;
-use crate::ring::{Geometry, Mode, NoHooks, Plain, Reader, Storage, Stream, Writer};
+use crate::ring::{Geometry, Mode, NoHooks, Owner, Plain, Reader, Storage, Stream};
 use crate::sync::PerCpu;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -61,7 +61,7 @@ fn run(mode: Mode, spares: usize, records: u64) {
         scope.spawn(|| {
             let cpu = OneCpu::default();
             let writer =
-                || Writer::<_, PerCpu>::new(&stream, &stream.local, &NoHooks, Pin::new(&cpu));
+                || Owner::<_, PerCpu>::new(&stream, &stream.local, &NoHooks, Pin::new(&cpu));
             for number in 0..records {
                 let _ = writer().put(Plain(&record(number)));
                 if number % 97 == 0 {

@@ -6,11 +6,12 @@ mod check;
 mod cpu;
 mod read;
 
-use crate::ring::writer::Pin;
+use crate::platform::Pin;
 use crate::ring::{
-    Delivery, Geometry, Hooks, Loss, Observer, Packet, Plain, Reader, Records, Storage, Stream,
-    StreamError, SubBuffer, WriteError, Writer,
+    Delivery, Geometry, Hooks, Loss, Observer, Owner, Packet, Plain, Reader, Records, Slot,
+    Storage, Stream, StreamError, SubBuffer, WriteError,
 };
+use crate::sync::step::step;
 pub(super) use cpu::{BEGIN, OneCpu};
 use cpu::{FILLER, TestHooks};
 use std::boxed::Box;
@@ -25,8 +26,10 @@ pub(super) enum Op {
     Write(usize),
     /// Reserves, fills and commits in place.
     InPlace(usize),
-    /// Reserves and discards.
-    Discard(usize),
+    /// Reserves, and gives the record up.
+    GiveUp(usize),
+    /// Reserves, and writes that many records of that length before it commits.
+    Around(usize, usize, usize),
     /// Writes that many records of that length.
     Burst(usize, usize),
     /// Hands over the open packet.
@@ -44,7 +47,7 @@ pub(super) enum Op {
     /// Ends the stream.
     Close,
     /// Reserves so many bytes, keeps so many, commits.
-    Shrink(usize, usize),
+    Keep(usize, usize),
     /// A reader that does not consume copies what it can.
     Observe,
     /// ... copies so many of the newest sub-buffers.
@@ -78,11 +81,15 @@ pub(super) struct World {
     cpu: *mut OneCpu,
     config: Config,
     reader: RefCell<Option<Reader<'static>>>,
-    /// Where delivery is by packet, the reader reads record by record.
+    /// Where delivery is by record, the reader reads record by record.
     records: RefCell<Option<Records<'static>>>,
     observer: RefCell<Option<Observer<'static>>>,
     was_reset: Cell<bool>,
     held: RefCell<Vec<SubBuffer<'static>>>,
+    /// A sub-buffer is just being taken, and not seen yet.
+    is_taking: Cell<bool>,
+    /// A sub-buffer is just being given back.
+    is_giving_back: Cell<bool>,
     fates: RefCell<BTreeMap<u8, Fate>>,
     next_id: Cell<u8>,
     seen: RefCell<Vec<(Packet, Vec<u8>)>>,
@@ -108,6 +115,8 @@ impl World {
             observer: RefCell::new(None),
             was_reset: Cell::new(false),
             held: RefCell::new(Vec::new()),
+            is_taking: Cell::new(false),
+            is_giving_back: Cell::new(false),
             fates: RefCell::new(BTreeMap::new()),
             next_id: Cell::new(0),
             seen: RefCell::new(Vec::new()),
@@ -135,8 +144,8 @@ impl World {
         unsafe { &*self.cpu }
     }
 
-    pub(super) fn writer(&self) -> Writer<'static, OneCpu> {
-        Writer::new(
+    pub(super) fn owner(&self) -> Owner<'static, OneCpu> {
+        Owner::new(
             self.stream(),
             &self.stream().local,
             &TestHooks,
@@ -158,17 +167,18 @@ impl World {
     fn act(&self, op: Op) {
         match op {
             Op::Write(len) => self.write(len),
-            Op::InPlace(len) => self.in_place(len, true),
-            Op::Discard(len) => self.in_place(len, false),
+            Op::InPlace(len) => self.in_place(len),
+            Op::GiveUp(len) => self.give_up(len),
+            Op::Around(len, count, inner) => self.around(len, count, inner),
             Op::Burst(count, len) => (0..count).for_each(|_| self.write(len)),
             Op::Flush => {
-                let _ = self.writer().flush();
+                let _ = self.owner().flush();
             }
             Op::Tick => {
                 if let Ok(Some(reader)) = self.reader.try_borrow().as_deref() {
                     reader.request_flush();
                 }
-                self.writer().tick();
+                self.owner().tick();
             }
             Op::Drain => self.drain(),
             Op::Hold => {
@@ -178,14 +188,14 @@ impl World {
             }
             Op::Release => self.release(),
             Op::Replace(size, count) => self.replace(size, count),
-            Op::Close => match self.writer().close() {
+            Op::Close => match self.owner().close() {
                 Ok(()) => self.closed.set(true),
                 Err(StreamError::NoRoom) => {}
                 Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
                 Err(StreamError::Busy) if self.level.get() > 1 => {}
                 Err(error) => panic!("{error}"),
             },
-            Op::Shrink(len, to) => self.shrink(len, to),
+            Op::Keep(len, to) => self.keep(len, to),
             Op::Observe => self.observe(),
             Op::ReadLast(count) => self.read_last(count),
             Op::Offer(size, count) => {
@@ -197,15 +207,15 @@ impl World {
                 }
             }
             Op::Reset => {
+                let ring = || self.stream().current().unwrap().serial();
+                let before = ring();
                 let geometry = self.stream().geometry().unwrap();
                 let storage = Storage::allocate(&geometry).unwrap();
-                match self.writer().reset(storage) {
+                match self.owner().reset(storage) {
                     Ok(()) => self.was_reset.set(true),
-                    Err(StreamError::ByPacket) => assert!(self.is_by_packet()),
-                    // An interrupt may have changed it in between.
-                    Err(StreamError::Storage(_)) => {
-                        assert_ne!(self.stream().geometry(), Some(geometry));
-                    }
+                    Err(StreamError::ByRecord) => assert!(self.is_by_record()),
+                    // An interrupt has changed the ring in between, and its geometry.
+                    Err(StreamError::Storage(_)) => assert_ne!(ring(), before),
                     Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
                     Err(StreamError::Busy) if self.level.get() > 1 => {}
                     Err(error) => panic!("{error}"),
@@ -220,27 +230,31 @@ impl World {
         self.stream().reclaim(|serial| local.has_left(serial));
     }
 
-    fn is_by_packet(&self) -> bool {
-        self.config.geometry.delivery() == Delivery::Packet
+    fn is_by_record(&self) -> bool {
+        self.config.geometry.delivery() == Delivery::Record
     }
 
-    fn shrink(&self, len: usize, to: usize) {
+    /// A record of `len` bytes that is cut to `to`.
+    fn keep(&self, len: usize, to: usize) {
+        self.fill(len, |id, slot| {
+            step();
+            let kept = slot.keep(to);
+            assert!(kept == to || (kept == len && len - to < TestHooks.least_fill()));
+            assert_eq!(slot.len(), kept);
+            slot.write(&Self::record(id, kept));
+        });
+    }
+
+    /// A record of `len` bytes that `body` fills in.
+    fn fill(&self, len: usize, body: impl FnOnce(u8, &mut Slot<'_>)) {
         let id = self.new_id();
-        let fate = match self.writer().reserve(len) {
-            Ok(mut slot) => {
-                let ticks = slot.timestamp();
-                crate::step::step();
-                if slot.shrink(to) {
-                    assert_eq!(slot.len(), to);
-                    slot.write(&Self::record(id, to));
-                } else {
-                    assert!(len - to < TestHooks.least_fill());
-                    slot.write(&Self::record(id, len));
-                }
-                crate::step::step();
-                slot.commit();
-                Fate::Written { ticks }
-            }
+        let filled = self.owner().fill(len, |slot| {
+            body(id, slot);
+            step();
+            slot.timestamp()
+        });
+        let fate = match filled {
+            Ok(ticks) => Fate::Written { ticks },
             Err(WriteError::Lost(loss)) => self.lost(loss),
             Err(error) => panic!("{error}"),
         };
@@ -268,7 +282,7 @@ impl World {
     fn write(&self, len: usize) {
         let id = self.new_id();
         let before = self.cpu().clock.get();
-        let fate = match self.writer().put(Plain(&Self::record(id, len))) {
+        let fate = match self.owner().put(Plain(&Self::record(id, len))) {
             Ok(()) => Fate::Written { ticks: before },
             Err(WriteError::Lost(loss)) => self.lost(loss),
             Err(error) => panic!("{error}"),
@@ -286,26 +300,36 @@ impl World {
         Fate::Lost(loss)
     }
 
-    fn in_place(&self, len: usize, commit: bool) {
+    fn in_place(&self, len: usize) {
+        self.fill(len, |id, slot| {
+            assert_eq!(slot.len(), len);
+            slot.bytes_mut().copy_from_slice(&Self::record(id, len));
+        });
+    }
+
+    fn give_up(&self, len: usize) {
         let id = self.new_id();
-        let fate = match self.writer().reserve(len) {
-            Ok(mut slot) => {
-                let ticks = slot.timestamp();
-                assert_eq!(slot.len(), len);
-                slot.bytes_mut().copy_from_slice(&Self::record(id, len));
-                crate::step::step();
-                if commit {
-                    slot.commit();
-                    Fate::Written { ticks }
-                } else {
-                    slot.discard();
-                    Fate::Lost(Loss::Discarded)
-                }
-            }
+        let filled = self.owner().fill(len, |slot| {
+            slot.bytes_mut().copy_from_slice(&Self::record(id, len));
+            step();
+            slot.give_up();
+        });
+        let fate = match filled {
+            Ok(()) => Fate::Lost(Loss::Discarded),
             Err(WriteError::Lost(loss)) => self.lost(loss),
             Err(error) => panic!("{error}"),
         };
         self.fates.borrow_mut().insert(id, fate);
+    }
+
+    /// A record of `len` bytes, and whole records of `inner` bytes while it is being filled.
+    fn around(&self, len: usize, count: usize, inner: usize) {
+        self.fill(len, |id, slot| {
+            self.level.set(self.level.get() + 1);
+            (0..count).for_each(|_| self.write(inner));
+            self.level.set(self.level.get() - 1);
+            slot.write(&Self::record(id, len));
+        });
     }
 
     /// The stream's kind, in another size.
@@ -321,7 +345,7 @@ impl World {
     fn replace(&self, size: usize, count: usize) {
         let geometry = self.other_geometry(size, count);
         let storage = Storage::allocate(&geometry).unwrap();
-        match self.writer().succeed(storage, geometry) {
+        match self.owner().succeed(storage, geometry) {
             Ok(()) => {}
             Err(StreamError::Closed) if self.closed.get() || self.level.get() > 1 => {}
             Err(StreamError::Busy) if self.level.get() > 1 => {}

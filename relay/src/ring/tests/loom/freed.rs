@@ -22,17 +22,17 @@ fn an_old_ring_is_freed_when_nobody_uses_it() {
             move || {
                 let cpu = Cpu::new();
                 write(&owned, &cpu, 1);
-                writer(&owned, &cpu).tick();
+                owner(&owned, &cpu).tick();
                 write(&owned, &cpu, 2);
-                writer(&owned, &cpu).tick();
-                writer(&owned, &cpu).flush();
+                owner(&owned, &cpu).tick();
+                owner(&owned, &cpu).flush();
             },
         );
         // In case the request came after the last tick.
-        writer(&stream, &Cpu::new()).tick();
+        owner(&stream, &Cpu::new()).tick();
         read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
         assert_eq!(seen.records, [1, 2]);
-        writer(&stream, &Cpu::new()).tick();
+        owner(&stream, &Cpu::new()).tick();
         stream.reclaim(|serial| stream.local.has_left(serial));
         assert!(
             stream.oldest().unwrap().successor().is_none(),
@@ -53,11 +53,11 @@ fn with_an_old_ring() -> Arc<Stream> {
 
 /// A CPU takes the stream to another ring, and has left the old one.
 fn go_on<U: Usage>(stream: &Stream, local: &Local, cpu: &Cpu) {
-    let writer = || Writer::<_, U>::new(stream, local, &NoHooks, Pin::new(cpu));
+    let owner = || Owner::<_, U>::new(stream, local, &NoHooks, Pin::new(cpu));
     let geometry = geometry(Mode::NoOverwrite, 0);
     let storage = Storage::allocate(&geometry).unwrap();
-    writer().succeed(storage, geometry).unwrap();
-    writer().tick();
+    owner().succeed(storage, geometry).unwrap();
+    owner().tick();
 }
 
 #[test]
@@ -115,10 +115,10 @@ fn an_old_ring_is_not_freed_before_a_cpu_has_left_it() {
             },
             move || {
                 let writer =
-                    || Writer::<_, Global>::new(&other, &theirs[1], &NoHooks, Pin::new(&*same));
+                    || Owner::<_, Global>::new(&other, &theirs[1], &NoHooks, Pin::new(&*same));
                 // Looks at the ring, whichever it is.
-                writer().flush();
-                writer().tick();
+                owner().flush();
+                owner().tick();
             },
         );
     });

@@ -3,8 +3,8 @@
 use super::*;
 
 /// A CPU of a stream that all CPUs write.
-fn shared<'a>(stream: &'a Stream, local: &'a Local, cpu: &'a Cpu) -> Writer<'a, Cpu, Global> {
-    Writer::new(stream, local, &NoHooks, Pin::new(cpu))
+fn shared<'a>(stream: &'a Stream, local: &'a Local, cpu: &'a Cpu) -> Owner<'a, Cpu, Global> {
+    Owner::new(stream, local, &NoHooks, Pin::new(cpu))
 }
 
 /// Bytes as the slow path takes them.
@@ -14,12 +14,7 @@ fn any(bytes: &[u8]) -> Any<'_> {
 
 /// What a CPU of a stream that all CPUs write does.
 pub(super) fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
-    let writer = || shared(stream, local, cpu);
-    if !put::<Global, _>(stream, local, cpu, Plain(&[value; 4]), || {
-        writer().deliver()
-    }) {
-        let _ = writer().put_slowly(any(&[value; 4]));
-    }
+    let _ = shared(stream, local, cpu).put(Plain(&[value; 4]));
 }
 
 #[test]
@@ -42,9 +37,9 @@ fn two_cpus_write_one_stream() {
             },
         );
         let local = Local::new();
-        let writer = shared(&stream, &local, &cpu);
-        assert!(!writer.is_deliverable(), "complete, and nobody delivers it");
-        writer.flush();
+        let owner = shared(&stream, &local, &cpu);
+        assert!(!owner.is_deliverable(), "complete, and nobody delivers it");
+        owner.flush();
         let mut seen = Seen::default();
         read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
         let of = |tens: u8| {
@@ -94,8 +89,8 @@ fn two_cpus_deliver_one_stream() {
         let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
         let fill = |stream: &Stream, cpu: &Cpu, value: u8| {
             let local = Local::new();
-            let writer = shared(stream, &local, cpu);
-            writer.put_slowly(any(&[value; 8])).unwrap();
+            let owner = shared(stream, &local, cpu);
+            owner.put_slowly(any(&[value; 8])).unwrap();
         };
         order.run(
             move || fill(&one, &its, 1),
@@ -122,13 +117,13 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
         order.run(
             move || {
                 let local = Local::new();
-                let writer = shared(&one, &local, &its);
-                writer.close().unwrap();
+                let owner = shared(&one, &local, &its);
+                owner.close().unwrap();
             },
             move || {
                 let local = Local::new();
-                let writer = shared(&other, &local, &others);
-                writer.put_slowly(any(&[1; 9])).unwrap_err();
+                let owner = shared(&other, &local, &others);
+                owner.put_slowly(any(&[1; 9])).unwrap_err();
             },
         );
         let mut seen = Seen::default();

@@ -35,7 +35,7 @@ fn owner_against_observer(mode: Mode, spares: usize) {
             },
             move || write(&owned, &cpu, 5),
         );
-        writer(&stream, &Cpu::new()).flush();
+        owner(&stream, &Cpu::new()).flush();
         observe(&mut Observer::open(&stream, 0).unwrap());
 
         let mut seen = Seen::default();

@@ -29,25 +29,32 @@ impl OneCpu {
         }
     }
 
+    /// How often it is pinned now.
+    pub(in crate::ring) fn pins(&self) -> usize {
+        self.pins.get()
+    }
+
     /// For which CPUs somebody was woken since this was asked last.
     pub(in crate::ring) fn take_woken(&self) -> Vec<usize> {
         self.woken.take()
     }
 
-    /// From now on an interrupt handler runs, or no more.
-    pub(in crate::ring) fn interrupt(&self, runs: bool) {
-        self.interrupted.set(usize::from(runs));
+    /// From now on code runs in `context`.
+    pub(in crate::ring) fn enter(&self, context: Context) {
+        self.interrupted.set(context as usize);
     }
 }
 
 // SAFETY: one CPU, whose number does not change, one thread, nested calls.
 unsafe impl Platform for OneCpu {
-    fn pin(&self) -> usize {
+    type Pinned = ();
+
+    fn pin(&self) -> (usize, ()) {
         self.pins.set(self.pins.get() + 1);
-        self.number
+        (self.number, ())
     }
 
-    unsafe fn unpin(&self) {
+    unsafe fn unpin(&self, (): ()) {
         self.pins.set(self.pins.get() - 1);
     }
 

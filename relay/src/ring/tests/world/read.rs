@@ -84,7 +84,7 @@ impl World {
     }
 
     pub(super) fn take(&self) -> Option<SubBuffer<'static>> {
-        if self.is_by_packet() {
+        if self.is_by_record() {
             self.drain_records();
             return None;
         }
@@ -92,24 +92,37 @@ impl World {
         let mut reader = self.reader.try_borrow_mut().ok()?;
         let reader =
             reader.get_or_insert_with(|| Reader::open(self.stream(), 0).expect("one reader"));
-        let taken = reader.next_subbuf()?;
-        self.inspect(&taken);
-        Some(taken)
+        self.is_taking.set(true);
+        let taken = reader.next_subbuf();
+        taken.iter().for_each(|taken| self.inspect(taken));
+        self.is_taking.set(false);
+        taken
     }
 
     pub(super) fn release(&self) {
-        while let Some(taken) = self.held.borrow_mut().pop() {
-            drop(taken);
+        loop {
+            // Nothing is borrowed when it is dropped: what comes in between may hold more.
+            let taken = self.held.borrow_mut().pop();
+            match taken {
+                Some(taken) => self.give_back(taken),
+                None => return,
+            }
         }
     }
 
     pub(in crate::ring) fn drain(&self) {
-        if self.is_by_packet() {
+        if self.is_by_record() {
             return self.drain_records();
         }
         while let Some(taken) = self.take() {
-            drop(taken);
+            self.give_back(taken);
         }
+    }
+
+    fn give_back(&self, taken: SubBuffer<'_>) {
+        self.is_giving_back.set(true);
+        drop(taken);
+        self.is_giving_back.set(false);
     }
 
     /// Parses records byte by byte; returns their numbers, fillers left out.

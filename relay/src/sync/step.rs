@@ -1,17 +1,18 @@
 //! Where tests get in between the steps of the ring.
 //!
-//! Every point at which an interrupt could make a difference calls [`step`]. Outside unit tests
-//! both functions are empty and vanish; in unit tests a thread-local hook runs there, which is how
+//! Every access to an atomic word is a step (`stepped`, and [`OwnerWord`](super::OwnerWord)), and so is every place
+//! that calls [`step`] itself: where bytes are copied, a hook was called, or a group of words is accessed. Outside unit tests
+//! that is empty and vanishes; in unit tests a thread-local hook runs there, which is how
 //! the nesting tests run whole writes at every step of another write, on the shipped code.
 //! [`broken`] switches a known mistake on, so that a test can show that it would be noticed.
 
 /// A mistake that tests can switch on to see themselves fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mistake {
-    /// Delivery does not look again after it has cleared `busy`.
+    /// Delivery does not look again after it has given `delivery_lock` back.
     NoRecheck,
-    /// `prepare` claims an entry before it reads the count of the records it overwrites.
-    ClaimBeforeCount,
+    /// `prepare` takes an entry before it reads the count of the records it overwrites.
+    PrepareBeforeCount,
     /// A record is committed before its bytes are stored.
     CommitBeforeBytes,
     /// `prepare` calls a sub-buffer full or wrapped without checking that `pos` has not moved.

@@ -1,0 +1,218 @@
+//! A record, whole or in place: the fast way if it can go so, the whole way if not.
+//!
+//! ```text
+//! put, fill:  the fast way                                             (`fast`)
+//!             slow, and the record interrupts another: the same with the next free intent
+//!             slow still: join; take an intent, or lost(nested); reserve (`reserve`); store; commit
+//! ```
+
+use super::error::WriteError;
+use super::fast;
+use super::geometry::Delivery;
+use super::hooks::Hooks;
+use super::intent::Intent;
+use super::ledger::Loss;
+use super::local::Local;
+use super::owner::Owner;
+use super::reserve::Reservation;
+use super::slot::Slot;
+use super::source::{Any, Source, is_short};
+use super::stream::Stream;
+use crate::platform::Platform;
+use crate::sync::Usage;
+use crate::sync::step::{Mistake, broken};
+use core::marker::PhantomData;
+
+/// What can be done with a record that does not go the fast way, and who delivers: given as functions, so that nothing is
+/// made ready for them where they are not called.
+pub(crate) struct Otherwise<D, S> {
+    /// Delivers what is complete.
+    pub(crate) deliver: D,
+    /// Goes the whole way.
+    pub(crate) slowly: S,
+}
+
+/// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to.
+#[inline(always)]
+pub(crate) fn put<U: Usage, S: Source>(
+    stream: &Stream,
+    local: &Local,
+    platform: &impl Platform,
+    record: S,
+    otherwise: Otherwise<impl FnOnce(), impl FnOnce(Any<'_>) -> Result<(), WriteError>>,
+) -> Result<(), WriteError> {
+    let Otherwise { deliver, slowly } = otherwise;
+    if record.is_short()
+        && let Some(intent) = local.take_outermost()
+        && fast::put_at::<U, _>(stream, local, platform, record, intent, deliver)
+    {
+        return Ok(());
+    }
+    slowly(record.any())
+}
+
+/// Has `fill` make a record of `len` bytes in place, likewise.
+#[inline(always)]
+pub(crate) fn fill<U: Usage, R, F: FnOnce(&mut Slot<'_>) -> R>(
+    stream: &Stream,
+    local: &Local,
+    hooks: &dyn Hooks,
+    platform: &impl Platform,
+    (len, fill): (usize, F),
+    otherwise: Otherwise<impl Fn(), impl FnOnce(F) -> Result<R, WriteError>>,
+) -> Result<R, WriteError> {
+    let Otherwise { deliver, slowly } = otherwise;
+    if is_short(len)
+        && let Some(intent) = local.take_outermost()
+        && let Some(reserved) = fast::reserve_at::<U>(stream, local, platform, len, true, intent)
+    {
+        let settled = |is_complete| {
+            if is_complete {
+                deliver();
+            }
+        };
+        let open = Open::<U, _>::new(stream, local, hooks, &reserved, len, settled);
+        return Ok(open.fill(fill));
+    }
+    slowly(fill)
+}
+
+/// A record that is being filled in place. Dropping it settles it: where a panic unwinds, gives it up.
+struct Open<'a, U: Usage, D: Fn(bool)> {
+    stream: &'a Stream,
+    local: &'a Local,
+    intent: &'a Intent,
+    slot: Slot<'a>,
+    /// Called with whether its packet is complete: delivers that.
+    settled: D,
+    is_filled: bool,
+    usage: PhantomData<U>,
+}
+
+impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
+    #[inline(always)]
+    fn new(
+        stream: &'a Stream,
+        local: &'a Local,
+        hooks: &'a dyn Hooks,
+        reserved: &Reservation<'a>,
+        len: usize,
+        settled: D,
+    ) -> Self {
+        Self {
+            stream,
+            local,
+            intent: reserved.intent,
+            slot: Slot::new::<U>(reserved, len, hooks),
+            settled,
+            is_filled: false,
+            usage: PhantomData,
+        }
+    }
+
+    /// Has the record filled, and commits it.
+    #[inline(always)]
+    fn fill<R>(mut self, fill: impl FnOnce(&mut Slot<'_>) -> R) -> R {
+        let result = fill(&mut self.slot);
+        self.is_filled = true;
+        result
+    }
+}
+
+impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        let is_complete = if self.is_filled && !self.slot.is_given_up() {
+            self.slot.commit::<U>()
+        } else {
+            let stream = self.stream;
+            self.slot.discard::<U>(|| stream.lost.count_given_up::<U>())
+        };
+        (self.settled)(is_complete);
+        self.local.give_back(self.intent);
+    }
+}
+
+impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
+    /// Writes `record`, which has not gone the fast way.
+    pub(crate) fn put_slowly(&self, record: Any<'_>) -> Result<(), WriteError> {
+        let len = record.len();
+        if is_short(len)
+            && let Some(intent) = self.local.take_inner()
+            && {
+                let (stream, local, platform) = (self.stream, self.local, self.platform());
+                let deliver = || self.deliver();
+                fast::put_at::<U, _>(stream, local, platform, record, intent, deliver)
+            }
+        {
+            return Ok(());
+        }
+        let reserved = self.reserve_anywhere(len)?;
+        let store = || {
+            // SAFETY: as many bytes are reserved as the record has, and this is all that uses them.
+            unsafe { record.store(reserved.bytes, reserved.ticks) };
+        };
+        if !broken(Mistake::CommitBeforeBytes) {
+            store();
+        }
+        if reserved.commit::<U>(len as u64) {
+            self.deliver();
+        }
+        if broken(Mistake::CommitBeforeBytes) {
+            store();
+        }
+        self.local.give_back(reserved.intent);
+        Ok(())
+    }
+
+    /// Has `fill` make a record of `len` bytes in place, which has not gone the fast way.
+    pub(crate) fn fill_slowly<R>(
+        &self,
+        len: usize,
+        fill: impl FnOnce(&mut Slot<'_>) -> R,
+    ) -> Result<R, WriteError> {
+        let reserved = match self.reserve_inner(len) {
+            Some(reserved) => reserved,
+            None => self.reserve_anywhere(len)?,
+        };
+        // In record delivery each commit shows something, and so does a record that is given up: what comes after it.
+        let is_shown = reserved.ring.geometry.delivery() == Delivery::Record;
+        let settled = |is_complete| {
+            if is_complete || is_shown {
+                self.deliver();
+            }
+        };
+        let (stream, local, hooks) = (self.stream, self.local, self.hooks);
+        let open = Open::<U, _>::new(stream, local, hooks, &reserved, len, settled);
+        Ok(open.fill(fill))
+    }
+
+    /// Reserves `len` bytes the fast way for a record that interrupts another.
+    fn reserve_inner(&self, len: usize) -> Option<Reservation<'a>> {
+        let intent = is_short(len).then(|| self.local.take_inner())??;
+        fast::reserve_at::<U>(self.stream, self.local, self.platform(), len, true, intent)
+    }
+
+    /// Reserves `len` bytes: the whole way, wherever they go. Counts the record as lost if it cannot.
+    fn reserve_anywhere(&self, len: usize) -> Result<Reservation<'a>, WriteError> {
+        if len == 0 {
+            return Err(WriteError::Empty);
+        }
+        if !self.stream.is_started() {
+            return Err(WriteError::NoRing);
+        }
+        self.local.join();
+        let Some(intent) = self.local.take_any() else {
+            let loss = self.stream.lost.count::<U>(Loss::Nested);
+            return Err(WriteError::Lost(loss));
+        };
+        self.reserve(intent, len).map_err(|loss| {
+            let loss = self.stream.lost.count::<U>(loss);
+            if loss == Loss::Full {
+                self.note_full();
+            }
+            self.local.give_back(intent);
+            WriteError::Lost(loss)
+        })
+    }
+}
