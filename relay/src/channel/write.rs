@@ -116,9 +116,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[cold]
     #[inline(never)]
     fn put_slowly(&self, record: Any<'_>) -> Result<(), WriteError> {
-        match self.owner().map(|owner| owner.put_slowly(record)) {
-            None | Some(Err(WriteError::NoRing)) => self.note_no_ring(),
-            Some(result) => result,
+        let Some(owner) = self.owner() else {
+            return self.note_no_ring();
+        };
+        match owner.put_slowly(record) {
+            Err(WriteError::NoRing) => self.note_no_ring(),
+            result => result,
         }
     }
 
@@ -204,9 +207,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         len: usize,
         fill: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> Result<R, WriteError> {
-        match self.owner().map(|owner| owner.fill_slowly(len, fill)) {
-            None | Some(Err(WriteError::NoRing)) => self.note_no_ring(),
-            Some(result) => result,
+        let Some(owner) = self.owner() else {
+            return self.note_no_ring();
+        };
+        match owner.fill_slowly(len, fill) {
+            Err(WriteError::NoRing) => self.note_no_ring(),
+            result => result,
         }
     }
 

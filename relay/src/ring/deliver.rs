@@ -8,7 +8,7 @@
 //!               the ring ends before it: visible |= SEALED, go on in the ring that follows
 //!               delivery by record: show what is committed of it
 //!               delivery_lock = 0
-//!               look again: something may have become complete in between
+//!               look again: something is not as it was when all was done: once more
 //!
 //! finalise(k):  buffer_end hook
 //!               info of its block = what is known of it, the closer's word last
@@ -30,13 +30,14 @@ use super::geometry::Delivery;
 use super::owner::Owner;
 use super::packet::Packet;
 use super::position::Position;
+use super::subbuf::Committed;
 use super::words::Ring;
 use crate::platform::Platform;
 use crate::sync::step::{Mistake, broken, step};
 use crate::sync::{Ordering, Usage, fence};
 use core::ptr;
 
-impl<P: Platform, U: Usage> Owner<'_, P, U> {
+impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     /// Delivers what is complete. One context at a time: who finds another at it leaves, and the
     /// other looks again before it goes.
     #[cold]
@@ -52,38 +53,64 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             if !stream.delivery_lock.cas::<U>(0, 1) {
                 return;
             }
-            while let Some(ring) = stream.delivering() {
-                let next = stream.next.load(Ordering::Relaxed);
-                if ring.is_complete(next) {
-                    self.finalise(ring, next);
-                } else if !self.advance(ring, next) {
-                    self.show_records(ring, next);
-                    break;
-                }
-            }
+            let seen = self.deliver_all();
             // What an interrupt completes before this is found by the look below, what it completes
             // after it is its own to deliver: the look must not move up.
             stream.delivery_lock.unlock::<U>();
-            if broken(Mistake::NoRecheck) || !self.is_deliverable() {
+            if broken(Mistake::NoRecheck) || self.look() == seen {
                 return;
             }
         }
     }
 
-    /// Whether there is something to deliver.
-    pub(super) fn is_deliverable(&self) -> bool {
-        let Some(ring) = self.stream.delivering() else {
-            return false;
-        };
+    /// Delivers until there is nothing to do; returns what it looked at last. By who holds the lock.
+    #[inline]
+    fn deliver_all(&self) -> Option<Look<'a>> {
+        loop {
+            let look = self.look()?;
+            match look.to_do() {
+                ToDo::Finalise => self.finalise(look.ring, look.next),
+                ToDo::Seal => {
+                    let end = look.ring.geometry.position(look.next, 0).sealed();
+                    look.ring.show(end);
+                    self.wake_readers();
+                }
+                ToDo::GoOn(ring) => {
+                    self.stream.next.store(ring.first, Ordering::Relaxed);
+                    self.stream
+                        .delivering
+                        .store(ptr::from_ref(ring).cast_mut(), Ordering::Release);
+                }
+                ToDo::Show(end) => {
+                    look.ring.show(end);
+                    self.hooks.deliver(self.number());
+                    step();
+                    self.wake_readers();
+                    return Some(look);
+                }
+                ToDo::Nothing => return Some(look),
+            }
+        }
+    }
+
+    /// Looks at what is to be delivered next; `None` before the start.
+    #[inline]
+    pub(super) fn look(&self) -> Option<Look<'a>> {
+        let ring = self.stream.delivering()?;
         let next = self.stream.next.load(Ordering::Relaxed);
-        ring.is_complete(next)
-            || (ring.ends_at(next) && !ring.visible().is_sealed())
-            || ring
-                .committed_end(next)
-                .is_some_and(|end| end != ring.visible())
+        // The commit word FIRST: as many bytes as lie before a LATER position are all of them.
+        let committed = ring.sub(next).committed();
+        let pos = ring.position();
+        Some(Look {
+            ring,
+            next,
+            committed,
+            pos,
+        })
     }
 
     /// Makes packet `next` of `ring` readable.
+    #[inline]
     fn finalise(&self, ring: &Ring, next: u64) {
         let stream = self.stream;
         let sub = ring.sub(next);
@@ -145,64 +172,63 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
         step();
         self.wake_readers();
     }
+}
 
-    /// Makes the records of the open packet `next` readable, if delivery is by record and all that are
-    /// reserved are committed.
-    fn show_records(&self, ring: &Ring, next: u64) {
-        let Some(end) = ring.committed_end(next) else {
-            return;
-        };
-        if end != ring.visible() {
-            ring.show(end);
-            self.hooks.deliver(self.number());
-            step();
-            self.wake_readers();
-        }
-    }
+/// What delivery looks at. If it is the same again, there is nothing new to do.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    ring: &'a Ring,
+    /// The packet to deliver next.
+    next: u64,
+    committed: Committed,
+    pos: Position,
+}
 
-    /// Leaves `ring` if it is sealed and all of it is delivered; true if there is more to look at.
-    fn advance(&self, ring: &Ring, next: u64) -> bool {
-        if !ring.ends_at(next) {
-            return false;
-        }
-        if !ring.visible().is_sealed() {
-            ring.show(ring.geometry.position(next, 0).sealed());
-            self.wake_readers();
-        }
-        let Some(succ) = ring.successor() else {
-            return false;
-        };
-        self.stream.next.store(succ.first, Ordering::Relaxed);
-        self.stream
-            .delivering
-            .store(ptr::from_ref(succ).cast_mut(), Ordering::Release);
-        true
+/// What delivery has to do.
+pub(super) enum ToDo<'a> {
+    /// The next packet is complete.
+    Finalise,
+    /// All of a sealed ring is delivered, and readers do not know.
+    Seal,
+    /// It has a successor.
+    GoOn(&'a Ring),
+    /// Records of the open packet are committed up to here, and not shown.
+    Show(Position),
+    Nothing,
+}
+
+impl PartialEq for Look<'_> {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        (self.committed, self.pos) == (other.committed, other.pos)
+            && self.next == other.next
+            && ptr::eq(self.ring, other.ring)
     }
 }
 
-impl Ring {
-    /// Whether every byte of packet `packet`, which is the next to be delivered, is committed.
-    fn is_complete(&self, packet: u64) -> bool {
-        self.sub(packet).committed().is_complete()
-    }
-
-    /// Whether the ring is sealed just before packet `packet`.
-    fn ends_at(&self, packet: u64) -> bool {
-        let pos = self.position();
-        pos.is_sealed() && self.geometry.packet(pos) == packet
-    }
-
-    /// Where the committed records of the open packet `packet` end; `None` if delivery is not by record, or
-    /// something before the position is not committed.
-    fn committed_end(&self, packet: u64) -> Option<Position> {
-        if self.geometry.delivery() != Delivery::Record {
-            return None;
+impl<'a> Look<'a> {
+    #[inline]
+    pub(super) fn to_do(&self) -> ToDo<'a> {
+        let (ring, geometry) = (self.ring, &self.ring.geometry);
+        if self.committed.is_complete() {
+            return ToDo::Finalise;
         }
-        // The commit word FIRST: as many bytes as lie before a LATER position are all of them.
-        let committed = self.sub(packet).committed();
-        let pos = self.position();
-        let is_open = self.geometry.packet(pos) == packet && self.geometry.offset(pos) != 0;
-        let is_all = committed.bytes(&self.geometry) == self.geometry.offset(pos);
-        (is_open && is_all && !committed.is_complete()).then_some(pos)
+        let is_at = geometry.packet(self.pos) == self.next;
+        if self.pos.is_sealed() && is_at {
+            return match ring.successor() {
+                _ if !ring.visible().is_sealed() => ToDo::Seal,
+                Some(next) => ToDo::GoOn(next),
+                None => ToDo::Nothing,
+            };
+        }
+        let offset = geometry.offset(self.pos);
+        let is_shown = geometry.delivery() == Delivery::Record
+            && is_at
+            && offset != 0
+            && self.committed.bytes(geometry) == offset;
+        if is_shown && self.pos != ring.visible() {
+            return ToDo::Show(self.pos);
+        }
+        ToDo::Nothing
     }
 }

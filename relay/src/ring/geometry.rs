@@ -49,7 +49,8 @@ pub struct Geometry {
     pub(super) count: u32,
     spares: u32,
     start_reserve: u32,
-    end_reserve: u32,
+    /// Where records must end at the latest: the size less the end reserve.
+    limit: u32,
     channel_start_reserve: u32,
     mode: Mode,
     delivery: Delivery,
@@ -133,7 +134,7 @@ impl Geometry {
             count: count as u32,
             spares: 0,
             start_reserve: 0,
-            end_reserve: 0,
+            limit: subbuf_size as u32,
             channel_start_reserve: 0,
             mode: Mode::NoOverwrite,
             delivery: Delivery::Bulk,
@@ -173,7 +174,7 @@ impl Geometry {
             });
         }
         self.start_reserve = start as u32;
-        self.end_reserve = end as u32;
+        self.limit = (self.subbuf_size() - end) as u32;
         self.channel_start_reserve = channel_start as u32;
         Ok(self)
     }
@@ -276,7 +277,7 @@ impl Geometry {
     #[must_use]
     #[inline]
     pub const fn end_reserve(&self) -> usize {
-        self.end_reserve as usize
+        self.subbuf_size() - self.limit as usize
     }
 
     /// Bytes kept free after the start reserve of the stream's first sub-buffer.
@@ -304,7 +305,7 @@ impl Geometry {
     /// mode and its delivery are the same, only sizes and counts differ.
     #[must_use]
     pub(super) fn can_follow(&self, other: &Self) -> bool {
-        let kind = |g: &Self| (g.start_reserve, g.end_reserve, g.mode, g.delivery);
+        let kind = |g: &Self| (g.start_reserve, g.end_reserve(), g.mode, g.delivery);
         kind(self) == kind(other)
     }
 
@@ -313,13 +314,13 @@ impl Geometry {
     #[must_use]
     #[inline]
     pub const fn max_record(&self) -> usize {
-        self.subbuf_size() - self.start_reserve() - self.end_reserve()
+        (self.limit - self.start_reserve) as usize
     }
 
     /// Where records must end at the latest, in bytes from the start of the sub-buffer.
     #[inline]
     pub(super) const fn limit(&self) -> u64 {
-        (1u64 << self.size_log2) - self.end_reserve as u64
+        self.limit as u64
     }
 }
 

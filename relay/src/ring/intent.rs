@@ -74,12 +74,14 @@ impl Intent {
 
     /// Notes that the record of `len` bytes, which is not written, is about to be counted as lost: who finds it
     /// under way need not count it.
+    #[inline]
     pub(super) fn set_given_up(&self, len: u64) {
         let word = Self::of(len) | Self::GIVEN_UP;
         self.word.store(word, Ordering::Relaxed);
     }
 
     /// Withdraws it; its place stays taken.
+    #[inline]
     pub(super) fn withdraw(&self) {
         self.word.store(Self::TAKEN, Ordering::Relaxed);
     }
@@ -108,6 +110,7 @@ impl Intent {
     }
 
     /// Whether its place is somebody's.
+    #[inline]
     pub(super) fn is_taken(&self) -> bool {
         self.word.load(Ordering::Relaxed) & Self::TAKEN != 0
     }

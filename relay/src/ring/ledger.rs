@@ -65,6 +65,7 @@ impl Losses {
 
     /// The records lost for any reason.
     #[must_use]
+    #[inline]
     pub fn total(&self) -> u64 {
         self.0.iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
@@ -119,14 +120,14 @@ impl LossCounters {
 
     /// Counts one lost record: for `loss`, or because the stream is closed, if the final packet has told of the losses
     /// already. Returns for which. Owner only.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(super) fn count<U: Usage>(&self, loss: Loss) -> Loss {
         let word = &self.0[loss as usize];
         loop {
             let count = word.load(Ordering::Relaxed);
             if count & Self::TOLD != 0 {
-                return self.count::<U>(Loss::Closed);
+                self.0[Loss::Closed as usize].add_carries::<U>(1);
+                return Loss::Closed;
             }
             if word.cas::<U>(count, count.wrapping_add(1)) {
                 return loss;

@@ -69,12 +69,19 @@ impl Local {
     /// Lets the CPU use the stream, which has a ring. By the CPU itself.
     #[inline]
     pub(super) fn join(&self) {
-        if self.joined.load(Ordering::Relaxed) != JOINED {
+        if !self.is_joined() {
             self.join_now();
         }
     }
 
+    /// Whether the CPU has joined, and come by the fence. Then there is a ring.
+    #[inline]
+    pub(super) fn is_joined(&self) -> bool {
+        self.joined.load(Ordering::Relaxed) == JOINED
+    }
+
     #[cold]
+    #[inline(never)]
     fn join_now(&self) {
         let before = self.joined.swap(JOINING, Ordering::Relaxed);
         // Whoever frees rings and did not see this: we see the ring that it saw to be current. So does an interrupt that
@@ -107,14 +114,15 @@ impl Local {
 
     /// Takes the place of a record that interrupts another; `None` if it interrupts none, or too many. The CPU may
     /// not have joined.
+    #[inline]
     pub(super) fn take_inner(&self) -> Option<&Intent> {
         // Not while it is joining: that goes by a fence first.
-        let has_joined = self.joined.load(Ordering::Relaxed) == JOINED;
-        let is_nested = has_joined && self.outermost().is_taken();
+        let is_nested = self.outermost().is_taken() && self.is_joined();
         is_nested.then(|| self.intents[1..].iter().find_map(Self::take))?
     }
 
     /// Takes the next place; `None` if there is none left. The CPU has joined.
+    #[inline]
     pub(super) fn take_any(&self) -> Option<&Intent> {
         self.intents.iter().find_map(Self::take)
     }

@@ -122,17 +122,20 @@ impl BlockInfo {
     }
 
     /// How many records the packet of `entry` holds; `None` if this is about another one by now.
+    #[inline]
     pub(super) fn records_of(&self, entry: Entry) -> Option<u64> {
         let counted = Counted(self.records.load(Ordering::Relaxed));
         counted.is_of(entry.packet()).then_some(counted.records())
     }
 
     /// The closer's word. Acquire: the rest comes with it.
+    #[inline]
     pub(super) fn closed(&self) -> Closed {
         Closed(self.closed.load(Ordering::Acquire))
     }
 
     /// The block that the packet's bytes are in.
+    #[inline]
     pub(super) fn home(&self) -> usize {
         self.home.load(Ordering::Relaxed) as usize
     }
@@ -145,10 +148,12 @@ impl BlockInfo {
     }
 
     /// The block is where its packet is, again.
+    #[inline]
     pub(super) fn come_home(&self, block: usize) {
         self.home.store(block as u64, Ordering::Relaxed);
     }
 
+    #[inline]
     pub(super) fn store(&self, packet: &Packet, closed: Closed) {
         step();
         self.sequence.store(packet.sequence, Ordering::Relaxed);
@@ -166,6 +171,7 @@ impl BlockInfo {
     }
 
     /// What is known of the packet of CPU `cpu`, whose records begin at `start`.
+    #[inline]
     pub(super) fn load(&self, cpu: usize, start: usize) -> Packet {
         let closed = self.closed();
         Packet {

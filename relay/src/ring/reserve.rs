@@ -56,6 +56,7 @@ pub(crate) struct Reservation<'a> {
 
 impl Reservation<'_> {
     /// Commits the record of `len` bytes, whose bytes are stored. Says whether somebody must deliver.
+    #[inline]
     pub(super) fn commit<U: Usage>(&self, len: u64) -> bool {
         self.intent.set_written(len);
         // A record that ends exactly at the limit also owns the end reserve.
@@ -65,26 +66,11 @@ impl Reservation<'_> {
     }
 }
 
-/// Where a record can go, if the position does not move.
-struct Plan {
-    /// Where it begins and ends.
-    begin: Position,
-    end: Position,
-    /// The packet it lies in.
-    packet: u64,
-    /// It is the first of its packet.
-    opens: bool,
-    /// It leaves this packet behind, whose last used byte is here.
-    closes: Option<(u64, u64)>,
-    /// It fills its packet to the last byte: the end is the start of the next one.
-    exact: bool,
-}
-
 impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     /// Reserves `len` bytes, wherever they go, for the record whose place is `intent`.
+    #[inline(always)]
     pub(super) fn reserve(&self, intent: &'a Intent, len: usize) -> Result<Reservation<'a>, Loss> {
-        let stream = self.stream;
-        let Some(mut ring) = stream.current() else {
+        let Some(mut ring) = self.stream.current() else {
             return Err(Loss::Closed);
         };
         let early = if broken(Mistake::ClockOutsideLoop) {
@@ -94,7 +80,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         };
         loop {
             let pos = ring.position();
-            // Inside the loop: a timestamp counts only if the swap below proves that nobody
+            // Inside the loop: a timestamp counts only if the swap proves that nobody
             // reserved since `pos` was read (order of records = order of time).
             let ticks = if broken(Mistake::ClockOutsideLoop) {
                 early
@@ -105,108 +91,141 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
                 ring = ring.successor().ok_or(Loss::Closed)?;
                 continue;
             }
-            let plan = match self.plan(ring, pos, len) {
-                Ok(plan) => plan,
-                Err(Obstacle::Moved) => continue,
-                Err(Obstacle::Lost(loss)) => return Err(loss),
-            };
-            let losses = if plan.exact || plan.closes.is_some() {
-                stream.lost.sample()
-            } else {
-                Losses::NONE
-            };
-            intent.announce(plan.begin, len as u64);
-            if ring.pos.cas::<U>(pos.0, plan.end.0) {
-                return Ok(self.occupy(ring, &plan, len, intent, ticks, &losses));
+            let geometry = &ring.geometry;
+            if len > geometry.max_record() && !broken(Mistake::TooBigAccepted) {
+                return Err(Loss::TooBig);
             }
-            intent.withdraw();
+            let wanted = Wanted {
+                pos,
+                ticks,
+                len: len as u64,
+                intent,
+            };
+            let offset = geometry.offset(pos);
+            let found = if offset != 0 && offset + wanted.len <= geometry.limit() {
+                self.behind(ring, wanted)
+            } else {
+                self.in_next(ring, wanted)
+            };
+            match found {
+                Ok(reservation) => return Ok(reservation),
+                Err(Obstacle::Moved) => {}
+                Err(Obstacle::Lost(loss)) => return Err(loss),
+            }
         }
     }
 
-    /// The second half of a reservation, after the swap: closes the packet left behind, opens the
-    /// new one.
-    #[inline]
-    fn occupy(
-        &self,
-        ring: &'a Ring,
-        plan: &Plan,
-        len: usize,
-        intent: &'a Intent,
-        ticks: u64,
-        losses: &Losses,
-    ) -> Reservation<'a> {
+    /// The record goes behind the last one, where it fits, if the position does not move.
+    #[inline(always)]
+    fn behind(&self, ring: &'a Ring, wanted: Wanted<'a>) -> Result<Reservation<'a>, Obstacle> {
         let geometry = &ring.geometry;
-        let late = broken(Mistake::LossesSampledLate).then(|| self.stream.lost.sample());
-        let losses = late.as_ref().unwrap_or(losses);
-        if let Some((packet, offset)) = plan.closes {
-            self.close_packet(ring, packet, offset, ticks, losses, false);
-            self.add(ring.sub(packet), geometry.subbuf_size() as u64 - offset);
+        let (packet, begin) = (geometry.packet(wanted.pos), wanted.pos);
+        let offset = geometry.offset(begin) + wanted.len;
+        let is_exact = offset == geometry.limit() && !broken(Mistake::ExactFitStaysOpen);
+        let end = ring.end_at(packet, offset, is_exact);
+        if !is_exact {
+            wanted.swap::<U>(ring, begin, end)?;
+        } else {
+            let losses = self.stream.lost.sample();
+            wanted.swap::<U>(ring, begin, end)?;
+            let losses = self.late_sample().unwrap_or(losses);
+            self.close_packet(ring, packet, offset, wanted.ticks, &losses, false);
         }
+        Ok(wanted.reservation(ring, packet, begin, end))
+    }
+
+    /// The record goes to the start of the next packet, if the position does not move: that which it stands at the
+    /// start of, or the one behind the open one, which is closed.
+    #[inline]
+    fn in_next(&self, ring: &'a Ring, wanted: Wanted<'a>) -> Result<Reservation<'a>, Obstacle> {
+        let geometry = &ring.geometry;
+        let (at, used) = (geometry.packet(wanted.pos), geometry.offset(wanted.pos));
+        let packet = if used == 0 { at } else { geometry.after(at) };
+        let block = self.prepare(ring, packet, wanted.pos)?;
+        let start = geometry.start_reserve() as u64;
+        let offset = start + wanted.len;
+        let is_exact = offset == geometry.limit();
+        let (begin, end) = (
+            geometry.position(packet, start),
+            ring.end_at(packet, offset, is_exact),
+        );
+        let losses = self.stream.lost.sample();
+        wanted.swap::<U>(ring, begin, end)?;
+        let losses = self.late_sample().unwrap_or(losses);
+        let ticks = wanted.ticks;
+        if used != 0 {
+            self.close_packet(ring, at, used, ticks, &losses, false);
+            self.add(ring.sub(at), geometry.subbuf_size() as u64 - used);
+        }
+        self.open_packet(ring, packet, block, ticks);
+        if is_exact {
+            self.close_packet(ring, packet, offset, ticks, &losses, false);
+        }
+        Ok(wanted.reservation(ring, packet, begin, end))
+    }
+
+    /// What a mistake takes for the losses at the swap.
+    #[inline(always)]
+    fn late_sample(&self) -> Option<Losses> {
+        broken(Mistake::LossesSampledLate).then(|| self.stream.lost.sample())
+    }
+}
+
+/// What is to be reserved, and what was seen before.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    pos: Position,
+    /// The time after that.
+    ticks: u64,
+    len: u64,
+    intent: &'a Intent,
+}
+
+impl<'a> Wanted<'a> {
+    /// Takes the space from `begin` to `end`, if the position has not moved.
+    #[inline]
+    fn swap<U: Usage>(&self, ring: &Ring, begin: Position, end: Position) -> Result<(), Obstacle> {
+        self.intent.announce(begin, self.len);
+        if ring.pos.cas::<U>(self.pos.0, end.0) {
+            return Ok(());
+        }
+        self.intent.withdraw();
+        Err(Obstacle::Moved)
+    }
+
+    /// What was taken, in `packet`.
+    #[inline]
+    fn reservation(
+        self,
+        ring: &'a Ring,
+        packet: u64,
+        begin: Position,
+        end: Position,
+    ) -> Reservation<'a> {
         // Stable: prepared for this packet before the position came here, and not delivered before
         // this record is committed.
-        let block = ring.entry(plan.packet).block();
-        if plan.opens {
-            self.open_packet(ring, plan.packet, block, ticks);
-        }
-        if plan.exact {
-            self.close_packet(ring, plan.packet, geometry.limit(), ticks, losses, false);
-        }
-        let offset = geometry.offset(plan.begin) as usize;
-        let bytes = ring.at(block, offset, len);
-        ring.track_write(bytes, len);
+        let block = ring.entry(packet).block();
+        let offset = ring.geometry.offset(begin) as usize;
+        let bytes = ring.at(block, offset, self.len as usize);
+        ring.track_write(bytes, self.len as usize);
         Reservation {
             ring,
-            sub: ring.sub(plan.packet),
+            sub: ring.sub(packet),
             bytes,
-            begin: plan.begin,
-            end: plan.end,
-            ticks,
-            intent,
+            begin,
+            end,
+            ticks: self.ticks,
+            intent: self.intent,
         }
     }
+}
 
-    /// Looks where `len` bytes can go if the position stays at `pos`, and makes sure that the
-    /// sub-buffer is prepared.
+impl Ring {
+    /// Where the next record goes behind one that ends at `offset` of `packet`, and fills it or not.
     #[inline]
-    fn plan(&self, ring: &Ring, pos: Position, len: usize) -> Result<Plan, Obstacle> {
-        let geometry = &ring.geometry;
-        if len > geometry.max_record() && !broken(Mistake::TooBigAccepted) {
-            return Err(Obstacle::Lost(Loss::TooBig));
-        }
-        let len = len as u64;
-        let (packet, offset) = (geometry.packet(pos), geometry.offset(pos));
-        let fits = offset != 0 && offset + len <= geometry.limit();
-        let mut plan = if fits {
-            Plan {
-                begin: pos,
-                end: pos,
-                packet,
-                opens: false,
-                closes: None,
-                exact: false,
-            }
-        } else {
-            let closes = (offset != 0).then_some((packet, offset));
-            let packet = closes.map_or(packet, |(packet, _)| geometry.after(packet));
-            self.prepare(ring, packet, pos)?;
-            let begin = geometry.position(packet, geometry.start_reserve() as u64);
-            Plan {
-                begin,
-                end: begin,
-                packet,
-                opens: true,
-                closes,
-                exact: false,
-            }
-        };
-        let end = geometry.offset(plan.begin) + len;
-        plan.exact = end == geometry.limit() && !(fits && broken(Mistake::ExactFitStaysOpen));
-        let end = if plan.exact {
-            geometry.subbuf_size() as u64
-        } else {
-            end
-        };
-        plan.end = geometry.position(plan.packet, end);
-        Ok(plan)
+    fn end_at(&self, packet: u64, offset: u64, is_exact: bool) -> Position {
+        let size = self.geometry.subbuf_size() as u64;
+        let offset = if is_exact { size } else { offset };
+        self.geometry.position(packet, offset)
     }
 }

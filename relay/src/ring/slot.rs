@@ -194,6 +194,7 @@ impl<'a> Slot<'a> {
     }
 
     /// Makes what is reserved from byte `from` on a filler.
+    #[inline]
     fn fill_from(&self, from: usize) {
         let len = self.reserved - from;
         // SAFETY: `from` lies in the reserved bytes.
@@ -208,6 +209,7 @@ impl<'a> Slot<'a> {
 
     /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs write:
     /// one of them may have seen the position, and must not take what it sees later for the same.
+    #[inline]
     fn give_back_to(&self, to: Position) -> bool {
         if self.is_shared {
             return false;

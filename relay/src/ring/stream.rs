@@ -162,6 +162,7 @@ impl Stream {
     }
 
     /// The ring that delivery is in.
+    #[inline]
     pub(super) fn delivering(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
         unsafe { self.delivering.load(Ordering::Acquire).as_ref() }
@@ -264,6 +265,7 @@ impl Ring {
     }
 
     /// Makes the sub-buffer of `packet`, which is written to `block`, the packet's descriptor.
+    #[inline]
     pub(super) fn describe(&self, packet: u64, block: usize) {
         let (sub, geometry) = (self.sub(packet), &self.geometry);
         let start = geometry.position(packet, 0).0;

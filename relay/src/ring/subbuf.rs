@@ -64,6 +64,7 @@ impl Sub {
 
     /// Nothing is committed any more: the next lap may begin. Release: the post-mortem that sees this sees
     /// the note about the packet.
+    #[inline]
     pub(super) fn forget_committed(&self, geometry: &Geometry) {
         self.commit
             .store(Committed::nothing(geometry).0, Ordering::Release);

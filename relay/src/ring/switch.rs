@@ -51,15 +51,16 @@ pub(super) enum Obstacle {
 }
 
 impl<P: Platform, U: Usage> Owner<'_, P, U> {
-    /// Makes the sub-buffer of packet `packet` the owner's, if that is not done yet. Idempotent: whoever
-    /// comes first does it, nested writers included.
-    pub(super) fn prepare(&self, ring: &Ring, packet: u64, pos: Position) -> Result<(), Obstacle> {
+    /// Makes the sub-buffer of packet `packet` the owner's, if that is not done yet; returns its block, which counts if the
+    /// position stays at `pos`. Idempotent: whoever comes first does it, nested writers included.
+    #[inline]
+    pub(super) fn prepare(&self, ring: &Ring, packet: u64, pos: Position) -> Result<usize, Obstacle> {
         let sub = ring.sub(packet);
         let overwrites = ring.geometry.mode() == Mode::Continuous;
         loop {
             let entry = ring.entry(packet);
             let refused = match entry.state() {
-                State::Writing if entry.is_packet(packet) => return Ok(()),
+                State::Writing if entry.is_packet(packet) => return Ok(entry.block()),
                 State::Writing => Some(Loss::Wrapped),
                 State::Taken => Some(Loss::Full),
                 State::Readable | State::Lent if !overwrites => Some(Loss::Full),
@@ -100,12 +101,13 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             if overwritten != 0 {
                 self.stream.overwritten.add_carries::<U>(overwritten);
             }
-            return Ok(());
+            return Ok(entry.block());
         }
     }
 
     /// Begins packet `packet`: notes its time, lets writers find it, has its header started, and commits
     /// the header.
+    #[inline]
     pub(super) fn open_packet(&self, ring: &Ring, packet: u64, block: usize, ticks: u64) {
         let sub = ring.sub(packet);
         sub.begin_ticks.store(ticks, Ordering::Relaxed);
@@ -134,6 +136,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     }
 
     /// Notes how packet `packet` ended; the caller then commits what the closer owns of it.
+    #[inline]
     pub(super) fn close_packet(
         &self,
         ring: &Ring,
@@ -155,6 +158,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     }
 
     /// Commits `bytes` that are no record: header, padding. Whoever completes the packet delivers it.
+    #[inline]
     pub(super) fn add(&self, sub: &Sub, bytes: u64) {
         if sub.commit.add_carries::<U>(Committed::step(bytes, 0)) {
             self.deliver();
@@ -162,6 +166,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     }
 
     /// Notes how much of the ring is unread when packet `packet` is opened.
+    #[inline]
     fn note_fill(&self, ring: &Ring, packet: u64) {
         let count = ring.geometry.subbuf_count() as u64;
         let is_unread = |quarters: u64| {

@@ -194,6 +194,7 @@ impl Ring {
         clippy::mut_from_ref,
         reason = "the bytes are not behind the reference: they are handed out by reservation"
     )]
+    #[inline]
     pub(super) unsafe fn bytes_mut(&self, block: usize, offset: usize, len: usize) -> &mut [u8] {
         let first = self.at(block, offset, len);
         self.track_write(first, len);
@@ -206,6 +207,7 @@ impl Ring {
     ///
     /// # Safety
     /// Nobody writes to them as long as the result lives.
+    #[inline]
     pub(super) unsafe fn slice<'b>(&self, block: usize, offset: usize, len: usize) -> &'b [u8] {
         let first = self.at(block, offset, len);
         self.track_read(first, len);
@@ -221,12 +223,14 @@ impl Ring {
     }
 
     /// Up to where readers may look.
+    #[inline]
     pub(super) fn visible(&self) -> Position {
         // Acquire: pairs with the Release in `show`.
         Position(self.visible.load(Ordering::Acquire))
     }
 
     /// Lets readers look up to `end`.
+    #[inline]
     pub(super) fn show(&self, end: Position) {
         // Release: who sees it sees what is before it; a sealed end: the successor, which was set
         // before the seal.
@@ -234,6 +238,7 @@ impl Ring {
     }
 
     /// Its number in the chain.
+    #[inline]
     pub(super) fn serial(&self) -> u64 {
         self.track_use();
         self.serial.load(Ordering::Relaxed)
@@ -262,6 +267,7 @@ impl Ring {
     }
 
     /// Bytes before the first record of packet `packet`.
+    #[inline]
     pub(super) fn records_start(&self, packet: u64) -> usize {
         let header = if packet == self.first && self.serial() == 0 {
             self.geometry.channel_start_reserve()
@@ -272,6 +278,7 @@ impl Ring {
     }
 
     /// Records that `entry` says are unread; `None` if it says so no more.
+    #[inline]
     pub(super) fn unread_in(&self, entry: Entry) -> Option<u64> {
         if !entry.state().is_unread() {
             return Some(0);

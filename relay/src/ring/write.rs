@@ -135,6 +135,7 @@ impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
 
 impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     /// Writes `record`, which has not gone the fast way.
+    #[inline(always)]
     pub(crate) fn put_slowly(&self, record: Any<'_>) -> Result<(), WriteError> {
         let len = record.len();
         if is_short(len)
@@ -171,10 +172,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         len: usize,
         fill: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> Result<R, WriteError> {
-        let reserved = match self.reserve_inner(len) {
-            Some(reserved) => reserved,
-            None => self.reserve_anywhere(len)?,
-        };
+        let reserved = self.reserve_for_slot(len)?;
         // In record delivery each commit shows something, and so does a record that is given up: what comes after it.
         let is_shown = reserved.ring.geometry.delivery() == Delivery::Record;
         let settled = |is_complete| {
@@ -187,32 +185,52 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         Ok(open.fill(fill))
     }
 
-    /// Reserves `len` bytes the fast way for a record that interrupts another.
-    fn reserve_inner(&self, len: usize) -> Option<Reservation<'a>> {
-        let intent = is_short(len).then(|| self.local.take_inner())??;
-        fast::reserve_at::<U>(self.stream, self.local, self.platform(), len, true, intent)
+    /// Reserves `len` bytes for a record that is filled in place: the fast way, if it interrupts another.
+    #[inline(never)]
+    fn reserve_for_slot(&self, len: usize) -> Result<Reservation<'a>, WriteError> {
+        if is_short(len)
+            && let Some(intent) = self.local.take_inner()
+        {
+            let (stream, local, platform) = (self.stream, self.local, self.platform());
+            let reserved = fast::reserve_at::<U>(stream, local, platform, len, true, intent);
+            if let Some(reserved) = reserved {
+                return Ok(reserved);
+            }
+        }
+        self.reserve_anywhere(len)
     }
 
     /// Reserves `len` bytes: the whole way, wherever they go. Counts the record as lost if it cannot.
+    #[inline(always)]
     fn reserve_anywhere(&self, len: usize) -> Result<Reservation<'a>, WriteError> {
         if len == 0 {
             return Err(WriteError::Empty);
         }
-        if !self.stream.is_started() {
-            return Err(WriteError::NoRing);
+        if !self.local.is_joined() {
+            if !self.stream.is_started() {
+                return Err(WriteError::NoRing);
+            }
+            self.local.join();
         }
-        self.local.join();
         let Some(intent) = self.local.take_any() else {
             let loss = self.stream.lost.count::<U>(Loss::Nested);
             return Err(WriteError::Lost(loss));
         };
-        self.reserve(intent, len).map_err(|loss| {
-            let loss = self.stream.lost.count::<U>(loss);
-            if loss == Loss::Full {
-                self.note_full();
-            }
-            self.local.give_back(intent);
-            WriteError::Lost(loss)
-        })
+        match self.reserve(intent, len) {
+            Ok(reserved) => Ok(reserved),
+            Err(loss) => Err(self.refuse(intent, loss)),
+        }
+    }
+
+    /// Counts the record whose place is `intent` as lost.
+    #[cold]
+    #[inline(never)]
+    fn refuse(&self, intent: &Intent, loss: Loss) -> WriteError {
+        let loss = self.stream.lost.count::<U>(loss);
+        if loss == Loss::Full {
+            self.note_full();
+        }
+        self.local.give_back(intent);
+        WriteError::Lost(loss)
     }
 }
