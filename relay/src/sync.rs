@@ -176,6 +176,39 @@ impl OwnerWord {
     }
 }
 
+/// Whether `value` is below the word at `OFFSET` bytes behind `base`, which is loaded with Acquire. Where a compiler makes
+/// two instructions of that for an atomic word, this is one. Any CPU.
+///
+/// # Safety
+/// The word is an `AtomicU64` of this module, alive, `OFFSET` bytes behind `base`.
+#[inline(always)]
+pub(crate) unsafe fn is_below<const OFFSET: usize>(value: u64, base: *const u8) -> bool {
+    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+    {
+        step();
+        // SAFETY: reads the word, which the caller says is there, and changes the flags (Intel SDM 2A, CMP). Without `nomem`: what
+        // follows is not done before it, and x86 loads acquire.
+        unsafe {
+            core::arch::asm!(
+                "cmp {value}, qword ptr [{base} + {offset}]",
+                "jae {not}",
+                value = in(reg) value,
+                base = in(reg) base,
+                offset = const OFFSET,
+                not = label { return false },
+                options(nostack),
+            );
+        }
+        true
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+    {
+        // SAFETY: as the caller says.
+        let word = unsafe { &*base.add(OFFSET).cast::<AtomicU64>() };
+        value < word.load(Ordering::Acquire)
+    }
+}
+
 /// One instruction each: nothing on this CPU comes in between.
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 mod same_cpu {

@@ -170,21 +170,25 @@ struct Cost {
 /// What `op` costs; it is tried `tries` times, and told how often it was before. `None` without tries.
 #[inline(always)]
 fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
-    (0..tries).fold(None, |seen: Option<Cost>, i| {
-        let took = interrupts::without_interrupts(|| {
-            let start = clock::ticks();
-            op(i);
-            clock::ticks().wrapping_sub(start)
+    let mut seen: Option<Cost> = None;
+    // Around all of them, so that `op` is there once, and measured where it stands.
+    let were_on = interrupts::are_enabled();
+    interrupts::disable();
+    for i in 0..tries {
+        let start = clock::ticks();
+        op(i);
+        let took = clock::ticks().wrapping_sub(start);
+        let Cost { least, most } = seen.unwrap_or(Cost {
+            least: took,
+            most: took,
         });
-        Some(seen.map_or(
-            Cost {
-                least: took,
-                most: took,
-            },
-            |seen| Cost {
-                least: seen.least.min(took),
-                most: seen.most.max(took),
-            },
-        ))
-    })
+        seen = Some(Cost {
+            least: least.min(took),
+            most: most.max(took),
+        });
+    }
+    if were_on {
+        interrupts::enable();
+    }
+    seen
 }

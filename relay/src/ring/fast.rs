@@ -36,8 +36,9 @@ use super::subbuf::{Committed, Sub};
 use super::words::Ring;
 use crate::platform::{self, Platform};
 use crate::sync::step::{Mistake, broken};
-use crate::sync::{Ordering, Usage};
-use core::ptr::NonNull;
+use crate::sync::{Ordering, Usage, is_below};
+use core::mem::offset_of;
+use core::ptr::{self, NonNull};
 
 /// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to, with `intent`, which
 /// was taken for it and is given back. False, and nothing is written, if that takes more than one swap. The record is
@@ -53,22 +54,25 @@ pub(super) fn put_at<U: Usage, S: Source>(
     intent: &Intent,
     deliver: impl FnOnce(),
 ) -> bool {
+    // What is announced is what is committed.
+    const { assert!(Intent::of(9) == Committed::step(9, 1)) };
     let len = record.len();
-    let reserved = reserve_at::<U>(stream, local, platform, len, S::IS_STAMPED, intent);
+    let committed = in_register(Intent::of(len as u64));
+    let stamped = S::IS_STAMPED;
+    let reserved = reserve_at::<U>(stream, local, platform, (len, committed), stamped, intent);
     let Some(Reservation {
         sub, bytes, ticks, ..
     }) = reserved
     else {
         return false;
     };
-    let committed = Committed::step(len as u64, 1);
     if broken(Mistake::CommitBeforeBytes) {
         sub.commit.add_carries::<U>(committed);
     }
     // SAFETY: `len` bytes are reserved at `bytes`, and nobody else uses them until they are
     // committed below.
     unsafe { record.store(bytes, ticks) };
-    intent.set_written(len as u64);
+    intent.set_written();
     if !broken(Mistake::CommitBeforeBytes) && sub.commit.add_carries::<U>(committed) {
         deliver();
     }
@@ -76,15 +80,15 @@ pub(super) fn put_at<U: Usage, S: Source>(
     true
 }
 
-/// Reserves `len` bytes, which are [short](super::source::is_short), behind the last record of the open
-/// packet, with `intent`, which was taken for it. `None`, and the intent is given back, if that takes more than one
+/// Reserves so many bytes, which are [short](super::source::is_short), behind the last record of the open
+/// packet, with `intent`, which was taken for it and will have this [word](Intent::of). `None`, and the intent is given back, if that takes more than one
 /// swap. The clock is read if the record is `stamped`.
 #[inline(always)]
 pub(super) fn reserve_at<'a, U: Usage>(
     stream: &'a Stream,
     local: &'a Local,
     platform: &impl Platform,
-    len: usize,
+    (len, word): (usize, u64),
     stamped: bool,
     intent: &'a Intent,
 ) -> Option<Reservation<'a>> {
@@ -106,11 +110,12 @@ pub(super) fn reserve_at<'a, U: Usage>(
     };
     // Where a short length wraps a position, `bound` is 0, and nothing ends before that: see `is_near_the_end`.
     let end = pos.wrapping_add(len as u64);
-    if end >= sub.bound.load(Ordering::Acquire) {
+    // SAFETY: `bound` is a word of `sub`.
+    if !unsafe { is_below::<{ offset_of!(Sub, bound) }>(end, ptr::from_ref(sub).cast()) } {
         local.give_back(intent);
         return None;
     }
-    intent.announce(Position(pos), len as u64);
+    intent.announce(Position(pos), word);
     if !ring.pos.cas::<U>(pos, end) {
         local.give_back(intent);
         return None;
@@ -129,4 +134,20 @@ pub(super) fn reserve_at<'a, U: Usage>(
         ticks,
         intent,
     })
+}
+
+/// `value`, in a register: a constant that is used twice need not be made twice.
+#[inline(always)]
+fn in_register(value: u64) -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    {
+        let same;
+        // SAFETY: no instruction.
+        unsafe {
+            core::arch::asm!("/* {} */", inout(reg) value => same, options(pure, nomem, nostack, preserves_flags));
+        }
+        same
+    }
+    #[cfg(not(all(target_arch = "x86_64", not(miri))))]
+    value
 }

@@ -1,6 +1,6 @@
 //! What a record under way has reserved, where the post-mortem finds it.
 
-use super::position::{MAX_RECORD, Position};
+use super::position::Position;
 use crate::sync::{AtomicU64, Ordering, OwnerWord, const_unless_loom};
 
 /// What one record wants to reserve, or has: announced before the swap, withdrawn at the end. Written by its
@@ -11,8 +11,9 @@ use crate::sync::{AtomicU64, Ordering, OwnerWord, const_unless_loom};
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Intent {
-    /// Whether it is taken, and how far its record is: see the flags. Stored after `begin`. Bits 1 to 31 are the
-    /// record's bytes; 0 if nothing is reserved.
+    /// Whether it is taken, and how far its record is: see the flags. Stored after `begin`. The upper 32 bits are the
+    /// record's bytes; 0 if nothing is reserved. Without flags it is what the commit word gets when the record is
+    /// committed, so that one register serves both.
     word: OwnerWord,
     /// Where it begins: a [`Position`].
     begin: AtomicU64,
@@ -33,22 +34,15 @@ pub(super) struct UnderWay {
 impl Intent {
     /// Its place is somebody's.
     pub(super) const TAKEN: u64 = 1;
-    /// Flags of a record that is written. With a constant length they are one sign-extended operand. The longest
-    /// record, of 2^30 bytes, has no bits left for its length.
-    const WRITTEN: u64 = !0 << 31;
-    /// Flag of a record that is given up: its bytes become a filler.
-    const GIVEN_UP: u64 = 1 << 33;
+    /// The record's bytes are stored.
+    const WRITTEN: u64 = 1 << 1;
+    /// The record is given up: its bytes become a filler.
+    const GIVEN_UP: u64 = 1 << 2;
 
     const_unless_loom! {
         pub(super) fn new(word: u64) -> Self {
             Self { word: OwnerWord::new(word), begin: AtomicU64::new(0) }
         }
-    }
-
-    /// The word of a record of `len` bytes.
-    #[inline(always)]
-    const fn of(len: u64) -> u64 {
-        len << 1 | Self::TAKEN
     }
 
     /// Takes its place; false if it is somebody's.
@@ -57,27 +51,33 @@ impl Intent {
         self.word.set_lowest()
     }
 
-    /// Notes that `len` bytes from `begin` will be reserved.
+    /// The word of a record of `len` bytes that is to be reserved.
     #[inline(always)]
-    pub(super) fn announce(&self, begin: Position, len: u64) {
+    pub(super) const fn of(len: u64) -> u64 {
+        len << 32 | Self::TAKEN
+    }
+
+    /// Notes that a record with this [word](Self::of) will be reserved at `begin`.
+    #[inline(always)]
+    pub(super) fn announce(&self, begin: Position, word: u64) {
         self.begin.store(begin.0, Ordering::Relaxed);
-        self.word.store(Self::of(len), Ordering::Relaxed);
+        self.word.store(word, Ordering::Relaxed);
     }
 
     /// Notes that the bytes are stored: all that is missing is the commit.
     #[inline(always)]
-    pub(super) fn set_written(&self, len: u64) {
+    pub(super) fn set_written(&self) {
         // Release: for the post-mortem, the bytes come before the word that they are there.
-        let word = Self::of(len) | Self::WRITTEN;
-        self.word.store(word, Ordering::Release);
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(word | Self::WRITTEN, Ordering::Release);
     }
 
-    /// Notes that the record of `len` bytes, which is not written, is about to be counted as lost: who finds it
-    /// under way need not count it.
+    /// Notes that the record, which is not written, is about to be counted as lost: who finds it under way need not
+    /// count it.
     #[inline]
-    pub(super) fn set_given_up(&self, len: u64) {
-        let word = Self::of(len) | Self::GIVEN_UP;
-        self.word.store(word, Ordering::Relaxed);
+    pub(super) fn set_given_up(&self) {
+        let word = self.word.load(Ordering::Relaxed);
+        self.word.store(word | Self::GIVEN_UP, Ordering::Relaxed);
     }
 
     /// Withdraws it; its place stays taken.
@@ -95,17 +95,12 @@ impl Intent {
     /// What it says; `None` if it is none.
     pub(super) fn read(&self) -> Option<UnderWay> {
         let word = self.word.load(Ordering::Relaxed);
-        let is_written = word & Self::WRITTEN == Self::WRITTEN;
-        let len = match word as u32 >> 1 & !(Self::WRITTEN as u32 >> 1) {
-            0 if is_written => MAX_RECORD,
-            len if is_written => u64::from(len),
-            _ => u64::from(word as u32 >> 1),
-        };
+        let len = word >> 32;
         (len != 0).then_some(UnderWay {
             begin: Position(self.begin.load(Ordering::Relaxed)),
             len,
-            is_written,
-            is_given_up: !is_written && word & Self::GIVEN_UP != 0,
+            is_written: word & Self::WRITTEN != 0,
+            is_given_up: word & Self::GIVEN_UP != 0,
         })
     }
 
@@ -136,11 +131,12 @@ mod tests {
                 assert_eq!(intent.read(), Some(record));
                 assert!(intent.is_taken());
             };
-            intent.announce(begin, len);
+            intent.announce(begin, Intent::of(len));
             says(false, false);
-            intent.set_given_up(len);
+            intent.set_given_up();
             says(false, true);
-            intent.set_written(len);
+            intent.announce(begin, Intent::of(len));
+            intent.set_written();
             says(true, false);
             intent.withdraw();
             assert_eq!(intent.read(), None);

@@ -225,7 +225,7 @@ mod tests {
         }
         assert_eq!(taken.len(), DEPTH);
         for (number, intent) in taken.iter().enumerate() {
-            intent.announce(Position(number as u64), 5);
+            intent.announce(Position(number as u64), Intent::of(5));
         }
         assert_eq!(local.under_way().count(), DEPTH);
         while let Some(intent) = taken.pop() {

@@ -55,10 +55,10 @@ pub(crate) struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// Commits the record of `len` bytes, whose bytes are stored. Says whether somebody must deliver.
+    /// Commits the record, whose bytes are stored. Says whether somebody must deliver.
     #[inline]
-    pub(super) fn commit<U: Usage>(&self, len: u64) -> bool {
-        self.intent.set_written(len);
+    pub(super) fn commit<U: Usage>(&self) -> bool {
+        self.intent.set_written();
         // A record that ends exactly at the limit also owns the end reserve.
         let bytes = self.end.since(self.begin);
         let carries = self.sub.commit.add_carries::<U>(Committed::step(bytes, 1));
@@ -185,7 +185,7 @@ impl<'a> Wanted<'a> {
     /// Takes the space from `begin` to `end`, if the position has not moved.
     #[inline]
     fn swap<U: Usage>(&self, ring: &Ring, begin: Position, end: Position) -> Result<(), Obstacle> {
-        self.intent.announce(begin, self.len);
+        self.intent.announce(begin, Intent::of(self.len));
         if ring.pos.cas::<U>(self.pos.0, end.0) {
             return Ok(());
         }

@@ -168,7 +168,7 @@ impl<'a> Slot<'a> {
     /// Commits a record whose reservation went the fast way. Says whether its packet is complete.
     #[inline(always)]
     pub(super) fn commit<U: Usage>(&self) -> bool {
-        self.intent.set_written(self.reserved as u64);
+        self.intent.set_written();
         // A record that ends exactly at the limit also owns the end reserve.
         let bytes = self.end.since(self.begin);
         self.sub()
@@ -184,7 +184,7 @@ impl<'a> Slot<'a> {
         if self.give_back_to(end) {
             self.end = end;
             self.reserved = len;
-            self.intent.announce(self.begin, len as u64);
+            self.intent.announce(self.begin, Intent::of(len as u64));
         } else if self.len - len < self.hooks.least_fill() {
             return;
         } else {
@@ -247,7 +247,7 @@ impl<'a> Slot<'a> {
     #[inline(never)]
     pub(super) fn discard<U: Usage>(&self, count: impl FnOnce()) -> bool {
         // First of all: it may be the last packet, which tells of all losses.
-        self.intent.set_given_up(self.reserved as u64);
+        self.intent.set_given_up();
         count();
         let carries = !self.give_back_to(self.begin) && {
             self.fill_from(0);

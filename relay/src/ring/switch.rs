@@ -54,7 +54,12 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Makes the sub-buffer of packet `packet` the owner's, if that is not done yet; returns its block, which counts if the
     /// position stays at `pos`. Idempotent: whoever comes first does it, nested writers included.
     #[inline]
-    pub(super) fn prepare(&self, ring: &Ring, packet: u64, pos: Position) -> Result<usize, Obstacle> {
+    pub(super) fn prepare(
+        &self,
+        ring: &Ring,
+        packet: u64,
+        pos: Position,
+    ) -> Result<usize, Obstacle> {
         let sub = ring.sub(packet);
         let overwrites = ring.geometry.mode() == Mode::Continuous;
         loop {

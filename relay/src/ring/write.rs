@@ -64,7 +64,14 @@ pub(crate) fn fill<U: Usage, R, F: FnOnce(&mut Slot<'_>) -> R>(
     let Otherwise { deliver, slowly } = otherwise;
     if is_short(len)
         && let Some(intent) = local.take_outermost()
-        && let Some(reserved) = fast::reserve_at::<U>(stream, local, platform, len, true, intent)
+        && let Some(reserved) = fast::reserve_at::<U>(
+            stream,
+            local,
+            platform,
+            (len, Intent::of(len as u64)),
+            true,
+            intent,
+        )
     {
         let settled = |is_complete| {
             if is_complete {
@@ -156,7 +163,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         if !broken(Mistake::CommitBeforeBytes) {
             store();
         }
-        if reserved.commit::<U>(len as u64) {
+        if reserved.commit::<U>() {
             self.deliver();
         }
         if broken(Mistake::CommitBeforeBytes) {
@@ -172,7 +179,10 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         len: usize,
         fill: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> Result<R, WriteError> {
-        let reserved = self.reserve_for_slot(len)?;
+        let reserved = match self.reserve_inner(len) {
+            Some(reserved) => reserved,
+            None => self.reserve_for_slot(len)?,
+        };
         // In record delivery each commit shows something, and so does a record that is given up: what comes after it.
         let is_shown = reserved.ring.geometry.delivery() == Delivery::Record;
         let settled = |is_complete| {
@@ -185,18 +195,18 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         Ok(open.fill(fill))
     }
 
-    /// Reserves `len` bytes for a record that is filled in place: the fast way, if it interrupts another.
+    /// Reserves `len` bytes the fast way for a record that is filled in place and interrupts another.
+    #[inline(never)]
+    fn reserve_inner(&self, len: usize) -> Option<Reservation<'a>> {
+        let intent = is_short(len).then(|| self.local.take_inner())??;
+        let (stream, local, platform) = (self.stream, self.local, self.platform());
+        let asked = (len, Intent::of(len as u64));
+        fast::reserve_at::<U>(stream, local, platform, asked, true, intent)
+    }
+
+    /// As [`reserve_anywhere`](Self::reserve_anywhere), once for all closures.
     #[inline(never)]
     fn reserve_for_slot(&self, len: usize) -> Result<Reservation<'a>, WriteError> {
-        if is_short(len)
-            && let Some(intent) = self.local.take_inner()
-        {
-            let (stream, local, platform) = (self.stream, self.local, self.platform());
-            let reserved = fast::reserve_at::<U>(stream, local, platform, len, true, intent);
-            if let Some(reserved) = reserved {
-                return Ok(reserved);
-            }
-        }
         self.reserve_anywhere(len)
     }
 
