@@ -5,7 +5,7 @@
 
 Works on a copy of the workspace; with --models, only the models with that in their name run. A set marked
 `redundant` is expected to survive: another ordering covers for it, or it is there for what loom does not
-model, as the ordering table in docs/ARCHITECTURE.md says. Exit 1 if anything is otherwise.
+model, as the ordering table in docs/ORDERINGS.md says. Exit 1 if anything is otherwise.
 """
 import os
 import re

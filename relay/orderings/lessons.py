@@ -30,7 +30,7 @@ pub(crate) struct OwnerWord(AtomicU64);
 impl OwnerWord { pub(crate) fn add(&self, value: u64) -> u64 { unsafe { asm!("xadd [{}], {}") } } }
 """
 ROWS = """
-### The ordering table
+# The ordering table
 | word | access | ordering |
 |---|---|---|
 | `Flag.up` | `store` | Release |
@@ -167,7 +167,7 @@ LESSONS = [
     ),
     (
         "no table",
-        [("### The ordering table", "### Something else")],
+        [("# The ordering table", "# Something else")],
         "no section",
     ),
 ]

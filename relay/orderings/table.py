@@ -4,7 +4,7 @@ from collections import namedtuple
 
 from .rust import ORDERINGS
 
-HEADING = "### The ordering table"
+HEADING = "# The ordering table"
 
 Row = namedtuple("Row", "line words operation functions ordering")
 

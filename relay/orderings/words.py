@@ -4,7 +4,7 @@ import re
 from .rust import PAIRS, after_generics, closing, functions, head, self_argument, split
 from .rust import strip_visibility, without_attributes
 
-ATOMIC = re.compile(r"Atomic(Bool|Ptr|[IU](8|16|32|64|size))$")
+ATOMIC = re.compile(r"(Atomic(Bool|Ptr|[IU](8|16|32|64|size))|GroupedU64)$")
 
 
 class Declarations:

@@ -115,11 +115,11 @@ impl OwnerWord {
         self.0.load(order)
     }
 
-    /// Reads the word, Relaxed, as one of a group that is read together: whoever reads the group takes the step. Any
+    /// Reads the word as one of a group that is read together: whoever reads the group takes the step. Any
     /// CPU, any context.
     #[inline(always)]
-    pub(crate) fn load_in_group(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub(crate) fn load_in_group(&self, order: Ordering) -> u64 {
+        self.0.load(order)
     }
 
     /// Writes the word. Owner only.
@@ -204,7 +204,7 @@ pub(crate) unsafe fn is_below<const OFFSET: usize>(value: u64, base: *const u8) 
     #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
     {
         // SAFETY: as the caller says.
-        let word = unsafe { &*base.add(OFFSET).cast::<AtomicU64>() };
+        let word: &AtomicU64 = unsafe { &*base.add(OFFSET).cast::<AtomicU64>() };
         value < word.load(Ordering::Acquire)
     }
 }

@@ -149,7 +149,7 @@ impl LossCounters {
         Losses(
             self.0
                 .each_ref()
-                .map(|word| word.load_in_group() & !Self::TOLD),
+                .map(|word| word.load_in_group(Ordering::Relaxed) & !Self::TOLD),
         )
     }
 
