@@ -37,41 +37,44 @@ def without_fence(name, text):
 
 
 READER = ("ring/reader.rs", ".compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire)")
-CLAIM = ("ring/writer.rs", ".compare_exchange(entry.0, claimed.0, Ordering::AcqRel, Ordering::Acquire)")
+PREPARE = (
+    "ring/switch.rs",
+    "entry.0,\n                prepared.0,\n                Ordering::AcqRel,\n                Ordering::Acquire,",
+)
 LEND = ("ring/observer.rs", ".compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)")
 LEND_BACK = (
     "ring/observer.rs",
     "self.readable.0,\n                Ordering::AcqRel,\n                Ordering::Acquire,",
 )
-ENT_LOAD = ("ring/mod.rs", "ent.load(Ordering::Acquire)")
-VISIBLE = ("ring/deliver.rs", "visible.store(end.0, Ordering::Release)")
+ENTRY_LOAD = ("ring/words.rs", "entry.load(Ordering::Acquire)")
+VISIBLE = ("ring/words.rs", "visible.store(end.0, Ordering::Release)")
 READABLE = ("ring/deliver.rs", ".store(entry.with_state(State::Readable).0, Ordering::Release)")
 SHARED_CAS = (
     "sync.rs",
     "return self\n                .0\n                .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)",
 )
 UNLOCK = ("sync.rs", "self.0.store(0, Ordering::Release)")
-WAKE_FENCE = ("ring/wake.rs", "fence(Ordering::SeqCst);\n        let waiting")
+WAKE_FENCE = ("ring/wake.rs", "fence(Ordering::SeqCst);\n        if self.stream.remote.waiting")
 OPEN = [
     relaxed("ring/fast.rs", "ring.open.load(Ordering::Acquire)"),
-    relaxed("ring/writer.rs", "ring.open.store(sub, Ordering::Release)"),
+    relaxed("ring/switch.rs", "ring.open.store(sub, Ordering::Release)"),
 ]
-START = [
-    relaxed("ring/fast.rs", "sub.start.load(Ordering::Acquire)"),
-    relaxed("ring/writer.rs", ".store(ring.geometry.position(packet, 0).0, Ordering::Release)"),
+BOUND = [
+    relaxed("sync.rs", "word.load(Ordering::Acquire)"),
+    relaxed("ring/stream.rs", ".store(geometry.fast_bound(packet), Ordering::Release)"),
 ]
-CUR_LOADS = [
-    ("ring/stream.rs", "unsafe { self.cur.load(Ordering::Acquire).as_ref() }"),
-    ("ring/fast.rs", "stream.cur.load(Ordering::Acquire)"),
+CURRENT_LOADS = [
+    ("ring/stream.rs", "unsafe { self.current.load(Ordering::Acquire).as_ref() }"),
+    ("ring/fast.rs", "stream.current.load(Ordering::Acquire)"),
 ]
-CUR_CAS = ("ring/succession.rs", ".compare_exchange(from, new.as_ptr(), Ordering::AcqRel, Ordering::Acquire)")
-SUCC_LOAD = ("ring/mod.rs", "self.succ.load(Ordering::Acquire)")
-DRING = [
-    ("ring/stream.rs", "self.dring.load(Ordering::Acquire)"),
-    ("ring/deliver.rs", ".store(ptr::from_ref(succ).cast_mut(), Ordering::Release)"),
+CURRENT_CAS = ("ring/succession.rs", "from,\n                new.as_ptr(),\n                Ordering::AcqRel,\n                Ordering::Acquire,")
+SUCC_LOAD = ("ring/words.rs", "self.succ.load(Ordering::Acquire)")
+DELIVERING = [
+    ("ring/stream.rs", "self.delivering.load(Ordering::Acquire)"),
+    ("ring/deliver.rs", ".store(ptr::from_ref(ring).cast_mut(), Ordering::Release)"),
 ]
 FIRST = [
-    ("ring/reclaim.rs", "unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }"),
+    ("ring/stream.rs", "let oldest = unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }"),
     ("ring/reclaim.rs", "first.store(next.cast_mut(), Ordering::Release)"),
 ]
 
@@ -84,11 +87,11 @@ SETS = [
     ]),
     ("reader-cas-no-release", False, [only(*READER, "Acquire", "Acquire")]),
     ("reader-cas-no-acquire", True, [only(*READER, "Release", "Relaxed")]),
-    ("claim", True, [relaxed(*CLAIM)]),
-    ("ent-load", False, [relaxed(*ENT_LOAD)]),
-    ("ent-load-and-claim", False, [relaxed(*ENT_LOAD), relaxed(*CLAIM)]),
+    ("prepare", True, [relaxed(*PREPARE)]),
+    ("entry-load", False, [relaxed(*ENTRY_LOAD)]),
+    ("entry-load-and-prepare", False, [relaxed(*ENTRY_LOAD), relaxed(*PREPARE)]),
     ("give-back", False, [relaxed("ring/reader.rs", ".store(empty.0, Ordering::Release)")]),
-    ("visible-load", False, [relaxed("ring/deliver.rs", "visible.load(Ordering::Acquire)")]),
+    ("visible-load", False, [relaxed("ring/words.rs", "visible.load(Ordering::Acquire)")]),
     ("visible-store", False, [relaxed(*VISIBLE)]),
     ("readable", True, [relaxed(*READABLE)]),
     ("visible-and-readable", False, [relaxed(*VISIBLE), relaxed(*READABLE)]),
@@ -110,11 +113,11 @@ SETS = [
         relaxed("ring/tick.rs", "ring.as_ptr(),\n            Ordering::AcqRel,\n            Ordering::Acquire,"),
     ]),
     ("first", True, [relaxed(*edit) for edit in FIRST]),
-    ("walker-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        // SAFETY: null")]),
+    ("walker-fence", False, [without_fence("ring/stream.rs", "fence(Ordering::SeqCst);\n        // SAFETY: null")]),
     ("unlink-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        let walkers")]),
-    ("walker-leaves", False, [relaxed("ring/reclaim.rs", "walkers.fetch_sub(1, Ordering::Release)")]),
+    ("walker-leaves", False, [relaxed("ring/stream.rs", "walkers.fetch_sub(1, Ordering::Release)")]),
     ("walkers-load", False, [relaxed("ring/reclaim.rs", "walkers.load(Ordering::Acquire)")]),
-    ("holder-leaves", False, [relaxed("ring/reclaim.rs", "(*holders).fetch_sub(1, Ordering::Release)")]),
+    ("holder-leaves", False, [relaxed("ring/chain.rs", "(*holders).fetch_sub(1, Ordering::Release)")]),
     ("holders-load", False, [relaxed("ring/reclaim.rs", "holders.0.load(Ordering::Acquire)")]),
     ("join-fence", False, [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n        if before")]),
     ("joined-fence", True, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")]),
@@ -129,16 +132,16 @@ SETS = [
     ]),
     ("deliver-fence", False, [without_fence("ring/deliver.rs", "fence(Ordering::SeqCst);")]),
     ("shared-add", False, [relaxed("sync.rs", "self.0.fetch_add(value, Ordering::AcqRel)")]),
-    ("hot-load", False, [relaxed("ring/subbuf.rs", "self.hot.load(Ordering::Acquire)")]),
-    ("hot-store", True, [
-        relaxed("ring/subbuf.rs", "self.hot\n            .store(Committed::nothing(geometry).0, Ordering::Release)"),
+    ("commit-load", False, [relaxed("ring/subbuf.rs", "self.commit.load(Ordering::Acquire)")]),
+    ("commit-store", True, [
+        relaxed("ring/subbuf.rs", "self.commit\n            .store(Committed::nothing(geometry).0, Ordering::Release)"),
     ]),
     ("open", True, OPEN),
-    ("start", True, START),
-    ("open-and-start", False, OPEN + START),
-    ("cur", False, [relaxed(*edit) for edit in CUR_LOADS]),
-    ("cur-cas", True, [relaxed(*CUR_CAS)]),
-    ("dring", False, [relaxed(*edit) for edit in DRING]),
+    ("bound", True, BOUND),
+    ("open-and-bound", False, OPEN + BOUND),
+    ("current", False, [relaxed(*edit) for edit in CURRENT_LOADS]),
+    ("current-cas", True, [relaxed(*CURRENT_CAS)]),
+    ("delivering", False, [relaxed(*edit) for edit in DELIVERING]),
 ]
 
 

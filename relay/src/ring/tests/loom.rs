@@ -13,7 +13,7 @@ mod global;
 mod observers;
 
 use crate::platform::Pin;
-use crate::platform::Platform;
+use crate::platform::{Context, Platform};
 use crate::ring::{
     Any, Delivery, Geometry, Local, Loss, Mode, NoHooks, Observer, Owner, Packet, PacketStart,
     Plain, Reader, Records, Storage, Stream,
@@ -28,6 +28,8 @@ use std::vec::Vec;
 struct Cpu {
     clock: AtomicU64,
     woken: AtomicBool,
+    /// It is in an NMI.
+    is_in_nmi: AtomicBool,
 }
 
 impl Cpu {
@@ -35,6 +37,7 @@ impl Cpu {
         Self {
             clock: AtomicU64::new(0),
             woken: AtomicBool::new(false),
+            is_in_nmi: AtomicBool::new(false),
         }
     }
 }
@@ -54,7 +57,15 @@ unsafe impl Platform for Cpu {
     }
 
     fn wake(&self, _cpu: usize) {
+        assert!(!self.is_in_nmi.load(Ordering::SeqCst));
         self.woken.store(true, Ordering::SeqCst);
+    }
+
+    fn context(&self) -> Context {
+        match self.is_in_nmi.load(Ordering::SeqCst) {
+            true => Context::Nmi,
+            false => Context::Task,
+        }
     }
 }
 
@@ -64,6 +75,7 @@ fn geometry(mode: Mode, spares: usize) -> Geometry {
         .unwrap()
 }
 
+/// Its positions are far from the end of their range, where no record goes the fast way.
 fn stream(geometry: Geometry) -> Arc<Stream> {
     let stream = Stream::new();
     let storage = Storage::allocate(&geometry).unwrap();
@@ -72,7 +84,7 @@ fn stream(geometry: Geometry) -> Arc<Stream> {
         begin_ticks: 0,
     };
     stream
-        .start(storage, geometry, u64::MAX, &NoHooks, &begin)
+        .start(storage, geometry, 5, &NoHooks, &begin)
         .unwrap();
     Arc::new(stream)
 }
@@ -407,5 +419,31 @@ fn libbpf_lost_wake_up_who_sleeps_is_woken() {
             "something is readable, and the reader sleeps"
         );
         assert!(Reader::open(&stream, 0).unwrap().next_subbuf().is_some());
+    });
+}
+
+/// What becomes readable in an NMI wakes at the tick: the note of the NMI, the tick's look and the announcement of the reader, in
+/// every order.
+#[test]
+fn who_sleeps_is_woken_for_an_nmi() {
+    model(|order| {
+        let stream = stream(geometry(Mode::NoOverwrite, 0));
+        let cpu = Arc::new(Cpu::new());
+        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+        let its = Arc::clone(&cpu);
+        let (sleeps, ()) = order.run(
+            move || Reader::open(&read_from, 0).unwrap().prepare_to_sleep(),
+            move || {
+                its.is_in_nmi.store(true, Ordering::SeqCst);
+                write(&owned, &its, 1);
+                write(&owned, &its, 2);
+                its.is_in_nmi.store(false, Ordering::SeqCst);
+                owner(&owned, &its).tick();
+            },
+        );
+        assert!(
+            !sleeps || cpu.woken.load(Ordering::SeqCst),
+            "something is readable, and the reader sleeps"
+        );
     });
 }

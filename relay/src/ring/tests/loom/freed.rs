@@ -114,7 +114,7 @@ fn an_old_ring_is_not_freed_before_a_cpu_has_left_it() {
                 one.reclaim(|serial| ours.iter().all(|local| local.has_left(serial)));
             },
             move || {
-                let writer =
+                let owner =
                     || Owner::<_, Global>::new(&other, &theirs[1], &NoHooks, Pin::new(&*same));
                 // Looks at the ring, whichever it is.
                 owner().flush();

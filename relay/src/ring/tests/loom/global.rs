@@ -138,3 +138,81 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
         assert_eq!(last.lost.get(Loss::TooBig), lost.get(Loss::TooBig));
     });
 }
+
+/// A block is exchanged for a spare one in the last lap, and is still being read: of two CPUs that write, one opens the
+/// packet that comes into the spare, and the other writes to it, the fast way. Neither writes to what is read.
+///
+/// Tried: the stores of `origin` and `bound` the other way round, and both Relaxed: a write to what is being read.
+#[test]
+fn two_cpus_write_while_a_block_is_exchanged() {
+    let shape = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
+    model_with(2, move |order| {
+        let stream = stream(shape);
+        let cpu = Arc::new(Cpu::new());
+        let locals = Arc::new([Local::new(), Local::new()]);
+        // A lap: both descriptors have had a block. Of the first packet the reader takes the block away.
+        for value in 1..=8 {
+            write_shared(&stream, &locals[0], &cpu, value);
+        }
+        // SAFETY: the stream outlives both threads, which `run` joins.
+        let long: &'static Stream = unsafe { &*Arc::as_ptr(&stream) };
+        let mut reader = Reader::open(long, 0).unwrap();
+        let held = reader.next_subbuf().unwrap();
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
+        let (held, ()) = order.run(
+            move || {
+                write_shared(long, &ours[0], &its, 21);
+                assert!(held.records().chunks(4).map(|record| record[0]).eq(1..=4));
+                held
+            },
+            move || {
+                write_shared(long, &theirs[1], &others, 22);
+                write_shared(long, &theirs[1], &others, 23);
+            },
+        );
+        assert!(held.records().chunks(4).map(|record| record[0]).eq(1..=4));
+        drop(held);
+        shared(&stream, &locals[0], &cpu).flush();
+        let mut seen = Seen::default();
+        read(&mut reader, &mut seen);
+        seen.records.sort_unstable();
+        assert_eq!(seen.records, [5, 6, 7, 8, 21, 22, 23]);
+    });
+}
+
+/// The same with one CPU that writes, and the other one that only reads: it takes and gives back while the writer opens a packet
+/// and then goes the fast way.
+#[test]
+fn a_block_is_exchanged_while_a_packet_is_opened() {
+    for mode in [Mode::NoOverwrite, Mode::Continuous] {
+        let shape = Geometry::new(16, 2)
+            .and_then(|shape| shape.with_mode(mode)?.with_spares(1))
+            .unwrap();
+        model_with(2, move |order| {
+            let stream = stream(shape);
+            let cpu = Cpu::new();
+            for value in 1..=8 {
+                write(&stream, &cpu, value);
+            }
+            let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
+            let (mut seen, ()) = order.run(
+                move || {
+                    let mut seen = Seen::default();
+                    read(&mut Reader::open(&read_from, 0).unwrap(), &mut seen);
+                    seen
+                },
+                move || {
+                    write(&owned, &cpu, 9);
+                    write(&owned, &cpu, 10);
+                    owner(&owned, &cpu).flush();
+                },
+            );
+            read(&mut Reader::open(&stream, 0).unwrap(), &mut seen);
+            assert!(seen.records.is_sorted_by(|a, b| a < b));
+            let stats = stream.stats();
+            let delivered = seen.records.len() as u64;
+            assert_eq!(delivered + stats.overwritten + stats.lost.total(), 10);
+        });
+    }
+}
