@@ -57,10 +57,20 @@ mod imp {
 
     std::thread_local! {
         static HOOK: RefCell<Option<Box<dyn FnMut()>>> = const { RefCell::new(None) };
+        /// There is a hook: most threads never have one, and take many steps.
+        static IS_ARMED: Cell<bool> = const { Cell::new(false) };
         static MISTAKE: Cell<Option<Mistake>> = const { Cell::new(None) };
     }
 
+    #[inline]
     pub(crate) fn step() {
+        if IS_ARMED.get() {
+            call_hook();
+        }
+    }
+
+    #[inline(never)]
+    fn call_hook() {
         // The hook is taken out while it runs: what it calls may set another hook for its own steps.
         let taken = HOOK.with(|hook| hook.borrow_mut().take());
         if let Some(mut hook) = taken {
@@ -77,13 +87,15 @@ mod imp {
 
     /// Runs `body` with `hook` called at every step of it (not at the steps of the hook itself).
     pub(crate) fn with_hook<R>(hook: impl FnMut() + 'static, body: impl FnOnce() -> R) -> R {
-        struct Restore(Option<Box<dyn FnMut()>>);
+        struct Restore(Option<Box<dyn FnMut()>>, bool);
         impl Drop for Restore {
             fn drop(&mut self) {
+                IS_ARMED.set(self.1);
                 HOOK.with(|slot| *slot.borrow_mut() = self.0.take());
             }
         }
-        let _restore = Restore(HOOK.with(|slot| slot.borrow_mut().replace(Box::new(hook))));
+        let hook = HOOK.with(|slot| slot.borrow_mut().replace(Box::new(hook)));
+        let _restore = Restore(hook, IS_ARMED.replace(true));
         body()
     }
 
