@@ -1,6 +1,6 @@
 //! This machine, as relay sees it.
 
-use relay::{Context, Platform, Stopped};
+use relay::{Context, Platform, Processor, Stopped};
 
 use super::{clock, percpu, smp};
 
@@ -9,7 +9,8 @@ use super::{clock, percpu, smp};
 pub(crate) struct Machine;
 
 // SAFETY:
-// 1. Nothing moves code from one CPU to another: it is pinned wherever it runs.
+// 1. Nothing moves code from one CPU to another, and nothing preempts a task for another one: it is pinned wherever
+//    it runs.
 // 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.
@@ -23,6 +24,24 @@ unsafe impl Platform for Machine {
 
     #[inline(always)]
     unsafe fn unpin(&self, (): ()) {}
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::ticks()
+    }
+
+    #[inline]
+    fn context(&self) -> Context {
+        percpu::context()
+    }
+}
+
+// SAFETY: as for `Platform`; interrupt handlers switch no tasks.
+unsafe impl Processor for Machine {
+    #[inline(always)]
+    fn number(&self) -> usize {
+        percpu::cpu_index()
+    }
 
     #[inline(always)]
     fn now(&self) -> u64 {

@@ -6,6 +6,7 @@ mod flood;
 mod hang;
 mod idle;
 mod panic;
+mod pin;
 mod smoke;
 
 use core::fmt;

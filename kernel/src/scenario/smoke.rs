@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Scenario, Verdict};
+use super::{Scenario, Verdict, pin};
 use crate::arch::clock::Timeout;
 use crate::arch::{percpu, smp};
 use crate::cmdline::Options;
@@ -77,6 +77,10 @@ impl Counts {
 }
 
 fn boot_cpu(_options: &Options<'static>) -> Verdict {
+    if let Err(error) = pin::check() {
+        log::error!("a pin that turns interrupts off: {error}");
+        return Verdict::Fail;
+    }
     let cpus = percpu::online();
     take_part();
     let progress = || -> u32 { cpus.iter().map(|cpu| Counts::of(cpu).progress()).sum() };

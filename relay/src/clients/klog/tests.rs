@@ -160,6 +160,33 @@ fn characters_are_not_cut_in_half() {
     }
 }
 
+/// Whatever is cut, and wherever in a character or between two arguments: what is kept and what is missing are all.
+#[test]
+fn nothing_is_missing_that_is_not_told() {
+    let step = if cfg!(miri) { 7 } else { 1 };
+    for before in (MAX_MESSAGE - 40..=MAX_MESSAGE).step_by(step) {
+        for tail in ["yy", "öö", "€€", "😀😀", "y€😀ö"] {
+            let head = "x".repeat(before);
+            let whole = format!("{head}{tail}");
+            let (one, two) = tail.split_at(tail.char_indices().nth(1).unwrap().0);
+            for said in [
+                written_and_read(4096, format_args!("{head}{tail}")),
+                written_and_read(4096, format_args!("{whole}")),
+                written_and_read(4096, format_args!("{head}{one}{two}")),
+            ] {
+                let Some(kept) = said.find("...[") else {
+                    assert_eq!(said, whole);
+                    assert!(whole.len() <= MAX_MESSAGE);
+                    continue;
+                };
+                assert!(whole.starts_with(&said[..kept]) && said.len() <= MAX_MESSAGE);
+                let note = format!("...[{} bytes cut]", whole.len() - kept);
+                assert_eq!(said[kept..], note, "{before} and {tail:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_small_sub_buffer_cuts_earlier_and_loses_nothing() {
     for size in [64, 128, 256] {
