@@ -178,7 +178,7 @@ fn expected(mapped: &BTreeSet<u64>, next: u64, number: u64) -> Result<(), Window
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(miri) { 8 } else { 256 },
+        cases: if cfg!(miri) { 2 } else { 256 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
