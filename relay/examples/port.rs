@@ -20,8 +20,8 @@ use relay::{
 /// What relay asks of this machine.
 struct Machine;
 
-// SAFETY: no task migrates; every CPU has a number of its own from its first instruction on, and keeps
-// it; interrupts and NMIs return before what they interrupted goes on.
+// SAFETY: no task is moved to another CPU, or preempted by another task; every CPU has a number of its own from
+// its first instruction on, and keeps it; interrupts and NMIs return before what they interrupted goes on.
 unsafe impl Platform for Machine {
     type Pinned = ();
 

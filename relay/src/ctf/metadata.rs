@@ -232,7 +232,7 @@ const CONTEXT: EnumClass = EnumClass {
 /// [`CONTEXT`] as the type of a field.
 pub const CONTEXT_KIND: Kind = Kind::Enum(&CONTEXT);
 
-/// What discarded reservations leave; see [`record`](crate::record).
+/// What records that are given up leave; see [`record`](crate::record).
 const FILLERS: [EventClass; 3] = [
     EventClass {
         id: record::FILLER,
