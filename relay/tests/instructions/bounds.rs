@@ -61,99 +61,99 @@ pub(crate) const ROWS: [Row; 20] = [
         "stamped, 8 bytes, constant length",
         PLAIN,
         Op::Stamped(8),
-        38,
+        32,
     ),
     row(
         "stamped, 32 bytes, constant length",
         PLAIN,
         Op::Stamped(32),
-        42,
+        36,
     ),
     row(
         "stamped, 64 bytes, constant length",
         PLAIN,
         Op::Stamped(64),
-        46,
+        40,
     ),
     row(
         "stamped, 32 bytes, run-time length",
         PLAIN,
         Op::StampedRunTime(32),
-        57,
+        50,
     ),
     row(
         "stamped, 128 bytes, run-time length",
         PLAIN,
         Op::StampedRunTime(128),
-        98,
+        90,
     ),
     row(
         "stamped, 32 bytes, overwriting",
         OVERWRITING,
         Op::Stamped(32),
-        42,
+        36,
     ),
     row(
         "stamped, 32 bytes, record delivery",
         BY_RECORD,
         Op::Stamped(32),
-        610,
+        330,
     ),
-    row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 34),
+    row("plain, 32 bytes, constant length", PLAIN, Op::Plain, 29),
     row(
         "plain, 32 bytes, run-time length",
         PLAIN,
         Op::PlainRunTime,
-        48,
+        42,
     ),
-    row("in place, 32 bytes", PLAIN, Op::InPlace, 56),
-    row("nested, stamped, 32 bytes", PLAIN, Op::Nested, 150),
-    row("nested, in place, 32 bytes", PLAIN, Op::NestedInPlace, 175),
-    row("given up, 32 bytes", PLAIN, Op::Discarded, 145),
+    row("in place, 32 bytes", PLAIN, Op::InPlace, 38),
+    row("nested, stamped, 32 bytes", PLAIN, Op::Nested, 118),
+    row("nested, in place, 32 bytes", PLAIN, Op::NestedInPlace, 158),
+    row("given up, 32 bytes", PLAIN, Op::Discarded, 105),
     row(
         "fits exactly: closes and delivers",
         left(PLAIN, 32),
         Op::Stamped(32),
-        930,
+        545,
     ),
     row(
         "switch: closes, delivers, opens",
         left(PLAIN, 24),
         Op::Stamped(32),
-        1200,
+        700,
     ),
     row(
         "switch, overwriting",
         left(OVERWRITING, 24),
         Op::Stamped(32),
-        1200,
+        725,
     ),
     row(
         "switch, with packet headers",
         left(reserves(PLAIN), 24),
         Op::Stamped(32),
-        1250,
+        730,
     ),
     row(
         "switch, record delivery",
         left(BY_RECORD, 24),
         Op::Stamped(32),
-        1530,
+        810,
     ),
-    row("refused: full", FULL, Op::Stamped(32), 310),
-    row("flush", PLAIN, Op::Flush, 780),
+    row("refused: full", FULL, Op::Stamped(32), 185),
+    row("flush", PLAIN, Op::Flush, 520),
 ];
 
 /// The worst that nothing interrupts, over all states and operations.
-pub(crate) const UNINTERRUPTED: u64 = 1950;
+pub(crate) const UNINTERRUPTED: u64 = 1150;
 
 /// The worst write or flush that interrupts another, wherever it comes.
-pub(crate) const INTERRUPTING: u64 = 1960;
+pub(crate) const INTERRUPTING: u64 = 1180;
 
 /// The worst write that one write, flush or read interrupts, wherever it comes; without the
 /// instructions of the interrupt.
-pub(crate) const INTERRUPTED: u64 = 2350;
+pub(crate) const INTERRUPTED: u64 = 1500;
 
 /// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may have to
 /// deliver all of them.
-pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 2750;
+pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 1850;
