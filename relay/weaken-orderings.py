@@ -9,13 +9,11 @@ model, as the ordering table in docs/ORDERINGS.md says. Exit 1 if anything is ot
 """
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from edits import ROOT, applied, check_names, copy
+
 # What a weakened model may take before it counts as not ended, in seconds.
 LIMIT = 100
 
@@ -145,23 +143,13 @@ SETS = [
 ]
 
 
-def run(work, edits, models):
-    """The models that fail with these edits."""
-    saved = {}
-    for name, old, new in edits:
-        path = work / "relay/src" / name
-        text = path.read_text()
-        saved.setdefault(path, text)
-        if text.count(old) != 1 or old == new:
-            sys.exit(f"{name}: {old!r} is there {text.count(old)} times, want once and another text for it")
-        path.write_text(text.replace(old, new))
+def run(work, models):
+    """The models that fail in the copy."""
     command = ["cargo", "test", "-p", "relay", "--profile", "loom", "--lib", models]
     # A folder of its own: cargo takes what was built of the copy for what is built of the original.
     env = dict(os.environ, RUSTFLAGS="--cfg loom", CARGO_TARGET_DIR=str(ROOT / "target/weakened"))
     limited = ["timeout", str(LIMIT), *command]
     result = subprocess.run(limited, cwd=work, env=env, capture_output=True, text=True)
-    for path, text in saved.items():
-        path.write_text(text)
     if result.returncode == 124:
         return ["a model that does not end"]
     if re.search(r"signal: \d+, SIG(SEGV|BUS|ABRT)", result.stderr):
@@ -175,18 +163,17 @@ def main():
     wanted, models = sys.argv[1:], "loom"
     if wanted[:1] == ["--models"]:
         models, wanted = wanted[1], wanted[2:]
-    unknown = set(wanted) - {name for name, _, _ in SETS}
-    if unknown:
-        sys.exit(f"no such set: {', '.join(sorted(unknown))}")
+    check_names(wanted, [name for name, _, _ in SETS])
     surprises = 0
-    with tempfile.TemporaryDirectory() as folder:
-        work = Path(folder) / "relay"
-        skip = shutil.ignore_patterns("target", "captures", ".git")
-        shutil.copytree(ROOT, work, ignore=skip)
+    with copy() as work:
+        # What all sets need is built first: it does not count against the limit.
+        if failed := run(work, models):
+            sys.exit(f"without a change: {', '.join(failed)}")
         for name, redundant, edits in SETS:
             if wanted and name not in wanted:
                 continue
-            failed = run(work, edits, models)
+            with applied(work, edits):
+                failed = run(work, models)
             surprises += bool(failed) == redundant
             verdict = "noticed by " + ", ".join(failed) if failed else "not noticed"
             print(f"{name}: {verdict}{' (redundant)' if redundant else ''}", flush=True)

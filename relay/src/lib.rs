@@ -289,7 +289,7 @@
 //! # Headers, hooks, CTF
 //!
 //! A sub-buffer may begin and end with bytes of the client's own: the [reserves](Geometry::with_reserves). [`Hooks`] fill them when a packet
-//! begins and when it is complete, make [fillings](Hooks::fill) of what was discarded, and hear of deliveries. A channel of plain
+//! begins and when it is complete, make [fillers](Hooks::fill) of what was given up, and hear of deliveries. A channel of plain
 //! bytes has [`NoHooks`]; one whose records begin with relay's own [header](record) has [`record::Framed`].
 //!
 //! [`ctf`] uses all that to make every sub-buffer a packet of the Common Trace Format, in place, so that what comes out of the

@@ -25,6 +25,8 @@ pub(super) struct UnderWay {
     pub(super) begin: Position,
     /// Its bytes.
     pub(super) len: u64,
+    /// As many of them may have been kept, and the others given back; 0 if it is not being cut.
+    pub(super) kept: u64,
     /// Its bytes are stored: all that is missing is the commit.
     pub(super) is_written: bool,
     /// It is given up, and counted as lost, or about to be.
@@ -38,6 +40,9 @@ impl Intent {
     const WRITTEN: u64 = 1 << 1;
     /// The record is given up: its bytes become a filler.
     const GIVEN_UP: u64 = 1 << 2;
+    /// How far the bytes that a cut may have kept are to the left, up to the record's own.
+    const KEPT: u32 = 3;
+    const KEPT_MASK: u64 = (1 << (32 - Self::KEPT)) - 1;
 
     const_unless_loom! {
         pub(super) fn new(word: u64) -> Self {
@@ -80,6 +85,19 @@ impl Intent {
         self.word.store(word | Self::GIVEN_UP, Ordering::Relaxed);
     }
 
+    /// Notes that all but `kept` bytes are about to be given back; false if so many cannot be noted. To be announced
+    /// anew when that is done or not.
+    #[inline]
+    pub(super) fn set_kept(&self, kept: u64) -> bool {
+        let word = self.word.load(Ordering::Relaxed);
+        let fits = kept <= Self::KEPT_MASK;
+        if fits {
+            self.word
+                .store(word | kept << Self::KEPT, Ordering::Relaxed);
+        }
+        fits
+    }
+
     /// Withdraws it; its place stays taken.
     #[inline]
     pub(super) fn withdraw(&self) {
@@ -99,6 +117,7 @@ impl Intent {
         (len != 0).then_some(UnderWay {
             begin: Position(self.begin.load(Ordering::Relaxed)),
             len,
+            kept: word >> Self::KEPT & Self::KEPT_MASK,
             is_written: word & Self::WRITTEN != 0,
             is_given_up: word & Self::GIVEN_UP != 0,
         })
@@ -121,10 +140,11 @@ mod tests {
         assert!(intent.take() && !intent.take());
         let begin = Position(40);
         for len in [1, 2, 255, (1 << 30) - 1, 1 << 30] {
-            let says = |is_written, is_given_up| {
+            let says = |kept, is_written, is_given_up| {
                 let record = UnderWay {
                     begin,
                     len,
+                    kept,
                     is_written,
                     is_given_up,
                 };
@@ -132,12 +152,18 @@ mod tests {
                 assert!(intent.is_taken());
             };
             intent.announce(begin, Intent::of(len));
-            says(false, false);
+            says(0, false, false);
+            for kept in [1, len / 2, len - 1, 1 << 29, (1 << 29) - 1] {
+                let is_noted = kept < 1 << 29;
+                assert_eq!(intent.set_kept(kept), is_noted);
+                says(if is_noted { kept } else { 0 }, false, false);
+                intent.announce(begin, Intent::of(len));
+            }
             intent.set_given_up();
-            says(false, true);
+            says(0, false, true);
             intent.announce(begin, Intent::of(len));
             intent.set_written();
-            says(true, false);
+            says(0, true, false);
             intent.withdraw();
             assert_eq!(intent.read(), None);
             assert!(intent.is_taken());

@@ -33,6 +33,8 @@ impl Holes {
 pub(super) struct Candidate {
     pub(super) offset: usize,
     pub(super) len: usize,
+    /// It is reserved, and being cut: it has this length, if it is not `len` any more. 0 if it is not being cut.
+    pub(super) kept: usize,
     /// Its bytes are stored.
     pub(super) is_written: bool,
     /// It is given up: a hole, but counted as lost, or about to be.
@@ -40,6 +42,15 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
+    /// What it may be, in one of two ways: reserved and not counted, as long as it is said to be, or else cut, or nothing.
+    fn read(&self, is_whole: bool) -> Option<Self> {
+        match (is_whole, self.kept) {
+            (true, _) => Some(*self),
+            (false, 0) => None,
+            (false, kept) => Some(Self { len: kept, ..*self }),
+        }
+    }
+
     /// Whether it is a record that nobody has counted yet.
     fn is_uncommitted(&self) -> bool {
         !self.is_written && !self.is_given_up
@@ -131,21 +142,21 @@ impl Puzzle {
         let candidates = candidates.as_slice();
         let mut only = None;
         for set in 0..1u32 << candidates.len() {
-            // In the set: holes, and whole records whose commit was not counted.
+            // In the set: holes, and whole records whose commit was not counted. Not in it: what is not reserved, or was cut.
             let mut holes = Holes::default();
             let (mut missing, mut uncounted, mut uncommitted) = (0, 0, 0);
             let mut exact_is_missing = false;
             for (i, candidate) in candidates.iter().enumerate() {
-                if set >> i & 1 == 0 {
+                let Some(candidate) = candidate.read(set >> i & 1 == 1) else {
                     continue;
-                }
+                };
                 missing += candidate.len as u64;
                 uncommitted += usize::from(candidate.is_uncommitted());
                 exact_is_missing |= (candidate.offset + candidate.len) as u64 == self.limit();
                 if candidate.is_written {
                     uncounted += 1;
                 } else {
-                    holes.push(candidate);
+                    holes.push(&candidate);
                 }
             }
             let Some(end) = self.explain(missing, exact_is_missing, &holes, candidates) else {
@@ -259,6 +270,7 @@ mod tests {
             all.push(Candidate {
                 offset,
                 len,
+                kept: 0,
                 is_written,
                 is_given_up: false,
             });

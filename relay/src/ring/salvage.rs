@@ -288,6 +288,7 @@ impl<'a> Salvage<'a> {
                 candidates.push(Candidate {
                     offset: offset as usize,
                     len,
+                    kept: record.kept as usize,
                     is_written: record.is_written,
                     is_given_up: record.is_given_up,
                 });

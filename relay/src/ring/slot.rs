@@ -181,10 +181,16 @@ impl<'a> Slot<'a> {
     #[inline(never)]
     fn cut(&mut self, len: usize) {
         let end = Position(self.begin.0.wrapping_add(len as u64));
-        if self.give_back_to(end) {
+        // The post-mortem knows either length from here on, until one of them is announced.
+        let is_back = self.intent.set_kept(len as u64) && self.give_back_to(end);
+        if is_back {
             self.end = end;
             self.reserved = len;
-            self.intent.announce(self.begin, Intent::of(len as u64));
+        }
+        self.intent
+            .announce(self.begin, Intent::of(self.reserved as u64));
+        if is_back {
+            // Nothing of it is left to be filled.
         } else if self.len - len < self.hooks.least_fill() {
             return;
         } else {

@@ -295,7 +295,7 @@ pub(super) fn subjects() -> Vec<Subject> {
             lengths(stamped_run_time, refuse),
         ),
         row(
-            "stamped, constant, packet delivery",
+            "stamped, constant, record delivery",
             "each record readable at once; emptied between the batches",
             constants!(stamped_constant, PerCpu, Kind::BY_PACKET),
         ),

@@ -135,6 +135,45 @@ fn an_observer_is_woken() {
     all_are_woken(|ch| ch.observe(0).unwrap());
 }
 
+/// The reader has read all there is, and something comes at each step of its falling asleep: it does not sleep, or it is woken.
+fn nobody_sleeps_beside_what_comes<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
+    for delivery in [Delivery::Bulk, Delivery::Record] {
+        for act in ACTS {
+            let shape = geometry(16, 4).with_delivery(delivery).unwrap();
+            let steps = every_step(|i| {
+                on_channel(shape, |ch| {
+                    ch.write(&[0; 4]).unwrap();
+                    let mut reader = open(ch);
+                    reader.drain();
+                    let mut sleeps = false;
+                    let hit =
+                        interrupt_at(i, || sleeps = reader.prepare_to_sleep(), move || act(ch));
+                    if sleeps && reader.has_more() {
+                        assert_eq!(ch.platform().take_woken(), [0], "step {i}");
+                    }
+                    hit
+                })
+            });
+            assert!(steps >= 2, "{steps}");
+        }
+    }
+}
+
+#[test]
+fn no_reader_of_sub_buffers_sleeps_beside_what_comes() {
+    nobody_sleeps_beside_what_comes(|ch| ch.reader(0).unwrap());
+}
+
+#[test]
+fn no_reader_of_records_sleeps_beside_what_comes() {
+    nobody_sleeps_beside_what_comes(|ch| Records::new(ch.reader(0).unwrap()));
+}
+
+#[test]
+fn no_observer_sleeps_beside_what_comes() {
+    nobody_sleeps_beside_what_comes(|ch| ch.observe(0).unwrap());
+}
+
 /// The reader has read everything; then something happens; then it announces that it will sleep. Where there is something to
 /// read, or the end, it must not.
 fn nobody_sleeps_beside_what_came_before<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
@@ -143,8 +182,9 @@ fn nobody_sleeps_beside_what_came_before<R: Sleepy + 'static>(open: fn(&'static 
         ch.replace(memory(shape), shape).unwrap();
     };
     // Whether it brings something.
-    let happenings: [(fn(&Ch, &dyn Fn(&Ch)), bool); 7] = [
+    let happenings: [(fn(&Ch, &dyn Fn(&Ch)), bool); 8] = [
         (|_, _| (), false),
+        (|ch, _| ch.write(&[1; 4]).unwrap(), false),
         (|ch, _| ch.write(&[2; 16]).unwrap(), true),
         (|ch, replace| replace(ch), false),
         (

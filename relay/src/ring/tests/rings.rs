@@ -37,6 +37,22 @@ fn a_replacement_may_interrupt_another() {
     });
 }
 
+/// Who asks whether a stream is closed while its ring is replaced hears that it is not.
+#[test]
+fn a_stream_is_not_closed_because_its_ring_is_replaced() {
+    let questions: [fn(&Ch) -> bool; 2] =
+        [|ch| ch.is_closed(0), |ch| ch.info(0).unwrap().is_closed];
+    for is_closed in questions {
+        let steps = every_step(|i| {
+            on_channel(small(), |ch| {
+                let ask = || assert!(!is_closed(ch), "step {i}");
+                interrupt_at(i, ask, move || replace(ch).unwrap())
+            })
+        });
+        assert!(steps >= 3, "{steps}");
+    }
+}
+
 /// Where a ring is overwritten, what nobody has read in the one before it is, too, once this one has gone round.
 #[test]
 fn an_old_ring_is_overwritten_when_the_new_one_has_gone_round() {

@@ -15,6 +15,7 @@ use crate::{
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::vec;
 use std::vec::Vec;
 
 #[test]
@@ -340,48 +341,100 @@ fn a_record_given_up_is_counted_once_wherever_the_cpu_is_stopped() {
     assert!(under_way > 0 && given_up > 0);
 }
 
-/// A record is reserved, another is written behind it, it is cut to half, and the CPU stops at each step from there on:
-/// the other is found, and it is too, once its bytes are there; nothing is in doubt.
+/// A record is reserved and cut to half, another is written behind it before or after that, and the CPU stops at each
+/// step from there on: the other is found, and it is too, once its bytes are there; nothing is in doubt.
 #[test]
 fn the_post_mortem_finds_a_record_that_was_cut() {
-    let found_both = Rc::new(Cell::new(0));
-    let steps = every_step(|i| {
-        on_channel(geometry(64, 2), |ch| {
-            let is_cut = Rc::new(Cell::new(false));
-            let (finds, cut) = (Rc::clone(&found_both), Rc::clone(&is_cut));
-            let look = move || {
-                if !cut.get() {
-                    return;
-                }
-                let packets: Vec<_> = salvage(ch).collect();
-                assert!(packets.iter().all(|packet| !packet.is_cut()), "step {i}");
-                let runs = packets.iter().flat_map(|packet| packet.committed());
-                let bytes: Vec<u8> = runs.flatten().copied().collect();
-                let records: u64 = packets.iter().map(|packet| packet.packet().records).sum();
-                let uncommitted: usize = packets.iter().map(|packet| packet.uncommitted()).sum();
-                assert_eq!(records + uncommitted as u64, 2, "step {i}");
-                match records {
-                    1 => assert_eq!(bytes, [2; 8], "step {i}"),
-                    _ => {
-                        let wanted = [[1; 8], [0; 8], [2; 8]].concat();
-                        assert_eq!(bytes, wanted, "step {i}");
-                        finds.set(finds.get() + 1);
+    for is_cut_first in [false, true] {
+        let found_both = Rc::new(Cell::new(0));
+        let steps = every_step(|i| {
+            on_channel(geometry(64, 2), |ch| {
+                let is_cut = Rc::new(Cell::new(false));
+                let (finds, cut) = (Rc::clone(&found_both), Rc::clone(&is_cut));
+                let look = move || {
+                    if !cut.get() {
+                        return;
                     }
-                }
-            };
-            let fill = |slot: &mut Slot<'_>| {
-                ch.write(&[2; 8]).unwrap();
-                assert_eq!(slot.keep(8), 8);
-                is_cut.set(true);
-                slot.bytes_mut().fill(1);
-            };
-            interrupt_at(i, || ch.reserve_with(16, fill).unwrap(), look)
-        })
-    });
-    assert!(
-        steps > 15 && found_both.get() >= 2,
-        "{steps} {found_both:?}"
-    );
+                    let found = Found::of(ch);
+                    assert!(!found.is_cut, "step {i}");
+                    assert_eq!(found.records + found.uncommitted, 2, "step {i}");
+                    let filler = if is_cut_first { 0 } else { 8 };
+                    let both = [&[1; 8][..], &[0; 8][..filler], &[2; 8]].concat();
+                    match found.records {
+                        1 => assert_eq!(found.bytes, [2; 8], "step {i}"),
+                        _ => {
+                            assert_eq!(found.bytes, both, "step {i}");
+                            finds.set(finds.get() + 1);
+                        }
+                    }
+                };
+                let fill = |slot: &mut Slot<'_>| {
+                    if is_cut_first {
+                        assert_eq!(slot.keep(8), 8);
+                    }
+                    ch.write(&[2; 8]).unwrap();
+                    assert_eq!(slot.keep(8), 8);
+                    is_cut.set(true);
+                    slot.bytes_mut().fill(1);
+                };
+                interrupt_at(i, || ch.reserve_with(16, fill).unwrap(), look)
+            })
+        });
+        assert!(
+            steps > 12 && found_both.get() >= 2,
+            "{steps} {found_both:?}"
+        );
+    }
+}
+
+/// Another record is written at each step of a cut, and then the CPU stops: the other is found. Whether what is cut is
+/// in the middle of its packet or fills it, and whether the other fills it then.
+#[test]
+fn the_post_mortem_finds_what_is_written_while_a_record_is_cut() {
+    for (before, len) in [(8, 8), (8, 3), (48, 8), (48, 3)] {
+        let steps = every_step(|i| {
+            on_channel(geometry(64, 2), |ch| {
+                ch.write(&vec![1; before]).unwrap();
+                let fill = |slot: &mut Slot<'_>| {
+                    let stop = move || {
+                        ch.write(&vec![2; len]).unwrap();
+                        let found = Found::of(ch);
+                        assert!(!found.is_cut, "{before} {len}, step {i}");
+                        assert_eq!((found.records, found.uncommitted), (2, 1), "step {i}");
+                        assert_eq!(found.bytes, [vec![1; before], vec![2; len]].concat());
+                    };
+                    interrupt_at(i, || _ = slot.keep(8), stop)
+                };
+                ch.reserve_with(16, fill).unwrap()
+            })
+        });
+        assert!(steps >= 4, "{steps}");
+    }
+}
+
+/// What the post-mortem finds.
+struct Found {
+    bytes: Vec<u8>,
+    records: u64,
+    uncommitted: u64,
+    is_cut: bool,
+}
+
+impl Found {
+    /// All packets together, if the CPU stops here.
+    fn of(ch: &Ch) -> Self {
+        let packets: Vec<_> = salvage(ch).collect();
+        let runs = packets.iter().flat_map(|packet| packet.committed());
+        Self {
+            bytes: runs.flatten().copied().collect(),
+            records: packets.iter().map(|packet| packet.packet().records).sum(),
+            uncommitted: packets
+                .iter()
+                .map(|packet| packet.uncommitted() as u64)
+                .sum(),
+            is_cut: packets.iter().any(|packet| packet.is_cut()),
+        }
+    }
 }
 
 /// Between the last byte of a record and its commit, the post-mortem finds it, whole.

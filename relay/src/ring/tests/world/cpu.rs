@@ -76,7 +76,7 @@ unsafe impl Platform for OneCpu {
     }
 }
 
-/// Marks headers, trailers and fillings.
+/// Marks headers, trailers and fillers.
 pub(super) struct TestHooks;
 
 pub(super) const FILLER: u8 = 0xFF;
