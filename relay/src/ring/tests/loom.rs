@@ -16,7 +16,7 @@ use crate::platform::Pin;
 use crate::platform::{Context, Platform};
 use crate::ring::{
     Any, Delivery, Geometry, Local, Loss, Mode, NoHooks, Observer, Owner, Packet, PacketStart,
-    Plain, Reader, Records, Storage, Stream,
+    Plain, Reader, Records, Storage, Stream, SubBuffer,
 };
 use crate::sync::{Global, PerCpu, Usage};
 use loom::sync::Arc;

@@ -69,7 +69,7 @@ pub(super) fn interrupt_at(
 }
 
 /// From one step to the next that is tried: an interpreter has time for some of them.
-pub(super) const THIN: usize = if cfg!(miri) { 7 } else { 1 };
+pub(super) const THIN: usize = if cfg!(miri) { 29 } else { 1 };
 
 /// Tries `program` with 1, 2, ... until it says that there was no such step; returns how many there were.
 pub(super) fn every_step(program: impl Fn(usize) -> bool) -> usize {

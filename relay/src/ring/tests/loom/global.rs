@@ -141,8 +141,6 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
 
 /// A block is exchanged for a spare one in the last lap, and is still being read: of two CPUs that write, one opens the
 /// packet that comes into the spare, and the other writes to it, the fast way. Neither writes to what is read.
-///
-/// Tried: the stores of `origin` and `bound` the other way round, and both Relaxed: a write to what is being read.
 #[test]
 fn two_cpus_write_while_a_block_is_exchanged() {
     let shape = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
@@ -178,6 +176,49 @@ fn two_cpus_write_while_a_block_is_exchanged() {
         read(&mut reader, &mut seen);
         seen.records.sort_unstable();
         assert_eq!(seen.records, [5, 6, 7, 8, 21, 22, 23]);
+    });
+}
+
+/// One CPU writes a lap, while the block of the first packet is exchanged and read; the other has looked before that at which packet
+/// is open, and writes to the one that has come into its place. It writes to the new block.
+#[test]
+fn a_cpu_that_is_a_lap_behind_finds_the_block_that_came() {
+    let shape = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
+    model_with(2, move |order| {
+        let stream = stream(shape);
+        let cpu = Arc::new(Cpu::new());
+        let locals = Arc::new([Local::new(), Local::new()]);
+        for value in 1..=3 {
+            write_shared(&stream, &locals[0], &cpu, value);
+        }
+        // SAFETY: the stream outlives both threads, which `run` joins.
+        let long: &'static Stream = unsafe { &*Arc::as_ptr(&stream) };
+        let (its, others) = (Arc::clone(&cpu), Arc::clone(&cpu));
+        let (ours, theirs) = (Arc::clone(&locals), Arc::clone(&locals));
+        let (held, ()) = order.run(
+            move || {
+                let owner = shared(long, &ours[0], &its);
+                write_shared(long, &ours[0], &its, 4);
+                let held = Reader::open(long, 0).unwrap().next_subbuf();
+                let _ = owner.put(Plain(&[5; 16]));
+                let _ = owner.put(Plain(&[6; 4]));
+                held
+            },
+            move || write_shared(long, &theirs[1], &others, 7),
+        );
+        let mut delivered = 0;
+        let mut count = |taken: SubBuffer<'_>| {
+            let records = taken.records().chunks(4);
+            assert!(records.into_iter().all(|bytes| bytes == [bytes[0]; 4]));
+            delivered += taken.packet().records;
+        };
+        held.into_iter().for_each(&mut count);
+        shared(&stream, &locals[0], &cpu).flush();
+        let mut reader = Reader::open(&stream, 0).unwrap();
+        while let Some(taken) = reader.next_subbuf() {
+            count(taken);
+        }
+        assert_eq!(delivered + stream.stats().lost.total(), 7);
     });
 }
 
