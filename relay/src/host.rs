@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn what_a_thread_left_is_seen_by_the_next_one_with_its_number() {
         let channel = channel();
-        let rounds = if cfg!(miri) { 20 } else { 500 };
+        let rounds = if cfg!(miri) { 8 } else { 500 };
         let write = |value: u64| {
             let cpu = Cpu::claim();
             channel.write(&value.to_le_bytes()).unwrap();
