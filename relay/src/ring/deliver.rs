@@ -68,7 +68,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     fn deliver_all(&self) -> Option<Look<'a>> {
         loop {
             let look = self.look()?;
-            match look.to_do() {
+            match look.due() {
                 ToDo::Finalise => self.finalise(look.ring, look.next),
                 ToDo::Seal => {
                     let end = look.ring.geometry.position(look.next, 0).sealed();
@@ -208,7 +208,7 @@ impl PartialEq for Look<'_> {
 
 impl<'a> Look<'a> {
     #[inline]
-    pub(super) fn to_do(&self) -> ToDo<'a> {
+    pub(super) fn due(&self) -> ToDo<'a> {
         let (ring, geometry) = (self.ring, &self.ring.geometry);
         if self.committed.is_complete() {
             return ToDo::Finalise;

@@ -137,14 +137,17 @@ fn a_loss_before_the_end_is_in_the_final_packet() {
 
 #[test]
 fn nobody_hears_that_a_stream_is_closed_while_it_is_not() {
-    let nested: [fn(&Ch) -> Result<(), StreamError>; 2] = [replace, |ch| ch.close()];
+    let nested: [Act; 2] = [replace, |ch| ch.close()];
     for act in nested {
         let steps = every_step(|i| on_channel(small(), |ch| closed_or_not(ch, i, act)));
         assert!(steps > 10, "only {steps} steps");
     }
 }
 
-fn closed_or_not(ch: &'static Ch, i: usize, act: fn(&Ch) -> Result<(), StreamError>) -> bool {
+/// What closes or replaces.
+type Act = fn(&Ch) -> Result<(), StreamError>;
+
+fn closed_or_not(ch: &'static Ch, i: usize, act: Act) -> bool {
     let mut reader = ch.reader(0).unwrap();
     ch.write(&[7; 16]).unwrap();
     ch.write(&[7; 16]).unwrap();

@@ -39,7 +39,7 @@ fn two_cpus_write_one_stream() {
         );
         let local = Local::new();
         let owner = shared(&stream, &local, &cpu);
-        let to_do = owner.look().map(|look| look.to_do());
+        let to_do = owner.look().map(|look| look.due());
         let is_done = matches!(to_do, Some(ToDo::Nothing));
         assert!(is_done, "complete, and nobody delivers it");
         owner.flush();

@@ -195,7 +195,7 @@ impl World {
     fn check_delivered(&self) {
         let stream = self.stream();
         let next = stream.next.load(Ordering::Relaxed);
-        let to_do = self.owner().look().map(|look| look.to_do());
+        let to_do = self.owner().look().map(|look| look.due());
         assert!(
             matches!(to_do, Some(ToDo::Nothing)),
             "packet {next} is complete, or its ring has ended, and nobody delivers it"
