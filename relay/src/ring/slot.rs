@@ -1,8 +1,10 @@
 //! A record that is filled in place.
 //!
 //! ```text
-//! keep(n):     nothing was reserved behind it: CAS(pos, end, begin + n), and it is as if no more had been reserved
-//!              else fewer bytes are cut off than a filler takes: keep all
+//! keep(n):     intent |= n: the post-mortem knows both lengths
+//!              nothing was reserved behind it: CAS(pos, end, begin + n), and it is as if no more had been reserved
+//!              intent = what is reserved now
+//!              nothing was given back: fewer bytes are cut off than a filler takes: keep all
 //!              else the fill hook makes what is cut off a filler
 //!
 //! give up:     intent |= GIVEN_UP

@@ -412,6 +412,42 @@ fn the_post_mortem_finds_what_is_written_while_a_record_is_cut() {
     }
 }
 
+/// The same while a record is given up: the other is found, and what is given up is no record under way, or counted as lost.
+#[test]
+fn the_post_mortem_finds_what_is_written_while_a_record_is_given_up() {
+    for (before, len) in [(8, 16), (8, 3), (48, 8), (48, 16)] {
+        let stopped = Rc::new(Cell::new(0));
+        every_step(|i| {
+            on_channel(geometry(64, 2), |ch| {
+                ch.write(&vec![1; before]).unwrap();
+                let is_given_up = Rc::new(Cell::new(false));
+                let (armed, stops) = (Rc::clone(&is_given_up), Rc::clone(&stopped));
+                let stop = move || {
+                    if !armed.get() {
+                        return;
+                    }
+                    ch.write(&vec![2; len]).unwrap();
+                    let found = Found::of(ch);
+                    assert!(!found.is_cut, "{before} {len}, step {i}");
+                    assert_eq!(found.records, 2, "{before} {len}, step {i}");
+                    let records = [vec![1; before], vec![2; len]].concat();
+                    let fillers = found.bytes.len() - records.len();
+                    let whole = [vec![1; before], vec![0; fillers], vec![2; len]].concat();
+                    assert!([0, 16].contains(&fillers), "step {i}");
+                    assert_eq!(found.bytes, whole, "{before} {len}, step {i}");
+                    stops.set(stops.get() + 1);
+                };
+                let fill = |slot: &mut Slot<'_>| {
+                    slot.give_up();
+                    is_given_up.set(true);
+                };
+                interrupt_at(i, || ch.reserve_with(16, fill).unwrap(), stop)
+            })
+        });
+        assert!(stopped.get() > 6 || cfg!(miri), "{stopped:?}");
+    }
+}
+
 /// What the post-mortem finds.
 struct Found {
     bytes: Vec<u8>,
