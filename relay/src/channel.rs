@@ -60,7 +60,8 @@ use core::marker::PhantomData;
 /// | count | [`stats`](Self::stats), [`lost_no_ring`](Self::lost_no_ring), [`take_peak`](Self::take_peak); more is in [`info`](Self::info) (not from NMI) | any; any CPU |
 /// | look at what a stopped CPU left | [`salvage`](Self::salvage) | panic |
 ///
-/// A CPU whose number is `CPUS` or larger can call all of it: what it writes is counted ([`lost_no_ring`](Self::lost_no_ring)).
+/// A CPU whose number is `CPUS` or larger can call all of it: what it writes is counted
+/// ([`lost_no_ring`](Self::lost_no_ring)).
 pub struct Channel<P: Platform, const CPUS: usize, U: Usage = PerCpu> {
     platform: P,
     hooks: &'static dyn Hooks,
@@ -95,7 +96,8 @@ pub enum StartError {
     },
     /// The stream has a ring already; [`Channel::replace`] gives it another.
     Started(usize),
-    /// The channel's hooks put more into each packet than the geometry reserves: see [`Hooks::least_start_reserve`].
+    /// The channel's hooks put more into each packet than the geometry reserves: see
+    /// [`Hooks::least_start_reserve`].
     Reserve {
         /// Bytes that the geometry reserves at the start of each sub-buffer.
         given: usize,
@@ -152,7 +154,8 @@ impl core::error::Error for OpenError {}
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     const_unless_loom! {
-        /// A channel without any ring, for a `static` (or any context): every write is refused and counted until
+        /// A channel without any ring, for a `static` (or any context): every write is refused and
+        /// counted until
         /// [`start`](Self::start). `hooks` are the client's: [`NoHooks`](crate::NoHooks) for plain bytes.
         pub fn new(platform: P, hooks: &'static dyn Hooks) -> Self {
             Self {
@@ -168,8 +171,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Gives `cpu` its first ring, in `storage`. A global channel has one stream, that of CPU 0.
     ///
     /// Task context, or any for memory that is not from the heap: what is refused is dropped. It
-    /// may be called from another CPU if that happens-before the first write of `cpu`, and before its first tick: start its
-    /// streams before you start the CPU.
+    /// may be called from another CPU if that happens-before the first write of `cpu`, and before
+    /// its first tick: start its streams before you start the CPU.
     ///
     /// # Errors
     /// [`StartError`]: there is no such CPU, it has a ring, the storage is too small, or the start reserve for the channel's hooks.
@@ -202,8 +205,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.streams.get(..self.streams())?.get(number)
     }
 
-    /// The stream that CPU `cpu` writes to, and the CPU's own words; `None` if the channel has no room for
-    /// its number.
+    /// The stream that CPU `cpu` writes to, and the CPU's own words; `None` if the channel has no
+    /// room for its number.
     #[inline(always)]
     fn words_of(&self, cpu: usize) -> Option<(&Stream, &Local)> {
         let own = self.streams.get(cpu)?;
@@ -223,8 +226,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Some(Owner::new(stream, local, self.hooks, pin))
     }
 
-    /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global channel). Any CPU, task or IRQ
-    /// context; see [`Reader`].
+    /// Opens the one consuming reader of the stream of `cpu` (0 for the one stream of a global
+    /// channel). Any CPU, task or IRQ context; see [`Reader`].
     ///
     /// # Errors
     /// [`OpenError`]: there is no such stream, or it is being read.
@@ -252,8 +255,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Reader::open(stream, cpu).ok_or(OpenError::Busy(cpu))
     }
 
-    /// Opens a reader of the stream of `cpu` that does not consume (0 for the one stream of a global channel). Any number
-    /// of them. Any CPU, task or IRQ context; see [`Observer`].
+    /// Opens a reader of the stream of `cpu` that does not consume (0 for the one stream of a
+    /// global channel). Any number of them. Any CPU, task or IRQ context; see [`Observer`].
     ///
     /// # Errors
     /// [`OpenError::NotStarted`].
@@ -288,7 +291,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         &self.streams[number]
     }
 
-    /// How many streams there can be: one for each CPU that there is room for, or the one of a global channel. Any context.
+    /// How many streams there can be: one for each CPU that there is room for, or the one of a
+    /// global channel. Any context.
     #[must_use]
     pub const fn streams(&self) -> usize {
         if U::SHARED && CPUS != 0 { 1 } else { CPUS }
@@ -309,8 +313,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
 
 impl<P: Platform, const CPUS: usize> Channel<P, CPUS> {
     /// What a stopped CPU left in its stream, committed or not: for the panic path. Read only, so
-    /// it does not matter in the middle of what the CPU was stopped. `None` if the channel has no room for its
-    /// number. Panic context.
+    /// it does not matter in the middle of what the CPU was stopped. `None` if the channel has no
+    /// room for its number. Panic context.
     ///
     /// ```
     /// # use relay::host::{Cpu, Host};

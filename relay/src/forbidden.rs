@@ -1,5 +1,5 @@
-//! What the types forbid, each as a program that does not compile, beside its twin that does: without
-//! the twin it might be refused for another reason. Exists for doc tests only.
+//! What the types forbid, each as a program that does not compile, beside its twin that does:
+//! without the twin it might be refused for another reason. Exists for doc tests only.
 //!
 //! The error codes are compared by a nightly rustdoc only (`.ci/run miri` is one).
 

@@ -1,11 +1,12 @@
 //! The namespace: every stream is a file, `/client/cpu` or `/client/channel/cpu`.
 //!
-//! Channels of any kind are mounted under a path of one name or two: the top-level folder is the client that writes it,
-//! the rest tells its channels apart. The files in there are its streams, by the number of their CPU: `/klog/0`,
-//! `/trace/sched/3`. A file appears when its stream starts. Names are made of `a-z`, `0-9` and `-`, and no two channels have
-//! the same path.
+//! Channels of any kind are mounted under a path of one name or two: the top-level folder is the
+//! client that writes it, the rest tells its channels apart. The files in there are its streams, by
+//! the number of their CPU: `/klog/0`, `/trace/sched/3`. A file appears when its stream starts.
+//! Names are made of `a-z`, `0-9` and `-`, and no two channels have the same path.
 //!
-//! Who reads needs nothing but the files: a drain that uses this module alone could as well run outside the kernel.
+//! Who reads needs nothing but the files: a drain that uses this module alone could as well run
+//! outside the kernel.
 //!
 //! | to | see |
 //! |---|---|
@@ -79,8 +80,9 @@ use path::FilePath;
 
 /// The channels of a kernel by their paths: a table of `CAPACITY` places, in a `static`.
 ///
-/// Channels stay once they are mounted. Nothing here waits, locks or allocates: places are filled in order, each by a
-/// single step, so that of two CPUs (or contexts of one) that want the same path at the same time exactly one gets it.
+/// Channels stay once they are mounted. Nothing here waits, locks or allocates: places are filled
+/// in order, each by a single step, so that of two CPUs (or contexts of one) that want the same
+/// path at the same time exactly one gets it.
 pub struct Namespace<const CAPACITY: usize> {
     /// Filled from the first on, without gaps.
     places: [OnceRef<Mount>; CAPACITY],
@@ -189,8 +191,8 @@ impl<const CAPACITY: usize> Namespace<CAPACITY> {
     /// # Errors
     /// [`CreateError`]: the path is taken, or the namespace full.
     pub fn create(&self, mount: &'static Mount) -> Result<(), CreateError> {
-        // What is behind a free place is free, too: once all before it have been looked at, filling it
-        // decides.
+        // What is behind a free place is free, too: once all before it have been looked at, filling
+        // it decides.
         for place in &self.places {
             let there = match place.set(mount) {
                 Ok(()) => return Ok(()),
@@ -242,8 +244,8 @@ impl<const CAPACITY: usize> Namespace<CAPACITY> {
         mount.file(cpu)
     }
 
-    /// What lies in `folder`: first the folders, then the files, each once. `/` is the root, whose folders are the
-    /// clients. Any context.
+    /// What lies in `folder`: first the folders, then the files, each once. `/` is the root, whose
+    /// folders are the clients. Any context.
     ///
     /// # Errors
     /// [`FindError`]: it is no path, or there is no such folder.

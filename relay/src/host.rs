@@ -1,9 +1,9 @@
 //! A platform for host programs: threads that are CPUs. Feature `std`.
 //!
-//! The process is the machine. A thread becomes one of its CPUs by [claiming a number](Cpu::claim), and stays
-//! it until it drops the [`Cpu`]; then the number can be another thread's. What other threads write is counted
-//! as lost ([`Channel::lost_no_ring`](crate::Channel::lost_no_ring)). The operating system's CPU
-//! numbers play no part: it moves threads between them at any instruction.
+//! The process is the machine. A thread becomes one of its CPUs by [claiming a number](Cpu::claim),
+//! and stays it until it drops the [`Cpu`]; then the number can be another thread's. What other
+//! threads write is counted as lost ([`Channel::lost_no_ring`](crate::Channel::lost_no_ring)). The
+//! operating system's CPU numbers play no part: it moves threads between them at any instruction.
 //!
 //! | relay asks for | a thread gives |
 //! |---|---|
@@ -14,8 +14,9 @@
 //! | wake | whoever has a [`Sleeper`] is woken, whatever stream it waits for: it looks again |
 //! | call | nothing: what is asked of a thread waits for its next [tick](crate::Channel::tick) |
 //!
-//! A thread has no timer interrupt. So each that writes calls `tick` now and then, and a last time after its last
-//! record, or [closes](crate::Channel::close) its stream: what stands in an open packet is seen by nobody before that.
+//! A thread has no timer interrupt. So each that writes calls `tick` now and then, and a last time
+//! after its last record, or [closes](crate::Channel::close) its stream: what stands in an open
+//! packet is seen by nobody before that.
 //!
 //! ```
 //! use relay::host::{Cpu, Host, Sleeper};
@@ -45,8 +46,8 @@
 //! assert_eq!(reading.join().unwrap(), b"hello");
 //! ```
 //!
-//! `relay/examples/threads.rs` of the project does it with many threads, rings that grow and shrink meanwhile, and a
-//! ledger at the end.
+//! `relay/examples/threads.rs` of the project does it with many threads, rings that grow and shrink
+//! meanwhile, and a ledger at the end.
 
 mod sleep;
 
@@ -101,7 +102,8 @@ impl This {
     /// Gives the last hold back, and with it the number, if there is one.
     #[cold]
     fn give_back(&self) {
-        // Before the hold: a signal handler that comes in between must not be the last to hold the number.
+        // Before the hold: a signal handler that comes in between must not be the last to hold the
+        // number.
         let number = self.number.swap(NONE, Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         self.holds.store(0, Ordering::Relaxed);
@@ -162,11 +164,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This thread is a CPU. Having one tells you: no other thread has its number, and everything that the thread
-/// did that had it before happened before.
+/// This thread is a CPU. Having one tells you: no other thread has its number, and everything that
+/// the thread did that had it before happened before.
 ///
-/// Dropping it lets the number go, once no record of this thread is being written. If it is leaked, the number is
-/// nobody's ever after.
+/// Dropping it lets the number go, once no record of this thread is being written. If it is leaked,
+/// the number is nobody's ever after.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -178,8 +180,9 @@ pub struct Cpu {
 }
 
 impl Cpu {
-    /// Makes this thread a CPU, with the lowest number that is free; a thread that is one already stays it, until
-    /// all its `Cpu`s are dropped. Takes a lock for a moment, and may allocate: not from a signal handler.
+    /// Makes this thread a CPU, with the lowest number that is free; a thread that is one already
+    /// stays it, until all its `Cpu`s are dropped. Takes a lock for a moment, and may allocate: not
+    /// from a signal handler.
     ///
     /// ```
     /// use relay::host::Cpu;
@@ -278,8 +281,8 @@ mod tests {
         assert_eq!(channel.lost_no_ring(), 2);
     }
 
-    /// Whether a number is taken; what other tests do at the same time does not change the answer for one that is
-    /// held.
+    /// Whether a number is taken; what other tests do at the same time does not change the answer
+    /// for one that is held.
     fn is_taken(number: usize) -> bool {
         lock(&TAKEN)[number]
     }

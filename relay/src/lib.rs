@@ -20,7 +20,8 @@
 //! | [Limits](#limits) | the numbers |
 //! | [Features](#features) | `alloc`, `log`, `std` |
 //!
-//! The examples here run on a host (feature `std`), whose threads are CPUs: [`host`]. In a kernel only the platform differs.
+//! The examples here run on a host (feature `std`), whose threads are CPUs: [`host`]. In a kernel
+//! only the platform differs.
 //!
 //! # The idea
 //!
@@ -38,8 +39,8 @@
 //!                                                 `-- complete, or flushed by the timer's tick
 //! ```
 //!
-//! So no writer ever takes a lock, waits or allocates, whatever it interrupted; and no reader, however slow or dead, stands
-//! in its way. What there is no room for is lost, and counted.
+//! So no writer ever takes a lock, waits or allocates, whatever it interrupted; and no reader,
+//! however slow or dead, stands in its way. What there is no room for is lost, and counted.
 //!
 //! ## Words
 //!
@@ -56,10 +57,10 @@
 //! # The promise
 //!
 //! Every attempt to write ends in a delivered record or in a counted loss:
-//! `attempted = delivered + lost (by reason) + overwritten`. Each [`Packet`] (what a sub-buffer holds) carries its number,
-//! the number of its first record, how many it holds, and the losses up to it; the last packet of
-//! a closed stream [says so](Packet::is_final). A consumer can therefore prove that nothing is
-//! missing, from what it has received alone.
+//! `attempted = delivered + lost (by reason) + overwritten`. Each [`Packet`] (what a sub-buffer
+//! holds) carries its number, the number of its first record, how many it holds, and the losses up
+//! to it; the last packet of a closed stream [says so](Packet::is_final). A consumer can therefore
+//! prove that nothing is missing, from what it has received alone.
 //!
 //! # The first record
 //!
@@ -91,16 +92,17 @@
 //!
 //! # The machine
 //!
-//! relay knows no hardware and needs no allocator. Of a kernel it wants a [`Platform`]: the number of this CPU, and to stay on
-//! it for a moment; the time. Three more functions are optional: the [`Context`], for records that say it; to wake a reader; to have
-//! another CPU tick. It is an `unsafe` trait, because the words of one CPU are written without `LOCK`: what you promise is
+//! relay knows no hardware and needs no allocator. Of a kernel it wants a [`Platform`]: the number
+//! of this CPU, and to stay on it for a moment; the time. Three more functions are optional: the
+//! [`Context`], for records that say it; to wake a reader; to have another CPU tick. It is an
+//! `unsafe` trait, because the words of one CPU are written without `LOCK`: what you promise is
 //! [listed there](Platform#implementation-safety).
 //!
-//! Each CPU calls [`Channel::tick`] from its timer interrupt: that is where it does what others ask of its stream. Nobody
-//! else ever writes to it.
+//! Each CPU calls [`Channel::tick`] from its timer interrupt: that is where it does what others ask
+//! of its stream. Nobody else ever writes to it.
 //!
-//! `docs/PORTING.md` of the project goes through a port of about sixty lines, which runs: `cargo run -p relay --example port`.
-//! Programs on a host have one ready in [`host`].
+//! `docs/PORTING.md` of the project goes through a port of about sixty lines, which runs:
+//! `cargo run -p relay --example port`. Programs on a host have one ready in [`host`].
 //!
 //! # Writing
 //!
@@ -111,9 +113,10 @@
 //! | [`write_event`](Channel::write_event), [`write_event_array`](Channel::write_event_array) | a [header](record) with time and event id, then these bytes | a look at the clock |
 //! | [`reserve_with`](Channel::reserve_with) | what you make of it, in place | a look at the clock |
 //!
-//! A [`Slot`] is space that is yours alone until the closure that is given it returns; then it is committed. Before that it can be
-//! cut ([`keep`](Slot::keep)), or given up: then it counts as lost. What takes long, or may fail, comes before: do not touch memory of
-//! others in there, nor wait. Nested writes are delivered behind it.
+//! A [`Slot`] is space that is yours alone until the closure that is given it returns; then it is
+//! committed. Before that it can be cut ([`keep`](Slot::keep)), or given up: then it counts as
+//! lost. What takes long, or may fail, comes before: do not touch memory of others in there, nor
+//! wait. Nested writes are delivered behind it.
 //!
 //! ```
 //! # use relay::host::{Cpu, Host};
@@ -133,8 +136,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! An error of a write is no call for action: the record is lost, and [counted](Loss) under its reason. There is nothing to
-//! repeat and nobody to wait for.
+//! An error of a write is no call for action: the record is lost, and [counted](Loss) under its
+//! reason. There is nothing to repeat and nobody to wait for.
 //!
 //! # Reading
 //!
@@ -146,10 +149,12 @@
 //! | [`fs::Window`], around a `Reader` | sub-buffers by number, for a consumer that is not trusted | yes |
 //! | [`Salvage`] | what a stopped CPU left, committed or not | no |
 //!
-//! They run on any CPU, in task or IRQ context. A [`SubBuffer`] is the reader's until it is dropped: several can be held and
-//! given back in any order, so each may be on its way through a device meanwhile.
+//! They run on any CPU, in task or IRQ context. A [`SubBuffer`] is the reader's until it is
+//! dropped: several can be held and given back in any order, so each may be on its way through a
+//! device meanwhile.
 //!
-//! Who has read everything [asks for the rest](Reader::request_flush), which comes at the next tick of that CPU, and may
+//! Who has read everything [asks for the rest](Reader::request_flush), which comes at the next tick
+//! of that CPU, and may
 //! [go to sleep](Reader::prepare_to_sleep): whatever becomes readable after that calls [`Platform::wake`]. Streams are merged by
 //! time with [`Reader::quiet_since`], without waiting for those that are silent.
 //!
@@ -162,8 +167,8 @@
 //! | [`Usage`] | [`PerCpu`]: a stream per CPU | [`Global`]: one stream for all CPUs, in one order; LOCKed instructions |
 //! | [spare blocks](Geometry::with_spares) | none: what a reader holds is missing in the ring | as many as readers hold: nothing is missing; in continuous mode needed to observe |
 //!
-//! Mode, delivery and sizes are the [`Geometry`] of a ring. Usage is part of the channel's type: `Channel<P, CPUS, Global>`. Its one
-//! stream is that of all CPUs:
+//! Mode, delivery and sizes are the [`Geometry`] of a ring. Usage is part of the channel's type:
+//! `Channel<P, CPUS, Global>`. Its one stream is that of all CPUs:
 //!
 //! | what | in a global channel |
 //! |---|---|
@@ -199,9 +204,9 @@
 //!
 //! # Early start, larger rings
 //!
-//! A channel is a `static`, and its first ring lies in [`StaticMemory`]: it works before there is a heap, by the same code as ever
-//! after. Later a stream moves to another ring, larger or smaller, while it is written and read; no record is lost, doubled
-//! or reordered by that.
+//! A channel is a `static`, and its first ring lies in [`StaticMemory`]: it works before there is a
+//! heap, by the same code as ever after. Later a stream moves to another ring, larger or smaller,
+//! while it is written and read; no record is lost, doubled or reordered by that.
 //!
 //! | to | call | by |
 //! |---|---|---|
@@ -246,8 +251,9 @@
 //! | lost because the CPU has no stream | | [`Channel::lost_no_ring`] |
 //! | unread, held, unused | | [`StreamInfo`], from [`Channel::info`] |
 //!
-//! A reader adds up `records`, takes `lost` from the last packet, and has every attempt that the stream's CPU made, exactly, once the stream
-//! is closed. Where losses happened is known to the grain of a packet.
+//! A reader adds up `records`, takes `lost` from the last packet, and has every attempt that the
+//! stream's CPU made, exactly, once the stream is closed. Where losses happened is known to the
+//! grain of a packet.
 //!
 //! ```
 //! # use relay::host::{Cpu, Host};
@@ -282,15 +288,17 @@
 //! [`Channel::close`] ends the stream of the calling CPU: its last packet is [final](Packet::is_final), and what is written after
 //! it is counted as lost ([`Loss::Closed`]). [`Channel::request_close`] has another CPU do it.
 //!
-//! When a kernel panics, its other CPUs are stopped in the middle of anything. [`Channel::salvage`] reads what each has left, and
-//! changes nothing: complete packets as they are; of open ones whatever was committed, and how many records were not. That a CPU
-//! has [`Stopped`] is your word.
+//! When a kernel panics, its other CPUs are stopped in the middle of anything. [`Channel::salvage`]
+//! reads what each has left, and changes nothing: complete packets as they are; of open ones
+//! whatever was committed, and how many records were not. That a CPU has [`Stopped`] is your word.
 //!
 //! # Headers, hooks, CTF
 //!
-//! A sub-buffer may begin and end with bytes of the client's own: the [reserves](Geometry::with_reserves). [`Hooks`] fill them when a packet
-//! begins and when it is complete, make [fillers](Hooks::fill) of what was given up, and hear of deliveries. A channel of plain
-//! bytes has [`NoHooks`]; one whose records begin with relay's own [header](record) has [`record::Framed`].
+//! A sub-buffer may begin and end with bytes of the client's own: the
+//! [reserves](Geometry::with_reserves). [`Hooks`] fill them when a packet begins and when it is
+//! complete, make [fillers](Hooks::fill) of what was given up, and hear of deliveries. A channel of
+//! plain bytes has [`NoHooks`]; one whose records begin with relay's own [header](record) has
+//! [`record::Framed`].
 //!
 //! [`ctf`] uses all that to make every sub-buffer a packet of the Common Trace Format, in place, so that what comes out of the
 //! kernel is what any reader of CTF reads; and writes the metadata that explains it.

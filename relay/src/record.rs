@@ -4,9 +4,10 @@
 //! [`Channel::write_event`](crate::Channel::write_event) writes them, [`Fields`] reads them. The functions here are arithmetic:
 //! any context.
 //!
-//! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of
-//! the timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper bits
-//! of the time are those of the packet's begin, so a packet must span less than 2^48 ticks (a day at 3 GHz).
+//! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of the
+//! timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper
+//! bits of the time are those of the packet's begin, so a packet must span less than 2^48 ticks (a
+//! day at 3 GHz).
 //!
 //! The ids 0xFFFD to 0xFFFF are fillers: what a record that was given up leaves when something was
 //! reserved after it. Readers skip them.
@@ -56,7 +57,8 @@ pub(crate) const FILLER_U8: u16 = 0xFFFE;
 /// A filler with four bytes of length after the context, and that many bytes after them.
 pub(crate) const FILLER_U32: u16 = 0xFFFF;
 
-/// The hooks of a channel whose records begin with this header: fillers for what was discarded, no packet header.
+/// The hooks of a channel whose records begin with this header: fillers for what was discarded, no
+/// packet header.
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
 

@@ -14,10 +14,10 @@
 //!
 //! [`OnceRef`] is made of the first kind: a reference that is set once.
 //!
-//! In unit tests each access to a word is a *step*: before it, the hook of the running test is called
-//! (`step`), so that tests run whole writes between any two accesses of another, on the shipped code. Words
-//! that are always read or written together are [`GroupedU64`], which has no step of its own: whoever
-//! accesses the group takes one step for all of it.
+//! In unit tests each access to a word is a *step*: before it, the hook of the running test is
+//! called (`step`), so that tests run whole writes between any two accesses of another, on the
+//! shipped code. Words that are always read or written together are [`GroupedU64`], which has no
+//! step of its own: whoever accesses the group takes one step for all of it.
 
 mod once;
 pub(crate) mod step;
@@ -84,8 +84,8 @@ mod sealed {
 /// A 64-bit word changed only by the owner of its stream, read by anybody.
 ///
 /// Where the owner is one CPU, the read-modify-write operations are atomic against the other
-/// contexts of that CPU (an interrupt or NMI sees them done or not done), not against other CPUs. In
-/// terms of the abstract machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that
+/// contexts of that CPU (an interrupt or NMI sees them done or not done), not against other CPUs.
+/// In terms of the abstract machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that
 /// story holds because
 ///
 /// 1. only the owner writes the word, or the CPU whose own it is (the contract of [`Platform`](crate::Platform));
@@ -115,8 +115,8 @@ impl OwnerWord {
         self.0.load(order)
     }
 
-    /// Reads the word as one of a group that is read together: whoever reads the group takes the step. Any
-    /// CPU, any context.
+    /// Reads the word as one of a group that is read together: whoever reads the group takes the
+    /// step. Any CPU, any context.
     #[inline(always)]
     pub(crate) fn load_in_group(&self, order: Ordering) -> u64 {
         self.0.load(order)
@@ -153,16 +153,17 @@ impl OwnerWord {
         same_cpu::add_carries(&self.0, value)
     }
 
-    /// Sets the lowest bit; false if it was set. Of a word that is a CPU's own, by that CPU: contexts that come
-    /// in between leave it as they found it.
+    /// Sets the lowest bit; false if it was set. Of a word that is a CPU's own, by that CPU:
+    /// contexts that come in between leave it as they found it.
     #[inline(always)]
     pub(crate) fn set_lowest(&self) -> bool {
         step();
         same_cpu::set_lowest(&self.0)
     }
 
-    /// Gives the word back, a lock that the owner took by [`cas`](Self::cas): what follows in the program is not
-    /// done before this, neither as other contexts nor as other owners see it. Owner only.
+    /// Gives the word back, a lock that the owner took by [`cas`](Self::cas): what follows in the
+    /// program is not done before this, neither as other contexts nor as other owners see it. Owner
+    /// only.
     #[inline(always)]
     pub(crate) fn unlock<U: Usage>(&self) {
         step();
@@ -176,8 +177,8 @@ impl OwnerWord {
     }
 }
 
-/// Whether `value` is below the word at `OFFSET` bytes behind `base`, which is loaded with Acquire. Where a compiler makes
-/// two instructions of that for an atomic word, this is one. Any CPU.
+/// Whether `value` is below the word at `OFFSET` bytes behind `base`, which is loaded with Acquire.
+/// Where a compiler makes two instructions of that for an atomic word, this is one. Any CPU.
 ///
 /// # Safety
 /// The word is an `AtomicU64` of this module, alive, `OFFSET` bytes behind `base`.
@@ -284,8 +285,8 @@ mod same_cpu {
 
     #[inline]
     pub(super) fn set_lowest(word: &GroupedU64) -> bool {
-        // Whoever interrupts this gives back what it takes, before this goes on: no interrupt can be told
-        // from none, and two plain accesses will do.
+        // Whoever interrupts this gives back what it takes, before this goes on: no interrupt can
+        // be told from none, and two plain accesses will do.
         let before = word.load(Ordering::Relaxed);
         if before & 1 == 0 {
             word.store(before | 1, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! What becomes of a channel's streams and rings: their duty, their end, their size; and what is known of them.
+//! What becomes of a channel's streams and rings: their duty, their end, their size; and what is
+//! known of them.
 
 use super::Channel;
 use crate::platform::Platform;
@@ -6,12 +7,14 @@ use crate::ring::{Geometry, Storage, Stream, StreamError, StreamInfo, StreamStat
 use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
-    /// The periodic duty of each CPU: does what others have asked of its stream ([flush](crate::Reader::request_flush),
+    /// The periodic duty of each CPU: does what others have asked of its stream
+    /// ([flush](crate::Reader::request_flush),
     /// [resize](Self::resize), [close](Self::request_close)), and moves [`Reader::quiet_since`](crate::Reader::quiet_since) on.
     ///
-    /// Call it from the timer interrupt of every CPU that writes, or from task context. Not from NMI context: an NMI may come
-    /// in the middle of one. With nothing to do it costs a few loads and a look at the clock. In a global channel any CPU's tick does
-    /// what is asked of the stream, but each must have its own before an old ring is [freed](Self::reclaim).
+    /// Call it from the timer interrupt of every CPU that writes, or from task context. Not from
+    /// NMI context: an NMI may come in the middle of one. With nothing to do it costs a few loads
+    /// and a look at the clock. In a global channel any CPU's tick does what is asked of the
+    /// stream, but each must have its own before an old ring is [freed](Self::reclaim).
     pub fn tick(&self) {
         if let Some(owner) = self.owner() {
             owner.tick();
@@ -48,8 +51,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.owner().ok_or(StreamError::NotStarted)?.close()
     }
 
-    /// Has the stream of `cpu` ended at its next [tick](Self::tick); where its ring is full, at the first after the reader
-    /// has made room. Any CPU, task or IRQ context.
+    /// Has the stream of `cpu` ended at its next [tick](Self::tick); where its ring is full, at the
+    /// first after the reader has made room. Any CPU, task or IRQ context.
     ///
     /// # Errors
     /// [`StreamError::NotStarted`].
@@ -68,7 +71,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Moves the stream of the calling CPU to a new ring of `geometry` in `storage`. Writers that
-    /// this interrupts, and readers, go on without a gap. The memory of the old ring is given back by
+    /// this interrupts, and readers, go on without a gap. The memory of the old ring is given back
+    /// by
     /// [`reclaim`](Self::reclaim), when it has been read and nobody uses it any more.
     ///
     /// Task context, or IRQ context for memory that is not from the heap: what is refused is
@@ -87,7 +91,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [tick](Self::tick): to a larger or a smaller one, while it is written and read. No record is lost,
     /// doubled or reordered by that.
     ///
-    /// Any CPU, task context. The chapter [early start, larger rings](crate#early-start-larger-rings) has an example.
+    /// Any CPU, task context. The chapter
+    /// [early start, larger rings](crate#early-start-larger-rings) has an example.
     ///
     /// # Errors
     /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. What is refused is dropped.
@@ -103,8 +108,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Ok(())
     }
 
-    /// Begins the stream of the calling CPU anew, in a ring of the same geometry in `storage`: what nobody has read
-    /// is counted as overwritten.
+    /// Begins the stream of the calling CPU anew, in a ring of the same geometry in `storage`: what
+    /// nobody has read is counted as overwritten.
     ///
     /// Task context, or IRQ context for memory that is not from the heap.
     ///
@@ -114,9 +119,10 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.owner().ok_or(StreamError::NotStarted)?.reset(storage)
     }
 
-    /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in continuous mode: or
-    /// whose time is over), and that no writer or reader uses any more. Returns how many. Call it now and then after
-    /// a [`resize`](Self::resize), for each CPU that has used the stream must have had a [tick](Self::tick) since.
+    /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in
+    /// continuous mode: or whose time is over), and that no writer or reader uses any more. Returns
+    /// how many. Call it now and then after a [`resize`](Self::resize), for each CPU that has used
+    /// the stream must have had a [tick](Self::tick) since.
     ///
     /// Any CPU, task context.
     pub fn reclaim(&self, cpu: usize) -> usize {
@@ -139,21 +145,23 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu)?.geometry()
     }
 
-    /// How many quarters of the ring of `cpu` were unread, at most, since this was asked last; 4 if records
-    /// were lost for want of room. Any context, any CPU; a hint, for who resizes.
+    /// How many quarters of the ring of `cpu` were unread, at most, since this was asked last; 4 if
+    /// records were lost for want of room. Any context, any CPU; a hint, for who resizes.
     #[must_use]
     pub fn take_peak(&self, cpu: usize) -> u64 {
         self.started(cpu).map_or(0, Stream::take_peak)
     }
 
-    /// Makes the ring of `cpu` as large as its load asks for: twice as many sub-buffers if three quarters of it were
-    /// unread since the last call, or something was lost for want of room; half as many if less than a quarter was,
-    /// and is now (what a reader holds, and what is in older rings, counts). In any case as many as `limits` allow, a power of two: so a small ring from early memory grows to the
-    /// smallest number that you want. Returns the new number, if it asked for one:
-    /// the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim) what older rings have left.
+    /// Makes the ring of `cpu` as large as its load asks for: twice as many sub-buffers if three
+    /// quarters of it were unread since the last call, or something was lost for want of room; half
+    /// as many if less than a quarter was, and is now (what a reader holds, and what is in older
+    /// rings, counts). In any case as many as `limits` allow, a power of two: so a small ring from
+    /// early memory grows to the smallest number that you want. Returns the new number, if it asked
+    /// for one: the stream moves at its next [tick](Self::tick). Also [reclaims](Self::reclaim)
+    /// what older rings have left.
     ///
-    /// Call it now and then, or when [`Hooks::needs_resize`](crate::Hooks::needs_resize) asks for it. A ring that is overwritten stays as
-    /// it is: it is always full.
+    /// Call it now and then, or when [`Hooks::needs_resize`](crate::Hooks::needs_resize) asks for
+    /// it. A ring that is overwritten stays as it is: it is always full.
     ///
     /// Any CPU, task context: it allocates.
     ///
@@ -189,8 +197,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         asked.map(|()| wanted)
     }
 
-    /// What is known of the stream of `cpu` now, if it was started. Any context but NMI, any CPU; exact when
-    /// that CPU is quiet.
+    /// What is known of the stream of `cpu` now, if it was started. Any context but NMI, any CPU;
+    /// exact when that CPU is quiet.
     #[must_use]
     pub fn info(&self, cpu: usize) -> Option<StreamInfo> {
         self.started(cpu)?.info()
@@ -203,7 +211,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu).map(Stream::stats)
     }
 
-    /// Records lost because the CPU that wrote them has no ring in this channel. They are in no stream's ledger. Any context.
+    /// Records lost because the CPU that wrote them has no ring in this channel. They are in no
+    /// stream's ledger. Any context.
     #[must_use]
     pub fn lost_no_ring(&self) -> u64 {
         self.no_ring.load(Ordering::Relaxed)

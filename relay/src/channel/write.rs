@@ -9,13 +9,14 @@ use crate::sync::{Ordering, Usage};
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes `bytes` as one record into the stream of the calling CPU.
     ///
-    /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. Nothing but the
-    /// bytes is stored. The clock is read where a sub-buffer begins or ends, where another record of this CPU is under way, in
-    /// record delivery, and where the record is lost: else not.
+    /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. Nothing but
+    /// the bytes is stored. The clock is read where a sub-buffer begins or ends, where another
+    /// record of this CPU is under way, in record delivery, and where the record is lost: else not.
     ///
     /// # Errors
-    /// The record was not written, for the reason given; the loss is counted. There is nothing to be done about it: a
-    /// record of no bytes ([`WriteError::Empty`]) is the caller's mistake, and is not counted.
+    /// The record was not written, for the reason given; the loss is counted. There is nothing to
+    /// be done about it: a record of no bytes ([`WriteError::Empty`]) is the caller's mistake, and
+    /// is not counted.
     ///
     /// ```
     /// # use relay::host::{Cpu, Host};
@@ -34,8 +35,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.put(Plain(bytes))
     }
 
-    /// Writes a record of as many bytes as its type says: shorter code than that of [`write`](Self::write), where the
-    /// compiler does not know the length.
+    /// Writes a record of as many bytes as its type says: shorter code than that of
+    /// [`write`](Self::write), where the compiler does not know the length.
     ///
     /// Any context, as [`write`](Self::write).
     ///
@@ -50,7 +51,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [`record::EVENTS`](crate::record::EVENTS), in the one word of [`record::header`](crate::record::header); `bytes` follow, which may be none. What shall be read as klog
     /// or CTF has its [context](crate::Context) as the first of them.
     ///
-    /// The time is that of the reservation: in the order of the stream's records it never falls. Any context, as [`write`](Self::write).
+    /// The time is that of the reservation: in the order of the stream's records it never falls.
+    /// Any context, as [`write`](Self::write).
     ///
     /// # Errors
     /// As [`write`](Self::write), and [`WriteError::FillerId`] for one of the fillers' ids.
@@ -142,14 +144,17 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         Err(WriteError::NoRing)
     }
 
-    /// Reserves `len` bytes in the stream of the calling CPU and has `fill` make a record of them, in place. The record is
-    /// committed when `fill` returns, unless it was [given up](Slot::give_up); then, and where a panic unwinds
-    /// out of `fill`, it is counted as lost ([`Loss::Discarded`](crate::Loss::Discarded)). Returns what `fill` returns.
+    /// Reserves `len` bytes in the stream of the calling CPU and has `fill` make a record of them,
+    /// in place. The record is committed when `fill` returns, unless it was
+    /// [given up](Slot::give_up); then, and where a panic unwinds out of `fill`, it is counted as
+    /// lost ([`Loss::Discarded`](crate::Loss::Discarded)). Returns what `fill` returns.
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. The caller
-    /// is pinned to its CPU meanwhile, and what it writes to the same channel meanwhile is delivered after the record: `fill`
-    /// should be short. It must not wait, nor be ended by anything but its return or a panic that unwinds: a task that is killed inside
-    /// stops the stream. If it writes a whole lap of the ring, the rest of that is lost ([`Loss::Wrapped`](crate::Loss::Wrapped)).
+    /// is pinned to its CPU meanwhile, and what it writes to the same channel meanwhile is
+    /// delivered after the record: `fill` should be short. It must not wait, nor be ended by
+    /// anything but its return or a panic that unwinds: a task that is killed inside stops the
+    /// stream. If it writes a whole lap of the ring, the rest of that is lost
+    /// ([`Loss::Wrapped`](crate::Loss::Wrapped)).
     ///
     /// # Errors
     /// Nothing was reserved, for the reason given, and `fill` was not called; the loss is counted.
@@ -217,8 +222,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Hands over what the open packet of the calling CPU holds; also, if records were lost since
-    /// the last packet, an empty packet that tells of them. The rest of the sub-buffer stays unused: flush where something
-    /// shall be seen soon, not after each record. Readers [ask](crate::Reader::request_flush) for it by themselves.
+    /// the last packet, an empty packet that tells of them. The rest of the sub-buffer stays
+    /// unused: flush where something shall be seen soon, not after each record. Readers
+    /// [ask](crate::Reader::request_flush) for it by themselves.
     ///
     /// Any context.
     pub fn flush(&self) -> Flushed {

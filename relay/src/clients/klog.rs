@@ -7,7 +7,8 @@
 //!
 //! A message is formatted once, into a buffer on the stack: without a heap, without a lock, and
 //! whatever its arguments print. One that is longer than [`MAX_MESSAGE`] bytes, or than a
-//! sub-buffer, is cut, and says how much is missing. One of which an argument fails to print says so at that place.
+//! sub-buffer, is cut, and says how much is missing. One of which an argument fails to print says
+//! so at that place.
 //!
 //! | bytes | field |
 //! |---|---|

@@ -1,7 +1,8 @@
 //! The metadata: TSDL text (CTF 1.8, section 7) that describes packets and records.
 //!
 //! It is written by the kernel itself, from the [event classes](EventClass) that its channels
-//! declare, so that a capture explains itself. [`Trace`] is shown (`Display`) as that text, without an allocation.
+//! declare, so that a capture explains itself. [`Trace`] is shown (`Display`) as that text, without
+//! an allocation.
 //!
 //! ```
 //! use relay::clients::klog;
@@ -94,8 +95,8 @@ pub struct StreamClass {
 
 /// What the metadata describes. Any context; to show it takes as long as a text of some pages does.
 ///
-/// Names go into the text as they are: they must be those of TSDL, ids below [`record::EVENTS`], and names
-/// and ids unique in their class.
+/// Names go into the text as they are: they must be those of TSDL, ids below [`record::EVENTS`],
+/// and names and ids unique in their class.
 #[derive(Clone, Copy, Debug)]
 pub struct Trace<'a> {
     /// The UUID of all packets.

@@ -60,7 +60,8 @@ impl Uuid {
     }
 }
 
-/// The hooks of a channel whose sub-buffers are CTF packets of stream class `stream_id`. Its geometry has a start reserve of
+/// The hooks of a channel whose sub-buffers are CTF packets of stream class `stream_id`. Its
+/// geometry has a start reserve of
 /// [`HEADER`] bytes or more.
 #[derive(Debug)]
 pub struct Packets {
@@ -100,8 +101,8 @@ impl Hooks for Packets {
     }
 }
 
-/// What of a taken sub-buffer is its packet: header, records and less than 8 bytes of padding, to be sent as it is, where it
-/// lies. Any context.
+/// What of a taken sub-buffer is its packet: header, records and less than 8 bytes of padding, to
+/// be sent as it is, where it lies. Any context.
 #[must_use]
 pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     let bytes = taken.bytes();
@@ -109,15 +110,16 @@ pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     &bytes[..len]
 }
 
-/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8. Any context.
+/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8. Any
+/// context.
 #[must_use]
 pub const fn padded(content: usize) -> usize {
     content.next_multiple_of(GRAIN)
 }
 
-/// The header of `packet` of channel `stream_id`, as [`Packets`] makes it when a packet is complete; for packets that are made
-/// otherwise. `uncommitted` records were left out of this stream up to it. `flags` are set beside [`FINAL`], which follows
-/// from the packet. Any context.
+/// The header of `packet` of channel `stream_id`, as [`Packets`] makes it when a packet is
+/// complete; for packets that are made otherwise. `uncommitted` records were left out of this
+/// stream up to it. `flags` are set beside [`FINAL`], which follows from the packet. Any context.
 #[must_use]
 pub fn encode(
     uuid: &[u8; 16],

@@ -19,7 +19,8 @@ pub struct Copies<'a> {
     uncommitted: u64,
 }
 
-/// A packet of a stopped CPU, in the parts that make it a CTF packet: [`header`](Self::header), then
+/// A packet of a stopped CPU, in the parts that make it a CTF packet: [`header`](Self::header),
+/// then
 /// [`runs`](Self::runs), then [`padding`](Self::padding) bytes of anything.
 #[derive(Debug)]
 pub struct PacketCopy<'a> {

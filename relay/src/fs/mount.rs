@@ -8,8 +8,9 @@ use crate::ring::{Geometry, Observer, Reader, Storage, StreamError, StreamInfo, 
 use crate::sync::Usage;
 use core::fmt;
 
-/// What a namespace asks of a channel, whatever its platform, the number of its CPUs and its usage. Each method does
-/// what that of [`Channel`] does; callers use a [`File`]. Channels have it, and nothing else.
+/// What a namespace asks of a channel, whatever its platform, the number of its CPUs and its usage.
+/// Each method does what that of [`Channel`] does; callers use a [`File`]. Channels have it, and
+/// nothing else.
 #[expect(missing_docs, reason = "each is a method of `Channel`")]
 pub trait Streams: sealed::Sealed + Sync {
     /// How many streams there can be: one per CPU that there is room for, or one.
@@ -84,16 +85,16 @@ impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
     }
 }
 
-/// A channel and its path. Having one tells you: the path is `/client` or `/client/channel`, its names are made of
-/// `a-z`, `0-9` and `-`, and the second is not a number.
+/// A channel and its path. Having one tells you: the path is `/client` or `/client/channel`, its
+/// names are made of `a-z`, `0-9` and `-`, and the second is not a number.
 pub struct Mount {
     path: &'static str,
     channel: &'static dyn Streams,
 }
 
 impl Mount {
-    /// Puts `channel` under `path`. Any context; in a `static`, where a bad path is an error of compilation:
-    /// see the [module](crate::fs).
+    /// Puts `channel` under `path`. Any context; in a `static`, where a bad path is an error of
+    /// compilation: see the [module](crate::fs).
     ///
     /// # Errors
     /// [`PathError`]: what is wrong with the path.
@@ -147,8 +148,8 @@ impl Mount {
         Ok(File { mount: self, cpu })
     }
 
-    /// The files that there are: of the CPUs whose streams have started, in the order of their numbers. Any
-    /// context.
+    /// The files that there are: of the CPUs whose streams have started, in the order of their
+    /// numbers. Any context.
     pub fn files(&'static self) -> impl Iterator<Item = File> + Clone {
         (0..self.channel.streams()).filter_map(|cpu| self.file(cpu).ok())
     }
@@ -168,8 +169,8 @@ impl fmt::Debug for Mount {
     }
 }
 
-/// The file of one stream: everything that can be done with a stream from any CPU. Having one tells you: the stream has
-/// started. It is shown (`Display`) as its path, `/klog/0`.
+/// The file of one stream: everything that can be done with a stream from any CPU. Having one tells
+/// you: the stream has started. It is shown (`Display`) as its path, `/klog/0`.
 #[derive(Clone, Copy, Debug)]
 pub struct File {
     mount: &'static Mount,
@@ -189,7 +190,8 @@ impl File {
         self.cpu
     }
 
-    /// Opens it for consuming: see [`Reader`] for sub-buffers where they lie, [`Records`](crate::Records) for bytes,
+    /// Opens it for consuming: see [`Reader`] for sub-buffers where they lie,
+    /// [`Records`](crate::Records) for bytes,
     /// [`Window`](super::Window) for a consumer that is not trusted. To close it, drop what was opened.
     ///
     /// Any CPU, task or IRQ context.
@@ -210,13 +212,15 @@ impl File {
         self.mount.channel.observe(self.cpu)
     }
 
-    /// The counts of the stream: there are some, since it has started. Any context; exact when its CPU is quiet.
+    /// The counts of the stream: there are some, since it has started. Any context; exact when its
+    /// CPU is quiet.
     #[must_use]
     pub fn stats(self) -> Option<StreamStats> {
         self.mount.channel.stats(self.cpu)
     }
 
-    /// What is known of the stream now: there is something, since it has started. Any context but NMI; exact when its CPU is quiet.
+    /// What is known of the stream now: there is something, since it has started. Any context but
+    /// NMI; exact when its CPU is quiet.
     #[must_use]
     pub fn info(self) -> Option<StreamInfo> {
         self.mount.channel.info(self.cpu)
@@ -228,7 +232,8 @@ impl File {
         self.mount.channel.is_closed(self.cpu)
     }
 
-    /// The geometry of the ring that is written to: there is one, since the stream has started. Any context.
+    /// The geometry of the ring that is written to: there is one, since the stream has started. Any
+    /// context.
     #[must_use]
     pub fn geometry(self) -> Option<Geometry> {
         self.mount.channel.geometry(self.cpu)
@@ -240,7 +245,8 @@ impl File {
         self.mount.channel.take_peak(self.cpu)
     }
 
-    /// Has the stream ended at the next tick of its CPU: see [`Channel::request_close`]. Task or IRQ context.
+    /// Has the stream ended at the next tick of its CPU: see [`Channel::request_close`]. Task or
+    /// IRQ context.
     ///
     /// # Errors
     /// None: the stream has started.
@@ -248,7 +254,8 @@ impl File {
         self.mount.channel.request_close(self.cpu)
     }
 
-    /// Has the stream moved to another ring at the next tick of its CPU: see [`Channel::resize`]. Task context.
+    /// Has the stream moved to another ring at the next tick of its CPU: see [`Channel::resize`].
+    /// Task context.
     ///
     /// # Errors
     /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet.
@@ -256,7 +263,8 @@ impl File {
         self.mount.channel.resize(self.cpu, storage, geometry)
     }
 
-    /// Frees the rings that the stream has left and nobody uses: see [`Channel::reclaim`]. Task context.
+    /// Frees the rings that the stream has left and nobody uses: see [`Channel::reclaim`]. Task
+    /// context.
     pub fn reclaim(self) -> usize {
         self.mount.channel.reclaim(self.cpu)
     }

@@ -24,7 +24,8 @@ pub enum PathError {
         /// How many names there are.
         names: usize,
     },
-    /// A channel cannot be called by a number: these are the names of the files in its client's folder.
+    /// A channel cannot be called by a number: these are the names of the files in its client's
+    /// folder.
     Number,
     /// A CPU's number is written without leading zeros, so that every file has one name.
     LeadingZero,

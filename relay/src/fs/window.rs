@@ -4,13 +4,15 @@ use crate::ring::{Reader, SubBuffer};
 use core::array;
 use core::fmt;
 
-/// An open file as somebody uses it who cannot be trusted with a [`Reader`], and passes numbers: a process, say.
+/// An open file as somebody uses it who cannot be trusted with a [`Reader`], and passes numbers: a
+/// process, say.
 ///
-/// Inside the kernel nothing can go wrong: who has a [`SubBuffer`] may read it, and gives it back once, by dropping it.
-/// Across a boundary only its number goes, [`Packet::sequence`](crate::Packet::sequence); the window keeps the sub-buffer
-/// itself, up to `N` of them, and looks up every number that comes back. So whatever the other side says, it gets an answer:
-/// it can lose its own records, and cannot touch the writer. Closing the file, also because the process died, is to drop the
-/// window: what was mapped is given back.
+/// Inside the kernel nothing can go wrong: who has a [`SubBuffer`] may read it, and gives it back
+/// once, by dropping it. Across a boundary only its number goes,
+/// [`Packet::sequence`](crate::Packet::sequence); the window keeps the sub-buffer itself, up to `N`
+/// of them, and looks up every number that comes back. So whatever the other side says, it gets an
+/// answer: it can lose its own records, and cannot touch the writer. Closing the file, also because
+/// the process died, is to drop the window: what was mapped is given back.
 ///
 /// Task or IRQ context, one call at a time.
 ///
@@ -69,7 +71,8 @@ pub enum WindowError {
         /// The smallest number that the next mapped sub-buffer can have.
         next: u64,
     },
-    /// This sub-buffer is not mapped any more, or never was: it was consumed, or overwritten before it was mapped.
+    /// This sub-buffer is not mapped any more, or never was: it was consumed, or overwritten before
+    /// it was mapped.
     NotMapped {
         /// The number given.
         number: u64,
@@ -114,7 +117,8 @@ impl<'a, const N: usize> Window<'a, N> {
         &self.reader
     }
 
-    /// Maps the next readable sub-buffer, if there is one. It stays until it is [consumed](Self::consume).
+    /// Maps the next readable sub-buffer, if there is one. It stays until it is
+    /// [consumed](Self::consume).
     ///
     /// # Errors
     /// [`WindowError::Full`].
@@ -143,8 +147,8 @@ impl<'a, const N: usize> Window<'a, N> {
         self.mapped.iter().flatten()
     }
 
-    /// Gives the mapped sub-buffer with number `number` back to the writer. Those that are mapped may be consumed in any
-    /// order.
+    /// Gives the mapped sub-buffer with number `number` back to the writer. Those that are mapped
+    /// may be consumed in any order.
     ///
     /// # Errors
     /// [`WindowError`]: it is not mapped.

@@ -20,7 +20,8 @@ pub(super) struct Sleepers {
     bell: AtomicBool,
 }
 
-/// This thread can be woken. Have one before you [announce](crate::Reader::prepare_to_sleep) that you will sleep; one serves any number of readers.
+/// This thread can be woken. Have one before you [announce](crate::Reader::prepare_to_sleep) that
+/// you will sleep; one serves any number of readers.
 ///
 /// See the [module](crate::host) for an example.
 #[derive(Debug)]
@@ -30,8 +31,9 @@ pub struct Sleeper {
 }
 
 impl Sleeper {
-    /// Has this thread woken whenever something becomes readable for which somebody sleeps, until the
-    /// result is dropped. Takes a lock for a moment, and may allocate: not from a signal handler.
+    /// Has this thread woken whenever something becomes readable for which somebody sleeps, until
+    /// the result is dropped. Takes a lock for a moment, and may allocate: not from a signal
+    /// handler.
     #[must_use = "the thread is woken until this is dropped"]
     pub fn new() -> Self {
         let this = thread::current();
@@ -43,8 +45,8 @@ impl Sleeper {
         }
     }
 
-    /// Sleeps until it is woken; not at all if it was woken since it slept last. It may wake for nothing: look
-    /// again, and announce the next sleep anew.
+    /// Sleeps until it is woken; not at all if it was woken since it slept last. It may wake for
+    /// nothing: look again, and announce the next sleep anew.
     pub fn sleep(&self) {
         thread::park();
     }
@@ -84,8 +86,8 @@ impl Sleepers {
         self.answer();
     }
 
-    /// Wakes all, if the bell has rung. Who finds another at the list goes away: that one looks for the bell after it
-    /// has let go of the list. One of both sees the other, because of the fence.
+    /// Wakes all, if the bell has rung. Who finds another at the list goes away: that one looks for
+    /// the bell after it has let go of the list. One of both sees the other, because of the fence.
     fn answer(&self) {
         loop {
             fence(Ordering::SeqCst);

@@ -2,8 +2,9 @@
 
 use super::{Context, Platform};
 
-/// What [`IrqOff`] needs to know of a kernel: which CPU this is, what time, and in which context. The functions
-/// are those of [`Platform`] of the same names, with the same contexts; none of them is unsafe to call.
+/// What [`IrqOff`] needs to know of a kernel: which CPU this is, what time, and in which context.
+/// The functions are those of [`Platform`] of the same names, with the same contexts; none of them
+/// is unsafe to call.
 ///
 /// # Implementation safety
 ///
@@ -33,12 +34,13 @@ pub unsafe trait Processor: Sync {
     }
 }
 
-/// A [`Platform`] that pins by turning interrupts off, for kernels that preempt tasks and have no counter that
-/// turns preemption off. For x86_64 (ring 0), aarch64 (EL1) and riscv64 (S mode).
+/// A [`Platform`] that pins by turning interrupts off, for kernels that preempt tasks and have no
+/// counter that turns preemption off. For x86_64 (ring 0), aarch64 (EL1) and riscv64 (S mode).
 ///
-/// Interrupts come back as they were: in a handler that runs without them, they stay off. An NMI that comes
-/// between the two finds interrupts off, or on, and leaves them so; its own records change nothing. On aarch64 it is
-/// IRQs that are turned off, which is what preempts; FIQs come, and nest.
+/// Interrupts come back as they were: in a handler that runs without them, they stay off. An NMI
+/// that comes between the two finds interrupts off, or on, and leaves them so; its own records
+/// change nothing. On aarch64 it is IRQs that are turned off, which is what preempts; FIQs come,
+/// and nest.
 ///
 /// It costs about twenty instructions a record; a counter costs two.
 ///

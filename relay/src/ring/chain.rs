@@ -35,8 +35,8 @@ impl RingHold<'_> {
     /// Takes hold of `ring`.
     ///
     /// # Safety
-    /// It is a ring of a stream that lives for `'a`, and it cannot be freed during this call: the caller
-    /// holds it or one before it, or is a walker.
+    /// It is a ring of a stream that lives for `'a`, and it cannot be freed during this call: the
+    /// caller holds it or one before it, or is a walker.
     unsafe fn new(ring: NonNull<Ring>) -> Self {
         // SAFETY: the caller says that it is alive.
         let holders = unsafe { &ring.as_ref().holders.0 };

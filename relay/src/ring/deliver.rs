@@ -46,8 +46,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         let stream = self.stream;
         loop {
             if U::SHARED {
-                // What was committed before this is seen by a CPU that is found at it: it looks again
-                // after a fence of its own.
+                // What was committed before this is seen by a CPU that is found at it: it looks
+                // again after a fence of its own.
                 fence(Ordering::SeqCst);
             }
             if !stream.delivery_lock.cas::<U>(0, 1) {
@@ -63,7 +63,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         }
     }
 
-    /// Delivers until there is nothing to do; returns what it looked at last. By who holds the lock.
+    /// Delivers until there is nothing to do; returns what it looked at last. By who holds the
+    /// lock.
     #[inline]
     fn deliver_all(&self) -> Option<Look<'a>> {
         loop {
@@ -133,7 +134,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             content: closed.content() as usize,
             begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
             end_ticks: sub.end_ticks.load(Ordering::Relaxed),
-            // Everything before the last packet is over: what is still lost is a write to a closed stream.
+            // Everything before the last packet is over: what is still lost is a write to a closed
+            // stream.
             lost: if closed.is_final() {
                 stream.lost.tell_all::<U>()
             } else {
@@ -155,7 +157,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         let info = ring.info(block);
         info.come_home(block);
         info.store(&packet, closed);
-        // Release, each: a post-mortem reader that finds the counters moved on finds the note above.
+        // Release, each: a post-mortem reader that finds the counters moved on finds the note
+        // above.
         let sequence = packet.sequence.wrapping_add(1);
         stream.sequence.store(sequence, Ordering::Release);
         let ordinal = packet.ordinal.wrapping_add(packet.records);

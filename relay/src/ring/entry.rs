@@ -24,8 +24,9 @@ pub(super) enum State {
     Readable,
     /// A reader reads it in place: nobody else may touch it.
     Taken,
-    /// A reader that does not consume copies packet `packet`, and gives it back. In continuous mode it
-    /// has the packet's block, and the entry names a spare of the reader's: the owner may overwrite it.
+    /// A reader that does not consume copies packet `packet`, and gives it back. In continuous mode
+    /// it has the packet's block, and the entry names a spare of the reader's: the owner may
+    /// overwrite it.
     Lent,
 }
 

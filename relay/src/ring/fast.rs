@@ -15,16 +15,19 @@
 //!            i = 0
 //! ```
 //!
-//! Slow is the whole way, see `write`; so is what is not simple: no room, a switch, an exact fit, a swap that an
-//! interrupt has spoiled. A record that interrupts another takes the same path with another intent.
+//! Slow is the whole way, see `write`; so is what is not simple: no room, a switch, an exact fit, a
+//! swap that an interrupt has spoiled. A record that interrupts another takes the same path with
+//! another intent.
 //!
-//! Why it may trust the descriptor: `open` may lag behind, so D may be that of an older packet, or its words those of
-//! another lap. `D.bound` is then not behind `p`: packets are at most two laps old, and within two laps of
-//! the end of the range of positions, where a larger position can be older, `bound` is 0. So is it of a packet that nobody has
-//! opened, or that was emptied. A sealed `p` is larger than any `bound`. And D cannot be that of a younger packet than `p` is in if
-//! the swap succeeds: who opened it had moved the position on, and no position comes back from a packet to the one before it, but from one
-//! that is empty, whose `bound` is 0. After the swap D is stable, since the packet cannot be complete without the record. `bound` is
-//! published after `origin`: who sees the new `bound` sees the new block.
+//! Why it may trust the descriptor: `open` may lag behind, so D may be that of an older packet, or
+//! its words those of another lap. `D.bound` is then not behind `p`: packets are at most two laps
+//! old, and within two laps of the end of the range of positions, where a larger position can be
+//! older, `bound` is 0. So is it of a packet that nobody has opened, or that was emptied. A sealed
+//! `p` is larger than any `bound`. And D cannot be that of a younger packet than `p` is in if the
+//! swap succeeds: who opened it had moved the position on, and no position comes back from a packet
+//! to the one before it, but from one that is empty, whose `bound` is 0. After the swap D is
+//! stable, since the packet cannot be complete without the record. `bound` is published after
+//! `origin`: who sees the new `bound` sees the new block.
 
 use super::intent::Intent;
 use super::local::Local;
@@ -40,8 +43,9 @@ use crate::sync::{Ordering, Usage, is_below};
 use core::mem::offset_of;
 use core::ptr::{self, NonNull};
 
-/// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to, with `intent`, which
-/// was taken for it and is given back. False, and nothing is written, if that takes more than one swap. The record is
+/// Writes `record` into `stream`, on the CPU with the words `local`, which the caller is pinned to,
+/// with `intent`, which was taken for it and is given back. False, and nothing is written, if that
+/// takes more than one swap. The record is
 /// [short](super::source::is_short). `deliver` is called if the packet is complete with it.
 ///
 /// It takes what it needs one by one: a structure would be stored for the slow path's sake.
@@ -80,9 +84,10 @@ pub(super) fn put_at<U: Usage, S: Source>(
     true
 }
 
-/// Reserves so many bytes, which are [short](super::source::is_short), behind the last record of the open
-/// packet, with `intent`, which was taken for it and will have this [word](Intent::of). `None`, and the intent is given back, if that takes more than one
-/// swap. The clock is read if the record is `stamped`.
+/// Reserves so many bytes, which are [short](super::source::is_short), behind the last record of
+/// the open packet, with `intent`, which was taken for it and will have this [word](Intent::of).
+/// `None`, and the intent is given back, if that takes more than one swap. The clock is read if the
+/// record is `stamped`.
 #[inline(always)]
 pub(super) fn reserve_at<'a, U: Usage>(
     stream: &'a Stream,
@@ -108,7 +113,8 @@ pub(super) fn reserve_at<'a, U: Usage>(
         true if !broken(Mistake::ClockOutsideLoop) => platform::now(platform),
         _ => early,
     };
-    // Where a short length wraps a position, `bound` is 0, and nothing ends before that: see `is_near_the_end`.
+    // Where a short length wraps a position, `bound` is 0, and nothing ends before that: see
+    // `is_near_the_end`.
     let end = pos.wrapping_add(len as u64);
     // SAFETY: `bound` is a word of `sub`.
     if !unsafe { is_below::<{ offset_of!(Sub, bound) }>(end, ptr::from_ref(sub).cast()) } {

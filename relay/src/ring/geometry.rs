@@ -30,8 +30,8 @@ pub enum Delivery {
 ///   are left for records;
 /// - it is not both overwritten and delivered record by record.
 ///
-/// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant or at run time, in any
-/// context:
+/// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant
+/// or at run time, in any context:
 ///
 /// ```
 /// use relay::{Geometry, Mode};
@@ -151,8 +151,9 @@ impl Geometry {
         self.with_all_reserves(start, end, self.channel_start_reserve())
     }
 
-    /// The same with `bytes` bytes after the start reserve of the stream's very first sub-buffer, for
-    /// the client's header of the whole stream ([`Hooks::channel_start`](crate::Hooks::channel_start)).
+    /// The same with `bytes` bytes after the start reserve of the stream's very first sub-buffer,
+    /// for the client's header of the whole stream
+    /// ([`Hooks::channel_start`](crate::Hooks::channel_start)).
     ///
     /// # Errors
     /// [`GeometryError::Reserves`] if less than 8 bytes are left for records there.
@@ -301,16 +302,17 @@ impl Geometry {
         self.mode
     }
 
-    /// Whether a ring of `self` can follow one of `other` in the same stream: its client's reserves, its
-    /// mode and its delivery are the same, only sizes and counts differ.
+    /// Whether a ring of `self` can follow one of `other` in the same stream: its client's
+    /// reserves, its mode and its delivery are the same, only sizes and counts differ.
     #[must_use]
     pub(super) fn can_follow(&self, other: &Self) -> bool {
         let kind = |g: &Self| (g.start_reserve, g.end_reserve(), g.mode, g.delivery);
         kind(self) == kind(other)
     }
 
-    /// The longest record that fits, in bytes: a sub-buffer less the reserves. (Behind a channel start reserve, less of it
-    /// fits into the stream's first sub-buffer; a record that does not goes into the second.)
+    /// The longest record that fits, in bytes: a sub-buffer less the reserves. (Behind a channel
+    /// start reserve, less of it fits into the stream's first sub-buffer; a record that does not
+    /// goes into the second.)
     #[must_use]
     #[inline]
     pub const fn max_record(&self) -> usize {

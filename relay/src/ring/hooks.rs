@@ -40,8 +40,8 @@ use super::packet::Packet;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Hooks: Sync {
-    /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there is
-    /// no start reserve.
+    /// Packet `start` begins: `header` is its start reserve, to be filled. Not called where there
+    /// is no start reserve.
     fn buffer_start(&self, header: &mut [u8], start: &PacketStart) {
         let _ = (header, start);
     }
@@ -52,46 +52,51 @@ pub trait Hooks: Sync {
         let _ = (header, trailer, packet);
     }
 
-    /// `bytes` were reserved at `timestamp` and then given up, or cut off, and something was written after
-    /// them: make them a filler, something that readers of this client's records skip. The default makes them zeros: a
-    /// client whose readers cannot tell those from records must give nothing up, or do it better.
+    /// `bytes` were reserved at `timestamp` and then given up, or cut off, and something was
+    /// written after them: make them a filler, something that readers of this client's records
+    /// skip. The default makes them zeros: a client whose readers cannot tell those from records
+    /// must give nothing up, or do it better.
     fn fill(&self, bytes: &mut [u8], timestamp: u64) {
         let _ = timestamp;
         bytes.fill(0);
     }
 
-    /// The fewest bytes that [`fill`](Self::fill) can make a filler of: what is cut off a record is at
-    /// least as long. Whoever reserves fewer must not give them up: readers would take them for a record.
+    /// The fewest bytes that [`fill`](Self::fill) can make a filler of: what is cut off a record is
+    /// at least as long. Whoever reserves fewer must not give them up: readers would take them for
+    /// a record.
     fn least_fill(&self) -> usize {
         1
     }
 
-    /// The fewest bytes of [start reserve](crate::Geometry::with_reserves) that [`buffer_end`](Self::buffer_end) and
+    /// The fewest bytes of [start reserve](crate::Geometry::with_reserves) that
+    /// [`buffer_end`](Self::buffer_end) and
     /// [`buffer_start`](Self::buffer_start) need: a stream does not [start](crate::Channel::start) with fewer.
     fn least_start_reserve(&self) -> usize {
         0
     }
 
-    /// The stream begins: `header` are its first bytes, the channel start reserve, to be filled. Once,
-    /// from [`Channel::start`](crate::Channel::start). Not called where there is no such reserve.
+    /// The stream begins: `header` are its first bytes, the channel start reserve, to be filled.
+    /// Once, from [`Channel::start`](crate::Channel::start). Not called where there is no such
+    /// reserve.
     fn channel_start(&self, header: &mut [u8], start: &PacketStart) {
         let _ = (header, start);
     }
 
-    /// A packet of CPU `cpu` became readable; in record delivery also: a record. For whoever sleeps until then there
-    /// is [`Platform::wake`](crate::Platform::wake).
+    /// A packet of CPU `cpu` became readable; in record delivery also: a record. For whoever sleeps
+    /// until then there is [`Platform::wake`](crate::Platform::wake).
     fn deliver(&self, cpu: usize) {
         let _ = cpu;
     }
 
-    /// Three quarters of the ring of `cpu` are unread: a larger one would lose less. Said once, until
-    /// somebody has looked ([`Channel::take_peak`](crate::Channel::take_peak)).
+    /// Three quarters of the ring of `cpu` are unread: a larger one would lose less. Said once,
+    /// until somebody has looked ([`Channel::take_peak`](crate::Channel::take_peak)).
     fn needs_resize(&self, cpu: usize) {
         let _ = cpu;
     }
 }
 
-/// The hooks of a channel whose records are plain bytes. What is given up there may leave zeros: see [`Hooks::fill`].
+/// The hooks of a channel whose records are plain bytes. What is given up there may leave zeros:
+/// see [`Hooks::fill`].
 #[derive(Clone, Copy, Debug)]
 pub struct NoHooks;
 

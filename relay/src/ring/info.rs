@@ -7,8 +7,8 @@ use super::stream::Stream;
 use super::words::Ring;
 use crate::sync::Ordering;
 
-/// The counts of a stream, from its start: see [`Channel::stats`](crate::Channel::stats). Exact when its CPU is quiet; while it writes they may be
-/// of slightly different times.
+/// The counts of a stream, from its start: see [`Channel::stats`](crate::Channel::stats). Exact
+/// when its CPU is quiet; while it writes they may be of slightly different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamStats {
     /// Packets delivered.
@@ -21,7 +21,8 @@ pub struct StreamStats {
     pub overwritten: u64,
 }
 
-/// The state of a stream and of its ring, for people and for who resizes: see [`Channel::info`](crate::Channel::info).
+/// The state of a stream and of its ring, for people and for who resizes: see
+/// [`Channel::info`](crate::Channel::info).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamInfo {
     /// The shape of the ring that is written to.
@@ -45,7 +46,8 @@ pub struct StreamInfo {
 impl Stream {
     /// The geometry of the ring to write to. Any CPU.
     pub(crate) fn geometry(&self) -> Option<Geometry> {
-        // Rings are freed from the oldest on, up to the one to write to: with the oldest, all are held.
+        // Rings are freed from the oldest on, up to the one to write to: with the oldest, all are
+        // held.
         self.hold_oldest(|_| self.current().map(|ring| ring.geometry))?
     }
 
@@ -90,8 +92,8 @@ impl Stream {
         }
     }
 
-    /// How many quarters of the ring were unread, at most, since this was asked last: 4 if something was
-    /// lost for want of room. Any CPU.
+    /// How many quarters of the ring were unread, at most, since this was asked last: 4 if
+    /// something was lost for want of room. Any CPU.
     pub(crate) fn take_peak(&self) -> u64 {
         self.peak.swap(0, Ordering::Relaxed)
     }

@@ -3,17 +3,17 @@
 use super::position::Position;
 use crate::sync::{AtomicU64, Ordering, OwnerWord, const_unless_loom};
 
-/// What one record wants to reserve, or has: announced before the swap, withdrawn at the end. Written by its
-/// CPU alone.
+/// What one record wants to reserve, or has: announced before the swap, withdrawn at the end.
+/// Written by its CPU alone.
 ///
-/// The word also says whether its place is somebody's. It is taken by one instruction and given back by one
-/// store, in the reverse order: contexts nest, and so do the records of one context.
+/// The word also says whether its place is somebody's. It is taken by one instruction and given
+/// back by one store, in the reverse order: contexts nest, and so do the records of one context.
 #[derive(Debug)]
 #[repr(C)]
 pub(super) struct Intent {
-    /// Whether it is taken, and how far its record is: see the flags. Stored after `begin`. The upper 32 bits are the
-    /// record's bytes; 0 if nothing is reserved. Without flags it is what the commit word gets when the record is
-    /// committed, so that one register serves both.
+    /// Whether it is taken, and how far its record is: see the flags. Stored after `begin`. The
+    /// upper 32 bits are the record's bytes; 0 if nothing is reserved. Without flags it is what the
+    /// commit word gets when the record is committed, so that one register serves both.
     word: OwnerWord,
     /// Where it begins: a [`Position`].
     begin: AtomicU64,
@@ -77,16 +77,16 @@ impl Intent {
         self.word.store(word | Self::WRITTEN, Ordering::Release);
     }
 
-    /// Notes that the record, which is not written, is about to be counted as lost: who finds it under way need not
-    /// count it.
+    /// Notes that the record, which is not written, is about to be counted as lost: who finds it
+    /// under way need not count it.
     #[inline]
     pub(super) fn set_given_up(&self) {
         let word = self.word.load(Ordering::Relaxed);
         self.word.store(word | Self::GIVEN_UP, Ordering::Relaxed);
     }
 
-    /// Notes that all but `kept` bytes are about to be given back; false if so many cannot be noted. To be announced
-    /// anew when that is done or not.
+    /// Notes that all but `kept` bytes are about to be given back; false if so many cannot be
+    /// noted. To be announced anew when that is done or not.
     #[inline]
     pub(super) fn set_kept(&self, kept: u64) -> bool {
         let word = self.word.load(Ordering::Relaxed);

@@ -4,7 +4,8 @@ use crate::sync::step::step;
 use crate::sync::{GroupedU64, Ordering, OwnerWord, Usage, const_unless_loom};
 use core::fmt;
 
-/// Why a record was lost. Each loss is counted once, under one reason, in the stream's ledger: [`Packet::lost`](crate::Packet::lost),
+/// Why a record was lost. Each loss is counted once, under one reason, in the stream's ledger:
+/// [`Packet::lost`](crate::Packet::lost),
 /// [`Channel::stats`](crate::Channel::stats).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
@@ -16,7 +17,8 @@ pub enum Loss {
     Wrapped,
     /// More than eight records of this CPU were under way at the same time.
     Nested,
-    /// The channel was closed. What fails for another reason after the final packet has told of all losses counts here, too.
+    /// The channel was closed. What fails for another reason after the final packet has told of all
+    /// losses counts here, too.
     Closed,
     /// The caller gave up what it had reserved.
     Discarded,
@@ -70,7 +72,8 @@ impl Losses {
         self.0.iter().fold(0, |sum, n| sum.wrapping_add(*n))
     }
 
-    /// What was lost since `earlier`: between two packets of a stream, by what each [tells](crate::Packet::lost).
+    /// What was lost since `earlier`: between two packets of a stream, by what each
+    /// [tells](crate::Packet::lost).
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self(core::array::from_fn(|i| {
@@ -95,8 +98,9 @@ impl fmt::Display for Losses {
     }
 }
 
-/// The owner's loss counters: one per reason. The upper bit says that the final packet has told of it, for the last time:
-/// that counter stays as it is. That of writes to a closed stream goes on for ever.
+/// The owner's loss counters: one per reason. The upper bit says that the final packet has told of
+/// it, for the last time: that counter stays as it is. That of writes to a closed stream goes on
+/// for ever.
 #[derive(Debug)]
 pub(super) struct LossCounters([OwnerWord; Loss::COUNT]);
 
@@ -118,8 +122,8 @@ impl LossCounters {
         }
     }
 
-    /// Counts one lost record: for `loss`, or because the stream is closed, if the final packet has told of the losses
-    /// already. Returns for which. Owner only.
+    /// Counts one lost record: for `loss`, or because the stream is closed, if the final packet has
+    /// told of the losses already. Returns for which. Owner only.
     #[inline]
     pub(super) fn count<U: Usage>(&self, loss: Loss) -> Loss {
         let word = &self.0[loss as usize];
@@ -135,8 +139,8 @@ impl LossCounters {
         }
     }
 
-    /// Counts a record that is given up, whose packet is not delivered yet: the final packet has not told of
-    /// anything. Owner only.
+    /// Counts a record that is given up, whose packet is not delivered yet: the final packet has
+    /// not told of anything. Owner only.
     #[inline]
     pub(super) fn count_given_up<U: Usage>(&self) {
         self.0[Loss::Discarded as usize].add_carries::<U>(1);
@@ -153,7 +157,8 @@ impl LossCounters {
         )
     }
 
-    /// The counts for the final packet. Nothing is counted after them but writes to a closed stream. Owner only, once.
+    /// The counts for the final packet. Nothing is counted after them but writes to a closed
+    /// stream. Owner only, once.
     #[cold]
     #[inline(never)]
     pub(super) fn tell_all<U: Usage>(&self) -> Losses {

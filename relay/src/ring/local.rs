@@ -13,8 +13,8 @@
 //! hold():     held += 1;  given back: held -= 1
 //! ```
 //!
-//! A CPU joins first of all, whatever it is about to do with a stream that has a ring. Before that its outermost place is
-//! taken by nobody, so that the fast path needs no look at `joined`.
+//! A CPU joins first of all, whatever it is about to do with a stream that has a ring. Before that
+//! its outermost place is taken by nobody, so that the fast path needs no look at `joined`.
 
 use super::intent::{Intent, UnderWay};
 use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};
@@ -35,7 +35,8 @@ const JOINED: u64 = 2;
 pub(crate) struct Local {
     /// Records under way, the outermost first.
     intents: [Intent; DEPTH],
-    /// Operations under way that are no record. Contexts nest, and each takes back what it has added.
+    /// Operations under way that are no record. Contexts nest, and each takes back what it has
+    /// added.
     held: AtomicU64,
     /// Rings with a smaller serial number are used by no context of this CPU.
     left: AtomicU64,
@@ -84,8 +85,9 @@ impl Local {
     #[inline(never)]
     fn join_now(&self) {
         let before = self.joined.swap(JOINING, Ordering::Relaxed);
-        // Whoever frees rings and did not see this: we see the ring that it saw to be current. So does an interrupt that
-        // comes before this fence, and finds the CPU joining: by one of its own.
+        // Whoever frees rings and did not see this: we see the ring that it saw to be current. So
+        // does an interrupt that comes before this fence, and finds the CPU joining: by one of its
+        // own.
         fence(Ordering::SeqCst);
         if before == NOT_JOINED {
             // An interrupt that came in between went by another place.
@@ -106,14 +108,15 @@ impl Local {
         &self.intents[0]
     }
 
-    /// Takes the place of a record that interrupts none; `None` if it is somebody's, as it is before the CPU has joined.
+    /// Takes the place of a record that interrupts none; `None` if it is somebody's, as it is
+    /// before the CPU has joined.
     #[inline(always)]
     pub(super) fn take_outermost(&self) -> Option<&Intent> {
         Self::take(self.outermost())
     }
 
-    /// Takes the place of a record that interrupts another; `None` if it interrupts none, or too many. The CPU may
-    /// not have joined.
+    /// Takes the place of a record that interrupts another; `None` if it interrupts none, or too
+    /// many. The CPU may not have joined.
     #[inline]
     pub(super) fn take_inner(&self) -> Option<&Intent> {
         // Not while it is joining: that goes by a fence first.

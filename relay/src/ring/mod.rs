@@ -1,8 +1,8 @@
 //! ONE buffer: reserve, commit, switch, deliver, read. Pure mechanism; it knows bytes.
 //!
-//! Each module begins with its steps, in the words of `docs/ARCHITECTURE.md` of the project, which has who may write what. The
-//! orderings are in `docs/ORDERINGS.md`. The parts, from the ground up; none imports what stands below it here
-//! (`relay/tests/floors.rs`):
+//! Each module begins with its steps, in the words of `docs/ARCHITECTURE.md` of the project, which
+//! has who may write what. The orderings are in `docs/ORDERINGS.md`. The parts, from the ground up;
+//! none imports what stands below it here (`relay/tests/floors.rs`):
 //!
 //! | module | concept |
 //! |---|---|

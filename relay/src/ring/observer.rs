@@ -5,8 +5,9 @@
 //!        copied: CAS back to {k, READABLE, block}, LOCKed; that fails: it was overwritten, and the block is the spare now
 //! ```
 //!
-//! In continuous mode one of the spare blocks stands in for the packet's meanwhile, so that the owner can overwrite it without
-//! waiting for the copy. In no-overwrite mode nobody can want the block before it is back, so none is needed.
+//! In continuous mode one of the spare blocks stands in for the packet's meanwhile, so that the
+//! owner can overwrite it without waiting for the copy. In no-overwrite mode nobody can want the
+//! block before it is back, so none is needed.
 
 use super::chain::RingHold;
 use super::entry::{Entry, State};
@@ -18,11 +19,12 @@ use crate::sync::Ordering;
 use crate::sync::step::{Mistake, broken, step};
 use core::fmt;
 
-/// A reader of a stream that consumes nothing: any number of them, beside the one that does. It copies
-/// complete sub-buffers, each at most once, in order; what is consumed or overwritten before it comes by
-/// is passed over (the [ordinals](Packet::ordinal) show it).
+/// A reader of a stream that consumes nothing: any number of them, beside the one that does. It
+/// copies complete sub-buffers, each at most once, in order; what is consumed or overwritten before
+/// it comes by is passed over (the [ordinals](Packet::ordinal) show it).
 ///
-/// Any CPU, task or IRQ context, one call at a time. Writers never wait for it. In continuous mode it needs a
+/// Any CPU, task or IRQ context, one call at a time. Writers never wait for it. In continuous mode
+/// it needs a
 /// [spare block](crate::Geometry::with_spares) while it copies.
 ///
 /// ```
@@ -101,8 +103,9 @@ impl<'a> Observer<'a> {
         })
     }
 
-    /// Copies the next complete sub-buffer to the start of `into`, without its padding: start reserve,
-    /// records, [`content`](Packet::content) bytes in all. `Ok(None)` if there is none yet.
+    /// Copies the next complete sub-buffer to the start of `into`, without its padding: start
+    /// reserve, records, [`content`](Packet::content) bytes in all. `Ok(None)` if there is none
+    /// yet.
     ///
     /// # Errors
     /// [`ObserveError`]; the same sub-buffer is next again.
@@ -117,11 +120,13 @@ impl<'a> Observer<'a> {
         Ok(None)
     }
 
-    /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader has seen
-    /// them or not: calls `each` with what is known of each and its bytes, which lie in `into` during the call. Stops where one is gone: consumed or
-    /// overwritten. Returns how many there were.
+    /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader
+    /// has seen them or not: calls `each` with what is known of each and its bytes, which lie in
+    /// `into` during the call. Stops where one is gone: consumed or overwritten. Returns how many
+    /// there were.
     ///
-    /// Rings that were replaced are not looked at. [`next_copy`](Self::next_copy) goes on where it was.
+    /// Rings that were replaced are not looked at. [`next_copy`](Self::next_copy) goes on where it
+    /// was.
     ///
     /// # Errors
     /// [`ObserveError`], if it is the first that cannot be copied; a later one that cannot is as if it were gone.
@@ -167,8 +172,8 @@ impl<'a> Observer<'a> {
         self.stream.want_flush();
     }
 
-    /// As [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep): true if there is nothing to copy, and whatever comes
-    /// will wake.
+    /// As [`Reader::prepare_to_sleep`](crate::Reader::prepare_to_sleep): true if there is nothing
+    /// to copy, and whatever comes will wake.
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.stream.announce_sleep();
@@ -242,8 +247,8 @@ impl Ring {
         let lent = entry.exchanged(stand_in.unwrap_or(entry.block()), State::Lent);
         let word = &self.sub(packet).entry;
         // Release: the owner that overwrites it reads the stand-in's count. Acquire: pairs with the
-        // Release that made it readable. If the owner has overwritten it meanwhile, this fails, and what
-        // was read of its description is not used.
+        // Release that made it readable. If the owner has overwritten it meanwhile, this fails, and
+        // what was read of its description is not used.
         if word
             .compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
@@ -263,7 +268,8 @@ impl Ring {
     }
 }
 
-/// A sub-buffer that is lent: nobody writes to its block, and no reader takes it. Dropping it gives it back.
+/// A sub-buffer that is lent: nobody writes to its block, and no reader takes it. Dropping it gives
+/// it back.
 pub(super) struct Loan<'r> {
     ring: &'r Ring,
     number: u64,

@@ -7,8 +7,8 @@ use crate::platform::{self, Pin, Platform};
 use crate::sync::{PerCpu, Usage};
 use core::marker::PhantomData;
 
-/// The right to act as the owner of `stream`, for as long as the pin is held. What it does is in the modules that
-/// follow: `deliver`, `switch`, `reserve`, `write`, `flush`, `succession`, `tick`.
+/// The right to act as the owner of `stream`, for as long as the pin is held. What it does is in
+/// the modules that follow: `deliver`, `switch`, `reserve`, `write`, `flush`, `succession`, `tick`.
 pub(crate) struct Owner<'a, P: Platform, U: Usage = PerCpu> {
     pub(super) stream: &'a Stream,
     pub(super) local: &'a Local,
@@ -18,8 +18,8 @@ pub(crate) struct Owner<'a, P: Platform, U: Usage = PerCpu> {
 }
 
 impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
-    /// The CPU that `pin` pins, whose words are in `local`, as the owner of `stream`: its own, or that
-    /// of all CPUs.
+    /// The CPU that `pin` pins, whose words are in `local`, as the owner of `stream`: its own, or
+    /// that of all CPUs.
     #[inline(always)]
     pub(crate) fn new(
         stream: &'a Stream,
@@ -54,18 +54,20 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         platform::now(self.platform())
     }
 
-    /// Lets this CPU use the stream, if that has a ring. What a CPU uses that has not joined may be freed
-    /// under it.
+    /// Lets this CPU use the stream, if that has a ring. What a CPU uses that has not joined may be
+    /// freed under it.
     pub(super) fn join(&self) {
         if self.stream.is_started() {
             self.local.join();
         }
     }
 
-    /// Counts an operation that is no record as under way, until the result is dropped; `None` if the stream has no ring.
+    /// Counts an operation that is no record as under way, until the result is dropped; `None` if
+    /// the stream has no ring.
     pub(super) fn hold(&self) -> Option<Held<'a>> {
         self.join();
-        // The stream may have been started just now: then this CPU has not joined, and must not look at the ring.
+        // The stream may have been started just now: then this CPU has not joined, and must not
+        // look at the ring.
         self.local.has_joined().then(|| self.local.hold())
     }
 

@@ -5,8 +5,9 @@ use super::ledger::{LossRecord, Losses};
 use crate::sync::step::step;
 use crate::sync::{AtomicU64, GroupedU64, Ordering};
 
-/// What is known of a packet: from [`SubBuffer::packet`](crate::SubBuffer::packet) and its like. With the packets before it, it
-/// proves that nothing is missing: the chapter [the ledger](crate#the-ledger) says how.
+/// What is known of a packet: from [`SubBuffer::packet`](crate::SubBuffer::packet) and its like.
+/// With the packets before it, it proves that nothing is missing: the chapter
+/// [the ledger](crate#the-ledger) says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// The CPU it belongs to.
@@ -17,7 +18,8 @@ pub struct Packet {
     pub ordinal: u64,
     /// How many records lie in it.
     pub records: u64,
-    /// Bytes before its first record: the start reserve, and in the stream's first packet the channel start reserve.
+    /// Bytes before its first record: the start reserve, and in the stream's first packet the
+    /// channel start reserve.
     pub start: usize,
     /// Bytes used: those before the first record, and the records; without padding and end reserve.
     pub content: usize,
@@ -26,7 +28,8 @@ pub struct Packet {
     /// The time of its closing, in ticks: not before its last record, not after the first of the
     /// next packet.
     pub end_ticks: u64,
-    /// Records lost up to its closing, since the stream began, by reason; the final packet tells of all.
+    /// Records lost up to its closing, since the stream began, by reason; the final packet tells of
+    /// all.
     pub lost: Losses,
     /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
     /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).
@@ -64,9 +67,10 @@ impl Closed {
     }
 }
 
-/// How many records a packet holds, and of which packet that is said: its number modulo 2^31 above 32 bits of
-/// count. One word, because the block that it is about may come to stand for another packet between two
-/// looks at the entry (an observer lends one packet after the other with the same spare), and for the first again.
+/// How many records a packet holds, and of which packet that is said: its number modulo 2^31 above
+/// 32 bits of count. One word, because the block that it is about may come to stand for another
+/// packet between two looks at the entry (an observer lends one packet after the other with the
+/// same spare), and for the first again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Counted(u64);
 

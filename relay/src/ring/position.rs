@@ -3,11 +3,11 @@
 use super::geometry::{Delivery, Geometry};
 use core::fmt;
 
-/// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag in the
-/// highest bit.
+/// A place in the endless sequence of bytes that passes through a ring: `SEALED | byte`, the flag
+/// in the highest bit.
 ///
-/// Positions only grow, and are compared modulo 2^63: nothing happens where they wrap. They wrap where a
-/// packet ends.
+/// Positions only grow, and are compared modulo 2^63: nothing happens where they wrap. They wrap
+/// where a packet ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Position(pub(super) u64);
 
@@ -90,18 +90,19 @@ impl Geometry {
         to.wrapping_sub(from) & self.packet_mask()
     }
 
-    /// Whether so few packets lie between `packet` and the end of the range of positions that what is known of
-    /// `packet` may still be found when the position has come round to 0: a lap for the packet itself, a lap for
-    /// the next one in its place, and the longest record.
+    /// Whether so few packets lie between `packet` and the end of the range of positions that what
+    /// is known of `packet` may still be found when the position has come round to 0: a lap for the
+    /// packet itself, a lap for the next one in its place, and the longest record.
     #[inline]
     pub(super) const fn is_near_the_end(&self, packet: u64) -> bool {
         let left = self.packet_mask() - packet;
         left <= 2 * self.count as u64 + (MAX_RECORD >> self.size_log2)
     }
 
-    /// The position that a record of `packet` must end before to be written the fast way: where its packet is full.
-    /// 0, before which nothing ends, where none is written so: where commits must be looked at one by one, and near the end of
-    /// the range, so that positions that are compared need no look at where they wrap.
+    /// The position that a record of `packet` must end before to be written the fast way: where its
+    /// packet is full. 0, before which nothing ends, where none is written so: where commits must
+    /// be looked at one by one, and near the end of the range, so that positions that are compared
+    /// need no look at where they wrap.
     #[inline]
     pub(super) const fn fast_bound(&self, packet: u64) -> u64 {
         if matches!(self.delivery(), Delivery::Record) || self.is_near_the_end(packet) {

@@ -33,7 +33,8 @@ impl Holes {
 pub(super) struct Candidate {
     pub(super) offset: usize,
     pub(super) len: usize,
-    /// It is reserved, and being cut: it has this length, if it is not `len` any more. 0 if it is not being cut.
+    /// It is reserved, and being cut: it has this length, if it is not `len` any more. 0 if it is
+    /// not being cut.
     pub(super) kept: usize,
     /// Its bytes are stored.
     pub(super) is_written: bool,
@@ -42,7 +43,8 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// What it may be, in one of two ways: reserved and not counted, as long as it is said to be, or else cut, or nothing.
+    /// What it may be, in one of two ways: reserved and not counted, as long as it is said to be,
+    /// or else cut, or nothing.
     fn read(&self, is_whole: bool) -> Option<Self> {
         match (is_whole, self.kept) {
             (true, _) => Some(*self),
@@ -142,7 +144,8 @@ impl Puzzle {
         let candidates = candidates.as_slice();
         let mut only = None;
         for set in 0..1u32 << candidates.len() {
-            // In the set: holes, and whole records whose commit was not counted. Not in it: what is not reserved, or was cut.
+            // In the set: holes, and whole records whose commit was not counted. Not in it: what is
+            // not reserved, or was cut.
             let mut holes = Holes::default();
             let (mut missing, mut uncounted, mut uncommitted) = (0, 0, 0);
             let mut exact_is_missing = false;
@@ -341,8 +344,8 @@ mod tests {
         Hole,
     }
 
-    /// Every packet of up to four records, in every state, with an intent or none that was not swapped: the solution is the
-    /// truth, or cuts off all that is in doubt. It seldom is.
+    /// Every packet of up to four records, in every state, with an intent or none that was not
+    /// swapped: the solution is the truth, or cuts off all that is in doubt. It seldom is.
     #[test]
     #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
     fn every_small_packet_is_read_as_it_is_or_cut_off() {

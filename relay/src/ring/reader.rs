@@ -15,11 +15,12 @@ use crate::sync::Ordering;
 use crate::sync::step::{Mistake, broken};
 use core::fmt;
 
-/// The one consuming reader of a stream: see [`Channel::reader`](crate::Channel::reader). It may run on any CPU, in task or
-/// IRQ context, one call at a time. Dropping it lets another be opened, which goes on where this one stopped; one
-/// that is leaked stays the only one.
+/// The one consuming reader of a stream: see [`Channel::reader`](crate::Channel::reader). It may
+/// run on any CPU, in task or IRQ context, one call at a time. Dropping it lets another be opened,
+/// which goes on where this one stopped; one that is leaked stays the only one.
 ///
-/// It takes whole sub-buffers. For records and bytes there is [`Records`](crate::Records) around it.
+/// It takes whole sub-buffers. For records and bytes there is [`Records`](crate::Records) around
+/// it.
 ///
 /// ```
 /// # use relay::host::{Cpu, Host};
@@ -130,8 +131,8 @@ impl<'a> Reader<'a> {
         self.ring.is_end(self.cursor)
     }
 
-    /// How many bytes of records can be read now: in complete sub-buffers and, in record delivery, in the open
-    /// one. Padding does not count.
+    /// How many bytes of records can be read now: in complete sub-buffers and, in record delivery,
+    /// in the open one. Padding does not count.
     #[must_use]
     pub fn bytes_available(&self) -> u64 {
         let mut ring = self.ring.clone();
@@ -147,35 +148,37 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Asks the stream's CPU to hand over its open packet at its next [tick](crate::Channel::tick), if
-    /// it holds anything, or if records were lost since the last. To be called when [`next_subbuf`](Self::next_subbuf) has nothing more.
+    /// Asks the stream's CPU to hand over its open packet at its next [tick](crate::Channel::tick),
+    /// if it holds anything, or if records were lost since the last. To be called when
+    /// [`next_subbuf`](Self::next_subbuf) has nothing more.
     pub fn request_flush(&self) {
         self.stream.want_flush();
     }
 
-    /// Whether there is a complete sub-buffer; [`next_subbuf`](Self::next_subbuf) may still have to wait until an
+    /// Whether there is a complete sub-buffer; [`next_subbuf`](Self::next_subbuf) may still have to
+    /// wait until an
     /// [`Observer`](super::Observer) has copied it.
     #[must_use]
     pub fn is_readable(&mut self) -> bool {
         self.ring.seek(&mut self.cursor).is_some()
     }
 
-    /// Announces that the caller will sleep until [`Platform::wake`](crate::Platform::wake) is called for this stream.
-    /// True: nothing is readable, and whatever becomes readable from now on wakes. False: something is readable, do
-    /// not sleep.
+    /// Announces that the caller will sleep until [`Platform::wake`](crate::Platform::wake) is
+    /// called for this stream. True: nothing is readable, and whatever becomes readable from now on
+    /// wakes. False: something is readable, do not sleep.
     ///
-    /// No wake-up is lost in between. Wakes that nobody needed may come. Announce each sleep anew; at the end of a closed stream
-    /// it is false, since nothing will come.
+    /// No wake-up is lost in between. Wakes that nobody needed may come. Announce each sleep anew;
+    /// at the end of a closed stream it is false, since nothing will come.
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {
         self.stream.announce_sleep();
         !self.is_readable() && !self.is_at_end()
     }
 
-    /// A time, in ticks: no record of this stream that is not readable yet is older. It
-    /// moves with the owner's [ticks](crate::Channel::tick), so readers of several streams can
-    /// merge by time without waiting for a stream that is quiet. 0 for the stream of a global channel, which needs no
-    /// merging.
+    /// A time, in ticks: no record of this stream that is not readable yet is older. It moves with
+    /// the owner's [ticks](crate::Channel::tick), so readers of several streams can merge by time
+    /// without waiting for a stream that is quiet. 0 for the stream of a global channel, which
+    /// needs no merging.
     ///
     /// Read it before the last [`next_subbuf`](Self::next_subbuf) that it is to be used with.
     #[must_use]
@@ -200,8 +203,9 @@ impl fmt::Debug for Reader<'_> {
     }
 }
 
-/// A sub-buffer that a reader has taken. Having one tells you: it is complete, nobody writes to
-/// it, and it is taken exactly once. Dropping it gives the space back to the writers, without waiting for anybody.
+/// A sub-buffer that a reader has taken. Having one tells you: it is complete, nobody writes to it,
+/// and it is taken exactly once. Dropping it gives the space back to the writers, without waiting
+/// for anybody.
 ///
 /// Any CPU, task or IRQ context, for the drop, too.
 pub struct SubBuffer<'a> {
@@ -232,8 +236,8 @@ impl SubBuffer<'_> {
         self.range(self.packet.start, self.packet.content)
     }
 
-    /// The client's header of the whole stream: in its first packet the channel start reserve, no bytes in
-    /// all others.
+    /// The client's header of the whole stream: in its first packet the channel start reserve, no
+    /// bytes in all others.
     #[must_use]
     pub fn channel_start(&self) -> &[u8] {
         let start = self.ring.geometry.start_reserve();
@@ -283,8 +287,8 @@ impl fmt::Debug for SubBuffer<'_> {
 }
 
 impl RingHold<'_> {
-    /// Moves `cursor`, and this to later rings, to the next packet that is complete and not gone; returns
-    /// its entry.
+    /// Moves `cursor`, and this to later rings, to the next packet that is complete and not gone;
+    /// returns its entry.
     pub(super) fn seek(&mut self, cursor: &mut u64) -> Option<Entry> {
         loop {
             let visible = self.visible();
@@ -321,7 +325,8 @@ impl Ring {
         visible.is_sealed() && self.geometry.packet(visible) == cursor && self.successor().is_none()
     }
 
-    /// Bytes of records from packet `from` on: in complete packets, and those that are visible of the open one.
+    /// Bytes of records from packet `from` on: in complete packets, and those that are visible of
+    /// the open one.
     fn bytes_from(&self, from: u64) -> u64 {
         let geometry = &self.geometry;
         let visible = self.visible();

@@ -18,9 +18,9 @@ use crate::sync::{Ordering, fence};
 use core::ptr::NonNull;
 
 impl Stream {
-    /// Frees the oldest rings, as far as nobody uses them any more: `has_left` says whether every CPU that
-    /// writes has left the ring with this serial number. Returns how many. Task context; never from the
-    /// memory's allocator.
+    /// Frees the oldest rings, as far as nobody uses them any more: `has_left` says whether every
+    /// CPU that writes has left the ring with this serial number. Returns how many. Task context;
+    /// never from the memory's allocator.
     pub(crate) fn reclaim(&self, has_left: impl Fn(u64) -> bool) -> usize {
         if self.remote.reclaiming.swap(true, Ordering::AcqRel) {
             return 0;

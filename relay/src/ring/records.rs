@@ -9,9 +9,9 @@ use core::fmt;
 
 /// Committed records, back to back, where they lie: see [`Records::next_run`].
 ///
-/// A consuming reader that reads a sub-buffer while it is being written, in record delivery; in bulk
-/// delivery it reads complete sub-buffers. The sub-buffer is given back when all of it has been read and
-/// nothing more can come into it.
+/// A consuming reader that reads a sub-buffer while it is being written, in record delivery; in
+/// bulk delivery it reads complete sub-buffers. The sub-buffer is given back when all of it has
+/// been read and nothing more can come into it.
 ///
 /// As its [`Reader`] on any CPU, in task or IRQ context, one call at a time.
 ///
@@ -45,8 +45,8 @@ pub struct Records<'a> {
 pub struct Run<'a> {
     /// The records, without padding.
     pub bytes: &'a [u8],
-    /// When their packet was opened, in ticks: with it [`extend_ticks`](crate::record::extend_ticks) makes whole
-    /// times of those in record headers.
+    /// When their packet was opened, in ticks: with it
+    /// [`extend_ticks`](crate::record::extend_ticks) makes whole times of those in record headers.
     pub begin_ticks: u64,
 }
 
@@ -80,8 +80,9 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The reader, for its other uses. What was not read of a sub-buffer that was begun is consumed with it, if that was
-    /// complete; if it is still open, all of it will be read again. The same happens when this is dropped.
+    /// The reader, for its other uses. What was not read of a sub-buffer that was begun is consumed
+    /// with it, if that was complete; if it is still open, all of it will be read again. The same
+    /// happens when this is dropped.
     #[must_use]
     pub fn into_reader(self) -> Reader<'a> {
         self.reader
@@ -112,8 +113,8 @@ impl<'a> Records<'a> {
         self.reader.is_at_end() && self.bytes_available() == 0
     }
 
-    /// What is committed and not read yet of the oldest sub-buffer: whole records, without padding. `None` if
-    /// there is nothing now.
+    /// What is committed and not read yet of the oldest sub-buffer: whole records, without padding.
+    /// `None` if there is nothing now.
     pub fn next_run(&mut self) -> Option<Run<'_>> {
         self.next_bytes(usize::MAX)
     }
@@ -145,7 +146,8 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// Gives back what was read to its end; takes what has become complete and was not read to its end.
+    /// Gives back what was read to its end; takes what has become complete and was not read to its
+    /// end.
     fn settle(&mut self) {
         loop {
             if let Some((taken, offset)) = &self.taken
@@ -169,8 +171,8 @@ impl<'a> Records<'a> {
         self.reader.open_range(self.open.of(self.reader.at()))
     }
 
-    /// Copies records into `into`, as many bytes as there are and fit; returns how many. A record may be
-    /// split between two calls. Padding is skipped.
+    /// Copies records into `into`, as many bytes as there are and fit; returns how many. A record
+    /// may be split between two calls. Padding is skipped.
     pub fn read(&mut self, into: &mut [u8]) -> usize {
         let mut filled = 0;
         while let Some(rest) = into.get_mut(filled..)
@@ -191,8 +193,8 @@ impl<'a> Records<'a> {
         may_sleep && self.taken.is_none() && self.open_range().is_none()
     }
 
-    /// What is known of the sub-buffer whose last records [`next_run`](Self::next_run) gave, if it is
-    /// complete.
+    /// What is known of the sub-buffer whose last records [`next_run`](Self::next_run) gave, if it
+    /// is complete.
     #[must_use]
     pub fn packet(&self) -> Option<&Packet> {
         self.taken.as_ref().map(|(taken, _)| taken.packet())
@@ -210,8 +212,9 @@ impl Reader<'_> {
         self.ring.records_start(self.cursor)
     }
 
-    /// Which bytes, from the start of the sub-buffer, are committed records of the packet at the cursor that lie
-    /// behind `offset`, if it is open and delivery is by record; `None` if there are none.
+    /// Which bytes, from the start of the sub-buffer, are committed records of the packet at the
+    /// cursor that lie behind `offset`, if it is open and delivery is by record; `None` if there
+    /// are none.
     fn open_range(&self, offset: usize) -> Option<(usize, usize)> {
         if self.ring.geometry.delivery() != Delivery::Record {
             return None;

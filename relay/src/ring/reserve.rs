@@ -26,8 +26,9 @@
 //!                intent = 0
 //! ```
 //!
-//! The time and the sample of the losses count only if the swap shows that nobody has reserved since `p` was read: so records
-//! are in the order of their times, and a packet tells of no loss that came after it.
+//! The time and the sample of the losses count only if the swap shows that nobody has reserved
+//! since `p` was read: so records are in the order of their times, and a packet tells of no loss
+//! that came after it.
 
 use super::geometry::Delivery;
 use super::intent::Intent;
@@ -134,8 +135,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         Ok(wanted.reservation(ring, packet, begin, end))
     }
 
-    /// The record goes to the start of the next packet, if the position does not move: that which it stands at the
-    /// start of, or the one behind the open one, which is closed.
+    /// The record goes to the start of the next packet, if the position does not move: that which
+    /// it stands at the start of, or the one behind the open one, which is closed.
     #[inline]
     fn in_next(&self, ring: &'a Ring, wanted: Wanted<'a>) -> Result<Reservation<'a>, Obstacle> {
         let geometry = &ring.geometry;
@@ -221,7 +222,8 @@ impl<'a> Wanted<'a> {
 }
 
 impl Ring {
-    /// Where the next record goes behind one that ends at `offset` of `packet`, and fills it or not.
+    /// Where the next record goes behind one that ends at `offset` of `packet`, and fills it or
+    /// not.
     #[inline]
     fn end_at(&self, packet: u64, offset: u64, is_exact: bool) -> Position {
         let size = self.geometry.subbuf_size() as u64;

@@ -15,7 +15,8 @@ use super::words::Ring;
 use crate::sync::Ordering;
 use core::fmt;
 
-/// The packets that a stopped CPU left, oldest first, those that readers gave back not among them: see
+/// The packets that a stopped CPU left, oldest first, those that readers gave back not among them:
+/// see
 /// [`Channel::salvage`](crate::Channel::salvage).
 ///
 /// The numbers are those of the stream, so that they tell which packets a reader has had before: a
@@ -67,10 +68,11 @@ impl Stopped {
     ///
     /// # Safety
     /// CPU `cpu` has stopped for good (it acknowledged, and executes nothing of the kernel any
-    /// more), and that happens-before this call; or it is the calling CPU, and no record is
-    /// written on it, nor do contexts that it interrupted go on, as long as the [`Salvage`] that
-    /// the result is used for, or anything got from that, is used. For as long, nobody frees rings of the CPU's streams
-    /// ([`Channel::reclaim`](crate::Channel::reclaim)) or opens or goes on with a reader of them.
+    /// more), and that happens-before this call; or it is the calling CPU, and no record is written
+    /// on it, nor do contexts that it interrupted go on, as long as the [`Salvage`] that the result
+    /// is used for, or anything got from that, is used. For as long, nobody frees rings of the
+    /// CPU's streams ([`Channel::reclaim`](crate::Channel::reclaim)) or opens or goes on with a
+    /// reader of them.
     #[must_use]
     pub const unsafe fn new(cpu: usize) -> Self {
         Self { cpu }
@@ -221,9 +223,10 @@ impl<'a> Salvage<'a> {
         found
     }
 
-    /// A packet that is not complete, of which nothing is known behind its headers of `start` bytes, with
-    /// the numbers that follow from what was found before and from the stream's own counts: those lag behind what was found, or what was found last is
-    /// not the last that there was.
+    /// A packet that is not complete, of which nothing is known behind its headers of `start`
+    /// bytes, with the numbers that follow from what was found before and from the stream's own
+    /// counts: those lag behind what was found, or what was found last is not the last that there
+    /// was.
     fn numbered(&self, start: usize, records: u64, begin_ticks: u64) -> Packet {
         let stream = self.stream;
         let (sequence, ordinal) = self.last.map_or((0, 0), |last| {
@@ -353,7 +356,8 @@ impl<'a> SalvagedPacket<'a> {
     /// are those that it would have got, its records are those that are committed, its content is
     /// the start reserve and what [`committed`](Self::committed) gives. Its times are at best those
     /// that were noted: its begin is not after its first record, but may be that of an older
-    /// packet; the end of one that is not [closed](Self::is_closed) is not known, and says its begin.
+    /// packet; the end of one that is not [closed](Self::is_closed) is not known, and says its
+    /// begin.
     #[must_use]
     pub fn packet(&self) -> &Packet {
         &self.packet

@@ -32,16 +32,16 @@ use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
-/// Space for one record, while it is filled: see [`Channel::reserve_with`](crate::Channel::reserve_with). Having a
-/// `Slot` tells you:
+/// Space for one record, while it is filled: see
+/// [`Channel::reserve_with`](crate::Channel::reserve_with). Having a `Slot` tells you:
 ///
 /// - the bytes are yours alone, until the closure that was given the slot returns;
 /// - no other record of this stream will come between those before it and it;
 /// - you are pinned to the CPU that reserved it, so it cannot be sent elsewhere.
 ///
-/// When the closure returns, the record is committed, unless it was [given up](Self::give_up). Where a panic unwinds out
-/// of it, the record is given up. All of it may be done in any context. Take as short a time as it takes to fill
-/// it: what comes after it is delivered after it.
+/// When the closure returns, the record is committed, unless it was [given up](Self::give_up).
+/// Where a panic unwinds out of it, the record is given up. All of it may be done in any context.
+/// Take as short a time as it takes to fill it: what comes after it is delivered after it.
 ///
 /// ```compile_fail,E0277
 /// fn send<T: Send>(_: T) {}
@@ -116,12 +116,13 @@ impl<'a> Slot<'a> {
         let (bytes, len) = (self.bytes, self.len);
         self.ring().track_write(bytes, len);
         // SAFETY: `len` bytes from `bytes` were reserved by this slot, and nobody else touches
-        // them before they are committed, which is when the slot is gone; `&mut self` keeps the borrows
-        // apart. They are initialised, as all of a ring's storage.
+        // them before they are committed, which is when the slot is gone; `&mut self` keeps the
+        // borrows apart. They are initialised, as all of a ring's storage.
         unsafe { core::slice::from_raw_parts_mut(bytes.as_ptr(), len) }
     }
 
-    /// Copies `bytes`, as many as fit, to the start of the slot. What is not written holds what was there before.
+    /// Copies `bytes`, as many as fit, to the start of the slot. What is not written holds what was
+    /// there before.
     #[inline(always)]
     pub fn write(&mut self, bytes: &[u8]) {
         let len = bytes.len().min(self.len);
@@ -130,9 +131,10 @@ impl<'a> Slot<'a> {
         unsafe { copy(&bytes[..len], self.bytes) };
     }
 
-    /// Keeps the first `len` bytes only (at least one, at most all) and returns how many are really kept. What is cut off
-    /// is given back if nothing was reserved behind it, otherwise made a filler that readers skip. If it is too short
-    /// for one of the client's fillers ([`Hooks::least_fill`](crate::Hooks::least_fill)), nothing is cut.
+    /// Keeps the first `len` bytes only (at least one, at most all) and returns how many are really
+    /// kept. What is cut off is given back if nothing was reserved behind it, otherwise made a
+    /// filler that readers skip. If it is too short for one of the client's fillers
+    /// ([`Hooks::least_fill`](crate::Hooks::least_fill)), nothing is cut.
     pub fn keep(&mut self, len: usize) -> usize {
         let len = len.clamp(1, self.len);
         if len < self.len {
@@ -141,8 +143,9 @@ impl<'a> Slot<'a> {
         self.len
     }
 
-    /// Gives the record up: when the closure returns, it is counted as lost ([`Loss::Discarded`](crate::Loss::Discarded)). Its space is given
-    /// back if nothing was reserved behind it, and is skipped by readers otherwise.
+    /// Gives the record up: when the closure returns, it is counted as lost
+    /// ([`Loss::Discarded`](crate::Loss::Discarded)). Its space is given back if nothing was
+    /// reserved behind it, and is skipped by readers otherwise.
     #[inline(always)]
     pub fn give_up(&mut self) {
         self.is_given_up = true;
@@ -215,8 +218,9 @@ impl<'a> Slot<'a> {
         step();
     }
 
-    /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs write:
-    /// one of them may have seen the position, and must not take what it sees later for the same.
+    /// Gives what lies behind `to` back, if nothing was reserved after it. Never where several CPUs
+    /// write: one of them may have seen the position, and must not take what it sees later for the
+    /// same.
     #[inline]
     fn give_back_to(&self, to: Position) -> bool {
         if self.is_shared {
@@ -249,8 +253,8 @@ impl<'a> Slot<'a> {
         is_back
     }
 
-    /// What becomes of a record that is given up; it is counted as lost by `count`. Says whether its packet is
-    /// complete.
+    /// What becomes of a record that is given up; it is counted as lost by `count`. Says whether
+    /// its packet is complete.
     #[cold]
     #[inline(never)]
     pub(super) fn discard<U: Usage>(&self, count: impl FnOnce()) -> bool {

@@ -19,7 +19,8 @@ pub(crate) trait Source: Copy {
     /// Bytes of the record.
     fn len(self) -> usize;
 
-    /// Whether that is 1 to [`MAX_RECORD`]: what is longer goes the whole way, where its length is looked at.
+    /// Whether that is 1 to [`MAX_RECORD`]: what is longer goes the whole way, where its length is
+    /// looked at.
     fn is_short(self) -> bool {
         is_short(self.len())
     }
@@ -165,10 +166,11 @@ impl Source for Any<'_> {
     }
 }
 
-/// Copies `from` to `to`: words, the last of which overlap others where the length is none of theirs.
+/// Copies `from` to `to`: words, the last of which overlap others where the length is none of
+/// theirs.
 ///
-/// A library's memcpy is made for long copies; on bare metal it is a `rep movs`, which costs more to
-/// start than a record to copy.
+/// A library's memcpy is made for long copies; on bare metal it is a `rep movs`, which costs more
+/// to start than a record to copy.
 ///
 /// # Safety
 /// `to` points to as many bytes as `from` has, which the caller alone uses.

@@ -64,7 +64,8 @@ impl fmt::Display for StorageError {
 impl core::error::Error for StorageError {}
 
 impl Storage {
-    /// Bytes of memory that a ring of `geometry` takes, control words included. Any context, or a constant.
+    /// Bytes of memory that a ring of `geometry` takes, control words included. Any context, or a
+    /// constant.
     ///
     /// ```
     /// use relay::{Geometry, Storage};
@@ -108,7 +109,8 @@ impl Storage {
             {
                 // SAFETY: the memory is nobody's any more; whoever still uses it shall notice.
                 unsafe { base.write_bytes(0xDB, len) };
-                // Else the compiler leaves that out, since what comes next is the end of the memory.
+                // Else the compiler leaves that out, since what comes next is the end of the
+                // memory.
                 core::hint::black_box(base.as_ptr());
             }
             // SAFETY: `allocate` got this memory from the global allocator with this very layout.
@@ -129,7 +131,8 @@ impl Storage {
     ///
     /// # Safety
     /// `base` points to `len` initialised bytes that nobody else reads or writes as long as the
-    /// ring that is built on them exists: for a channel in a `static`, until [`reclaim`](crate::Channel::reclaim) has freed it, or for ever.
+    /// ring that is built on them exists: for a channel in a `static`, until
+    /// [`reclaim`](crate::Channel::reclaim) has freed it, or for ever.
     ///
     /// ```
     /// use core::ptr::NonNull;
@@ -186,8 +189,8 @@ impl Drop for Storage {
     }
 }
 
-/// `N` bytes for a ring in a `static`: how a channel starts before there is an allocator. From the first instruction on,
-/// in any context.
+/// `N` bytes for a ring in a `static`: how a channel starts before there is an allocator. From the
+/// first instruction on, in any context.
 ///
 /// ```
 /// use relay::{Geometry, StaticMemory, Storage};

@@ -15,13 +15,13 @@ use core::ptr::{self, NonNull, null_mut};
 
 /// The flow of packets of one channel: of one CPU, or of all of them.
 ///
-/// "Owner" below is that CPU, in any of its contexts, or any CPU. Everything here but `remote` is written
-/// by the owner alone.
+/// "Owner" below is that CPU, in any of its contexts, or any CPU. Everything here but `remote` is
+/// written by the owner alone.
 #[derive(Debug)]
 #[repr(C, align(512))]
 pub(crate) struct Stream {
-    /// What the CPU with the number of this stream has under way. At the same address as the stream: one
-    /// register serves both.
+    /// What the CPU with the number of this stream has under way. At the same address as the
+    /// stream: one register serves both.
     pub(crate) local: Local,
     /// The ring to write to; null before the stream has started.
     pub(super) current: AtomicPtr<Ring>,
@@ -114,8 +114,8 @@ impl Stream {
         }
     }
 
-    /// Gives the stream its first ring, of `geometry` in `storage`; false if it has one already (the storage is
-    /// dropped). `begin` is for a client that has a header for the stream.
+    /// Gives the stream its first ring, of `geometry` in `storage`; false if it has one already
+    /// (the storage is dropped). `begin` is for a client that has a header for the stream.
     ///
     /// May run on another CPU than the owner if it happens-before the owner's first write.
     pub(crate) fn start(
@@ -168,14 +168,15 @@ impl Stream {
         unsafe { self.delivering.load(Ordering::Acquire).as_ref() }
     }
 
-    /// The oldest ring, for the post-mortem, during which nothing is freed ([`Stopped`](super::Stopped)).
+    /// The oldest ring, for the post-mortem, during which nothing is freed
+    /// ([`Stopped`](super::Stopped)).
     pub(super) fn oldest(&self) -> Option<&Ring> {
         // SAFETY: as for `current`.
         unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }
     }
 
-    /// Runs `body` with the oldest ring; neither it nor one behind it is freed meanwhile. Any CPU; `body`
-    /// is short.
+    /// Runs `body` with the oldest ring; neither it nor one behind it is freed meanwhile. Any CPU;
+    /// `body` is short.
     pub(super) fn hold_oldest<R>(&self, body: impl FnOnce(&Ring) -> R) -> Option<R> {
         self.remote.walkers.fetch_add(1, Ordering::Relaxed);
         // Whoever takes a ring out of the chain sees that we walk, or we see the chain without it.
@@ -238,8 +239,8 @@ impl Stream {
 }
 
 impl Ring {
-    /// Opens the first packet of the stream, before anybody sees it, and puts the client's header for the
-    /// whole stream behind its start reserve.
+    /// Opens the first packet of the stream, before anybody sees it, and puts the client's header
+    /// for the whole stream behind its start reserve.
     fn begin_stream(&self, hooks: &dyn Hooks, begin: &PacketStart) {
         let geometry = &self.geometry;
         let (start, header) = (geometry.start_reserve(), geometry.channel_start_reserve());

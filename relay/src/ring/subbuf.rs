@@ -7,18 +7,18 @@ use super::packet::Closed;
 use crate::sync::{AtomicPtr, AtomicU64, GroupedU64, Ordering, OwnerWord};
 use core::ptr::null_mut;
 
-/// The control words of a sub-buffer; they belong to one lap of the writer. The first line holds what
-/// every write uses, the second what readers change.
+/// The control words of a sub-buffer; they belong to one lap of the writer. The first line holds
+/// what every write uses, the second what readers change.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(super) struct Sub {
     /// Committed in this lap, see [`Committed`].
     pub(super) commit: OwnerWord,
-    /// The descriptor: the position that a record of its packet must end before to be written the fast way; 0 where none
-    /// is. Stored after `origin`.
+    /// The descriptor: the position that a record of its packet must end before to be written the
+    /// fast way; 0 where none is. Stored after `origin`.
     pub(super) bound: AtomicU64,
-    /// The descriptor: where position 0 would lie if the memory of the packet's block went on so far in both
-    /// directions.
+    /// The descriptor: where position 0 would lie if the memory of the packet's block went on so
+    /// far in both directions.
     pub(super) origin: AtomicPtr<u8>,
     /// Written by the opener.
     pub(super) begin_ticks: GroupedU64,
@@ -62,8 +62,8 @@ impl Sub {
         Closed(self.closed.load(Ordering::Acquire))
     }
 
-    /// Nothing is committed any more: the next lap may begin. Release: the post-mortem that sees this sees
-    /// the note about the packet.
+    /// Nothing is committed any more: the next lap may begin. Release: the post-mortem that sees
+    /// this sees the note about the packet.
     #[inline]
     pub(super) fn forget_committed(&self, geometry: &Geometry) {
         self.commit
@@ -77,8 +77,8 @@ impl Sub {
     }
 }
 
-/// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the size
-/// of the sub-buffer: the add that completes the packet carries out of the word.
+/// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the
+/// size of the sub-buffer: the add that completes the packet carries out of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Committed(pub(super) u64);
 

@@ -12,8 +12,9 @@
 //!             there is no room for it: r.succ = null, NoRoom
 //! ```
 //!
-//! When the final packet is delivered, each counter of losses but that of writes to a closed stream is read and marked as told, in
-//! one step. Whoever comes across a ring that has a successor and is not sealed seals it first.
+//! When the final packet is delivered, each counter of losses but that of writes to a closed stream
+//! is read and marked as told, in one step. Whoever comes across a ring that has a successor and is
+//! not sealed seals it first.
 
 use super::flush::Closing;
 use super::geometry::{Delivery, Geometry};
@@ -34,8 +35,8 @@ pub enum StreamError {
     NotStarted,
     /// It is closed already.
     Closed,
-    /// The context that this one interrupted, or another CPU, is about to close it, which may yet fail; or the owner has not
-    /// taken an earlier request: try again later.
+    /// The context that this one interrupted, or another CPU, is about to close it, which may yet
+    /// fail; or the owner has not taken an earlier request: try again later.
     Busy,
     /// There is no free sub-buffer for the closing packet: consume some and try again.
     NoRoom,
@@ -105,7 +106,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
         }
     }
 
-    /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in order.
+    /// Goes on in a new ring of `geometry` in `storage`. The old one is sealed and drained in
+    /// order.
     pub(crate) fn succeed(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         let _held = self.hold().ok_or(StreamError::NotStarted)?;
         let new = self.stream.build_next(storage, geometry)?;
@@ -188,8 +190,8 @@ impl Ring {
 }
 
 impl Stream {
-    /// Builds a ring of `geometry` in `storage` that this stream could go on in. Any CPU that has an intent, or is counted in
-    /// `held`, or holds the chain.
+    /// Builds a ring of `geometry` in `storage` that this stream could go on in. Any CPU that has
+    /// an intent, or is counted in `held`, or holds the chain.
     pub(super) fn build_next(
         &self,
         storage: Storage,
@@ -199,8 +201,9 @@ impl Stream {
         if !geometry.can_follow(&current.geometry) {
             return Err(StreamError::OtherKind);
         }
-        // Far from all positions of the rings that are still in use, also of others that are built now and come
-        // before this one: what is under way there is not mistaken for something in this one.
+        // Far from all positions of the rings that are still in use, also of others that are built
+        // now and come before this one: what is under way there is not mistaken for something in
+        // this one.
         let number = self
             .remote
             .built

@@ -25,8 +25,8 @@
 //!              it carries (all bytes are there), or delivery is by record: deliver()
 //! ```
 //!
-//! Only the owner of the swap opens and closes. What a nested context finds half done it does not touch: it finds the
-//! packet prepared, and looks for itself.
+//! Only the owner of the swap opens and closes. What a nested context finds half done it does not
+//! touch: it finds the packet prepared, and looks for itself.
 
 use super::entry::{Entry, State};
 use super::geometry::Mode;
@@ -51,8 +51,9 @@ pub(super) enum Obstacle {
 }
 
 impl<P: Platform, U: Usage> Owner<'_, P, U> {
-    /// Makes the sub-buffer of packet `packet` the owner's, if that is not done yet; returns its block, which counts if the
-    /// position stays at `pos`. Idempotent: whoever comes first does it, nested writers included.
+    /// Makes the sub-buffer of packet `packet` the owner's, if that is not done yet; returns its
+    /// block, which counts if the position stays at `pos`. Idempotent: whoever comes first does it,
+    /// nested writers included.
     #[inline]
     pub(super) fn prepare(
         &self,
@@ -81,8 +82,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
                     Obstacle::Lost(loss)
                 });
             }
-            // In continuous mode the victim's count is read BEFORE it is prepared: after that, nested
-            // writers may fill, deliver and lose the block to the next lap.
+            // In continuous mode the victim's count is read BEFORE it is prepared: after that,
+            // nested writers may fill, deliver and lose the block to the next lap.
             let Some(mut overwritten) = ring.unread_in(entry) else {
                 continue;
             };
@@ -110,8 +111,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
         }
     }
 
-    /// Begins packet `packet`: notes its time, lets writers find it, has its header started, and commits
-    /// the header.
+    /// Begins packet `packet`: notes its time, lets writers find it, has its header started, and
+    /// commits the header.
     #[inline]
     pub(super) fn open_packet(&self, ring: &Ring, packet: u64, block: usize, ticks: u64) {
         let sub = ring.sub(packet);
@@ -162,7 +163,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             .store(losses.total(), Ordering::Relaxed);
     }
 
-    /// Commits `bytes` that are no record: header, padding. Whoever completes the packet delivers it.
+    /// Commits `bytes` that are no record: header, padding. Whoever completes the packet delivers
+    /// it.
     #[inline]
     pub(super) fn add(&self, sub: &Sub, bytes: u64) {
         if sub.commit.add_carries::<U>(Committed::step(bytes, 0)) {

@@ -22,8 +22,8 @@ use crate::sync::{Ordering, Usage};
 use core::ptr::{self, NonNull, null_mut};
 
 impl<P: Platform, U: Usage> Owner<'_, P, U> {
-    /// Takes the requests of others: flush, another ring, close. Notes that nothing older is still to
-    /// come, and which rings are used no more.
+    /// Takes the requests of others: flush, another ring, close. Notes that nothing older is still
+    /// to come, and which rings are used no more.
     ///
     /// Never from NMI context: an NMI may interrupt another tick.
     pub(crate) fn tick(&self) {
@@ -87,8 +87,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
         }
     }
 
-    /// In continuous mode: once the ring has gone round, what nobody has read in older ones would have
-    /// been overwritten if it had been here.
+    /// In continuous mode: once the ring has gone round, what nobody has read in older ones would
+    /// have been overwritten if it had been here.
     fn overwrite_old_rings(&self) {
         let Some(ring) = self.stream.current() else {
             return;
@@ -108,7 +108,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
                 let (packets, records) = old.overwrite_all();
                 self.stream.overwritten.add_carries::<U>(records);
                 if packets != 0 {
-                    // They may have told of losses; and a packet must follow, for readers to see the gap.
+                    // They may have told of losses; and a packet must follow, for readers to see
+                    // the gap.
                     self.stream.report_again();
                 }
             }
@@ -117,8 +118,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
 }
 
 impl Ring {
-    /// Takes all unread packets of a ring that has been left out of the way; returns how many, and how many
-    /// records they held. What a reader holds stays.
+    /// Takes all unread packets of a ring that has been left out of the way; returns how many, and
+    /// how many records they held. What a reader holds stays.
     fn overwrite_all(&self) -> (u64, u64) {
         let (mut packets, mut overwritten) = (0, 0);
         let end = self.geometry.packet(self.visible());
@@ -176,8 +177,8 @@ impl Stream {
         Some(writing.min(delivering))
     }
 
-    /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick. Any
-    /// CPU, task context.
+    /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick.
+    /// Any CPU, task context.
     pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         if self.is_closed() {
             return Err(StreamError::Closed);

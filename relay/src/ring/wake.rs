@@ -13,9 +13,10 @@
 //! tick:         wake_noted is 1: wake_noted = 0, wake
 //! ```
 //!
-//! Who wakes readers may have to send an interrupt or take a scheduler's lock: not from an NMI. Then `waiting` stays as it is,
-//! and whoever comes by next wakes for it: the next delivery that is no NMI's, or the tick, which `wake_noted` is for.
-//! A note that is set while the tick takes it is for what the tick finds `waiting` for anyway, or for the next tick.
+//! Who wakes readers may have to send an interrupt or take a scheduler's lock: not from an NMI.
+//! Then `waiting` stays as it is, and whoever comes by next wakes for it: the next delivery that is
+//! no NMI's, or the tick, which `wake_noted` is for. A note that is set while the tick takes it is
+//! for what the tick finds `waiting` for anyway, or for the next tick.
 
 use super::owner::Owner;
 use super::stream::Stream;
@@ -26,8 +27,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     /// Wakes who sleeps. After something became readable.
     #[inline]
     pub(super) fn wake_readers(&self) {
-        // Either the reader sees what was published before this fence, or this sees that it sleeps: see
-        // `announce_sleep`.
+        // Either the reader sees what was published before this fence, or this sees that it sleeps:
+        // see `announce_sleep`.
         fence(Ordering::SeqCst);
         if self.stream.remote.waiting.load(Ordering::Relaxed) {
             self.wake_now();

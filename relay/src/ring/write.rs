@@ -23,8 +23,8 @@ use crate::sync::Usage;
 use crate::sync::step::{Mistake, broken};
 use core::marker::PhantomData;
 
-/// What can be done with a record that does not go the fast way, and who delivers: given as functions, so that nothing is
-/// made ready for them where they are not called.
+/// What can be done with a record that does not go the fast way, and who delivers: given as
+/// functions, so that nothing is made ready for them where they are not called.
 pub(crate) struct Otherwise<D, S> {
     /// Delivers what is complete.
     pub(crate) deliver: D,
@@ -84,7 +84,8 @@ pub(crate) fn fill<U: Usage, R, F: FnOnce(&mut Slot<'_>) -> R>(
     slowly(fill)
 }
 
-/// A record that is being filled in place. Dropping it settles it: where a panic unwinds, gives it up.
+/// A record that is being filled in place. Dropping it settles it: where a panic unwinds, gives it
+/// up.
 struct Open<'a, U: Usage, D: Fn(bool)> {
     stream: &'a Stream,
     local: &'a Local,
@@ -183,7 +184,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             Some(reserved) => reserved,
             None => self.reserve_for_slot(len)?,
         };
-        // In record delivery each commit shows something, and so does a record that is given up: what comes after it.
+        // In record delivery each commit shows something, and so does a record that is given up:
+        // what comes after it.
         let is_shown = reserved.ring.geometry.delivery() == Delivery::Record;
         let settled = |is_complete| {
             if is_complete || is_shown {
@@ -195,7 +197,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         Ok(open.fill(fill))
     }
 
-    /// Reserves `len` bytes the fast way for a record that is filled in place and interrupts another.
+    /// Reserves `len` bytes the fast way for a record that is filled in place and interrupts
+    /// another.
     #[inline(never)]
     fn reserve_inner(&self, len: usize) -> Option<Reservation<'a>> {
         let intent = is_short(len).then(|| self.local.take_inner())??;
@@ -210,7 +213,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         self.reserve_anywhere(len)
     }
 
-    /// Reserves `len` bytes: the whole way, wherever they go. Counts the record as lost if it cannot.
+    /// Reserves `len` bytes: the whole way, wherever they go. Counts the record as lost if it
+    /// cannot.
     #[inline(always)]
     fn reserve_anywhere(&self, len: usize) -> Result<Reservation<'a>, WriteError> {
         if len == 0 {

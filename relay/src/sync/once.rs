@@ -3,8 +3,8 @@
 use super::{AtomicPtr, Ordering, const_unless_loom};
 use core::ptr::{self, null_mut};
 
-/// A place for a `&'static T` that is filled at most once, by whoever comes first, and never emptied. Any
-/// CPU, any context; both operations are a single step.
+/// A place for a `&'static T` that is filled at most once, by whoever comes first, and never
+/// emptied. Any CPU, any context; both operations are a single step.
 #[derive(Debug)]
 pub(crate) struct OnceRef<T: Sync + 'static>(AtomicPtr<T>);
 

@@ -1,9 +1,10 @@
 //! Where tests get in between the steps of the ring.
 //!
-//! Every access to an atomic word is a step (`stepped`, and [`OwnerWord`](super::OwnerWord)), and so is every place
-//! that calls [`step`] itself: where bytes are copied, a hook was called, or a group of words is accessed. Outside unit tests
-//! that is empty and vanishes; in unit tests a thread-local hook runs there, which is how
-//! the nesting tests run whole writes at every step of another write, on the shipped code.
+//! Every access to an atomic word is a step (`stepped`, and [`OwnerWord`](super::OwnerWord)), and
+//! so is every place that calls [`step`] itself: where bytes are copied, a hook was called, or a
+//! group of words is accessed. Outside unit tests that is empty and vanishes; in unit tests a
+//! thread-local hook runs there, which is how the nesting tests run whole writes at every step of
+//! another write, on the shipped code.
 //! [`broken`] switches a known mistake on, so that a test can show that it would be noticed.
 
 /// A mistake that tests can switch on to see themselves fail.
@@ -71,7 +72,8 @@ mod imp {
 
     #[inline(never)]
     fn call_hook() {
-        // The hook is taken out while it runs: what it calls may set another hook for its own steps.
+        // The hook is taken out while it runs: what it calls may set another hook for its own
+        // steps.
         let taken = HOOK.with(|hook| hook.borrow_mut().take());
         if let Some(mut hook) = taken {
             hook();

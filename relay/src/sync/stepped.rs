@@ -1,4 +1,5 @@
-//! Atomics that unit tests get in between: before each access the hook of the running test is called.
+//! Atomics that unit tests get in between: before each access the hook of the running test is
+//! called.
 //!
 //! They have what the ring uses of the real ones, and nothing else.
 

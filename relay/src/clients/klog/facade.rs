@@ -45,8 +45,8 @@ pub struct Klog<P: Platform + 'static, const CPUS: usize, U: Usage = PerCpu> {
 }
 
 impl<P: Platform + 'static, const CPUS: usize, U: Usage> Klog<P, CPUS, U> {
-    /// The backend that writes to `channel`, for a `static`. The channel may be started later: until then its records are counted
-    /// as lost ([`Channel::lost_no_ring`]).
+    /// The backend that writes to `channel`, for a `static`. The channel may be started later:
+    /// until then its records are counted as lost ([`Channel::lost_no_ring`]).
     #[must_use]
     pub const fn new(channel: &'static Channel<P, CPUS, U>) -> Self {
         Self { channel }

@@ -17,20 +17,23 @@ const MAX_NAME: usize = 255;
 /// Bytes of a record between its header and its texts.
 const FIXED: usize = 1 + 1 + 4 + 2 + 2 + 2;
 
-/// A record without its header, put together on the stack; the message is cut where it does not fit.
+/// A record without its header, put together on the stack; the message is cut where it does not
+/// fit.
 pub(super) struct Line {
     /// Texts in it are of whole characters.
     bytes: ArrayVec<u8, { FIXED + 2 * MAX_NAME + MAX_MESSAGE }>,
     /// Where the message begins.
     message: usize,
-    /// Bytes that it may still grow by; after a cut none, since what follows would not belong there.
+    /// Bytes that it may still grow by; after a cut none, since what follows would not belong
+    /// there.
     room: usize,
     /// Bytes of it that did not fit.
     missing: usize,
 }
 
 impl Line {
-    /// Nothing yet. Inlined, and [begun](Self::begin) in its place: moving it would cost more than all the rest.
+    /// Nothing yet. Inlined, and [begun](Self::begin) in its place: moving it would cost more than
+    /// all the rest.
     #[inline(always)]
     pub(super) fn new() -> Self {
         Self {

@@ -160,7 +160,8 @@ fn characters_are_not_cut_in_half() {
     }
 }
 
-/// Whatever is cut, and wherever in a character or between two arguments: what is kept and what is missing are all.
+/// Whatever is cut, and wherever in a character or between two arguments: what is kept and what is
+/// missing are all.
 #[test]
 fn nothing_is_missing_that_is_not_told() {
     let step = if cfg!(miri) { 40 } else { 1 };

@@ -1,5 +1,6 @@
-//! Tests of the namespace: what paths are (`paths`), mounting and finding (`names`), open files (`files`), consumers
-//! that say anything (`window`), threads (`threads`), two that want the same path (`loom`).
+//! Tests of the namespace: what paths are (`paths`), mounting and finding (`names`), open files
+//! (`files`), consumers that say anything (`window`), threads (`threads`), two that want the same
+//! path (`loom`).
 
 #[cfg(not(loom))]
 mod files;

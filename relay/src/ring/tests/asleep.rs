@@ -1,5 +1,5 @@
-//! A reader that falls asleep, at every step of what gives it something to read; and what gives it something between its last
-//! look and its announcement.
+//! A reader that falls asleep, at every step of what gives it something to read; and what gives it
+//! something between its last look and its announcement.
 extern crate std;
 
 use super::stage::{Ch, THIN, every_step, geometry, interrupt_at, memory, on_channel};
@@ -80,8 +80,8 @@ impl Sleepy for Observer<'_> {
     }
 }
 
-/// The reader reads all there is, and falls asleep, at step `at` of `act`: whether it has then slept until it was woken;
-/// `None` if there is no such step.
+/// The reader reads all there is, and falls asleep, at step `at` of `act`: whether it has then
+/// slept until it was woken; `None` if there is no such step.
 fn is_woken<R: Sleepy + 'static>(
     delivery: Delivery,
     open: fn(&'static Ch) -> R,
@@ -142,7 +142,8 @@ fn an_observer_is_woken() {
     all_are_woken(|ch| ch.observe(0).unwrap());
 }
 
-/// The reader has read all there is, and something comes at each step of its falling asleep: it does not sleep, or it is woken.
+/// The reader has read all there is, and something comes at each step of its falling asleep: it
+/// does not sleep, or it is woken.
 fn nobody_sleeps_beside_what_comes<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
     for delivery in [Delivery::Bulk, Delivery::Record] {
         for act in ACTS {
@@ -181,8 +182,8 @@ fn no_observer_sleeps_beside_what_comes() {
     nobody_sleeps_beside_what_comes(|ch| ch.observe(0).unwrap());
 }
 
-/// The reader has read everything; then something happens; then it announces that it will sleep. Where there is something to
-/// read, or the end, it must not.
+/// The reader has read everything; then something happens; then it announces that it will sleep.
+/// Where there is something to read, or the end, it must not.
 fn nobody_sleeps_beside_what_came_before<R: Sleepy + 'static>(open: fn(&'static Ch) -> R) {
     // Whether it brings something.
     let happenings: [(Act, bool); 8] = [
@@ -256,8 +257,8 @@ fn no_observer_sleeps_beside_what_came_before() {
     nobody_sleeps_beside_what_came_before(|ch| ch.observe(0).unwrap());
 }
 
-/// What becomes readable in an NMI wakes nobody there, but at the tick, or the next delivery: wherever the NMI comes,
-/// in a write, a flush or the tick itself.
+/// What becomes readable in an NMI wakes nobody there, but at the tick, or the next delivery:
+/// wherever the NMI comes, in a write, a flush or the tick itself.
 #[test]
 fn who_sleeps_is_woken_outside_of_nmis() {
     let outers: [fn(&Ch); 3] = [

@@ -17,9 +17,9 @@ fn shape(mode: Mode, count: usize, spares: usize) -> Geometry {
         .unwrap()
 }
 
-/// The reader exchanges a block at every step of a write, of one that opens a packet above all, and gives it back at every later
-/// step, where another record may be written, too. What the writers then write to is their own: every record is read as it was
-/// written.
+/// The reader exchanges a block at every step of a write, of one that opens a packet above all, and
+/// gives it back at every later step, where another record may be written, too. What the writers
+/// then write to is their own: every record is read as it was written.
 #[test]
 fn blocks_are_exchanged_at_every_step_of_an_opening() {
     let mut programs = 0;
@@ -54,8 +54,8 @@ fn blocks_are_exchanged_at_every_step_of_an_opening() {
     );
 }
 
-/// At step `i` of `outer` the reader takes what there is, at step `j` it gives that back and takes again, and `nested` happens.
-/// False if there is no step `j`.
+/// At step `i` of `outer` the reader takes what there is, at step `j` it gives that back and takes
+/// again, and `nested` happens. False if there is no step `j`.
 fn is_exchanged_between(
     config: Config,
     outer: Op,
@@ -95,8 +95,8 @@ fn is_exchanged_between(
     steps.get() >= j
 }
 
-/// A record is being filled, the fast way or as the first of its packet, while the reader exchanges all blocks but its own, and
-/// others are written to them: it stays where it is.
+/// A record is being filled, the fast way or as the first of its packet, while the reader exchanges
+/// all blocks but its own, and others are written to them: it stays where it is.
 #[test]
 fn blocks_are_exchanged_while_a_record_is_filled() {
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
@@ -120,8 +120,8 @@ fn blocks_are_exchanged_while_a_record_is_filled() {
     }
 }
 
-/// While a packet is lent, its sub-buffer is overwritten: the next packet comes into the block that stood in. The
-/// post-mortem finds it there.
+/// While a packet is lent, its sub-buffer is overwritten: the next packet comes into the block that
+/// stood in. The post-mortem finds it there.
 #[test]
 fn a_packet_that_comes_into_a_stand_in_is_found_there() {
     on_channel(shape(Mode::Continuous, 2, 1), |ch| {
@@ -139,9 +139,10 @@ fn a_packet_that_comes_into_a_stand_in_is_found_there() {
     });
 }
 
-/// The owner looks at a victim that is lent, counts what the spare block says that stands for it, and prepares it. If the
-/// observer has meanwhile given it back, lent another with the same spare, and then the victim again, the
-/// entry is the same as before: what was counted must not be the other's.
+/// The owner looks at a victim that is lent, counts what the spare block says that stands for it,
+/// and prepares it. If the observer has meanwhile given it back, lent another with the same spare,
+/// and then the victim again, the entry is the same as before: what was counted must not be the
+/// other's.
 #[test]
 fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     let mut programs = 0;
@@ -158,8 +159,8 @@ fn a_victim_that_is_lent_again_and_again_is_counted_right() {
     assert!(programs * THIN > 20, "only {programs} programs");
 }
 
-/// The spare stands for packet 0, from step `i` of a write that overwrites that for packet 1, from step `j` for packet 0
-/// again. False if there is no step `j`.
+/// The spare stands for packet 0, from step `i` of a write that overwrites that for packet 1, from
+/// step `j` for packet 0 again. False if there is no step `j`.
 fn is_victim_counted(i: usize, j: usize) -> bool {
     on_channel(shape(Mode::Continuous, 4, 1), |ch| {
         for len in [5, 5, 5, 16, 16, 16] {
@@ -193,8 +194,8 @@ fn is_victim_counted(i: usize, j: usize) -> bool {
     })
 }
 
-/// Positions near the end of their range, where no record goes the fast way, and from there into it: with a
-/// reader that exchanges, and one that is overtaken.
+/// Positions near the end of their range, where no record goes the fast way, and from there into
+/// it: with a reader that exchanges, and one that is overtaken.
 #[test]
 fn nothing_happens_where_positions_wrap() {
     for mode in [Mode::NoOverwrite, Mode::Continuous] {
@@ -221,8 +222,9 @@ fn nothing_happens_where_positions_wrap() {
     }
 }
 
-/// A ring is sealed near the end of the range of positions, and records of all lengths come in between: a sealed
-/// position plus a length wraps to a small one, which must not be taken for one that fits.
+/// A ring is sealed near the end of the range of positions, and records of all lengths come in
+/// between: a sealed position plus a length wraps to a small one, which must not be taken for one
+/// that fits.
 #[test]
 fn no_record_goes_into_a_sealed_ring_where_positions_wrap() {
     let all = u64::MAX >> 5;

@@ -418,8 +418,8 @@ fn a_client_hears_the_number_of_the_cpu() {
     }
 }
 
-/// What fits behind the last record takes one swap and no search, also while another record is under way: the steps are counted.
-/// (Instructions are, by a test of their own.)
+/// What fits behind the last record takes one swap and no search, also while another record is
+/// under way: the steps are counted. (Instructions are, by a test of their own.)
 #[test]
 fn what_fits_goes_the_fast_way() {
     let geometry = Geometry::new(256, 2).unwrap();
@@ -437,7 +437,8 @@ fn what_fits_goes_the_fast_way() {
         &|| channel.reserve_with(8, |_| ()).unwrap(),
     ];
     for write in ways {
-        // What is nested looks whether the CPU has joined and the outermost place is taken, and tries the next ones.
+        // What is nested looks whether the CPU has joined and the outermost place is taken, and
+        // tries the next ones.
         nested_in(&channel, 0, &|depth| {
             let most = [16, 20, 21][depth];
             let steps = Rc::new(Cell::new(0));

@@ -2,9 +2,10 @@
 //! with every value that a weak memory model lets a load return. The bytes of the blocks are
 //! tracked: a read that is not ordered after the write it sees, or a write not after a read, fails.
 //!
-//! loom looks for other interleavings where an access conflicts with the LAST access to the same word. Whoever
-//! loads a word before it stores it hides its store from who loaded the word before that. So each model runs
-//! twice: once from the run in which the one thread goes first, once from that in which the other does.
+//! loom looks for other interleavings where an access conflicts with the LAST access to the same
+//! word. Whoever loads a word before it stores it hides its store from who loaded the word before
+//! that. So each model runs twice: once from the run in which the one thread goes first, once from
+//! that in which the other does.
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test -p relay --profile loom --lib loom`
 
@@ -396,7 +397,8 @@ fn records_one_by_one() {
     });
 }
 
-/// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone to sleep.
+/// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone
+/// to sleep.
 ///
 /// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside what it could
 /// read.
@@ -422,8 +424,8 @@ fn libbpf_lost_wake_up_who_sleeps_is_woken() {
     });
 }
 
-/// What becomes readable in an NMI wakes at the tick: the note of the NMI, the tick's look and the announcement of the reader, in
-/// every order.
+/// What becomes readable in an NMI wakes at the tick: the note of the NMI, the tick's look and the
+/// announcement of the reader, in every order.
 #[test]
 fn who_sleeps_is_woken_for_an_nmi() {
     model(|order| {

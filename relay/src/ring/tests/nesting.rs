@@ -1,6 +1,6 @@
-//! Nesting, exhaustively: at every step of an operation of the CPU, another one runs to its end, and
-//! at every step of that a third: task, IRQ and NMI. On the shipped code, with bursts that fill a
-//! sub-buffer exactly and bursts of a whole lap; in both modes; with a reader that comes at any
+//! Nesting, exhaustively: at every step of an operation of the CPU, another one runs to its end,
+//! and at every step of that a third: task, IRQ and NMI. On the shipped code, with bursts that fill
+//! a sub-buffer exactly and bursts of a whole lap; in both modes; with a reader that comes at any
 //! step; from positions near the end of their range.
 
 extern crate std;
@@ -25,7 +25,8 @@ pub(super) fn configs() -> Vec<Config> {
                     .and_then(|g| g.with_reserves(start, end))
                     .and_then(|g| g.with_mode(mode)?.with_spares(spares))
                     .unwrap();
-                // Half of them pass the end of the range of positions, near which no record goes the fast way.
+                // Half of them pass the end of the range of positions, near which no record goes
+                // the fast way.
                 let first = if (start == 0) == (spares == 0) {
                     u64::MAX - 1
                 } else {

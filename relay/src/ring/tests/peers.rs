@@ -1,9 +1,9 @@
-//! Mistakes that others have made and shipped, each tried on this ring: a test is named after whose it
-//! was and the commit or issue that tells of it, and fails when the mistake is made here.
+//! Mistakes that others have made and shipped, each tried on this ring: a test is named after whose
+//! it was and the commit or issue that tells of it, and fails when the mistake is made here.
 //!
-//! Most can be switched on in the shipped code ([`Mistake`]); [`tells`] then shows both: that the check
-//! passes, and that it fails with the mistake. Of the others the comment says how they were tried by
-//! hand, and what was seen.
+//! Most can be switched on in the shipped code ([`Mistake`]); [`tells`] then shows both: that the
+//! check passes, and that it fails with the mistake. Of the others the comment says how they were
+//! tried by hand, and what was seen.
 
 extern crate std;
 
@@ -74,8 +74,8 @@ fn channel(size: usize, count: usize, mode: Mode) -> Channel<OneCpu, 1> {
 /// prb (Linux printk) cc3bad11: a message that ends exactly where the ring wraps was taken for one
 /// that had wrapped.
 ///
-/// Here: records that fill the last sub-buffer of a lap to its last byte, over many laps and over the
-/// end of the position range.
+/// Here: records that fill the last sub-buffer of a lap to its last byte, over many laps and over
+/// the end of the position range.
 #[test]
 fn prb_cc3bad11_exact_fit_at_the_wrap() {
     tells(Mistake::ExactFitStaysOpen, || {
@@ -156,8 +156,8 @@ fn lttng_0fdec686_wrap_check_against_a_concurrent_commit() {
 /// LTTng 5e391252: a flush from another CPU changed words that only their owner may change; 80 910
 /// false losses.
 ///
-/// Here: whoever flushes, ticks or closes on one CPU leaves the streams of the others as they are; what
-/// a reader on another CPU wants is asked for and waits for the owner's tick.
+/// Here: whoever flushes, ticks or closes on one CPU leaves the streams of the others as they are;
+/// what a reader on another CPU wants is asked for and waits for the owner's tick.
 ///
 /// Tried by hand: `self.streams.first()` in place of `get(pin.cpu())` in `Channel::owner`. The first
 /// assertion fails: CPU 1 hands over what CPU 0 has written.
@@ -211,8 +211,8 @@ fn lttng_5e391252_flush_from_another_cpu() {
 /// LTTng 635e457c, 2485a430: the time span of a packet overlapped the next one's, or missed its own
 /// last records.
 ///
-/// Here: interrupts at every step of a write, above all of one that switches. [`World::check`] demands
-/// `end <= begin` of each two packets, and that no record is younger than its packet's end.
+/// Here: interrupts at every step of a write, above all of one that switches. [`World::check`]
+/// demands `end <= begin` of each two packets, and that no record is younger than its packet's end.
 #[test]
 #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
 fn lttng_635e457c_2485a430_packet_times_overlap() {
@@ -221,11 +221,11 @@ fn lttng_635e457c_2485a430_packet_times_overlap() {
     });
 }
 
-/// LTTng b2cf5e0b, 4ad4ea4c: the count of discarded events was read at another moment than the end of
-/// the packet that tells of it.
+/// LTTng b2cf5e0b, 4ad4ea4c: the count of discarded events was read at another moment than the end
+/// of the packet that tells of it.
 ///
-/// Here: an interrupt that closes packets and loses records of its own, at every step of a write that
-/// switches. A later packet never tells of less than an earlier one.
+/// Here: an interrupt that closes packets and loses records of its own, at every step of a write
+/// that switches. A later packet never tells of less than an earlier one.
 #[test]
 #[cfg_attr(miri, ignore = "the search is too long for an interpreter")]
 fn lttng_b2cf5e0b_4ad4ea4c_losses_sampled_at_the_wrong_moment() {
@@ -312,9 +312,9 @@ fn ftrace_a4543a2f_nested_records_without_a_time_of_their_own() {
 /// bbqueue issue 100: the slice of a grant was still alive, as an argument of `commit`, when the
 /// reader was given the bytes: undefined behaviour.
 ///
-/// Here: a reader reads the bytes *during* the commit, in the hook that hears of the delivery. A slice
-/// kept by the caller does not compile: the slot is lent to a closure. What the slot itself has is a pointer, which
-/// ends where it is settled.
+/// Here: a reader reads the bytes *during* the commit, in the hook that hears of the delivery. A
+/// slice kept by the caller does not compile: the slot is lent to a closure. What the slot itself
+/// has is a pointer, which ends where it is settled.
 #[test]
 fn bbqueue_100_slice_outlives_its_slot() {
     std::thread_local! {
@@ -345,7 +345,8 @@ fn bbqueue_100_slice_outlives_its_slot() {
     assert_eq!(READ.take(), b"sixteen bytes ..");
 }
 
-/// Zephyr issue 41240: the number of buffered bytes was negative when the read index had been passed.
+/// Zephyr issue 41240: the number of buffered bytes was negative when the read index had been
+/// passed.
 ///
 /// Here: a reader that sleeps while the writer passes it, once and many times, over the end of the
 /// range of positions: it goes on with the oldest packet that is there.
@@ -400,11 +401,11 @@ fn probe_rs_3058_record_split_at_the_wrap() {
     }
 }
 
-/// LTTng c9b3b5e2: a snapshot of a flight recorder heard "try again" though there were packets to read,
-/// because the writer had come by meanwhile.
+/// LTTng c9b3b5e2: a snapshot of a flight recorder heard "try again" though there were packets to
+/// read, because the writer had come by meanwhile.
 ///
-/// Here: whatever the owner writes at any step of an observer, up to several laps, the observer with a spare
-/// block at hand copies what there is, and never hears that it is busy.
+/// Here: whatever the owner writes at any step of an observer, up to several laps, the observer
+/// with a spare block at hand copies what there is, and never hears that it is busy.
 #[test]
 fn lttng_c9b3b5e2_false_again_in_a_snapshot() {
     tells(Mistake::BusyInsteadOfGone, || {
@@ -418,8 +419,8 @@ fn lttng_c9b3b5e2_false_again_in_a_snapshot() {
     });
 }
 
-/// An observer copies a full ring; at its step `at`, so many laps and a packet are written. False if it has no
-/// such step.
+/// An observer copies a full ring; at its step `at`, so many laps and a packet are written. False
+/// if it has no such step.
 fn copy_while_a_lap_is_written(laps: usize, at: usize) -> bool {
     let geometry = Geometry::new(16, 4)
         .and_then(|geometry| geometry.with_mode(Mode::Continuous)?.with_spares(1))

@@ -237,8 +237,8 @@ fn is_told(ch: &'static Ch, replaces: bool, i: usize) -> bool {
     true
 }
 
-/// The stream is closed by an interrupt at every step of a record that is given up: the final packet tells of it,
-/// whether something comes behind it or not.
+/// The stream is closed by an interrupt at every step of a record that is given up: the final
+/// packet tells of it, whether something comes behind it or not.
 #[test]
 fn the_final_packet_tells_of_a_record_given_up_around_the_close() {
     for behind in [false, true] {
@@ -300,7 +300,8 @@ fn the_post_mortem_of_a_final_packet_tells_of_all_losses() {
     assert!(told.get() > 5, "{told:?}");
 }
 
-/// Too much is under way for a write: it fails for that reason until the final packet has told of it.
+/// Too much is under way for a write: it fails for that reason until the final packet has told of
+/// it.
 #[test]
 fn what_is_nested_too_deep_after_the_end_is_closed() {
     fn deep(ch: &Ch, depth: usize, body: &dyn Fn()) {

@@ -53,7 +53,8 @@ fn a_stream_is_not_closed_because_its_ring_is_replaced() {
     }
 }
 
-/// Where a ring is overwritten, what nobody has read in the one before it is, too, once this one has gone round.
+/// Where a ring is overwritten, what nobody has read in the one before it is, too, once this one
+/// has gone round.
 #[test]
 fn an_old_ring_is_overwritten_when_the_new_one_has_gone_round() {
     let geometry = small().with_mode(Mode::Continuous).unwrap();
@@ -98,8 +99,9 @@ fn a_ring_that_cannot_be_taken_is_not_lost() {
     });
 }
 
-/// Records are under way in two rings, at the same offsets: the post-mortem does not take the one for the other, whether the
-/// rings were built one after the other or both before the first was left.
+/// Records are under way in two rings, at the same offsets: the post-mortem does not take the one
+/// for the other, whether the rings were built one after the other or both before the first was
+/// left.
 #[test]
 fn what_is_under_way_in_an_old_ring_does_not_confuse_the_post_mortem_of_the_new() {
     let lens = [1, 3, 5];
@@ -134,7 +136,8 @@ fn what_is_under_way_in_an_old_ring_does_not_confuse_the_post_mortem_of_the_new(
     }
 }
 
-/// A record is open in a ring that is left: that is not freed, at any step of what follows, before the record is over.
+/// A record is open in a ring that is left: that is not freed, at any step of what follows, before
+/// the record is over.
 #[test]
 fn a_ring_is_not_freed_under_a_record() {
     for gives_up in [false, true] {

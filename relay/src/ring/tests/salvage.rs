@@ -1,5 +1,5 @@
-//! The post-mortem, at every step: wherever a CPU is stopped, in the middle of an operation and of one
-//! that interrupted it, what it had committed is found, and nothing that it had not.
+//! The post-mortem, at every step: wherever a CPU is stopped, in the middle of an operation and of
+//! one that interrupted it, what it had committed is found, and nothing that it had not.
 
 extern crate std;
 

@@ -1,6 +1,6 @@
-//! Real threads on one channel through its public face: several CPUs that write one stream, or each its
-//! own; a reader that consumes, one that copies, somebody who resizes and frees rings. Every byte is
-//! checked, and every record is accounted for.
+//! Real threads on one channel through its public face: several CPUs that write one stream, or each
+//! its own; a reader that consumes, one that copies, somebody who resizes and frees rings. Every
+//! byte is checked, and every record is accounted for.
 
 extern crate std;
 
@@ -73,7 +73,8 @@ fn geometry(mode: Mode, delivery: Delivery, count: usize) -> Geometry {
         .unwrap()
 }
 
-/// Starts a channel, and runs all of it. Returns records read, overwritten, lost, copied, rings freed.
+/// Starts a channel, and runs all of it. Returns records read, overwritten, lost, copied, rings
+/// freed.
 fn run<U: Usage>(mode: Mode, delivery: Delivery) -> [u64; 5] {
     let channel: Box<Channel<Threads, CPUS, U>> =
         Box::new(Channel::new(Threads(AtomicU64::new(1)), &NoHooks));

@@ -18,9 +18,9 @@ fn read(records: &mut Records<'_>) -> Vec<u8> {
     bytes[..len].to_vec()
 }
 
-/// The reader has read everything, a record of eight bytes is open, and one of eight bytes behind it is written: at
-/// every step of that, and of another that interrupts it, there is nothing to read. (As many bytes are committed then as lie before
-/// the position at an earlier moment.)
+/// The reader has read everything, a record of eight bytes is open, and one of eight bytes behind
+/// it is written: at every step of that, and of another that interrupts it, there is nothing to
+/// read. (As many bytes are committed then as lie before the position at an earlier moment.)
 #[test]
 fn nothing_is_shown_behind_a_record_that_is_open() {
     for nested in [0, 1, 2] {
@@ -49,7 +49,8 @@ fn nothing_is_shown_behind_a_record_that_is_open() {
     }
 }
 
-/// The same with nothing open: what is committed is shown when the write is over, wherever the interrupt came.
+/// The same with nothing open: what is committed is shown when the write is over, wherever the
+/// interrupt came.
 #[test]
 fn what_is_committed_is_shown_whatever_came_in_between() {
     for delivery_is_left in [false, true] {
@@ -89,8 +90,8 @@ fn records_that_were_shown_do_not_change_under_their_reader() {
     });
 }
 
-/// What lies before the records is not counted: neither the start reserve, nor the header of the whole channel in the
-/// first packet of the first ring.
+/// What lies before the records is not counted: neither the start reserve, nor the header of the
+/// whole channel in the first packet of the first ring.
 #[test]
 fn only_records_are_available() {
     let shape = geometry(64, 4)

@@ -1,5 +1,5 @@
-//! Records that are filled in place: cut, given up, kept open for a lap, while a panic unwinds; and what the post-mortem says
-//! of them.
+//! Records that are filled in place: cut, given up, kept open for a lap, while a panic unwinds; and
+//! what the post-mortem says of them.
 
 extern crate std;
 
@@ -48,7 +48,8 @@ fn a_slot_says_what_it_is() {
     });
 }
 
-/// Whichever way it goes: first of its packet, behind another, filling it, nested, with all CPUs writing.
+/// Whichever way it goes: first of its packet, behind another, filling it, nested, with all CPUs
+/// writing.
 #[test]
 fn what_is_filled_in_place_is_read() {
     fn all<U: Usage>(delivery: Delivery) {
@@ -86,8 +87,8 @@ fn what_is_filled_in_place_is_read() {
     }
 }
 
-/// A record is held open while a lap is written: what comes round is lost, the record and all else is delivered, and
-/// nothing is missing afterwards.
+/// A record is held open while a lap is written: what comes round is lost, the record and all else
+/// is delivered, and nothing is missing afterwards.
 #[test]
 fn a_lap_inside_a_record_costs_what_comes_round_and_nothing_else() {
     let modes = [Mode::NoOverwrite, Mode::Continuous];
@@ -341,8 +342,9 @@ fn a_record_given_up_is_counted_once_wherever_the_cpu_is_stopped() {
     assert!(under_way > 0 && given_up > 0);
 }
 
-/// A record is reserved and cut to half, another is written behind it before or after that, and the CPU stops at each
-/// step from there on: the other is found, and it is too, once its bytes are there; nothing is in doubt.
+/// A record is reserved and cut to half, another is written behind it before or after that, and the
+/// CPU stops at each step from there on: the other is found, and it is too, once its bytes are
+/// there; nothing is in doubt.
 #[test]
 fn the_post_mortem_finds_a_record_that_was_cut() {
     for is_cut_first in [false, true] {
@@ -387,8 +389,9 @@ fn the_post_mortem_finds_a_record_that_was_cut() {
     }
 }
 
-/// Another record is written at each step of a cut, and then the CPU stops: the other is found. Whether what is cut is
-/// in the middle of its packet or fills it, and whether the other fills it then.
+/// Another record is written at each step of a cut, and then the CPU stops: the other is found.
+/// Whether what is cut is in the middle of its packet or fills it, and whether the other fills it
+/// then.
 #[test]
 fn the_post_mortem_finds_what_is_written_while_a_record_is_cut() {
     for (before, len) in [(8, 8), (8, 3), (48, 8), (48, 3)] {
@@ -412,7 +415,8 @@ fn the_post_mortem_finds_what_is_written_while_a_record_is_cut() {
     }
 }
 
-/// The same while a record is given up: the other is found, and what is given up is no record under way, or counted as lost.
+/// The same while a record is given up: the other is found, and what is given up is no record under
+/// way, or counted as lost.
 #[test]
 fn the_post_mortem_finds_what_is_written_while_a_record_is_given_up() {
     for (before, len) in [(8, 16), (8, 3), (48, 8), (48, 16)] {

@@ -12,8 +12,8 @@ use std::vec::Vec;
 
 pub(super) type Ch = Channel<OneCpu, 1>;
 
-/// Runs `body` on a channel of `geometry` that has started, and frees it. Nothing that knows the channel outlives
-/// `body`.
+/// Runs `body` on a channel of `geometry` that has started, and frees it. Nothing that knows the
+/// channel outlives `body`.
 pub(super) fn on_channel<R>(geometry: Geometry, body: impl FnOnce(&'static Ch) -> R) -> R {
     struct Free(*mut Ch);
     impl Drop for Free {
@@ -71,7 +71,8 @@ pub(super) fn interrupt_at(
 /// From one step to the next that is tried: an interpreter has time for some of them.
 pub(super) const THIN: usize = if cfg!(miri) { 29 } else { 1 };
 
-/// Tries `program` with 1, 2, ... until it says that there was no such step; returns how many there were.
+/// Tries `program` with 1, 2, ... until it says that there was no such step; returns how many there
+/// were.
 pub(super) fn every_step(program: impl Fn(usize) -> bool) -> usize {
     (1..).step_by(THIN).take_while(|at| program(*at)).count() * THIN
 }

@@ -1,5 +1,5 @@
-//! Real threads: an owner that writes, flushes and replaces its ring, and a reader on another thread
-//! that checks every byte of what it takes.
+//! Real threads: an owner that writes, flushes and replaces its ring, and a reader on another
+//! thread that checks every byte of what it takes.
 
 extern crate std;
 

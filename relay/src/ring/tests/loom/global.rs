@@ -139,8 +139,9 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
     });
 }
 
-/// A block is exchanged for a spare one in the last lap, and is still being read: of two CPUs that write, one opens the
-/// packet that comes into the spare, and the other writes to it, the fast way. Neither writes to what is read.
+/// A block is exchanged for a spare one in the last lap, and is still being read: of two CPUs that
+/// write, one opens the packet that comes into the spare, and the other writes to it, the fast way.
+/// Neither writes to what is read.
 #[test]
 fn two_cpus_write_while_a_block_is_exchanged() {
     let shape = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
@@ -148,7 +149,8 @@ fn two_cpus_write_while_a_block_is_exchanged() {
         let stream = stream(shape);
         let cpu = Arc::new(Cpu::new());
         let locals = Arc::new([Local::new(), Local::new()]);
-        // A lap: both descriptors have had a block. Of the first packet the reader takes the block away.
+        // A lap: both descriptors have had a block. Of the first packet the reader takes the block
+        // away.
         for value in 1..=8 {
             write_shared(&stream, &locals[0], &cpu, value);
         }
@@ -179,8 +181,9 @@ fn two_cpus_write_while_a_block_is_exchanged() {
     });
 }
 
-/// One CPU writes a lap, while the block of the first packet is exchanged and read; the other has looked before that at which packet
-/// is open, and writes to the one that has come into its place. It writes to the new block.
+/// One CPU writes a lap, while the block of the first packet is exchanged and read; the other has
+/// looked before that at which packet is open, and writes to the one that has come into its place.
+/// It writes to the new block.
 #[test]
 fn a_cpu_that_is_a_lap_behind_finds_the_block_that_came() {
     let shape = Geometry::new(16, 2).unwrap().with_spares(1).unwrap();
@@ -222,8 +225,8 @@ fn a_cpu_that_is_a_lap_behind_finds_the_block_that_came() {
     });
 }
 
-/// The same with one CPU that writes, and the other one that only reads: it takes and gives back while the writer opens a packet
-/// and then goes the fast way.
+/// The same with one CPU that writes, and the other one that only reads: it takes and gives back
+/// while the writer opens a packet and then goes the fast way.
 #[test]
 fn a_block_is_exchanged_while_a_packet_is_opened() {
     for mode in [Mode::NoOverwrite, Mode::Continuous] {

@@ -89,8 +89,8 @@ impl World {
         (holes, in_doubt)
     }
 
-    /// What a stopped CPU's packets say of themselves follows from one to the next, and from what the
-    /// reader has taken: who has some of them can tell which the others are.
+    /// What a stopped CPU's packets say of themselves follows from one to the next, and from what
+    /// the reader has taken: who has some of them can tell which the others are.
     fn check_salvaged(&self, packets: &[(Packet, bool)]) {
         let stream = self.stream();
         let seen = self.seen.borrow();
@@ -127,7 +127,8 @@ impl World {
             }
             before = Some((*packet, *is_closed));
         }
-        // Nobody has lost a record that the last packet does not tell of, unless the stream is closed.
+        // Nobody has lost a record that the last packet does not tell of, unless the stream is
+        // closed.
         let is_closed = stream
             .current()
             .is_some_and(|ring| ring.position().is_sealed());
@@ -163,7 +164,8 @@ impl World {
         self.check_sum();
     }
 
-    /// When no context is at work, what was committed can be read at once, where delivery is by record.
+    /// When no context is at work, what was committed can be read at once, where delivery is by
+    /// record.
     fn check_shown(&self) {
         self.drain_records();
         let read: Vec<u8> = self

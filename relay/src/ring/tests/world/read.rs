@@ -21,8 +21,8 @@ const NO_PACKET: Packet = Packet {
 };
 
 impl World {
-    /// What the observer copies are whole records that were not lost. Who writes in between may still be
-    /// under way.
+    /// What the observer copies are whole records that were not lost. Who writes in between may
+    /// still be under way.
     pub(super) fn observe(&self) {
         let Ok(mut observer) = self.observer.try_borrow_mut() else {
             return;
