@@ -15,7 +15,7 @@ import sys
 from edits import ROOT, applied, check_names, copy
 
 # What a weakened model may take before it counts as not ended, in seconds.
-LIMIT = 100
+LIMIT = 240
 
 
 def relaxed(name, text):

@@ -5,6 +5,7 @@
 
 extern crate std;
 
+use super::stage::THIN;
 use super::world::{Config, Op, World};
 use crate::ring::{Delivery, Geometry, Mode};
 use crate::sync::step::{Mistake, with_hook, with_mistake};
@@ -138,7 +139,7 @@ fn every_step(
     innermosts: &[Op],
 ) -> Result<usize, String> {
     let mut programs = 0;
-    for i in 1.. {
+    for i in (1..).step_by(THIN) {
         let mut happened = false;
         let mut attempt = |j, innermost| {
             let program = (config, prefix, outer, i, nested, j, innermost);
@@ -155,7 +156,7 @@ fn every_step(
             happened = attempt(0, Op::Flush)?.0;
         }
         for &innermost in innermosts {
-            for j in 1.. {
+            for j in (1..).step_by(THIN) {
                 let (outer_hit, inner_hit) = attempt(j, innermost)?;
                 happened |= outer_hit;
                 if !inner_hit {

@@ -297,7 +297,7 @@ fn the_post_mortem_of_a_final_packet_tells_of_all_losses() {
             interrupt_at(i, discard, look)
         })
     });
-    assert!(told.get() > 5, "{told:?}");
+    assert!(told.get() > 5 || cfg!(miri), "{told:?}");
 }
 
 /// Too much is under way for a write: it fails for that reason until the final packet has told of

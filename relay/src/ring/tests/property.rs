@@ -108,7 +108,7 @@ fn run_nested(world: &Rc<World>, ops: &[Op], nested: Vec<Op>, gaps: Vec<usize>) 
 
 fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
-        cases: if cfg!(miri) { 2 } else { count },
+        cases: if cfg!(miri) { 1 } else { count },
         failure_persistence: None,
         ..ProptestConfig::default()
     }
@@ -118,8 +118,8 @@ fn cases(count: u32) -> ProptestConfig {
 fn every_record_of_a_random_nested_program_is_accounted_for() {
     proptest!(cases(4000), |(
         config in config(0..3),
-        ops in proptest::collection::vec(op(), 1..25),
-        nested in proptest::collection::vec(op(), 1..20),
+        ops in proptest::collection::vec(op(), 1..if cfg!(miri) { 12 } else { 25 }),
+        nested in proptest::collection::vec(op(), 1..if cfg!(miri) { 12 } else { 20 }),
         gaps in proptest::collection::vec(0usize..40, 20),
     )| {
         let world = Rc::new(World::new(config));

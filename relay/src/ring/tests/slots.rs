@@ -339,7 +339,7 @@ fn a_record_given_up_is_counted_once_wherever_the_cpu_is_stopped() {
         })
     });
     let (under_way, given_up) = sums.get();
-    assert!(under_way > 0 && given_up > 0);
+    assert!(under_way > 0 && given_up > 0 || cfg!(miri));
 }
 
 /// A record is reserved and cut to half, another is written behind it before or after that, and the
@@ -383,7 +383,7 @@ fn the_post_mortem_finds_a_record_that_was_cut() {
             })
         });
         assert!(
-            steps > 12 && found_both.get() >= 2,
+            steps > 12 && found_both.get() >= 2 || cfg!(miri),
             "{steps} {found_both:?}"
         );
     }
@@ -507,7 +507,7 @@ fn a_record_is_found_from_its_last_byte_on() {
         .iter()
         .map(|now| stages.iter().position(|stage| stage == now).unwrap());
     assert!(order.clone().is_sorted(), "{seen:?}");
-    assert!((0..stages.len()).all(|stage| order.any(|now| now == stage)));
+    assert!(cfg!(miri) || (0..stages.len()).all(|stage| order.any(|now| now == stage)));
 }
 
 #[test]
