@@ -16,7 +16,7 @@ use std::vec;
 use std::vec::Vec;
 
 const CPUS: usize = 3;
-const RECORDS: u64 = if cfg!(miri) { 60 } else { 40_000 };
+const RECORDS: u64 = if cfg!(miri) { 24 } else { 40_000 };
 
 std::thread_local! {
     static CPU: Cell<usize> = const { Cell::new(0) };

@@ -118,7 +118,7 @@ fn run(mode: Mode, spares: usize, records: u64) {
     assert!(!seen.is_empty());
 }
 
-const RECORDS: u64 = if cfg!(miri) { 300 } else { 200_000 };
+const RECORDS: u64 = if cfg!(miri) { 100 } else { 200_000 };
 
 #[test]
 fn a_reader_on_another_thread_sees_whole_records_in_order() {
