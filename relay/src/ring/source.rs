@@ -47,6 +47,14 @@ pub(crate) struct Exact<'a, const N: usize>(pub(crate) &'a [u8; N]);
 #[derive(Clone, Copy)]
 pub(crate) struct Stamped<S>(pub(crate) u16, pub(crate) S);
 
+impl<'a> Any<'a> {
+    /// Just these bytes.
+    #[inline(always)]
+    pub(crate) fn plain(bytes: &'a [u8]) -> Self {
+        Self { stamp: None, bytes }
+    }
+}
+
 impl Source for Plain<'_> {
     const IS_STAMPED: bool = false;
 
@@ -57,10 +65,7 @@ impl Source for Plain<'_> {
 
     #[inline(always)]
     fn any(&self) -> Any<'_> {
-        Any {
-            stamp: None,
-            bytes: self.0,
-        }
+        Any::plain(self.0)
     }
 
     #[inline(always)]
@@ -80,10 +85,7 @@ impl<const N: usize> Source for Exact<'_, N> {
 
     #[inline(always)]
     fn any(&self) -> Any<'_> {
-        Any {
-            stamp: None,
-            bytes: self.0,
-        }
+        Any::plain(self.0)
     }
 
     #[inline(always)]

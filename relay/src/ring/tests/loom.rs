@@ -397,24 +397,17 @@ fn records_one_by_one() {
     });
 }
 
-/// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone
-/// to sleep.
-///
-/// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside what it could
-/// read.
-#[test]
-fn libbpf_lost_wake_up_who_sleeps_is_woken() {
-    model(|order| {
+/// A reader falls asleep while a CPU does `act`, which makes something readable: it does not sleep, or it is
+/// woken.
+fn who_sleeps_is_woken(act: fn(&Stream, &Cpu)) {
+    model(move |order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
         let cpu = Arc::new(Cpu::new());
         let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
         let its = Arc::clone(&cpu);
         let (sleeps, ()) = order.run(
             move || Reader::open(&read_from, 0).unwrap().prepare_to_sleep(),
-            move || {
-                write(&owned, &its, 1);
-                write(&owned, &its, 2);
-            },
+            move || act(&owned, &its),
         );
         assert!(
             !sleeps || cpu.woken.load(Ordering::SeqCst),
@@ -424,28 +417,28 @@ fn libbpf_lost_wake_up_who_sleeps_is_woken() {
     });
 }
 
+/// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone
+/// to sleep.
+///
+/// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside what it could
+/// read.
+#[test]
+fn libbpf_lost_wake_up_who_sleeps_is_woken() {
+    who_sleeps_is_woken(|stream, cpu| {
+        write(stream, cpu, 1);
+        write(stream, cpu, 2);
+    });
+}
+
 /// What becomes readable in an NMI wakes at the tick: the note of the NMI, the tick's look and the
 /// announcement of the reader, in every order.
 #[test]
 fn who_sleeps_is_woken_for_an_nmi() {
-    model(|order| {
-        let stream = stream(geometry(Mode::NoOverwrite, 0));
-        let cpu = Arc::new(Cpu::new());
-        let (read_from, owned) = (Arc::clone(&stream), Arc::clone(&stream));
-        let its = Arc::clone(&cpu);
-        let (sleeps, ()) = order.run(
-            move || Reader::open(&read_from, 0).unwrap().prepare_to_sleep(),
-            move || {
-                its.is_in_nmi.store(true, Ordering::SeqCst);
-                write(&owned, &its, 1);
-                write(&owned, &its, 2);
-                its.is_in_nmi.store(false, Ordering::SeqCst);
-                owner(&owned, &its).tick();
-            },
-        );
-        assert!(
-            !sleeps || cpu.woken.load(Ordering::SeqCst),
-            "something is readable, and the reader sleeps"
-        );
+    who_sleeps_is_woken(|stream, cpu| {
+        cpu.is_in_nmi.store(true, Ordering::SeqCst);
+        write(stream, cpu, 1);
+        write(stream, cpu, 2);
+        cpu.is_in_nmi.store(false, Ordering::SeqCst);
+        owner(stream, cpu).tick();
     });
 }

@@ -8,11 +8,6 @@ fn shared<'a>(stream: &'a Stream, local: &'a Local, cpu: &'a Cpu) -> Owner<'a, C
     Owner::new(stream, local, &NoHooks, Pin::new(cpu))
 }
 
-/// Bytes as the slow path takes them.
-fn any(bytes: &[u8]) -> Any<'_> {
-    Any { stamp: None, bytes }
-}
-
 /// What a CPU of a stream that all CPUs write does.
 pub(super) fn write_shared(stream: &Stream, local: &Local, cpu: &Cpu, value: u8) {
     let _ = shared(stream, local, cpu).put(Plain(&[value; 4]));
@@ -93,7 +88,7 @@ fn two_cpus_deliver_one_stream() {
         let fill = |stream: &Stream, cpu: &Cpu, value: u8| {
             let local = Local::new();
             let owner = shared(stream, &local, cpu);
-            owner.put_slowly(any(&[value; 8])).unwrap();
+            owner.put_slowly(Any::plain(&[value; 8])).unwrap();
         };
         order.run(
             move || fill(&one, &its, 1),
@@ -126,7 +121,7 @@ fn the_final_packet_tells_of_what_another_cpu_loses() {
             move || {
                 let local = Local::new();
                 let owner = shared(&other, &local, &others);
-                owner.put_slowly(any(&[1; 9])).unwrap_err();
+                owner.put_slowly(Any::plain(&[1; 9])).unwrap_err();
             },
         );
         let mut seen = Seen::default();
