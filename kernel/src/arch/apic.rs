@@ -13,7 +13,7 @@ use volatile::{VolatilePtr, map_field};
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags};
 
-use super::traps::vector;
+use crate::cpu::vector;
 use crate::mem;
 
 /// Timer interrupts per second on every CPU.

@@ -6,7 +6,7 @@
 
 use core::arch::asm;
 
-use super::stacks;
+use crate::mem::stacks;
 
 /// The most frames a trace has.
 pub(crate) const MAX_FRAMES: usize = 32;

@@ -3,43 +3,17 @@
 use alloc::boxed::Box;
 
 use spin::Once;
+use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, DS, ES, SS, Segment};
 use x86_64::instructions::tables::load_tss;
 use x86_64::registers::control::{Cr4, Cr4Flags};
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 use x86_64::structures::idt::InterruptDescriptorTable;
 use x86_64::structures::tss::TaskStateSegment;
-use x86_64::{PrivilegeLevel, VirtAddr};
 
-use super::stacks::{self, Stack, StackKind};
+use super::segments::{Ist, KERNEL_CODE};
 use super::traps;
-
-/// The code segment: the first entry of every GDT here, as in the boot code's.
-pub(crate) const KERNEL_CODE: SegmentSelector = SegmentSelector::new(1, PrivilegeLevel::Ring0);
-
-/// Places in the TSS's interrupt stack table of the stacks that a fault in the
-/// kernel's own stack must not take away. Numbered from 0, as the `x86_64` crate does.
-#[derive(Debug, Clone, Copy)]
-#[repr(u16)]
-pub(crate) enum Ist {
-    /// The stack for NMIs.
-    Nmi = 0,
-    /// The stack for double faults.
-    DoubleFault = 1,
-    /// The stack for machine checks.
-    MachineCheck = 2,
-}
-
-/// The tops of a CPU's interrupt stacks.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct InterruptStacks {
-    /// For NMIs.
-    pub(crate) nmi: u64,
-    /// For double faults.
-    pub(crate) double_fault: u64,
-    /// For machine checks.
-    pub(crate) machine_check: u64,
-}
+use crate::mem::stacks::{self, InterruptStacks, Stack, StackKind};
 
 /// One CPU's tables, complete and ready to be loaded by it.
 #[derive(Debug)]

@@ -9,78 +9,17 @@
 //! interrupts do not nest. Exceptions and NMIs can come at any instruction.
 
 use core::arch::naked_asm;
-use core::fmt;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
 use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
-use super::percpu::{self, IrqLevel};
-use super::tables::{Ist, KERNEL_CODE};
-use super::{apic, irq, smp};
-
-/// Vectors of the interrupts that this kernel uses. The higher, the more urgent
-/// (Intel SDM Vol. 3A, 11.8.3.1).
-pub(crate) mod vector {
-    /// Debug exception.
-    pub(crate) const DEBUG: u8 = 1;
-    /// Non-maskable interrupt.
-    pub(crate) const NMI: u8 = 2;
-    /// Breakpoint.
-    pub(crate) const BREAKPOINT: u8 = 3;
-    /// Double fault.
-    pub(crate) const DOUBLE_FAULT: u8 = 8;
-    /// Page fault.
-    pub(crate) const PAGE_FAULT: u8 = 14;
-    /// Machine check.
-    pub(crate) const MACHINE_CHECK: u8 = 18;
-    /// The last vector of exceptions.
-    pub(crate) const LAST_EXCEPTION: u8 = 31;
-    /// The local APIC's timer.
-    pub(crate) const TIMER: u8 = 0x40;
-    /// An interrupt from another CPU: look whether there is something to do.
-    pub(crate) const WAKE: u8 = 0x50;
-    /// The first vector of those that devices are given, see [`irq`](crate::arch::irq).
-    pub(crate) const DEVICE_FIRST: u8 = 0x60;
-    /// The last vector of those that devices are given.
-    pub(crate) const DEVICE_LAST: u8 = 0x8f;
-    /// The local APIC's own errors.
-    pub(crate) const APIC_ERROR: u8 = 0xfe;
-    /// An interrupt that went away before it was taken. The low four bits must be
-    /// set on old local APICs (Intel SDM Vol. 3A, 11.9).
-    pub(crate) const SPURIOUS: u8 = 0xff;
-}
-
-/// The interrupted code's registers, as the stubs and the CPU push them.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C)]
-pub(crate) struct TrapFrame {
-    pub(crate) r15: u64,
-    pub(crate) r14: u64,
-    pub(crate) r13: u64,
-    pub(crate) r12: u64,
-    pub(crate) r11: u64,
-    pub(crate) r10: u64,
-    pub(crate) r9: u64,
-    pub(crate) r8: u64,
-    pub(crate) rbp: u64,
-    pub(crate) rdi: u64,
-    pub(crate) rsi: u64,
-    pub(crate) rdx: u64,
-    pub(crate) rcx: u64,
-    pub(crate) rbx: u64,
-    pub(crate) rax: u64,
-    /// Pushed by the stub.
-    pub(crate) vector: u64,
-    /// Pushed by the CPU, or 0 by the stub.
-    pub(crate) error: u64,
-    pub(crate) rip: u64,
-    pub(crate) cs: u64,
-    pub(crate) rflags: u64,
-    pub(crate) rsp: u64,
-    pub(crate) ss: u64,
-}
+use super::frame::TrapFrame;
+use super::segments::{Ist, KERNEL_CODE};
+use super::{apic, handlers, stop};
+use crate::cpu::percpu::{self, IrqLevel};
+use crate::cpu::vector;
 
 // The CPU aligns the stack to 16 before it pushes, so `common` calls with an
 // aligned stack exactly when the frame is a multiple of 16.
@@ -230,8 +169,8 @@ extern "C" fn dispatch(frame: &TrapFrame) {
     match frame.vector as u8 {
         vector::NMI => {
             let _level = IrqLevel::nmi();
-            if smp::obey_stop() {
-                crate::scenario::on_nmi();
+            if stop::obey() {
+                (handlers::registered().nmi)();
             }
         }
         vector::BREAKPOINT => {
@@ -239,9 +178,10 @@ extern "C" fn dispatch(frame: &TrapFrame) {
         }
         vector::MACHINE_CHECK => {
             let _level = IrqLevel::nmi();
-            crate::panic::exception(frame);
+            (handlers::registered().exception)(frame);
         }
-        0..=vector::LAST_EXCEPTION => crate::panic::exception(frame),
+        vector::PAGE_FAULT => (handlers::registered().page_fault)(frame),
+        0..=vector::LAST_EXCEPTION => (handlers::registered().exception)(frame),
         vector => {
             let _level = IrqLevel::irq();
             interrupt(vector);
@@ -254,16 +194,14 @@ fn interrupt(vector: u8) {
     match vector {
         vector::TIMER => {
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
-            crate::scenario::on_timer();
-            crate::channels::tick();
-            crate::transport::poll();
+            (handlers::registered().timer)();
             apic::end_of_interrupt();
         }
         vector::WAKE => {
-            crate::scenario::on_ipi();
+            (handlers::registered().wake)();
             apic::end_of_interrupt();
         }
-        vector::DEVICE_FIRST..=vector::DEVICE_LAST if irq::handle(vector) => {
+        vector::DEVICE_FIRST..=vector::DEVICE_LAST if handlers::tell_device(vector) => {
             apic::end_of_interrupt();
         }
         vector::APIC_ERROR => {
@@ -282,72 +220,9 @@ fn interrupt(vector: u8) {
     }
 }
 
-/// An exception's name, for messages.
-pub(crate) fn name(vector: u64) -> &'static str {
-    match vector {
-        0 => "divide error",
-        1 => "debug exception",
-        2 => "non-maskable interrupt",
-        3 => "breakpoint",
-        4 => "overflow",
-        5 => "bound range exceeded",
-        6 => "invalid opcode",
-        7 => "device not available",
-        8 => "double fault",
-        10 => "invalid TSS",
-        11 => "segment not present",
-        12 => "stack segment fault",
-        13 => "general protection fault",
-        14 => "page fault",
-        16 => "x87 floating point error",
-        17 => "alignment check",
-        18 => "machine check",
-        19 => "SIMD floating point exception",
-        20 => "virtualization exception",
-        21 => "control protection exception",
-        28 => "hypervisor injection exception",
-        29 => "VMM communication exception",
-        30 => "security exception",
-        _ => "reserved exception",
-    }
-}
-
-/// What a page fault's error code says (Intel SDM Vol. 3A, figure 4-12).
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct PageFaultCause(pub(crate) u64);
-
-impl fmt::Display for PageFaultCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let access = match self.0 {
-            code if code & 0x10 != 0 => "instruction fetch from",
-            code if code & 2 != 0 => "write to",
-            _ => "read of",
-        };
-        let page = match self.0 {
-            code if code & 8 != 0 => "a page whose entry has reserved bits set",
-            code if code & 1 != 0 => "a page that does not allow it",
-            _ => "an unmapped page",
-        };
-        write!(f, "{access} {page}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn page_fault_codes_are_explained() {
-        for (code, text) in [
-            (0, "read of an unmapped page"),
-            (2, "write to an unmapped page"),
-            (3, "write to a page that does not allow it"),
-            (0x11, "instruction fetch from a page that does not allow it"),
-            (9, "read of a page whose entry has reserved bits set"),
-        ] {
-            assert_eq!(PageFaultCause(code).to_string(), text);
-        }
-    }
 
     #[test]
     fn error_codes_are_pushed_where_the_manual_says() {

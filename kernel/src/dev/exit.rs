@@ -23,5 +23,5 @@ pub(crate) fn exit(code: ExitCode) -> ! {
     // SAFETY: the port belongs to isa-debug-exit, or to nothing: a write either
     // ends QEMU or is ignored. It touches no memory.
     unsafe { port.write(code as u32) };
-    crate::arch::halt_forever()
+    crate::cpu::halt_forever()
 }

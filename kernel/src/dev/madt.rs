@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::cpuset::MAX_CPUS;
+use crate::base::cpuset::MAX_CPUS;
 
 /// Bytes before the first entry: the table header, the local APIC's address, the flags.
 const HEADER: usize = 44;

@@ -1,9 +1,11 @@
-//! Devices: the firmware's tables, PCI and virtio, and the way out.
+//! Devices: the firmware's tables, PCI and virtio, the serial port, and the way out.
 
 pub(crate) mod acpi;
 pub(crate) mod exit;
 mod madt;
+mod packet;
 pub(crate) mod pci;
+pub(crate) mod serial;
 pub(crate) mod virtio;
 
 pub(crate) use exit::{ExitCode, exit};

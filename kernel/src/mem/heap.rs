@@ -5,6 +5,13 @@ use core::alloc::{GlobalAlloc, Layout};
 use linked_list_allocator::LockedHeap;
 use x86_64::instructions::interrupts::without_interrupts;
 
+use super::frames::LARGE;
+
+/// The greatest heap. Half of memory up to this; the rest is for stacks and page tables.
+pub(super) const MAX_HEAP: u64 = 1024 * 1024 * 1024;
+/// The smallest heap that is worth starting with.
+pub(super) const MIN_HEAP: u64 = LARGE;
+
 /// The kernel's allocator.
 ///
 /// Its lock is held with interrupts off, so that a CPU cannot be interrupted by

@@ -8,7 +8,7 @@ use x86_64::structures::paging::{
 };
 use x86_64::{PhysAddr, VirtAddr};
 
-use super::MemoryError;
+use super::error::MemoryError;
 use super::frames::{Frames, LARGE, SMALL};
 
 /// Pages that hold data: never executed.

@@ -10,10 +10,10 @@ use relay::{Channel, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Stora
 use x86_64::instructions::interrupts;
 
 use super::{Scenario, Verdict};
-use crate::arch::clock;
-use crate::arch::platform::Machine;
-use crate::cmdline::Options;
-use crate::cpuset::MAX_CPUS;
+use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::clock;
+use crate::cpu::machine::Machine;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "cost",

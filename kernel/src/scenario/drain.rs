@@ -9,12 +9,14 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::flood::{self, Part};
 use super::{Scenario, Verdict};
-use crate::arch::clock::{self, Timeout};
-use crate::arch::{percpu, smp};
-use crate::channels::FLOOD;
-use crate::cmdline::Options;
-use crate::cpuset::CpuSet;
-use crate::{idle, transport};
+use crate::arch::smp;
+use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
+use crate::cpu::clock::{self, Timeout};
+use crate::cpu::percpu;
+use crate::life::idle;
+use crate::logs::flood::CHANNEL as FLOOD;
+use crate::out::{pump, stream};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "drain",
@@ -48,7 +50,7 @@ const EMPTY: u32 = 2;
 const REFILL: u32 = 3;
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
-    if !transport::is_there() {
+    if !pump::has_sinks() {
         log::error!("there is no port to drain to");
         return Verdict::Fail;
     }
@@ -82,11 +84,11 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
 /// One round with `cpus`, `records` on each; false if it got stuck.
 fn round(cpus: CpuSet, records: u64) -> bool {
     let writers = cpus.iter().count() as u64;
-    transport::pause(true);
+    stream::pause(true);
     let Some((alone, _)) = step(FILL, cpus, records) else {
         return false;
     };
-    transport::pause(false);
+    stream::pause(false);
     let Some((_, wall)) = step(EMPTY, cpus, records) else {
         return false;
     };
@@ -159,9 +161,9 @@ fn act(what: u32, records: u64) {
     match what {
         EMPTY => {
             FLOOD.flush();
-            transport::poll();
+            pump::poll();
             let patience = Timeout::after_ms(PATIENCE_MS);
-            idle::until(|| transport::is_drained() || patience.expired());
+            idle::until(|| pump::is_drained() || patience.expired());
         }
         _ => {
             let part = Part::of(percpu::cpu_index());

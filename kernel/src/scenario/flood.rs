@@ -9,13 +9,12 @@ use relay::Slot;
 use relay::record::{self, MIN_RECORD};
 
 use super::{Scenario, Verdict};
-use crate::arch::clock::{self, Timeout};
-use crate::arch::percpu;
-use crate::channels::FLOOD;
-use crate::claims::{self, Claimed};
-use crate::cmdline::Options;
-use crate::cpuset::MAX_CPUS;
-use crate::idle;
+use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::clock::{self, Timeout};
+use crate::cpu::percpu;
+use crate::life::idle;
+use crate::logs::flood::{ATTEMPTS, CHANNEL as FLOOD};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "flood",
@@ -142,7 +141,7 @@ pub(super) fn write(part: &Part, length: u16) {
     // Its own context alone changes it.
     let sequence = count.load(Ordering::Relaxed);
     count.store(sequence + 1, Ordering::Relaxed);
-    claims::count(Claimed::Flood);
+    ATTEMPTS.count();
 
     // What is lost is counted by the channel, and missed by the host.
     let _ = FLOOD.reserve_with(FIXED + usize::from(length), |slot| {

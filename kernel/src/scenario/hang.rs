@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use x86_64::instructions::interrupts;
 
 use super::{Scenario, Verdict};
-use crate::arch::clock::Timeout;
-use crate::arch::{self, percpu};
-use crate::cmdline::Options;
-use crate::cpuset::CpuSet;
-use crate::idle;
+use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
+use crate::cpu::clock::Timeout;
+use crate::cpu::{self, percpu};
+use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "hang",
@@ -59,5 +59,5 @@ fn say_so() {
 fn hang() -> ! {
     interrupts::disable();
     HANGING.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Relaxed);
-    arch::halt_forever()
+    cpu::halt_forever()
 }

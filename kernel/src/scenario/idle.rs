@@ -2,9 +2,9 @@
 //! outside or `seconds=` have passed.
 
 use super::{Scenario, Verdict};
-use crate::arch::clock::{self, Timeout};
-use crate::cmdline::Options;
-use crate::idle;
+use crate::base::cmdline::Options;
+use crate::cpu::clock::{self, Timeout};
+use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "idle",

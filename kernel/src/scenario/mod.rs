@@ -13,8 +13,11 @@ use core::fmt;
 
 use spin::Once;
 
-use crate::arch::{percpu, smp};
-use crate::cmdline::Options;
+use crate::arch::smp;
+use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
+use crate::cpu::percpu;
+use crate::life;
 
 /// How a scenario ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,7 +91,7 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
         options.seed
     );
     RUNNING.call_once(|| (scenario, *options));
-    smp::wake(online.without(crate::cpuset::CpuSet::only(percpu::cpu_index())));
+    smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     (scenario.boot_cpu)(options)
 }
 
@@ -100,14 +103,12 @@ pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
     }
 }
 
-/// What every CPU but CPU 0 does once it is up: its part in the scenario, then nothing.
-pub(crate) fn run_on_other_cpu() -> ! {
-    crate::transport::join();
-    crate::idle::until(|| RUNNING.get().is_some());
+/// The part of a CPU that is not CPU 0, from when the scenario is chosen on. Task context.
+pub(crate) fn take_part() {
+    life::idle::until(|| RUNNING.get().is_some());
     if let Some((scenario, options)) = RUNNING.get() {
         (scenario.other_cpu)(options);
     }
-    crate::idle::forever()
 }
 
 /// Called in every timer interrupt.
@@ -118,7 +119,7 @@ pub(crate) fn on_timer() {
 }
 
 /// Called in every wake-up from another CPU.
-pub(crate) fn on_ipi() {
+pub(crate) fn on_wake() {
     if let Some((scenario, _)) = RUNNING.get() {
         (scenario.on_ipi)();
     }

@@ -7,12 +7,13 @@ use core::sync::atomic::Ordering;
 
 use super::flood::{self, Part};
 use super::{Scenario, Verdict};
-use crate::arch::clock::Timeout;
-use crate::arch::{percpu, provoke};
-use crate::channels::KLOG;
-use crate::claims::{self, Claimed};
-use crate::cmdline::Options;
-use crate::{console, idle, transport};
+use crate::arch::provoke;
+use crate::base::cmdline::Options;
+use crate::cpu::clock::Timeout;
+use crate::cpu::percpu;
+use crate::life::idle;
+use crate::logs::klog;
+use crate::out::{console, pump};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "panic",
@@ -157,17 +158,17 @@ fn flood_until(done: impl Fn() -> bool) {
             flood::write(Part::of(percpu::cpu_index()), DATA);
         }
         console::poll();
-        transport::poll();
+        pump::poll();
     }
 }
 
 /// Runs `body` in the middle of a record of klog, which `body` may never return to.
 fn in_a_record(body: impl FnOnce()) {
-    claims::count(Claimed::Klog);
-    let _ = KLOG.reserve_with(UNFINISHED, |slot| {
+    klog::ATTEMPTS.count();
+    let _ = klog::CHANNEL.reserve_with(UNFINISHED, |slot| {
         // And one that is lost behind it, of which no packet will tell.
-        claims::count(Claimed::Klog);
-        let _ = KLOG.reserve_with(usize::MAX, |_| ());
+        klog::ATTEMPTS.count();
+        let _ = klog::CHANNEL.reserve_with(usize::MAX, |_| ());
         slot.bytes_mut()[..UNFINISHED / 2].fill(0xAA);
         body();
     });

@@ -4,7 +4,7 @@
 use relay::{Channel, Geometry, IrqOff, NoHooks, Slot, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
 
-use crate::arch::platform::Machine;
+use crate::cpu::machine::Machine;
 
 static MEMORY: StaticMemory<8192> = StaticMemory::new();
 static RING: Channel<IrqOff<Machine>, 1> = Channel::new(IrqOff(Machine), &NoHooks);

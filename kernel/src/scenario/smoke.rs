@@ -8,11 +8,12 @@
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::{Scenario, Verdict, pin};
-use crate::arch::clock::Timeout;
-use crate::arch::{percpu, smp};
-use crate::cmdline::Options;
-use crate::cpuset::{CpuSet, MAX_CPUS};
-use crate::idle;
+use crate::arch::{smp, stop};
+use crate::base::cmdline::Options;
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
+use crate::cpu::clock::Timeout;
+use crate::cpu::percpu;
+use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "smoke",
@@ -145,7 +146,7 @@ fn take_part() {
 fn send_nmi(cpu: usize, count: u32) {
     let nmis = &Counts::of(cpu).nmi;
     while nmis.load(Ordering::Relaxed) < count {
-        smp::send_nmi(cpu);
+        stop::send_nmi(cpu);
         let resend = Timeout::after_ms(RESEND_MS);
         idle::until(|| nmis.load(Ordering::Relaxed) >= count || resend.expired());
     }

@@ -1,4 +1,4 @@
-//! The start-up code of the other CPUs: from real mode to [`super::enter`].
+//! The start-up code of the other CPUs: from real mode to Rust.
 //!
 //! A start-up command makes a CPU begin in real mode at a page below 1 MiB. The
 //! code below is copied to the page that the boot code kept free and mapped,
@@ -9,13 +9,52 @@
 
 use core::arch::global_asm;
 use core::ptr;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 use x86_64::registers::control::{Cr0, Cr3, Cr4};
 use x86_64::registers::model_specific::{Efer, EferFlags};
 
-use super::{Slot, state};
-use crate::cpuset::MAX_CPUS;
+use crate::base::cpuset::MAX_CPUS;
 use crate::mem::{self, MemoryError};
+
+/// A CPU's way from the MADT to running: in the start-up table that its
+/// trampoline reads.
+pub(super) mod state {
+    /// Not to be started, or no such CPU.
+    pub(in crate::arch::smp) const UNUSED: u32 = 0;
+    /// Its start-up command has been, or is about to be, sent.
+    pub(in crate::arch::smp) const WAITING: u32 = 1;
+    /// It runs, and has taken its stack. Set by the CPU itself.
+    pub(in crate::arch::smp) const CLAIMED: u32 = 2;
+    /// Given up. A CPU that finds this halts without touching anything.
+    pub(in crate::arch::smp) const ABANDONED: u32 = 3;
+}
+
+/// What a CPU needs to start, found by its local APIC identifier.
+///
+/// Read by the trampoline's assembly: 32 bytes, in this order.
+#[repr(C)]
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) apic_id: AtomicU32,
+    pub(super) state: AtomicU32,
+    pub(super) stack_top: AtomicU64,
+    pub(super) index: AtomicU64,
+    _unused: u64,
+}
+
+impl Slot {
+    /// No CPU's.
+    pub(super) const fn new() -> Self {
+        Self {
+            apic_id: AtomicU32::new(0),
+            state: AtomicU32::new(state::UNUSED),
+            stack_top: AtomicU64::new(0),
+            index: AtomicU64::new(0),
+            _unused: 0,
+        }
+    }
+}
 
 /// The physical page that the code runs at.
 const PAGE: u64 = boot::TRAMPOLINE_PAGE;
@@ -121,11 +160,14 @@ unsafe extern "C" {
     static smp_trampoline_end: u8;
 }
 
-/// Puts the code in place and returns the page's number, for the start-up command.
+/// Puts the code in place, which makes CPUs with one of `slots` call `enter`, and returns the page's number, for the start-up command.
 ///
 /// # Errors
 /// When the page tables are out of the code's reach, or the page is not mapped.
-pub(super) fn install(slots: &'static [Slot; MAX_CPUS]) -> Result<u8, MemoryError> {
+pub(super) fn install(
+    slots: &'static [Slot; MAX_CPUS],
+    enter: extern "C" fn(usize) -> !,
+) -> Result<u8, MemoryError> {
     let (table, _) = Cr3::read();
     let cr3 = table.start_address().as_u64();
     if cr3 >> 32 != 0 {
@@ -146,7 +188,7 @@ pub(super) fn install(slots: &'static [Slot; MAX_CPUS]) -> Result<u8, MemoryErro
         // "Active" is the CPU's to set.
         (Efer::read() - EferFlags::LONG_MODE_ACTIVE).bits(),
         slots.as_ptr() as u64,
-        super::enter as extern "C" fn(usize) -> ! as usize as u64,
+        enter as usize as u64,
     ];
     let copy = mem::physical(PAGE);
     // SAFETY: 1. the source is `length` bytes of read-only data; 2. the boot code

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crate::arch::irq;
+use crate::arch::handlers;
 
 /// One port's line. Two cache lines, so that ports of different CPUs do not disturb each other.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ impl Line {
     }
 }
 
-impl irq::Handler for Line {
+impl handlers::Device for Line {
     fn on_interrupt(&self) {
         self.interrupts.fetch_add(1, Ordering::Relaxed);
         // ORDERING: Release pairs with `take_signal`, for handlers on other CPUs than the owner's.
@@ -91,7 +91,7 @@ impl irq::Handler for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use irq::Handler;
+    use handlers::Device;
 
     #[test]
     fn a_signal_is_seen_once_and_every_interrupt_is_counted() {

@@ -42,17 +42,18 @@ use self::line::Line;
 use self::polled::Polled;
 use self::port::{InFlight, Port};
 use super::pci::PciDevice;
-use crate::arch::{apic, clock, irq};
+use crate::arch::{apic, handlers};
+use crate::cpu::clock;
 use crate::dev::pci::msix::Target;
 
 /// The console device of this machine.
 pub(crate) type Console = Driver<PciDevice>;
 
-/// A port that sends packets from where they lie.
-pub(crate) type CpuPort = Port<PciDevice, relay::SubBuffer<'static>>;
+/// A port that sends buffers from where they lie.
+pub(crate) type PciPort<B> = Port<PciDevice, B>;
 
-/// A port whose user waits for it.
-pub(crate) type PciPort = Polled<PciDevice>;
+/// A port whose user waits for it; its packets have headers of so many bytes.
+pub(crate) type PolledPort<const HEADER: usize> = Polled<PciDevice, HEADER>;
 
 /// How often a device without interrupts is asked whether it has something to say.
 const ASK_MS: u64 = 100;
@@ -142,7 +143,7 @@ pub(crate) fn with_console<R>(action: impl FnOnce(&mut Console) -> R) -> Option<
 pub(crate) fn open_here<B: InFlight>(
     console: &mut Console,
     id: usize,
-) -> Result<Port<PciDevice, B>, OpenError> {
+) -> Result<PciPort<B>, OpenError> {
     // Before a vector is spent on it.
     console.can_open(id)?;
     let target = console.port_line(id).and_then(to_this_cpu);
@@ -153,6 +154,6 @@ pub(crate) fn open_here<B: InFlight>(
 fn to_this_cpu(line: &'static Line) -> Option<Target> {
     // Local APIC identifiers are 8 bits wide in xAPIC mode, which is the kernel's.
     let apic_id = u8::try_from(apic::id()).ok()?;
-    let vector = irq::allocate(line)?;
+    let vector = handlers::allocate(line)?;
     Some(Target { apic_id, vector })
 }

@@ -2,8 +2,6 @@
 
 use core::fmt;
 
-use relay::ctf::HEADER;
-
 use super::port::{Piece, Port, Refusal, Rejected};
 use crate::dev::virtio::device::Device;
 
@@ -12,8 +10,8 @@ static ZEROS: [u8; 8] = [0; 8];
 
 /// A port that sends copies of packets, one after the other. Each call polls; none allocates,
 /// takes a lock, or needs an interrupt.
-pub(crate) struct Polled<D: Device> {
-    port: Port<D, Piece>,
+pub(crate) struct Polled<D: Device, const HEADER: usize> {
+    port: Port<D, Piece<HEADER>>,
     /// Where a packet's header is kept while the device has it; with the device if `None`.
     header: Option<&'static mut [u8; HEADER]>,
 }
@@ -36,9 +34,9 @@ impl fmt::Display for Stuck {
     }
 }
 
-impl<D: Device> Polled<D> {
+impl<D: Device, const HEADER: usize> Polled<D, HEADER> {
     /// Keeps `port` for sending with waiting. `header` is where headers are kept for the device.
-    pub(crate) fn new(port: Port<D, Piece>, header: &'static mut [u8; HEADER]) -> Self {
+    pub(crate) fn new(port: Port<D, Piece<HEADER>>, header: &'static mut [u8; HEADER]) -> Self {
         Self {
             port,
             header: Some(header),
@@ -72,7 +70,11 @@ impl<D: Device> Polled<D> {
     }
 
     /// Gives a piece to the device, as soon as there is room.
-    fn submit(&mut self, mut piece: Piece, is_over: &impl Fn() -> bool) -> Result<(), Stuck> {
+    fn submit(
+        &mut self,
+        mut piece: Piece<HEADER>,
+        is_over: &impl Fn() -> bool,
+    ) -> Result<(), Stuck> {
         loop {
             match self.port.submit(piece) {
                 Ok(()) => return Ok(()),
@@ -106,14 +108,14 @@ impl<D: Device> Polled<D> {
         Ok(())
     }
 
-    fn take_back(&mut self, piece: Piece) {
+    fn take_back(&mut self, piece: Piece<HEADER>) {
         if let Piece::Header(place) = piece {
             self.header = Some(place);
         }
     }
 }
 
-impl<D: Device> fmt::Debug for Polled<D> {
+impl<D: Device, const HEADER: usize> fmt::Debug for Polled<D, HEADER> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Polled").field(&self.port).finish()
     }

@@ -31,29 +31,21 @@ unsafe impl InFlight for &'static [u8] {
 
 /// A part of a packet's copy.
 #[derive(Debug)]
-pub(crate) enum Piece {
+pub(crate) enum Piece<const HEADER: usize> {
     /// The header, in memory of its own.
-    Header(&'static mut [u8; relay::ctf::HEADER]),
+    Header(&'static mut [u8; HEADER]),
     /// What lies where it was written.
     Run(&'static [u8]),
 }
 
 // SAFETY: borrowed for ever: nobody else writes the header as long as this is not given back, and
 // nobody at all writes the rest.
-unsafe impl InFlight for Piece {
+unsafe impl<const HEADER: usize> InFlight for Piece<HEADER> {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Header(bytes) => &bytes[..],
             Self::Run(bytes) => bytes,
         }
-    }
-}
-
-// SAFETY: the block is taken once, is not written until the sub-buffer is dropped, and lies in a
-// ring that lives for ever. Its packet's length was fixed when it was closed.
-unsafe impl InFlight for relay::SubBuffer<'static> {
-    fn bytes(&self) -> &[u8] {
-        relay::ctf::packet_bytes(self)
     }
 }
 

@@ -13,7 +13,6 @@ use super::fake::{Fake, pages, set_grain};
 use super::polled::{Polled, Stuck};
 use super::port::{Dead, InFlight, Piece, Port, Reclaimed, Refusal};
 use super::protocol::event;
-use crate::arch::irq::Handler;
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::queue::{QueueError, QueueFault};
 

@@ -2,18 +2,21 @@
 
 use super::*;
 
+/// Bytes of a packet's header.
+const HEADER: usize = 64;
+
 /// A device whose port 1 is polled.
-fn polled() -> (Fake, Driver<Fake>, Polled<Fake>) {
+fn polled() -> (Fake, Driver<Fake>, Polled<Fake, HEADER>) {
     let fake = Fake::new(&[(1, "relay.panic", true)]);
     let mut console = start(&fake).unwrap();
-    let port: Port<Fake, Piece> = console.open(1, None).unwrap();
-    let header = Box::leak(Box::new([0; relay::ctf::HEADER]));
+    let port: Port<Fake, Piece<HEADER>> = console.open(1, None).unwrap();
+    let header = Box::leak(Box::new([0; HEADER]));
     (fake, console, Polled::new(port, header))
 }
 
 /// The header of packet `number`.
-fn header(number: u8) -> [u8; relay::ctf::HEADER] {
-    [number; relay::ctf::HEADER]
+fn header(number: u8) -> [u8; HEADER] {
+    [number; HEADER]
 }
 
 #[test]
@@ -42,7 +45,7 @@ fn more_pieces_than_descriptors_are_sent_in_parts() {
     let fake = Fake::new(&[(1, "relay.panic", true)]);
     fake.state().sizes[5] = 8;
     let mut console = start(&fake).unwrap();
-    let port: Port<Fake, Piece> = console.open(1, None).unwrap();
+    let port: Port<Fake, Piece<HEADER>> = console.open(1, None).unwrap();
     let mut port = Polled::new(port, Box::leak(Box::new(header(0))));
     let sent = std::cell::RefCell::new(Vec::new());
     let runs = (0..20).map(|_| -> &'static [u8] { b"a run" });
@@ -51,7 +54,7 @@ fn more_pieces_than_descriptors_are_sent_in_parts() {
         false
     });
     assert_eq!(result, Ok(()));
-    assert_eq!(sent.into_inner().len(), relay::ctf::HEADER + 20 * 5 + 4);
+    assert_eq!(sent.into_inner().len(), HEADER + 20 * 5 + 4);
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn who_polls_does_not_wait_for_ever() {
     // The host does not have it open.
     let fake = Fake::new(&[(1, "relay.panic", false)]);
     let mut console = start(&fake).unwrap();
-    let port: Port<Fake, Piece> = console.open(1, None).unwrap();
+    let port: Port<Fake, Piece<HEADER>> = console.open(1, None).unwrap();
     let mut port = Polled::new(port, Box::leak(Box::new(header(0))));
     for _ in 0..2 {
         let result = port.send(&header(1), std::iter::empty(), 0, || true);

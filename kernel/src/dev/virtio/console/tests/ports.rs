@@ -1,6 +1,7 @@
 //! What the device says of its ports, and of itself.
 
 use super::*;
+use crate::arch::handlers::Device as _;
 
 #[test]
 fn nothing_is_sent_while_the_host_has_the_port_closed() {

@@ -1,0 +1,4 @@
+//! What needs neither machine nor memory: plain values.
+
+pub(crate) mod cmdline;
+pub(crate) mod cpuset;

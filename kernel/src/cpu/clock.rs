@@ -1,0 +1,94 @@
+//! Reading the clock: the time stamp counter, and what its ticks are in time.
+//!
+//! QEMU keeps the counters of all CPUs in step. How fast they count is found out by
+//! `arch::calibrate`; until then, an assumed rate stands in.
+
+mod rate;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use rate::scale;
+
+/// The rate that timeouts assume where it could not be found out. Too fast for
+/// most machines: timeouts become longer, not shorter.
+const ASSUMED_HZ: u64 = 4_000_000_000;
+
+/// Ticks per second; 0 while it is not known.
+static FREQUENCY: AtomicU64 = AtomicU64::new(0);
+
+/// The time now, in ticks since power-on. Any context.
+///
+/// On one CPU it never goes back. Other loads may move across it.
+#[inline]
+pub(crate) fn ticks() -> u64 {
+    // SAFETY: every x86_64 CPU has the instruction, and the kernel does not disable it.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// 128 bits that differ from boot to boot: from the processor's random numbers, where it has them,
+/// and the time. Good for names, not for secrets. Task context.
+pub(crate) fn random_seed() -> u128 {
+    let random = x86_64::instructions::random::RdRand::new();
+    let draw = || random.and_then(|random| random.get_u64()).unwrap_or(0) ^ mix(ticks());
+    u128::from(draw()) << 64 | u128::from(draw())
+}
+
+/// Spreads what is known of `value` over all bits (the finaliser of SplitMix64).
+const fn mix(value: u64) -> u64 {
+    let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    value ^ value >> 31
+}
+
+/// Remembers how many ticks a second has. Once, by the boot CPU.
+pub(crate) fn set_frequency(hz: u64) {
+    FREQUENCY.store(hz, Ordering::Relaxed);
+}
+
+/// Ticks per second, once bring-up has found out. Any context.
+#[inline]
+pub(crate) fn frequency_hz() -> Option<u64> {
+    match FREQUENCY.load(Ordering::Relaxed) {
+        0 => None,
+        hz => Some(hz),
+    }
+}
+
+/// Whole milliseconds between two times, rounded down; by an assumed frequency
+/// while the true one is unknown.
+pub(crate) fn millis(ticks: u64) -> u64 {
+    scale(ticks, 1000, frequency_hz().unwrap_or(ASSUMED_HZ))
+}
+
+/// Whole microseconds since power-on, rounded down; by an assumed frequency while the true one is
+/// unknown.
+pub(crate) fn micros(ticks: u64) -> u64 {
+    scale(ticks, 1_000_000, frequency_hz().unwrap_or(ASSUMED_HZ))
+}
+
+/// Ticks in this many milliseconds, likewise.
+pub(crate) fn ticks_of_ms(ms: u64) -> u64 {
+    scale(ms, frequency_hz().unwrap_or(ASSUMED_HZ), 1000)
+}
+
+/// A point in time after which something is late. For patience, never for correctness.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timeout {
+    start: u64,
+    length: u64,
+}
+
+impl Timeout {
+    /// A timeout that expires this many milliseconds from now.
+    pub(crate) fn after_ms(ms: u64) -> Self {
+        Self {
+            start: ticks(),
+            length: ticks_of_ms(ms),
+        }
+    }
+
+    /// Whether the time has come.
+    pub(crate) fn expired(&self) -> bool {
+        ticks().wrapping_sub(self.start) >= self.length
+    }
+}

@@ -1,0 +1,55 @@
+//! This machine, as relay sees it.
+
+use relay::{Context, Platform, Processor};
+
+use super::{clock, percpu};
+
+/// The machine that the kernel runs on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Machine;
+
+// SAFETY:
+// 1. Nothing moves code from one CPU to another, and nothing preempts a task for another one: it is pinned wherever
+//    it runs.
+// 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
+//    NMIs nest, and return to what they interrupted.
+// 3. A number never passes to another CPU.
+unsafe impl Platform for Machine {
+    type Pinned = ();
+
+    #[inline(always)]
+    fn pin(&self) -> (usize, ()) {
+        (percpu::cpu_index(), ())
+    }
+
+    #[inline(always)]
+    unsafe fn unpin(&self, (): ()) {}
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::ticks()
+    }
+
+    #[inline]
+    fn context(&self) -> Context {
+        percpu::context()
+    }
+}
+
+// SAFETY: as for `Platform`; interrupt handlers switch no tasks.
+unsafe impl Processor for Machine {
+    #[inline(always)]
+    fn number(&self) -> usize {
+        percpu::cpu_index()
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u64 {
+        clock::ticks()
+    }
+
+    #[inline]
+    fn context(&self) -> Context {
+        percpu::context()
+    }
+}

@@ -1,0 +1,24 @@
+//! This CPU: which one it is, what it is doing, what time it is. Needs nothing but itself.
+//!
+//! From the ground up; a lower file never imports a higher one:
+//!
+//! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
+//! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
+//! - [`machine`]: all this as relay sees it.
+
+pub(crate) mod clock;
+pub(crate) mod machine;
+pub(crate) mod percpu;
+pub(crate) mod vector;
+
+use x86_64::instructions::{hlt, interrupts};
+
+/// Stops this CPU for good: interrupts off, halted. NMIs still get their handler.
+///
+/// Any context.
+pub(crate) fn halt_forever() -> ! {
+    loop {
+        interrupts::disable();
+        hlt();
+    }
+}

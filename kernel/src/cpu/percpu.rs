@@ -1,0 +1,196 @@
+//! The per-CPU block behind GS: which CPU this is and what it is doing.
+//!
+//! Blocks are static, so that the boot CPU has one before there is memory and
+//! anybody may look at anybody's. Fields that interrupts and NMIs of the same CPU
+//! change are changed by handlers only, and every handler leaves what it found:
+//! that is why plain loads and stores are enough (see [`IrqLevel`]).
+
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+
+use relay::Context;
+use x86_64::VirtAddr;
+use x86_64::registers::model_specific::GsBase;
+
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
+
+/// At [`PerCpu::magic`] of every block in use.
+const MAGIC: u64 = u64::from_le_bytes(*b"PerCpu\r\n");
+
+/// In [`PerCpu::nesting`], one interrupt handler.
+const ONE_IRQ: u32 = 1;
+/// In [`PerCpu::nesting`], one NMI or machine check handler.
+const ONE_NMI: u32 = 1 << 16;
+
+/// One CPU's block. Two cache lines, because hardware fetches lines in pairs.
+#[repr(C, align(128))]
+#[derive(Debug)]
+pub(crate) struct PerCpu {
+    /// The block's own address, so that `gs:0` is a pointer to it.
+    this: AtomicU64,
+    /// [`MAGIC`] in a block that is in use: tells a block from other memory.
+    magic: AtomicU64,
+    /// The CPU's number, as wide as a register.
+    index: AtomicUsize,
+    /// Handlers that are running on the CPU: interrupts in the lower half, NMIs in the upper.
+    nesting: AtomicU32,
+    /// Panics and fatal exceptions that began on the CPU.
+    pub(crate) panics: AtomicU32,
+    /// The CPU's local APIC identifier.
+    apic_id: AtomicU32,
+    /// Timer interrupts taken.
+    pub(crate) timer_irqs: AtomicU64,
+    /// Interrupts without a handler of their own, spurious ones included.
+    pub(crate) stray_irqs: AtomicU64,
+}
+
+const _: () = {
+    assert!(offset_of!(PerCpu, this) == 0);
+    assert!(offset_of!(PerCpu, index) == 16);
+    assert!(offset_of!(PerCpu, nesting) == 24);
+};
+
+static BLOCKS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
+
+/// The CPUs that finished their bring-up, one bit each.
+static ONLINE: AtomicU32 = AtomicU32::new(0);
+
+impl PerCpu {
+    const fn new() -> Self {
+        Self {
+            this: AtomicU64::new(0),
+            magic: AtomicU64::new(0),
+            index: AtomicUsize::new(0),
+            nesting: AtomicU32::new(0),
+            panics: AtomicU32::new(0),
+            apic_id: AtomicU32::new(0),
+            timer_irqs: AtomicU64::new(0),
+            stray_irqs: AtomicU64::new(0),
+        }
+    }
+
+    /// The CPU's local APIC identifier; 0 before it is known.
+    pub(crate) fn apic_id(&self) -> u32 {
+        self.apic_id.load(Ordering::Relaxed)
+    }
+}
+
+/// Makes `BLOCKS[index]` the block of the CPU that calls.
+///
+/// The first thing every CPU does: before it, nothing that asks which CPU this is may run.
+///
+/// # Panics
+/// When `index` is not below [`MAX_CPUS`].
+pub(crate) fn install(index: usize) {
+    let block = &BLOCKS[index];
+    block.index.store(index, Ordering::Relaxed);
+    block
+        .this
+        .store(&raw const *block as u64, Ordering::Relaxed);
+    block.magic.store(MAGIC, Ordering::Relaxed);
+    GsBase::write(VirtAddr::from_ptr(block));
+}
+
+/// Whether [`install`] has run on this CPU. Any context, and any state of GS.
+pub(crate) fn is_installed() -> bool {
+    let base = GsBase::read().as_u64();
+    BLOCKS.iter().any(|block| {
+        &raw const *block as u64 == base && block.magic.load(Ordering::Relaxed) == MAGIC
+    })
+}
+
+/// The number of the CPU that runs this: 0 for the boot CPU, then in the MADT's order.
+///
+/// Any context, from the first lines of `main` on. Nothing here moves code from
+/// one CPU to another, so the answer stays true.
+#[inline]
+pub(crate) fn cpu_index() -> usize {
+    let index: usize;
+    // SAFETY: GS points at this CPU's block from `install` on, which is the first
+    // thing every CPU calls; the offset is asserted above.
+    unsafe {
+        core::arch::asm!("mov {}, gs:[16]", out(reg) index,
+            options(pure, readonly, nostack, preserves_flags));
+    }
+    index
+}
+
+/// The context in which this runs: exceptions belong to what they interrupt, machine checks count
+/// as NMIs. Any context.
+#[inline]
+pub(crate) fn context() -> Context {
+    let nesting: u32;
+    // SAFETY: as in `cpu_index`. Not `pure`: handlers change the word.
+    unsafe {
+        core::arch::asm!("mov {:e}, gs:[24]", out(reg) nesting,
+            options(readonly, nostack, preserves_flags));
+    }
+    match nesting {
+        0 => Context::Task,
+        ONE_NMI.. => Context::Nmi,
+        _ => Context::Irq,
+    }
+}
+
+/// This CPU's block. Any context.
+pub(crate) fn this() -> &'static PerCpu {
+    &BLOCKS[cpu_index() % MAX_CPUS]
+}
+
+/// The block of any CPU, in use or not.
+///
+/// # Panics
+/// When `cpu` is not below [`MAX_CPUS`].
+pub(crate) fn of(cpu: usize) -> &'static PerCpu {
+    &BLOCKS[cpu]
+}
+
+/// Remembers this CPU's local APIC identifier.
+pub(crate) fn set_apic_id(id: u32) {
+    this().apic_id.store(id, Ordering::Relaxed);
+}
+
+/// The CPUs that are up: with their tables, stacks and interrupts in place. Any context.
+pub(crate) fn online() -> CpuSet {
+    // ORDERING: pairs with `set_online`: who sees the bit sees what the CPU set up.
+    CpuSet::from_bits(ONLINE.load(Ordering::Acquire))
+}
+
+/// Declares the CPU that calls to be up.
+pub(crate) fn set_online() {
+    ONLINE.fetch_or(CpuSet::only(cpu_index()).bits(), Ordering::Release);
+}
+
+/// Held while a handler runs: what it is counts as interrupt or NMI context.
+///
+/// Loads and stores instead of one atomic step: a handler that comes in between
+/// leaves the word as it found it, and other CPUs do not write it.
+#[derive(Debug)]
+pub(crate) struct IrqLevel {
+    before: u32,
+}
+
+impl IrqLevel {
+    /// Enters the handler of a maskable interrupt.
+    pub(crate) fn irq() -> Self {
+        Self::enter(ONE_IRQ)
+    }
+
+    /// Enters the handler of an NMI or a machine check.
+    pub(crate) fn nmi() -> Self {
+        Self::enter(ONE_NMI)
+    }
+
+    fn enter(one: u32) -> Self {
+        let nesting = &this().nesting;
+        let before = nesting.load(Ordering::Relaxed);
+        nesting.store(before.wrapping_add(one), Ordering::Relaxed);
+        Self { before }
+    }
+}
+
+impl Drop for IrqLevel {
+    fn drop(&mut self) {
+        this().nesting.store(self.before, Ordering::Relaxed);
+    }
+}

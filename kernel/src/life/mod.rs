@@ -1,0 +1,16 @@
+//! The life of the machine and its CPUs: bring-up, idling, the end in order, the end by a panic.
+//!
+//! From the ground up; a lower file never imports a higher one:
+//!
+//! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does; [`idle`]: waiting;
+//! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
+//! - [`panic`]: the other end.
+
+pub(crate) mod bring_up;
+mod close;
+mod error;
+pub(crate) mod idle;
+mod others;
+pub(crate) mod panic;
+mod park;
+pub(crate) mod shut_down;

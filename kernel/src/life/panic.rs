@@ -1,0 +1,256 @@
+//! The end of the kernel by its own fault: panics and exceptions.
+//!
+//! The CPU that fails logs what happened, as records like all others: the
+//! message, the registers, a backtrace. Then it stops the other CPUs, has the
+//! console print everything that was logged, sends what no port has got to the one that is kept
+//! for it, and ends the machine as failed. The console comes first: it needs the least to work.
+//!
+//! - Two CPUs fail at once: both log, the first prints, the other stops like everybody.
+//! - Failing while failing (the log or the console is broken): the fallback
+//!   prints raw lines, and the machine ends. Failing in the fallback just ends it.
+
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+use x86_64::instructions::interrupts;
+use x86_64::registers::control::Cr2;
+
+use crate::arch::frame::{self, PageFaultCause, TrapFrame};
+use crate::arch::{backtrace, stop};
+use crate::cpu::{percpu, vector};
+use crate::dev::{ExitCode, exit};
+use crate::mem::stacks::{self, Stack};
+use crate::out::{console, salvage};
+
+/// In [`OWNER`]: no CPU has failed yet.
+const NOBODY: usize = usize::MAX;
+
+/// The CPU that prints the panic.
+static OWNER: AtomicUsize = AtomicUsize::new(NOBODY);
+
+/// Where Rust's panics arrive.
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    begin(format_args!("{info}"));
+    let message = info.message();
+    let cpu = percpu::cpu_index();
+    match info.location() {
+        Some(location) => log::error!("cpu {cpu} panicked at {location}: {message}"),
+        None => log::error!("cpu {cpu} panicked: {message}"),
+    }
+    log_backtrace(None, backtrace::frame_pointer());
+    end()
+}
+
+/// Where exceptions arrive that nothing can be done about. In the context of the code that
+/// caused them.
+pub(crate) fn exception(frame: &TrapFrame) -> ! {
+    let cr2 = Cr2::read_raw();
+    let cpu = percpu::cpu_index();
+    let report = Report { frame, cr2, cpu };
+    begin(format_args!("{report}"));
+    log::error!("{report}");
+    log_registers(frame);
+    log_backtrace(Some(frame.rip), frame.rbp);
+    end()
+}
+
+/// An exception, in a sentence.
+struct Report<'a> {
+    frame: &'a TrapFrame,
+    cr2: u64,
+    cpu: usize,
+}
+
+impl Report<'_> {
+    /// The stack that was used up, if that is what happened: the stack pointer or
+    /// the address that faulted lies in a stack's guard.
+    fn overflown(&self) -> Option<Stack> {
+        let is_double_fault = self.frame.vector == u64::from(vector::DOUBLE_FAULT);
+        let is_page_fault = self.frame.vector == u64::from(vector::PAGE_FAULT);
+        if !is_double_fault && !is_page_fault {
+            return None;
+        }
+        stacks::guarded_by(self.cr2)
+            .or_else(|| stacks::guarded_by(self.frame.rsp).filter(|_| is_double_fault))
+    }
+}
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let TrapFrame {
+            vector,
+            error,
+            rip,
+            rsp,
+            ..
+        } = *self.frame;
+        let name = frame::name(vector);
+        let Self { cr2, cpu, .. } = *self;
+        if let Some(stack) = self.overflown() {
+            return write!(
+                f,
+                "kernel stack overflow on cpu {cpu}: {name} (vector {vector}) at {rip:#x}, \
+                 rsp {rsp:#x}, cr2 {cr2:#x}, below the {} stack of cpu {} ({:#x} to {:#x})",
+                stack.kind, stack.cpu, stack.bottom, stack.top
+            );
+        }
+        write!(
+            f,
+            "cpu {cpu}: {name} (vector {vector}) at {rip:#x}, error code {error:#x}"
+        )?;
+        if vector == u64::from(vector::PAGE_FAULT) {
+            write!(f, " ({}), cr2 {cr2:#x}", PageFaultCause(error))?;
+        }
+        Ok(())
+    }
+}
+
+/// Logs the registers of the interrupted code.
+fn log_registers(frame: &TrapFrame) {
+    log::error!(
+        "rip {:#018x} rsp {:#018x} rflags {:#x} cs {:#x} ss {:#x}",
+        frame.rip,
+        frame.rsp,
+        frame.rflags,
+        frame.cs,
+        frame.ss
+    );
+    let TrapFrame {
+        rax,
+        rbx,
+        rcx,
+        rdx,
+        rsi,
+        rdi,
+        rbp,
+        r8,
+        ..
+    } = *frame;
+    log::error!("rax {rax:#018x} rbx {rbx:#018x} rcx {rcx:#018x} rdx {rdx:#018x}");
+    log::error!("rsi {rsi:#018x} rdi {rdi:#018x} rbp {rbp:#018x} r8  {r8:#018x}");
+    let TrapFrame {
+        r9,
+        r10,
+        r11,
+        r12,
+        r13,
+        r14,
+        r15,
+        ..
+    } = *frame;
+    log::error!("r9  {r9:#018x} r10 {r10:#018x} r11 {r11:#018x} r12 {r12:#018x}");
+    log::error!("r13 {r13:#018x} r14 {r14:#018x} r15 {r15:#018x}");
+}
+
+/// Logs a backtrace, a record per frame: the instruction that failed, where there
+/// is one, then the return addresses from the frame at `pointer` on.
+fn log_backtrace(instruction: Option<u64>, pointer: u64) {
+    let frames = instruction.into_iter().chain(backtrace::frames(pointer));
+    for (number, address) in frames.enumerate() {
+        log::error!("  #{number} {address:#018x}");
+    }
+}
+
+/// Begins a failure on this CPU, which never goes on with anything else.
+/// Returns if it is the CPU's first; otherwise prints `what` raw, and ends the machine.
+fn begin(what: fmt::Arguments<'_>) {
+    interrupts::disable();
+    if !percpu::is_installed() {
+        // Even which CPU this is cannot be asked: the first lines of all.
+        console::fallback(format_args!("panic before the first per-CPU block: {what}"));
+        exit(ExitCode::Fail);
+    }
+    match percpu::this().panics.fetch_add(1, Ordering::Relaxed) {
+        0 => {}
+        1 => fail_again(what),
+        _ => exit(ExitCode::Fail),
+    }
+}
+
+/// A failure while this CPU was reporting its first: the log or the console is broken.
+fn fail_again(what: fmt::Arguments<'_>) -> ! {
+    let cpu = percpu::cpu_index();
+    let owner = OWNER.load(Ordering::Acquire);
+    let is_owner_elsewhere = owner != NOBODY && owner != cpu;
+    if !is_owner_elsewhere {
+        // So that nobody prints in between.
+        stop::stop_others();
+    }
+    console::fallback(format_args!(
+        "cpu {cpu} failed while it was panicking: {what}"
+    ));
+    if is_owner_elsewhere {
+        // Another CPU is about to print everything, and ends the machine.
+        stop::stop();
+    }
+    exit(ExitCode::Fail)
+}
+
+/// Ends a failure, and with it the machine, if this CPU is the first to get here.
+fn end() -> ! {
+    let me = percpu::cpu_index();
+    let first = OWNER.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Relaxed);
+    if first.is_err() {
+        stop::stop();
+    }
+    let running = stop::stop_others();
+    if !running.is_empty() {
+        log::error!("these CPUs did not stop, so what they logged last may be missing: {running}");
+    }
+    console::panic_flush();
+    console::panic_note(format_args!("{}", salvage::send()));
+    exit(ExitCode::Fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mem::stacks::StackKind;
+
+    fn text(vector: u64, error: u64, rsp: u64, cr2: u64) -> String {
+        let frame = TrapFrame {
+            vector,
+            error,
+            rsp,
+            rip: 0x1234,
+            ..TrapFrame::default()
+        };
+        let cpu = 3;
+        Report {
+            frame: &frame,
+            cr2,
+            cpu,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn exceptions_are_told_from_stack_overflows() {
+        stacks::register(Stack {
+            cpu: 5,
+            kind: StackKind::Nmi,
+            bottom: 0x70_0000,
+            top: 0x71_0000,
+            guard: 0x1000,
+        });
+        assert_eq!(
+            text(14, 2, 0x70_8000, 0x10),
+            "cpu 3: page fault (vector 14) at 0x1234, error code 0x2 \
+             (write to an unmapped page), cr2 0x10"
+        );
+        assert_eq!(
+            text(13, 0, 0x70_8000, 0x6f_fff8),
+            "cpu 3: general protection fault (vector 13) at 0x1234, error code 0x0"
+        );
+        let overflow = "kernel stack overflow on cpu 3: double fault (vector 8) at 0x1234, \
+             rsp 0x700000, cr2 0x6ffff8, below the NMI stack of cpu 5 (0x700000 to 0x710000)";
+        assert_eq!(text(8, 0, 0x70_0000, 0x6f_fff8), overflow);
+        // The guard is hit by the stack pointer alone, or by an access further down.
+        assert!(text(8, 0, 0x6f_ff00, 0).starts_with("kernel stack overflow"));
+        assert!(text(14, 2, 0x70_0100, 0x6f_f000).starts_with("kernel stack overflow"));
+        assert!(!text(14, 2, 0x6f_ff00, 0).starts_with("kernel stack overflow"));
+        assert!(!text(8, 0, 0x70_0000, 0x6e_fff8).starts_with("kernel stack overflow"));
+    }
+}

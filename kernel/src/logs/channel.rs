@@ -1,0 +1,52 @@
+//! What the channels of this kernel have in common.
+
+use relay::ctf::{self, Uuid};
+use relay::fs::Mount;
+use relay::{Channel, Geometry, GeometryError, Storage};
+
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::machine::Machine;
+
+/// A channel of this kernel.
+pub(crate) type PerCpu = Channel<Machine, MAX_CPUS>;
+
+/// What ties the packets of this boot together.
+pub(super) static UUID: Uuid = Uuid::new();
+
+/// Rings of `count` sub-buffers of `subbuf_size` bytes, with room for packet headers.
+///
+/// # Errors
+/// There is no such ring.
+pub(super) const fn geometry(subbuf_size: usize, count: usize) -> Result<Geometry, GeometryError> {
+    match Geometry::new(subbuf_size, count) {
+        Ok(geometry) => geometry.with_reserves(ctf::HEADER, 0),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same, for a constant.
+pub(super) const fn fixed(subbuf_size: usize, count: usize) -> Geometry {
+    match geometry(subbuf_size, count) {
+        Ok(geometry) => geometry,
+        Err(_) => panic!("a bad geometry"),
+    }
+}
+
+/// The place of a channel among the names.
+pub(super) const fn mount(path: &'static str, channel: &'static PerCpu) -> Mount {
+    match Mount::new(path, channel) {
+        Ok(mount) => mount,
+        Err(_) => panic!("a bad path"),
+    }
+}
+
+/// Starts the stream of `cpu` in memory of the heap. What cannot be had is reported; what is written
+/// there is counted as lost. Task context.
+pub(super) fn start(channel: &PerCpu, name: &str, cpu: usize, geometry: Geometry) {
+    let started = Storage::allocate(&geometry)
+        .map_err(relay::StartError::Storage)
+        .and_then(|memory| channel.start(cpu, memory, geometry));
+    if let Err(error) = started {
+        log::error!("cpu {cpu} has no {name}: {error}");
+    }
+}

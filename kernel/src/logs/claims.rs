@@ -1,0 +1,79 @@
+//! Claims: what every CPU tried to write, counted apart from relay.
+//!
+//! The writers of this kernel count each [attempt](Attempts) before they make it, by channel and
+//! context; at the end each CPU writes its counts to the channel `claims`. So that the host can
+//! compare them with what it received: a ledger kept by relay alone could be right by construction
+//! only.
+
+use relay::ctf::Packets;
+use relay::ctf::metadata::{CONTEXT_KIND, EventClass, Field, Kind, StreamClass};
+use relay::fs::Mount;
+use relay::record::{self, MIN_RECORD};
+use relay::{Channel, Context, Geometry};
+
+use super::attempts::Attempts;
+use super::channel::{self, PerCpu, UUID};
+use crate::cpu::machine::Machine;
+use crate::cpu::percpu;
+
+/// The channel `claims`, described.
+pub(super) const STREAM: StreamClass = StreamClass {
+    id: 2,
+    name: "claims",
+    events: &[EventClass {
+        id: 1,
+        name: "claim",
+        fields: &[
+            Field {
+                name: "channel",
+                kind: Kind::U16,
+            },
+            Field {
+                name: "from",
+                kind: CONTEXT_KIND,
+            },
+            Field {
+                name: "attempted",
+                kind: Kind::U64,
+            },
+        ],
+    }],
+};
+
+pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
+pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
+pub(super) static MOUNT: Mount = channel::mount("/claims", &CHANNEL);
+
+/// A few records at the end.
+const RING: Geometry = channel::fixed(1024, 2);
+
+/// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
+pub(super) fn start(cpus: usize) {
+    for cpu in 0..cpus {
+        channel::start(&CHANNEL, "claims", cpu, RING);
+    }
+}
+
+/// Writes the claims of the calling CPU. Task context, when it writes to no other channel any more.
+pub(super) fn report(all: &[&Attempts]) {
+    for attempts in all {
+        for context in Context::ALL {
+            write(attempts.channel(), context, attempts.tried(context));
+        }
+    }
+}
+
+/// Writes one claim; what is lost is counted by the channel, and missed by the host.
+fn write(channel: u16, from: Context, attempted: u64) {
+    const LEN: usize = MIN_RECORD + 2 + 1 + 8;
+    let _ = CHANNEL.reserve_with(LEN, |slot| {
+        let mut bytes = [0; LEN];
+        let (head, fields) = bytes.split_at_mut(MIN_RECORD);
+        head[..record::HEADER].copy_from_slice(&record::header(1, slot.timestamp()));
+        head[record::HEADER] = percpu::context() as u8;
+        fields[..2].copy_from_slice(&channel.to_le_bytes());
+        fields[2] = from as u8;
+        fields[3..].copy_from_slice(&attempted.to_le_bytes());
+        slot.bytes_mut().copy_from_slice(&bytes);
+    });
+}

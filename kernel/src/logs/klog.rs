@@ -1,0 +1,76 @@
+//! klog: what the kernel says to people. Starts on static memory, before anything else works.
+
+use relay::clients::klog::{self, Klog};
+use relay::ctf::Packets;
+use relay::ctf::metadata::StreamClass;
+use relay::fs::Mount;
+use relay::{Channel, Geometry, StaticMemory, Storage};
+
+use super::attempts::Attempts;
+use super::channel::{self, PerCpu, UUID};
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::machine::Machine;
+
+/// The channel, described.
+pub(super) const STREAM: StreamClass = klog::STREAM;
+
+pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
+pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
+pub(super) static MOUNT: Mount = channel::mount("/klog", &CHANNEL);
+
+/// What was tried here.
+pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
+
+/// The ring before there is a heap: it must hold what is logged until then.
+const EARLY: Geometry = channel::fixed(4096, 4);
+/// The rings after that: some 1500 lines each.
+const FULL: Geometry = channel::fixed(8192, 16);
+
+static EARLY_MEMORY: StaticMemory<{ Storage::bytes_for(&EARLY) }> = StaticMemory::new();
+
+static BACKEND: Klog<Machine, MAX_CPUS> = Klog::new(&CHANNEL);
+
+/// Counts what is to be logged, then logs it.
+struct Counted;
+
+impl log::Log for Counted {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        BACKEND.enabled(metadata)
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            ATTEMPTS.count();
+            BACKEND.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        BACKEND.flush();
+    }
+}
+
+/// Starts klog on the boot CPU, behind the macros of `log`; true if that worked. From here on,
+/// everything can be logged.
+pub(super) fn start_early() -> bool {
+    let memory = EARLY_MEMORY.take();
+    let started = memory.is_some_and(|memory| CHANNEL.start(0, memory, EARLY).is_ok());
+    log::set_max_level(log::LevelFilter::Info);
+    // Fails only if there is a logger already, which can only be this one.
+    let _ = log::set_logger(&Counted);
+    started
+}
+
+/// Gives CPUs 0 to `cpus - 1` rings of full size. Task context on the boot CPU, with a heap, before
+/// the others start. What cannot be had is reported; what is written there is counted as lost.
+pub(super) fn grow(cpus: usize) {
+    let grown = Storage::allocate(&FULL)
+        .map_err(relay::StreamError::Storage)
+        .and_then(|memory| CHANNEL.replace(memory, FULL));
+    if let Err(error) = grown {
+        log::error!("the log of cpu 0 stays at its early size: {error}");
+    }
+    for cpu in 1..cpus {
+        channel::start(&CHANNEL, "klog", cpu, FULL);
+    }
+}

@@ -1,0 +1,51 @@
+//! metadata: the description of all other channels, as text. A stream of CPU 0 only, closed once it is
+//! written.
+
+use core::fmt::{self, Write};
+
+use relay::ctf::Packets;
+use relay::ctf::metadata::{StreamClass, Trace};
+use relay::fs::Mount;
+use relay::{Channel, Geometry};
+
+use super::channel::{self, PerCpu, UUID};
+use crate::cpu::clock;
+use crate::cpu::machine::Machine;
+
+pub(super) static PACKETS: Packets = Packets::new(0, &UUID);
+pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
+pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
+
+/// The ring holds all of it.
+pub(super) const RING: Geometry = channel::fixed(4096, 4);
+
+/// Starts the stream. Task context on the boot CPU, with a heap.
+pub(super) fn start() {
+    channel::start(&CHANNEL, "metadata", 0, RING);
+}
+
+/// Writes the description of `streams` on `cpus` CPUs, and closes it. Once, on the boot CPU, when the
+/// clock is calibrated and the streams are started.
+pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
+    let trace = Trace {
+        uuid: UUID.bytes(),
+        clock_hz: clock::frequency_hz().unwrap_or(0),
+        cpus,
+        streams,
+    };
+    let written = write!(Text, "{trace}").is_ok() && CHANNEL.close().is_ok();
+    if !written {
+        log::error!("the metadata does not fit its ring: captures will not explain themselves");
+    }
+}
+
+/// Text that becomes the contents of metadata packets.
+struct Text;
+
+impl Write for Text {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        text.as_bytes()
+            .chunks(RING.max_record())
+            .try_for_each(|chunk| CHANNEL.write(chunk).map_err(|_| fmt::Error))
+    }
+}

@@ -1,0 +1,104 @@
+//! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
+
+use relay::ctf::Packets;
+use relay::ctf::metadata::StreamClass;
+use relay::fs::{Mount, Namespace};
+
+use super::attempts::Attempts;
+use super::channel::{PerCpu, UUID};
+use super::{claims, flood, klog, metadata};
+use crate::base::cmdline::Options;
+use crate::cpu::clock;
+
+/// Where readers find them: `/klog/0`.
+pub(crate) static NAMES: Namespace<4> = Namespace::new();
+
+static MOUNTS: [&Mount; 4] = [
+    &metadata::MOUNT,
+    &klog::MOUNT,
+    &claims::MOUNT,
+    &flood::MOUNT,
+];
+
+/// The channels that every CPU has a stream of, in the order in which they are closed: claims are
+/// made when the others are.
+pub(crate) static ALL: [&PerCpu; 3] = [&klog::CHANNEL, &flood::CHANNEL, &claims::CHANNEL];
+
+/// The channels of which a panic sends what is left, with their hooks: the description of all
+/// first, what may be much last.
+pub(crate) static SALVAGED: [(&PerCpu, &Packets); 4] = [
+    (&metadata::CHANNEL, &metadata::PACKETS),
+    (&klog::CHANNEL, &klog::PACKETS),
+    (&claims::CHANNEL, &claims::PACKETS),
+    (&flood::CHANNEL, &flood::PACKETS),
+];
+
+/// Their descriptions.
+const STREAMS: [StreamClass; 3] = [klog::STREAM, claims::STREAM, flood::STREAM];
+
+/// What is counted apart from relay.
+static ATTEMPTS: [&Attempts; 2] = [&klog::ATTEMPTS, &flood::ATTEMPTS];
+
+/// Gives the channels their names and starts the log on the boot CPU. The first thing of all, once
+/// the CPU knows its number.
+pub(crate) fn start_early() {
+    UUID.set(clock::random_seed());
+    let named = MOUNTS.iter().all(|mount| NAMES.create(mount).is_ok());
+    let started = klog::start_early();
+    debug_assert!(named && started, "the log was started before");
+}
+
+/// Gives the log of CPUs 0 to `cpus - 1` its full size. Task context on the boot CPU, with a heap,
+/// before the others start.
+pub(crate) fn grow_log(cpus: usize) {
+    klog::grow(cpus);
+}
+
+/// Gives them streams of all other channels, likewise.
+pub(crate) fn start_others(cpus: usize, options: &Options<'_>) {
+    claims::start(cpus);
+    flood::start(cpus, options);
+    metadata::start();
+}
+
+/// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the streams
+/// of `cpus` CPUs are started.
+pub(crate) fn describe(cpus: usize) {
+    metadata::describe(&STREAMS, cpus);
+}
+
+/// The timer's share: hands over what readers have asked for.
+pub(crate) fn tick() {
+    for channel in ALL {
+        channel.tick();
+    }
+}
+
+/// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no other
+/// channel any more.
+pub(crate) fn claim() {
+    claims::report(&ATTEMPTS);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay::ctf::metadata::Trace;
+
+    #[test]
+    fn the_metadata_is_what_the_host_is_tested_with() {
+        let trace = Trace {
+            uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
+            clock_hz: 2_611_200_000,
+            cpus: 2,
+            streams: &STREAMS,
+        };
+        let sample = include_str!("../../../relayctl/tests/data/metadata");
+        assert_eq!(trace.to_string(), sample);
+        let room = metadata::RING.max_record() * metadata::RING.subbuf_count();
+        assert!(
+            sample.len() + 512 < room,
+            "the metadata needs a larger ring"
+        );
+    }
+}

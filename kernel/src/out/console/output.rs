@@ -1,0 +1,75 @@
+//! The serial port as a place for lines, and what was printed there.
+
+use core::fmt::{self, Write};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::line;
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::clock;
+use crate::dev::serial::Uart;
+use crate::out::drain::Item;
+
+/// The number of the first record of each CPU that was not printed. Kept outside the console so
+/// that the post-mortem, which cannot have the lock, goes on there.
+static UNPRINTED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
+/// A line was begun and not ended.
+static IN_LINE: AtomicBool = AtomicBool::new(false);
+
+/// The number of the first record of `cpu` that was not printed. Any context, after the CPU that
+/// prints has stopped.
+pub(super) fn unprinted(cpu: usize) -> u64 {
+    UNPRINTED[cpu % MAX_CPUS].load(Ordering::Relaxed)
+}
+
+/// The serial port as a place for lines.
+pub(super) struct Output(Uart);
+
+impl Output {
+    /// Takes the serial port over; `None` if there is none.
+    pub(super) fn open() -> Option<Self> {
+        Uart::open().map(Self)
+    }
+
+    /// Prints an item, and notes that it was printed.
+    pub(super) fn print(&mut self, item: &Item<'_>) {
+        IN_LINE.store(true, Ordering::Relaxed);
+        // The port takes everything.
+        let _ = line::write(self, item, clock::micros);
+        if let Item::Record { cpu, number, .. } | Item::Damaged { cpu, number, .. } = *item {
+            // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
+            UNPRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
+        }
+        // Release: after the number, so that the post-mortem prints no record again without saying so.
+        IN_LINE.store(false, Ordering::Release);
+    }
+
+    /// Ends the line that somebody else was stopped in.
+    pub(super) fn end_line(&mut self) {
+        if IN_LINE.swap(false, Ordering::Relaxed) {
+            self.0.send(b"\n-- the line above was cut off\n");
+        }
+    }
+}
+
+impl Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.send(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Marks every line with `!! `.
+pub(super) struct Prefixed<'a>(pub(super) &'a mut Output);
+
+impl Write for Prefixed<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for piece in text.split_inclusive('\n') {
+            if !IN_LINE.swap(!piece.ends_with('\n'), Ordering::Relaxed) {
+                self.0.write_str("!! ")?;
+            }
+            self.0.write_str(piece)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! The ways out: the text for people, and the packets for the host.
+//!
+//! From the ground up; a lower file never imports a higher one:
+//!
+//! - [`sink`]: what takes packets out of the machine;
+//! - [`printed`]: klog that the console is done with; [`stream`]: a stream on its way to a sink;
+//! - [`pump`]: from streams to sinks; [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of a
+//!   virtio-console;
+//! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
+
+pub(crate) mod console;
+mod drain;
+pub(crate) mod printed;
+pub(crate) mod pump;
+pub(crate) mod salvage;
+mod sink;
+pub(crate) mod stream;
+pub(crate) mod virtio;

@@ -1,0 +1,40 @@
+//! What takes packets out of the machine.
+
+use relay::SubBuffer;
+
+/// A way out for packets, which belongs to one pump. A packet is not copied: the sink has it until
+/// it is done with it, and its space in the ring so long.
+///
+/// Task and IRQ context. None of the calls waits.
+pub(crate) trait Sink: Send {
+    /// Takes a packet, to be sent after those before it, if it can.
+    fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted;
+
+    /// Gives back a packet that it is done with.
+    fn reclaim(&mut self) -> Option<SubBuffer<'static>>;
+
+    /// Whether it is done with a packet.
+    fn has_reclaimable(&self) -> bool;
+
+    /// Makes sure that what was submitted is under way.
+    fn notify(&mut self);
+
+    /// How many packets it has.
+    fn in_flight(&self) -> usize;
+
+    /// Whether it will never send anything again. What it is given back for then was not sent.
+    fn is_dead(&self) -> bool;
+
+    /// A number that grows whenever it moves something.
+    fn progress(&self) -> u64;
+}
+
+/// What a sink has done with a packet.
+pub(crate) enum Submitted {
+    /// It has it.
+    Taken,
+    /// It cannot take it now.
+    NotNow(SubBuffer<'static>),
+    /// It will never take anything again, so the packet was given back to its writer.
+    Never,
+}

@@ -1,0 +1,87 @@
+//! A stream on its way to a sink.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use relay::{Reader, SubBuffer};
+
+use super::printed;
+use crate::logs::registry::NAMES;
+
+/// Nothing but metadata and klog is sent for now: see [`pause`].
+static PAUSED: AtomicBool = AtomicBool::new(false);
+
+/// The metadata was given to its sink: it goes before everything else.
+static DESCRIBED: AtomicBool = AtomicBool::new(false);
+
+/// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
+/// and writers without it. Any context.
+pub(crate) fn pause(paused: bool) {
+    PAUSED.store(paused, Ordering::Release);
+}
+
+/// A stream of a CPU.
+pub(super) struct Stream {
+    pub(super) cpu: usize,
+    source: Source,
+    is_metadata: bool,
+    pub(super) ended: bool,
+}
+
+/// Where its packets come from.
+enum Source {
+    /// It is read here.
+    Read(Reader<'static>),
+    /// klog: the console reads it, and has printed it first.
+    Printed,
+}
+
+impl Stream {
+    /// The streams of `cpu` that there are, the metadata first.
+    pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
+        let new = move |source, is_metadata| Self {
+            cpu,
+            source,
+            is_metadata,
+            ended: false,
+        };
+        let read = move |channel, is_metadata| {
+            let file = NAMES.channel(channel).ok()?.file(cpu).ok()?;
+            Some(new(Source::Read(file.open().ok()?), is_metadata))
+        };
+        let klog = printed::is_kept(cpu).then(|| new(Source::Printed, false));
+        [
+            read("/metadata", true),
+            klog,
+            read("/flood", false),
+            read("/claims", false),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// The next sub-buffer, if there is one.
+    pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
+        if self.ended || (!self.is_metadata && !DESCRIBED.load(Ordering::Acquire)) {
+            return None;
+        }
+        let Source::Read(reader) = &mut self.source else {
+            let next = printed::take(self.cpu);
+            self.ended = next.as_ref().is_some_and(|next| next.packet().is_final);
+            return next;
+        };
+        if !self.is_metadata && PAUSED.load(Ordering::Acquire) {
+            return None;
+        }
+        let next = reader.next_subbuf();
+        if next.is_none() {
+            self.ended = reader.is_at_end();
+            if self.ended && self.is_metadata {
+                DESCRIBED.store(true, Ordering::Release);
+            }
+            if !self.ended {
+                reader.request_flush();
+            }
+        }
+        next
+    }
+}

@@ -1,0 +1,116 @@
+//! The sinks of a virtio-console: a port each.
+
+use alloc::boxed::Box;
+
+use relay::SubBuffer;
+
+use super::sink::{Sink, Submitted};
+use super::{printed, pump, salvage};
+use crate::cpu::percpu;
+use crate::dev::virtio::console::driver::PortInfo;
+use crate::dev::virtio::console::port::{Reclaimed, Refusal, Rejected};
+use crate::dev::virtio::console::{self as vcon, PciPort};
+
+/// A port that packets leave through, from where they lie.
+type Port = PciPort<SubBuffer<'static>>;
+
+impl Sink for Port {
+    fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted {
+        let Err(Rejected { buffer, refusal }) = Port::submit(self, packet) else {
+            return Submitted::Taken;
+        };
+        match refusal {
+            Refusal::Full | Refusal::HostClosed => Submitted::NotNow(buffer),
+            _ => Submitted::Never,
+        }
+    }
+
+    fn reclaim(&mut self) -> Option<SubBuffer<'static>> {
+        Port::reclaim(self).map(Reclaimed::into_inner)
+    }
+
+    fn has_reclaimable(&self) -> bool {
+        Port::has_reclaimable(self)
+    }
+
+    fn notify(&mut self) {
+        Port::notify(self);
+    }
+
+    fn in_flight(&self) -> usize {
+        Port::in_flight(self)
+    }
+
+    fn is_dead(&self) -> bool {
+        Port::is_dead(self).is_some()
+    }
+
+    fn progress(&self) -> u64 {
+        let counters = Port::counters(self);
+        counters.submitted + counters.sent
+    }
+}
+
+/// Finds the device and its ports. Task context on the boot CPU, after the streams of `cpus` CPUs
+/// were started. Ports are opened by [`join`].
+pub(crate) fn init(cpus: usize) {
+    vcon::start();
+    let found = vcon::with_console(|console| usable_ports(console).count()).unwrap_or(0);
+    if found == 0 {
+        return printed::give_up();
+    }
+    let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
+    if senseless != 0 {
+        log::warn!("virtio-console: {senseless} messages of the device made no sense");
+    }
+    match vcon::with_console(salvage::keep) {
+        Some(Ok(true)) => {}
+        Some(Err(error)) => log::warn!("the port for panics cannot be opened: {error}"),
+        _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
+    }
+    let ports = found.min(cpus);
+    log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
+    pump::set_count(ports);
+}
+
+/// The ports that CPUs may use.
+fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
+    let all = console.ports();
+    all.filter(|port| !salvage::is_kept(port.name.as_str()))
+}
+
+/// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
+/// context, once on each CPU.
+pub(crate) fn join() {
+    if !pump::is_mine() {
+        return;
+    }
+    let cpu = percpu::cpu_index();
+    let opened = vcon::with_console(|console| {
+        let id = usable_ports(console).nth(cpu)?.id;
+        Some(vcon::open_here(console, id))
+    });
+    match opened.flatten() {
+        Some(Ok(port)) => {
+            let port: Port = port;
+            log::debug!(
+                "port {} '{}' is cpu {cpu}'s: {} buffers in flight at most, interrupts: {}",
+                port.id(),
+                port.name(),
+                port.depth(),
+                port.has_interrupt()
+            );
+            pump::start(Box::new(port));
+        }
+        Some(Err(error)) => log::warn!("cpu {cpu} has no port: {error}"),
+        None => {}
+    }
+}
+
+/// Hears the device out, on the boot CPU, where its interrupts come to. Whenever the CPU wakes, task
+/// context.
+pub(crate) fn listen() {
+    if percpu::cpu_index() == 0 {
+        vcon::listen();
+    }
+}
