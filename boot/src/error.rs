@@ -6,8 +6,8 @@
 
 use core::fmt;
 
-use crate::layout::What;
 use crate::list::List;
+use crate::what::What;
 
 /// One thing that went wrong, with the values needed to put it right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,13 +1,12 @@
 //! The virtual address space: what goes where, and why not where it was asked for.
 
-use core::fmt;
-
 use bootloader_api::config::Mapping;
 
 use crate::error::{BootError, Report};
 use crate::list::List;
 use crate::paging::SLOT;
 use crate::span::PAGE;
+use crate::what::What;
 
 /// Physical address of the page in which the kernel puts the code that other CPUs start in.
 ///
@@ -32,34 +31,6 @@ pub(crate) const KERNEL: u64 = 0xffff_ffff_8000_0000;
 /// First address of entry `slot` (256..512) of the root table.
 const fn slot_base(slot: u64) -> u64 {
     0xffff_0000_0000_0000 | slot << 39
-}
-
-/// Something that boot places in the address space.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum What {
-    /// The mapping of physical memory.
-    PhysicalMemory,
-    /// The kernel stack and its guard page.
-    KernelStack,
-    /// The boot info with its memory regions.
-    BootInfo,
-    /// The recursive mapping of the page tables.
-    PageTables,
-    /// The ramdisk.
-    Ramdisk,
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::PhysicalMemory => "the mapping of physical memory",
-            Self::KernelStack => "the kernel stack",
-            Self::BootInfo => "the boot info",
-            Self::PageTables => "the recursive page table mapping",
-            Self::Ramdisk => "the ramdisk",
-        })
-    }
 }
 
 /// One wish for a place in the address space.

@@ -71,10 +71,12 @@ mod pvh;
 mod rsdp;
 mod span;
 mod state;
+mod what;
 
 pub use error::{BootError, Report};
 pub use image::KernelImage;
-pub use layout::{TRAMPOLINE_PAGE, What};
+pub use layout::TRAMPOLINE_PAGE;
+pub use what::What;
 
 /// The kernel command line (`-append`), without what [`report`] says was cut off; empty if there
 /// is none. Any context; on the host always empty.

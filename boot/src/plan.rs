@@ -7,12 +7,13 @@ use x86_64::structures::paging::PageTableFlags;
 
 use crate::error::{BootError, Report};
 use crate::image::KernelImage;
-use crate::layout::{self, AddressSpace, TRAMPOLINE_PAGE, What, Wish};
+use crate::layout::{self, AddressSpace, TRAMPOLINE_PAGE, Wish};
 use crate::list::List;
 use crate::memmap::{self, MAX_RUNS, Regions, Reserved, Run, Runs};
 use crate::paging::{Map, SLOT, TableMemory, Tables, tables_needed};
 use crate::pvh::Machine;
 use crate::span::{FOUR_GIB, GIB, LARGE_PAGE, PAGE, PHYSICAL_LIMIT, Span, align_up};
+use crate::what::What;
 
 /// Stack of a kernel whose wish cannot be granted; `bootloader_api`'s own default.
 const DEFAULT_STACK: u64 = 80 * 1024;

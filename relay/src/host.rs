@@ -49,14 +49,16 @@
 //! `relay/examples/threads.rs` of the project does it with many threads, rings that grow and shrink
 //! meanwhile, and a ledger at the end.
 
+mod lock;
 mod sleep;
 
 use crate::platform::Platform;
 use core::marker::PhantomData;
+use lock::lock;
 use sleep::SLEEPERS;
 pub use sleep::Sleeper;
 use std::sync::atomic::{AtomicUsize, Ordering, compiler_fence};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 use std::vec::Vec;
 
@@ -157,11 +159,6 @@ unsafe impl Platform for Host {
     fn wake(&self, _cpu: usize) {
         SLEEPERS.ring();
     }
-}
-
-/// What `mutex` guards. No panic leaves it half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// This thread is a CPU. Having one tells you: no other thread has its number, and everything that

@@ -19,36 +19,19 @@
 //! shipped code. Words that are always read or written together are [`GroupedU64`], which has no
 //! step of its own: whoever accesses the group takes one step for all of it.
 
+mod atomics;
 mod once;
 pub(crate) mod step;
 #[cfg(all(test, not(loom)))]
 mod stepped;
 
-pub(crate) use core::sync::atomic::compiler_fence;
-#[cfg(all(not(test), not(loom)))]
-pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
-#[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU64 as GroupedU64, Ordering, fence};
-#[cfg(loom)]
-pub(crate) use loom::sync::atomic::{
-    AtomicBool, AtomicPtr, AtomicU64, AtomicU64 as GroupedU64, Ordering, fence,
+pub(crate) use atomics::{
+    AtomicBool, AtomicPtr, AtomicU64, GroupedU64, Ordering, compiler_fence, const_unless_loom,
+    fence,
 };
-#[cfg(all(test, not(loom)))]
-pub(crate) use stepped::{AtomicBool, AtomicPtr, AtomicU64};
+pub(crate) use once::OnceRef;
 
 use step::step;
-
-/// Declares `fn new`, `const` except under loom, whose atomics cannot be made in a constant.
-macro_rules! const_unless_loom {
-    ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $ret:ty $body:block) => {
-        #[cfg(not(loom))]
-        $(#[$meta])* $vis const fn $name($($arg: $ty),*) -> $ret $body
-        #[cfg(loom)]
-        $(#[$meta])* $vis fn $name($($arg: $ty),*) -> $ret $body
-    };
-}
-pub(crate) use const_unless_loom;
-pub(crate) use once::OnceRef;
 
 /// Who writes a stream: one CPU, or all of them. See [`PerCpu`] and [`Global`].
 pub trait Usage: sealed::Sealed + Send + Sync + 'static {

@@ -9,7 +9,7 @@ use relay::record::{HEADER, header};
 use relay::{Channel, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
 
-use super::{Scenario, Verdict};
+use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;

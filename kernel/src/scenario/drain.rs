@@ -7,8 +7,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::definition::{Scenario, Verdict};
 use super::flood::{self, Part};
-use super::{Scenario, Verdict};
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;

@@ -8,7 +8,7 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::Slot;
 use relay::record::{self, MIN_RECORD};
 
-use super::{Scenario, Verdict};
+use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock::{self, Timeout};

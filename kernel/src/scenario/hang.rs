@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use x86_64::instructions::interrupts;
 
-use super::{Scenario, Verdict};
+use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::cpu::clock::Timeout;

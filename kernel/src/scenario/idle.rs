@@ -1,7 +1,7 @@
 //! `idle`: the machine stays up and does next to nothing, until it is ended from
 //! outside or `seconds=` have passed.
 
-use super::{Scenario, Verdict};
+use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::cpu::clock::{self, Timeout};
 use crate::life::idle;

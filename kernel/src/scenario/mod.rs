@@ -1,6 +1,7 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
 mod cost;
+mod definition;
 mod drain;
 mod flood;
 mod hang;
@@ -13,48 +14,15 @@ use core::fmt;
 
 use spin::Once;
 
+use definition::Scenario;
+
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::cpu::percpu;
 use crate::life;
 
-/// How a scenario ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// Everything was as it should be.
-    Pass,
-    /// Something was not; it has been logged.
-    Fail,
-}
-
-impl fmt::Display for Verdict {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Pass => "pass",
-            Self::Fail => "FAIL",
-        })
-    }
-}
-
-/// One scenario: what each kind of CPU does in it, and in which interrupts.
-#[derive(Debug)]
-struct Scenario {
-    /// The name on the command line.
-    name: &'static str,
-    /// What it shows, in a line.
-    about: &'static str,
-    /// CPU 0's part, in task context. The scenario ends when it returns.
-    boot_cpu: fn(&Options<'static>) -> Verdict,
-    /// Every other CPU's part, in task context.
-    other_cpu: fn(&Options<'static>),
-    /// Called in every CPU's timer interrupts.
-    on_timer: fn(),
-    /// Called in the handler of wake-ups from other CPUs.
-    on_ipi: fn(),
-    /// Called in every CPU's NMIs.
-    on_nmi: fn(),
-}
+pub(crate) use definition::Verdict;
 
 /// All scenarios.
 static ALL: [&Scenario; 7] = [

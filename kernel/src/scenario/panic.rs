@@ -5,8 +5,8 @@
 use core::fmt;
 use core::sync::atomic::Ordering;
 
+use super::definition::{Scenario, Verdict};
 use super::flood::{self, Part};
-use super::{Scenario, Verdict};
 use crate::arch::provoke;
 use crate::base::cmdline::Options;
 use crate::cpu::clock::Timeout;

@@ -7,7 +7,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Scenario, Verdict, pin};
+use super::definition::{Scenario, Verdict};
+use super::pin;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};

@@ -1,6 +1,6 @@
 //! Channels under a path, and the files of their streams.
 
-use super::FindError;
+use super::error::FindError;
 use super::path::{self, PathError};
 use crate::channel::{Channel, OpenError};
 use crate::platform::Platform;

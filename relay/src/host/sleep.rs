@@ -1,6 +1,6 @@
 //! Threads that sleep until something becomes readable.
 
-use super::lock;
+use super::lock::lock;
 use core::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 use std::sync::{Mutex, TryLockError};

@@ -1,6 +1,6 @@
 //! A place for one reference, filled once.
 
-use super::{AtomicPtr, Ordering, const_unless_loom};
+use super::atomics::{AtomicPtr, Ordering, const_unless_loom};
 use core::ptr::{self, null_mut};
 
 /// A place for a `&'static T` that is filled at most once, by whoever comes first, and never

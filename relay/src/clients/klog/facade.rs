@@ -1,6 +1,7 @@
 //! klog behind `log::info!`.
 
-use super::{Place, Severity, write};
+use super::class::{Place, Severity};
+use super::write::write;
 use crate::channel::Channel;
 use crate::platform::Platform;
 use crate::sync::{PerCpu, Usage};

@@ -1,6 +1,6 @@
 //! A record put together on the stack.
 
-use super::{MAX_MESSAGE, Place, Severity};
+use super::class::{MAX_MESSAGE, Place, Severity};
 use crate::platform::Context;
 use arrayvec::ArrayVec;
 use core::fmt::{self, Write as _};

@@ -1,6 +1,6 @@
 //! What klog wrote, read.
 
-use super::{EVENT_ID, Place, Severity};
+use super::class::{EVENT_ID, Place, Severity};
 use crate::platform::Context;
 use crate::record::{Fields, Malformed, extend_ticks};
 

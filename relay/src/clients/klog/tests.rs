@@ -4,9 +4,12 @@ extern crate std;
 
 use super::line::{CUT_NOTE, has_nul};
 use super::*;
+use crate::channel::Channel;
 use crate::platform::Context;
-use crate::record::{Framed, header};
+use crate::platform::Platform;
+use crate::record::{Framed, HEADER, header};
 use crate::ring::{Geometry, Storage};
+use core::fmt;
 use std::boxed::Box;
 use std::cell::Cell;
 use std::format;
