@@ -16,6 +16,8 @@ from edits import ROOT, applied, check_names, copy
 
 # What a weakened model may take before it counts as not ended, in seconds.
 LIMIT = 240
+# What it may take of the machine's memory before it counts as crashed, in bytes.
+MEMORY = 8 << 30
 
 
 def relaxed(name, text):
@@ -148,7 +150,8 @@ def run(work, models):
     command = ["cargo", "test", "-p", "relay", "--profile", "loom", "--lib", models]
     # A folder of its own: cargo takes what was built of the copy for what is built of the original.
     env = dict(os.environ, RUSTFLAGS="--cfg loom", CARGO_TARGET_DIR=str(ROOT / "target/weakened"))
-    limited = ["timeout", str(LIMIT), *command]
+    # A model that has gone astray may also want all memory there is.
+    limited = ["prlimit", f"--as={MEMORY}", "timeout", str(LIMIT), *command]
     result = subprocess.run(limited, cwd=work, env=env, capture_output=True, text=True)
     if result.returncode == 124:
         return ["a model that does not end"]
