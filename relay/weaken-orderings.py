@@ -17,7 +17,7 @@ from edits import ROOT, applied, check_names, copy
 # What a weakened model may take before it counts as not ended, in seconds.
 LIMIT = 240
 # What it may take of the machine's memory before it counts as crashed, in bytes.
-MEMORY = 8 << 30
+MEMORY = 12 << 30
 
 
 def relaxed(name, text):
