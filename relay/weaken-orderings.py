@@ -137,7 +137,7 @@ SETS = [
         relaxed("ring/subbuf.rs", "self.commit\n            .store(Committed::nothing(geometry).0, Ordering::Release)"),
     ]),
     ("open", True, OPEN),
-    ("bound", True, BOUND),
+    ("bound", False, BOUND),
     ("open-and-bound", False, OPEN + BOUND),
     ("current", False, [relaxed(*edit) for edit in CURRENT_LOADS]),
     ("current-cas", True, [relaxed(*CURRENT_CAS)]),
