@@ -335,7 +335,6 @@
 //! | record | 1 byte to a sub-buffer less its reserves; never split |
 //! | records under way on a CPU at the same time | 8; the ninth is lost ([`Loss::Nested`]) |
 //! | consuming readers of a stream | 1; observers: any number. Where nothing is overwritten, a sub-buffer that an observer is just copying is not to be consumed until it is done |
-//! | time that a packet of [framed](record) records spans | 2^48 ticks |
 //! | records, bytes, packets of a stream | 2^64, modulo; nothing happens there. Losses: 2^63 for each reason |
 //!
 //! # Features
@@ -360,6 +359,7 @@ extern crate std;
 mod channel;
 pub mod clients;
 pub mod ctf;
+pub mod event;
 #[cfg(doctest)]
 mod forbidden;
 pub mod fs;
@@ -377,7 +377,6 @@ mod platform;
 pub mod record;
 #[expect(unsafe_code, reason = "memory that is shared by protocol, not by type")]
 mod ring;
-mod stamp;
 #[expect(
     unsafe_code,
     reason = "single instructions as atomic steps; references behind atomic words"

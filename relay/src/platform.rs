@@ -1,6 +1,5 @@
 //! What relay asks of the machine it runs on.
 
-mod context;
 mod contract;
 
 // Where it is known how interrupts are turned off.
@@ -19,7 +18,7 @@ mod pin;
 ))]
 pub use irq_off::{Interrupts, IrqOff, Processor};
 
-pub use context::Context;
 pub use contract::Platform;
+pub use relay_format::Context;
 
 pub(crate) use pin::{Pin, now};

@@ -4,18 +4,17 @@
 //! [`Channel::write_event`](crate::Channel::write_event) writes them, [`Fields`] reads them. The functions here are arithmetic:
 //! any context.
 //!
-//! Every record begins with one 64-bit little-endian word, a single store: the lower 48 bits of the
-//! timestamp above a 16-bit event id. A byte for the [context](crate::Context) follows. The upper
-//! bits of the time are those of the packet's begin, so a packet must span less than 2^48 ticks (a
-//! day at 3 GHz).
+//! Every record begins with a [`Stamp`]: the time, the event id, and the
+//! [context](crate::Context), in [`STAMP`] bytes. The upper bits of the time are those of the
+//! packet's begin; relay begins another packet in time for that.
 //!
-//! The ids 0xFFFD to 0xFFFF are fillers: what a record that was given up leaves when something was
-//! reserved after it. Readers skip them.
+//! The ids from [`EVENTS`] on are [fillers](relay_format::filler): what a record that was given up leaves when
+//! something was reserved after it. Readers skip them.
 //!
 //! ```
 //! use relay::Context;
 //! use relay::host::{Cpu, Host};
-//! use relay::record::{Fields, Framed, extend_ticks, header};
+//! use relay::record::{Fields, Framed, STAMP, Stamp, extend};
 //! use relay::{Channel, Geometry, Storage};
 //!
 //! static LOG: Channel<Host, 8> = Channel::new(Host, &Framed);
@@ -23,41 +22,38 @@
 //! # let geometry = Geometry::new(1024, 4)?;
 //! # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
 //!
-//! // Event 3: context, then a number of 16 bits.
+//! // Event 3: a number of 16 bits.
 //! LOG.reserve_with(50, |slot| slot.give_up())?;
-//! let written_at = LOG.reserve_with(11, |slot| {
+//! let written_at = LOG.reserve_with(STAMP + 2, |slot| {
 //!     let written_at = slot.timestamp();
-//!     slot.bytes_mut()[..8].copy_from_slice(&header(3, written_at));
-//!     slot.bytes_mut()[8] = Context::Task as u8;
-//!     slot.bytes_mut()[9..].copy_from_slice(&512u16.to_le_bytes());
+//!     let stamp = Stamp::new(3, Context::Task, written_at).to_bytes();
+//!     slot.bytes_mut()[..STAMP].copy_from_slice(&stamp);
+//!     slot.bytes_mut()[STAMP..].copy_from_slice(&512u16.to_le_bytes());
 //!     written_at
 //! })?;
 //! LOG.flush();
 //!
 //! let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
 //! let mut fields = Fields::new(taken.records());
-//! let (event, low) = fields.next_header()?.unwrap();
-//! assert_eq!((event, extend_ticks(low, taken.packet().begin_ticks)), (3, written_at));
-//! assert_eq!((fields.u8(), fields.u16()), (Some(0), Some(512)));
-//! assert_eq!(fields.next_header()?, None);
+//! let stamp = fields.next_stamp()?.unwrap();
+//! assert_eq!((stamp.id(), stamp.context()), (3, Some(Context::Task)));
+//! assert_eq!(extend(stamp.time(), taken.packet().begin_ticks), written_at);
+//! assert_eq!(fields.u16(), Some(512));
+//! assert_eq!(fields.next_stamp()?, None);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use crate::platform::Context;
 use crate::ring::Hooks;
-pub use crate::stamp::{EVENTS, HEADER, extend_ticks, header};
 use core::fmt;
+use relay_format::{filler, stamp};
 
-/// Bytes of header and context: no record is shorter.
-pub const MIN_RECORD: usize = HEADER + 1;
+pub use relay_format::stamp::{EVENTS, Stamp, extend};
 
-/// A filler that is header and context alone.
-pub(crate) const FILLER: u16 = EVENTS;
-/// A filler with a byte of length after the context, and that many bytes after it.
-pub(crate) const FILLER_U8: u16 = 0xFFFE;
-/// A filler with four bytes of length after the context, and that many bytes after them.
-pub(crate) const FILLER_U32: u16 = 0xFFFF;
+/// Bytes of a [`Stamp`]: no record is shorter.
+pub const STAMP: usize = stamp::SIZE;
 
-/// The hooks of a channel whose records begin with this header: fillers for what was discarded, no
+/// The hooks of a channel whose records begin with a stamp: fillers for what was discarded, no
 /// packet header.
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
@@ -68,29 +64,14 @@ impl Hooks for Framed {
     }
 
     fn least_fill(&self) -> usize {
-        MIN_RECORD
+        STAMP
     }
 }
 
-/// Makes `bytes` a filler, in task context. Fewer than [`MIN_RECORD`] bytes cannot be one; no
-/// record is that short.
+/// Makes `bytes` a filler, in task context. Fewer than [`STAMP`] bytes cannot be one; no record is
+/// that short.
 pub(crate) fn fill(bytes: &mut [u8], ticks: u64) {
-    bytes.fill(0);
-    let Some((head, body)) = bytes.split_at_mut_checked(MIN_RECORD) else {
-        return;
-    };
-    let id = match body.len() {
-        0 => FILLER,
-        len @ 1..=256 => {
-            body[0] = (len - 1) as u8;
-            FILLER_U8
-        }
-        len => {
-            body[..4].copy_from_slice(&((len - 4) as u32).to_le_bytes());
-            FILLER_U32
-        }
-    };
-    head[..HEADER].copy_from_slice(&header(id, ticks));
+    filler::fill(bytes, Context::Task, ticks);
 }
 
 /// A record whose bytes do not make sense.
@@ -170,31 +151,21 @@ impl<'a> Fields<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// The header of the next record that is not a filler: its event id and the lower 48 bits of
-    /// its time. `None` at the end.
+    /// The stamp of the next record that is not a filler; `None` at the end.
     ///
     /// # Errors
-    /// [`Malformed`] if a header or a filler is cut off.
-    pub fn next_header(&mut self) -> Result<Option<(u16, u64)>, Malformed> {
+    /// [`Malformed`] if a stamp or a filler is cut off.
+    pub fn next_stamp(&mut self) -> Result<Option<Stamp>, Malformed> {
         while !self.is_empty() {
             let offset = self.offset();
             let cut_off = |reason| Malformed { offset, reason };
-            let word = self
-                .array()
-                .map(u64::from_le_bytes)
-                .ok_or(cut_off("its header is cut off"))?;
-            let id = word as u16;
-            let is_filler = id >= FILLER;
-            if is_filler && self.u8().is_none() {
-                return Err(cut_off("its context is cut off"));
+            let bytes = self.array().ok_or(cut_off("its stamp is cut off"))?;
+            let stamp = Stamp::from_bytes(bytes);
+            if stamp.id() < EVENTS {
+                return Ok(Some(stamp));
             }
-            let skip = match id {
-                FILLER => Some(0),
-                FILLER_U8 => self.u8().map(usize::from),
-                FILLER_U32 => self.u32().map(|len| len as usize),
-                id => return Ok(Some((id, word >> 16))),
-            };
-            skip.and_then(|len| self.bytes(len))
+            filler::length(stamp.id(), self.rest)
+                .and_then(|length| self.bytes(length))
                 .ok_or(cut_off("its filling is cut off"))?;
         }
         Ok(None)
@@ -210,26 +181,28 @@ mod tests {
 
     #[test]
     fn fillers_of_every_length_are_skipped() {
-        for len in (MIN_RECORD..600).chain([70_000]) {
+        let stamp = Stamp::new(7, Context::Irq, 9);
+        for len in (STAMP..600).chain([70_000]) {
             let mut bytes = vec![0x55; len];
             fill(&mut bytes, 3);
-            bytes.extend(header(7, 9));
+            bytes.extend(stamp.to_bytes());
             let mut fields = Fields::new(&bytes);
-            assert_eq!(fields.next_header(), Ok(Some((7, 9))), "length {len}");
-            assert_eq!(fields.next_header(), Ok(None));
+            assert_eq!(fields.next_stamp(), Ok(Some(stamp)), "length {len}");
+            assert_eq!(fields.next_stamp(), Ok(None));
         }
     }
 
     #[test]
     fn what_is_cut_off_is_malformed_where_it_begins() {
-        let mut bytes: Vec<u8> = header(7, 9).into();
+        let stamp = Stamp::new(7, Context::Irq, 9);
+        let mut bytes: Vec<u8> = stamp.to_bytes().into();
         let mut filler = vec![0; 300];
         fill(&mut filler, 1);
         bytes.extend(filler);
-        for cut in 9..bytes.len() {
+        for cut in STAMP + 1..bytes.len() {
             let mut fields = Fields::new(&bytes[..cut]);
-            assert_eq!(fields.next_header(), Ok(Some((7, 9))));
-            assert_eq!(fields.next_header().unwrap_err().offset, HEADER);
+            assert_eq!(fields.next_stamp(), Ok(Some(stamp)));
+            assert_eq!(fields.next_stamp().unwrap_err().offset, STAMP);
         }
     }
 }

@@ -449,7 +449,7 @@ fn every_error_says_what_was_wrong() {
 #[test]
 fn the_ids_of_fillers_are_not_those_of_events() {
     let channel = channel(geometry());
-    for event in [record::EVENTS, 0xFFFE, 0xFFFF] {
+    for event in [record::EVENTS, 0x3FFE, 0x3FFF, 0x4000, 0xFFFF] {
         assert_eq!(channel.write_event(event, &[0]), Err(WriteError::FillerId));
         assert_eq!(
             channel.write_event_array(event, &[0]),
@@ -462,7 +462,7 @@ fn the_ids_of_fillers_are_not_those_of_events() {
     assert_eq!(stats.lost.total(), 0);
     let mut reader = channel.reader(0).unwrap();
     assert_eq!(reader.next_subbuf().unwrap().packet().records, 1);
-    assert!(WriteError::FillerId.to_string().contains("0xFFFD"));
+    assert!(WriteError::FillerId.to_string().contains("0x3FFD"));
 }
 
 #[test]

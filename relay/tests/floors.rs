@@ -12,7 +12,7 @@ const RING: &str = "geometry position entry ledger error packet hooks subbuf sto
     observer puzzle salvage";
 
 /// The modules of `src`, from the ground up: as docs/ARCHITECTURE.md has them.
-const CRATE: &str = "sync platform stamp ring channel record fs ctf clients host";
+const CRATE: &str = "sync platform ring channel record event fs ctf clients host";
 
 /// What is imported by each file of a floor: files below `folder`, by the first part of their path.
 fn imports(folder: &Path, of: &dyn Fn(&str) -> Vec<String>) -> BTreeMap<String, Vec<String>> {

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::console::{EndNotice, Line, Losses, LostNotice, Record};
+use crate::console::{EndNotice, Line, Losses, LostNotice, Record, Severity};
 
 /// CPUs that are told apart. More than any machine QEMU offers here; a guest
 /// that claims more gets its records counted as [`Ledger::foreign`].
@@ -30,7 +30,7 @@ pub struct Stream {
     /// Records stamped earlier than the record before them.
     pub backward_stamps: u64,
     /// Records by severity, in the order of [`Severity::ALL`](crate::console::Severity::ALL).
-    pub severities: [u64; 5],
+    pub severities: [u64; Severity::ALL.len()],
     /// Records by context, in the order of [`Context::ALL`](crate::console::Context::ALL).
     pub contexts: [u64; 3],
     /// Losses that were announced between records.

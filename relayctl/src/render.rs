@@ -39,8 +39,11 @@ const fn colour(colour: AnsiColor) -> Style {
 /// The style of a record's message and severity.
 pub(crate) fn severity_style(severity: Severity) -> Style {
     match severity {
-        Severity::Error => colour(AnsiColor::Red).effects(Effects::BOLD),
+        Severity::Emerg | Severity::Alert | Severity::Crit | Severity::Error => {
+            colour(AnsiColor::Red).effects(Effects::BOLD)
+        }
         Severity::Warn => colour(AnsiColor::Yellow),
+        Severity::Notice => Style::new().effects(Effects::BOLD),
         Severity::Info => Style::new(),
         Severity::Debug => colour(AnsiColor::Blue),
         Severity::Trace => META,
@@ -150,9 +153,9 @@ fn record_in_colour(shown: &mut String, text: &str, record: &Record<'_>) {
         .find(|c: char| c.is_ascii_digit())
         .map_or(stamp, |at| stamp + at);
     let id_end = head[id..].find(' ').map_or(head.len(), |at| id + at);
-    let word = record.severity.name().to_ascii_uppercase();
+    let word = record.severity.name();
     let severity = head[id_end..]
-        .find(&word)
+        .find(word)
         .map_or(head.len(), |at| id_end + at);
     let severity_end = (severity + word.len()).min(head.len());
     for (style, part) in [

@@ -116,13 +116,13 @@ struct Summary<'a> {
 
 /// Shows counts under their names.
 fn named(
-    names: impl IntoIterator<Item = &'static str>,
+    names: impl IntoIterator<Item = impl Into<String>>,
     counts: &[u64],
 ) -> serde_json::Map<String, serde_json::Value> {
     names
         .into_iter()
         .zip(counts)
-        .map(|(name, count)| (name.to_owned(), (*count).into()))
+        .map(|(name, count)| (name.into(), (*count).into()))
         .collect()
 }
 
@@ -151,7 +151,7 @@ pub fn json(ledger: &Ledger, run: &RunFacts) -> String {
             verdict: stream.verdict().name(),
             duplicates: stream.duplicates,
             out_of_order: stream.out_of_order,
-            severities: named(Severity::ALL.map(Severity::name), &stream.severities),
+            severities: named(Severity::ALL.map(lower), &stream.severities),
             contexts: named(Context::ALL.map(Context::name), &stream.contexts),
         }
     });
@@ -187,43 +187,35 @@ pub fn json(ledger: &Ledger, run: &RunFacts) -> String {
 /// The summary as a table, with a line for every CPU and one for all.
 #[must_use]
 pub fn table(ledger: &Ledger, run: &RunFacts) -> String {
-    let heads = [
-        "cpu",
-        "records",
-        "task",
-        "irq",
-        "nmi",
-        "error",
-        "warn",
-        "info",
-        "debug",
-        "trace",
-        "attempted",
-        "lost",
-        "uncommitted",
-        "unaccounted",
-        "stream",
-    ];
-    let mut rows = vec![heads.map(str::to_owned)];
-    let mut sums = ([0u64; 3], [0u64; 5]);
-    for (cpu, stream) in ledger.streams() {
+    let mut sums = ([0u64; 3], [0u64; Severity::ALL.len()]);
+    for (_, stream) in ledger.streams() {
         for (sum, count) in sums.0.iter_mut().zip(stream.contexts) {
             *sum += count;
         }
         for (sum, count) in sums.1.iter_mut().zip(stream.severities) {
             *sum += count;
         }
+    }
+    let shown = shown_severities(&sums.1);
+    let heads = ["cpu", "records", "task", "irq", "nmi"].map(str::to_owned);
+    let severities = shown.iter().map(|severity| lower(*severity));
+    let counts = ["attempted", "lost", "uncommitted", "unaccounted", "stream"];
+    let counts = counts.map(str::to_owned);
+    let mut rows = vec![heads.into_iter().chain(severities).chain(counts).collect()];
+    for (cpu, stream) in ledger.streams() {
         let verdict = stream.verdict();
         let state = match (&verdict, stream.next) {
             (Verdict::Open, 0) => "open".to_owned(),
             (Verdict::Open, next) => format!("open, proven up to {cpu}:{}", next - 1),
             (verdict, _) => verdict.name().to_owned(),
         };
+        let severities = (&shown[..], stream.severities);
+        let balance = stream.balance();
         rows.push(row(
             cpu.to_string(),
-            &stream.balance(),
+            &balance,
             stream.contexts,
-            stream.severities,
+            severities,
             state,
         ));
     }
@@ -232,7 +224,7 @@ pub fn table(ledger: &Ledger, run: &RunFacts) -> String {
         "all".to_owned(),
         &ledger.balance(),
         sums.0,
-        sums.1,
+        (&shown[..], sums.1),
         verdict.name().to_owned(),
     ));
     let mut text = align(&rows);
@@ -264,16 +256,33 @@ pub fn table(ledger: &Ledger, run: &RunFacts) -> String {
     text
 }
 
+/// The severities that have a column: those that nearly every log has, and what else occurred.
+fn shown_severities(counts: &[u64; Severity::ALL.len()]) -> Vec<Severity> {
+    let is_usual = |severity: Severity| {
+        !matches!(
+            severity,
+            Severity::Emerg | Severity::Alert | Severity::Crit | Severity::Notice
+        )
+    };
+    let all = Severity::ALL.into_iter().zip(counts);
+    all.filter(|(severity, count)| is_usual(*severity) || **count > 0)
+        .map(|(severity, _)| severity)
+        .collect()
+}
+
+/// A severity's name in lower case, as a column and JSON have it.
+fn lower(severity: Severity) -> String {
+    severity.name().to_ascii_lowercase()
+}
+
 /// One line of the table.
 fn row(
     cpu: String,
     balance: &Balance,
     contexts: [u64; 3],
-    severities: [u64; 5],
+    (shown, severities): (&[Severity], [u64; Severity::ALL.len()]),
     state: String,
-) -> [String; 15] {
-    let [task, irq, nmi] = contexts.map(|n| n.to_string());
-    let [error, warn, info, debug, trace] = severities.map(|n| n.to_string());
+) -> Vec<String> {
     let Balance {
         attempted,
         delivered,
@@ -281,41 +290,29 @@ fn row(
         uncommitted,
         unaccounted,
     } = balance;
-    let [records, attempted, lost, uncommitted, unaccounted] = [
-        *delivered,
-        *attempted,
-        lost.total(),
-        *uncommitted,
-        *unaccounted,
-    ]
-    .map(|n| n.to_string());
-    [
-        cpu,
-        records,
-        task,
-        irq,
-        nmi,
-        error,
-        warn,
-        info,
-        debug,
-        trace,
-        attempted,
-        lost,
-        uncommitted,
-        unaccounted,
-        state,
-    ]
+    let shown = shown.iter().map(|severity| severities[*severity as usize]);
+    let counts = std::iter::once(*delivered)
+        .chain(contexts)
+        .chain(shown)
+        .chain([*attempted, lost.total(), *uncommitted, *unaccounted]);
+    std::iter::once(cpu)
+        .chain(counts.map(|count| count.to_string()))
+        .chain([state])
+        .collect()
 }
 
 /// Aligns columns to the right, the last one to the left.
-pub(crate) fn align<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+pub(crate) fn align(rows: &[impl AsRef<[String]>]) -> String {
+    let cell = |row: &[String], column: usize| row.get(column).map_or(0, String::len);
+    let width = |column: usize| {
+        let widths = rows.iter().map(|row| cell(row.as_ref(), column));
+        widths.max().unwrap_or(0)
+    };
     let mut text = String::new();
     for row in rows {
-        for (column, cell) in row.iter().enumerate() {
+        for (column, cell) in row.as_ref().iter().enumerate() {
             // Writing to a `String` cannot fail.
-            let _ = match column + 1 == N {
+            let _ = match column + 1 == row.as_ref().len() {
                 true => writeln!(text, "{cell}"),
                 false => write!(text, "{cell:>width$}  ", width = width(column)),
             };

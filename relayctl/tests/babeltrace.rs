@@ -255,7 +255,7 @@ fn both_readers_agree_about_losses_and_many_packets() {
                 flood.flood(ticks, context, *n, next(300) as u16);
                 *n += 1;
                 if next(4) == 0 {
-                    flood.raw(0xFFFE, ticks, context, b"\x02xx");
+                    flood.raw(0x3FFE, ticks, context, b"\x02xx");
                 }
             }
             if next(3) == 0 {

@@ -362,7 +362,7 @@ fn damage_is_said_and_the_rest_is_shown() {
     assert_eq!(follower.line(), "one");
     let note = follower.line();
     assert!(
-        note.contains("klog_0 at 200: packet 1 was changed: its checksum is not "),
+        note.contains("klog_0 at 192: packet 1 was changed: its checksum is not "),
         "{note}"
     );
     assert!(follower.line().contains("packets 1 to 1 are missing"));

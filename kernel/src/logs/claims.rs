@@ -6,36 +6,28 @@
 //! only.
 
 use relay::ctf::Packets;
-use relay::ctf::metadata::{CONTEXT_KIND, EventClass, Field, Kind, StreamClass};
+use relay::event::{CONTEXT, EventClass, Field, Kind, StreamClass};
 use relay::fs::Mount;
-use relay::record::{self, MIN_RECORD};
 use relay::{Channel, Context, Geometry};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::cpu::machine::Machine;
-use crate::cpu::percpu;
+
+/// The event id of a claim.
+const CLAIM: u16 = 1;
 
 /// The channel `claims`, described.
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 2,
     name: "claims",
     events: &[EventClass {
-        id: 1,
+        id: CLAIM,
         name: "claim",
         fields: &[
-            Field {
-                name: "channel",
-                kind: Kind::U16,
-            },
-            Field {
-                name: "from",
-                kind: CONTEXT_KIND,
-            },
-            Field {
-                name: "attempted",
-                kind: Kind::U64,
-            },
+            Field::new("channel", Kind::U16),
+            Field::new("from", Kind::Enum(&CONTEXT)),
+            Field::new("attempted", Kind::U64),
         ],
     }],
 };
@@ -65,15 +57,8 @@ pub(super) fn report(all: &[&Attempts]) {
 
 /// Writes one claim; what is lost is counted by the channel, and missed by the host.
 fn write(channel: u16, from: Context, attempted: u64) {
-    const LEN: usize = MIN_RECORD + 2 + 1 + 8;
-    let _ = CHANNEL.reserve_with(LEN, |slot| {
-        let mut bytes = [0; LEN];
-        let (head, fields) = bytes.split_at_mut(MIN_RECORD);
-        head[..record::HEADER].copy_from_slice(&record::header(1, slot.timestamp()));
-        head[record::HEADER] = percpu::context() as u8;
-        fields[..2].copy_from_slice(&channel.to_le_bytes());
-        fields[2] = from as u8;
-        fields[3..].copy_from_slice(&attempted.to_le_bytes());
-        slot.bytes_mut().copy_from_slice(&bytes);
-    });
+    let [channel_0, channel_1] = channel.to_le_bytes();
+    let [a, b, c, d, e, f, g, h] = attempted.to_le_bytes();
+    let fields = [channel_0, channel_1, from as u8, a, b, c, d, e, f, g, h];
+    let _ = CHANNEL.write_event_array(CLAIM, &fields);
 }

@@ -1,7 +1,7 @@
 //! flood: the load of scenarios.
 
 use relay::ctf::Packets;
-use relay::ctf::metadata::{EventClass, Field, Kind, StreamClass};
+use relay::event::{EventClass, Field, Kind, StreamClass};
 use relay::fs::Mount;
 use relay::{Channel, Geometry};
 
@@ -10,30 +10,21 @@ use super::channel::{self, PerCpu, UUID};
 use crate::base::cmdline::Options;
 use crate::cpu::machine::Machine;
 
+/// The event id of a record of it.
+pub(crate) const FLOOD: u16 = 1;
+
 /// The channel `flood`, described.
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 3,
     name: "flood",
     events: &[EventClass {
-        id: 1,
+        id: FLOOD,
         name: "flood",
         fields: &[
-            Field {
-                name: "sequence",
-                kind: Kind::U64,
-            },
-            Field {
-                name: "checksum",
-                kind: Kind::U32,
-            },
-            Field {
-                name: "length",
-                kind: Kind::U16,
-            },
-            Field {
-                name: "data",
-                kind: Kind::Bytes("length"),
-            },
+            Field::new("sequence", Kind::U64),
+            Field::new("checksum", Kind::U32),
+            Field::new("length", Kind::U16),
+            Field::new("data", Kind::Bytes("length")),
         ],
     }],
 };

@@ -2,7 +2,7 @@
 
 use relay::clients::klog::{self, Klog};
 use relay::ctf::Packets;
-use relay::ctf::metadata::StreamClass;
+use relay::event::StreamClass;
 use relay::fs::Mount;
 use relay::{Channel, Geometry, StaticMemory, Storage};
 

@@ -4,7 +4,8 @@
 use core::fmt::{self, Write};
 
 use relay::ctf::Packets;
-use relay::ctf::metadata::{StreamClass, Trace};
+use relay::ctf::metadata::Trace;
+use relay::event::StreamClass;
 use relay::fs::Mount;
 use relay::{Channel, Geometry};
 

@@ -1,7 +1,7 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
 use relay::ctf::Packets;
-use relay::ctf::metadata::StreamClass;
+use relay::event::StreamClass;
 use relay::fs::{Mount, Namespace};
 
 use super::attempts::Attempts;

@@ -5,8 +5,8 @@
 use core::hint::black_box;
 
 use relay::clients::klog::{self, Place, Severity};
-use relay::record::{HEADER, header};
-use relay::{Channel, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
+use relay::record::STAMP;
+use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
 
 use super::definition::{Scenario, Verdict};
@@ -81,7 +81,7 @@ fn start() -> Result<(), &'static str> {
 /// Measures records.
 fn records(nothing: Cost) -> Option<()> {
     let bytes = black_box([0x5A; RECORD]);
-    let body: &[u8; RECORD - HEADER] = bytes.last_chunk()?;
+    let body: &[u8; RECORD - STAMP] = bytes.last_chunk()?;
     let run_time = |len: usize| &bytes[..black_box(len)];
     report(
         "a stamped record of 32 bytes, constant length",
@@ -90,7 +90,7 @@ fn records(nothing: Cost) -> Option<()> {
             let _ = RING.write_event_array(EVENT, body);
         },
     )?;
-    let some = run_time(RECORD - HEADER);
+    let some = run_time(RECORD - STAMP);
     report(
         "a stamped record of 32 bytes, run-time length",
         nothing,
@@ -100,11 +100,7 @@ fn records(nothing: Cost) -> Option<()> {
     )?;
     report("a stamped record of 32 bytes, in place", nothing, |_| {
         let _ = RING.reserve_with(RECORD, |slot| {
-            let stamp = header(EVENT, slot.timestamp());
-            if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
-                head.copy_from_slice(&stamp);
-                rest.copy_from_slice(body);
-            }
+            slot.stamp(EVENT, Context::Task).copy_from_slice(body);
         });
     })?;
     report(

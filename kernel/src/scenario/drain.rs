@@ -31,7 +31,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 /// Bytes of data in a record: the measure is the drain, not the writer.
 const DATA: u16 = 1000;
 /// A record with its header.
-const RECORD: u64 = DATA as u64 + 23;
+const RECORD: u64 = DATA as u64 + 21;
 /// How long nothing may arrive before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 

@@ -5,8 +5,8 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crc::{CRC_32_ISCSI, Crc, Table};
-use relay::Slot;
-use relay::record::{self, MIN_RECORD};
+use relay::record::STAMP;
+use relay::{Context, Slot};
 
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
@@ -14,7 +14,7 @@ use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
-use crate::logs::flood::{ATTEMPTS, CHANNEL as FLOOD};
+use crate::logs::flood::{ATTEMPTS, CHANNEL, FLOOD};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "flood",
@@ -32,8 +32,8 @@ const RECORDS: u64 = 20_000;
 const BURST: u64 = 32;
 /// Bytes of data in a record.
 const DATA: u16 = 16;
-/// Bytes of a record before its data: header and context, sequence, checksum, length.
-const FIXED: usize = MIN_RECORD + 8 + 4 + 2;
+/// Bytes of a record before its data: stamp, sequence, checksum, length.
+const FIXED: usize = STAMP + 8 + 4 + 2;
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 
@@ -93,7 +93,7 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     let took = clock::micros(clock::ticks().wrapping_sub(start));
     let lost: u64 = cpus
         .iter()
-        .filter_map(|cpu| FLOOD.stats(cpu))
+        .filter_map(|cpu| CHANNEL.stats(cpu))
         .map(|stats| stats.lost.total())
         .sum();
     log::info!("{} records tried in {took} us, {lost} lost", tried());
@@ -136,36 +136,29 @@ fn on_timer() {
 
 /// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of data.
 pub(super) fn write(part: &Part, length: u16) {
-    let context = percpu::context() as u8;
-    let count = &part.tried[usize::from(context)];
+    let context = percpu::context();
+    let count = &part.tried[context as usize];
     // Its own context alone changes it.
     let sequence = count.load(Ordering::Relaxed);
     count.store(sequence + 1, Ordering::Relaxed);
     ATTEMPTS.count();
 
     // What is lost is counted by the channel, and missed by the host.
-    let _ = FLOOD.reserve_with(FIXED + usize::from(length), |slot| {
+    let _ = CHANNEL.reserve_with(FIXED + usize::from(length), |slot| {
         fill(slot, context, sequence, length);
     });
 }
 
 /// Fills record `sequence` of the calling CPU and `context`, with `length` bytes of data.
 #[inline]
-fn fill(slot: &mut Slot<'_>, context: u8, sequence: u64, length: u16) {
-    let header = record::header(1, slot.timestamp());
+fn fill(slot: &mut Slot<'_>, context: Context, sequence: u64, length: u16) {
     let mut checksum = CRC.digest();
     checksum.update(&sequence.to_le_bytes());
     checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
-    checksum.update(&[context]);
+    checksum.update(&[context as u8]);
     let checksum = checksum.finalize().to_le_bytes();
-    let fields: [&[u8]; 5] = [
-        &header,
-        &[context],
-        &sequence.to_le_bytes(),
-        &checksum,
-        &length.to_le_bytes(),
-    ];
-    let mut rest = slot.bytes_mut();
+    let fields: [&[u8]; 3] = [&sequence.to_le_bytes(), &checksum, &length.to_le_bytes()];
+    let mut rest = slot.stamp(FLOOD, context);
     for field in fields {
         let (place, after) = core::mem::take(&mut rest).split_at_mut(field.len());
         place.copy_from_slice(field);

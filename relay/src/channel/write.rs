@@ -3,8 +3,8 @@
 use super::Channel;
 use crate::platform::{Pin, Platform};
 use crate::ring::{self, Any, Exact, Flushed, Otherwise, Plain, Slot, Source, Stamped, WriteError};
-use crate::stamp::EVENTS;
 use crate::sync::{Ordering, Usage};
+use relay_format::stamp::{self, EVENTS};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes `bytes` as one record into the stream of the calling CPU.
@@ -47,9 +47,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.put(Exact(bytes))
     }
 
-    /// Writes a record that begins with its time and `event`, an event id below
-    /// [`record::EVENTS`](crate::record::EVENTS), in the one word of [`record::header`](crate::record::header); `bytes` follow, which may be none. What shall be read as klog
-    /// or CTF has its [context](crate::Context) as the first of them.
+    /// Writes a record that begins with its [`Stamp`](crate::record::Stamp): its time, `event`, an
+    /// event id below [`record::EVENTS`](crate::record::EVENTS), and the context of the caller; `bytes` follow, which
+    /// may be none.
     ///
     /// The time is that of the reservation: in the order of the stream's records it never falls.
     /// Any context, as [`write`](Self::write).
@@ -70,17 +70,13 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// LOG.flush();
     /// let taken = LOG.reader(cpu.number())?.next_subbuf().unwrap();
     /// let mut fields = Fields::new(taken.records());
-    /// let (event, _low_bits_of_the_time) = fields.next_header()?.unwrap();
-    /// assert_eq!(event, 7);
+    /// assert_eq!(fields.next_stamp()?.unwrap().id(), 7);
     /// assert_eq!(fields.bytes(2), Some(&b"ab"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[inline(always)]
     pub fn write_event(&self, event: u16, bytes: &[u8]) -> Result<(), WriteError> {
-        if event >= EVENTS {
-            return Err(WriteError::FillerId);
-        }
-        self.put(Stamped(event, Plain(bytes)))
+        self.put_event(event, Plain(bytes))
     }
 
     /// As [`write_event`](Self::write_event), with as many bytes as the type says: shorter code.
@@ -95,15 +91,26 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         event: u16,
         bytes: &[u8; N],
     ) -> Result<(), WriteError> {
+        self.put_event(event, Exact(bytes))
+    }
+
+    #[inline(always)]
+    fn put_event(&self, event: u16, body: impl Source) -> Result<(), WriteError> {
         if event >= EVENTS {
             return Err(WriteError::FillerId);
         }
-        self.put(Stamped(event, Exact(bytes)))
+        let pin = Pin::new(&self.platform);
+        let tail = stamp::tail(event, self.platform.context());
+        self.put_pinned(&pin, Stamped(tail, body))
     }
 
     #[inline(always)]
     fn put(&self, record: impl Source) -> Result<(), WriteError> {
-        let pin = Pin::new(&self.platform);
+        self.put_pinned(&Pin::new(&self.platform), record)
+    }
+
+    #[inline(always)]
+    fn put_pinned(&self, pin: &Pin<'_, P>, record: impl Source) -> Result<(), WriteError> {
         let Some((stream, local)) = self.words_of(pin.cpu()) else {
             return self.note_no_ring();
         };

@@ -12,9 +12,8 @@
 //!
 //! | bytes | field |
 //! |---|---|
-//! | 8 | [header](crate::record) with event id 1 |
-//! | 1 | context: 0 task, 1 IRQ, 2 NMI |
-//! | 1 | severity: 1 error, 2 warning, 3 info, 4 debug, 5 trace |
+//! | 7 | [stamp](crate::record) with event id 1 |
+//! | 1 | [severity](Severity): 0 emergency to 7 debug as syslog's, 8 trace |
 //! | 4 | line, little-endian like all numbers |
 //! | 2, 2, 2 | lengths of module, file and message |
 //! | .. | module path, file name and message, UTF-8 |
@@ -28,7 +27,8 @@ mod read;
 mod tests;
 mod write;
 
-pub use class::{EVENT_ID, MAX_MESSAGE, Place, STREAM, Severity};
+pub use crate::event::Severity;
+pub use class::{EVENT_ID, MAX_MESSAGE, Place, STREAM};
 #[cfg(feature = "log")]
 pub use facade::Klog;
 pub use read::{Record, next, records};

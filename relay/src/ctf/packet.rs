@@ -1,26 +1,11 @@
 //! The header of a packet.
 
 use crate::record;
-use crate::ring::{Hooks, Loss, Packet, SubBuffer};
+use crate::ring::{Hooks, Packet, SubBuffer};
 use crate::sync::{AtomicU64, Ordering, const_unless_loom};
+use relay_format::packet::Header;
 
-/// The first four bytes of a packet, as a number.
-pub const MAGIC: u32 = 0xC1FC_1FC1;
-
-/// Bytes of the header: the start reserve of a channel whose packets are CTF.
-pub const HEADER: usize = 168;
-
-/// Packets are padded to a multiple of this many bytes.
-const GRAIN: usize = 8;
-
-/// In `flags`: the stream was closed with this packet.
-pub const FINAL: u32 = 1;
-
-/// In `flags`: made from what a stopped CPU left.
-pub const SALVAGED: u32 = 2;
-
-/// In `flags`, beside [`SALVAGED`]: some of its records are in doubt, and left out.
-pub const CUT: u32 = 4;
+pub use relay_format::packet::{CUT, FINAL, MAGIC, SALVAGED, SIZE as HEADER, padded};
 
 /// What ties the packets and the metadata of one boot together. Set once, early; zero until then.
 #[derive(Debug)]
@@ -93,7 +78,7 @@ impl Hooks for Packets {
     }
 
     fn least_fill(&self) -> usize {
-        record::MIN_RECORD
+        record::STAMP
     }
 
     fn least_start_reserve(&self) -> usize {
@@ -110,13 +95,6 @@ pub fn packet_bytes<'s>(taken: &'s SubBuffer<'_>) -> &'s [u8] {
     &bytes[..len]
 }
 
-/// Bytes of a packet with `content` bytes of header and records: the next multiple of 8. Any
-/// context.
-#[must_use]
-pub const fn padded(content: usize) -> usize {
-    content.next_multiple_of(GRAIN)
-}
-
 /// The header of `packet` of channel `stream_id`, as [`Packets`] makes it when a packet is
 /// complete; for packets that are made otherwise. `uncommitted` records were left out of this
 /// stream up to it. `flags` are set beside [`FINAL`], which follows from the packet. Any context.
@@ -128,51 +106,25 @@ pub fn encode(
     flags: u32,
     uncommitted: u64,
 ) -> [u8; HEADER] {
-    let mut header = Encoder {
-        bytes: [0; HEADER],
-        len: 0,
+    let header = Header {
+        magic: MAGIC,
+        uuid: *uuid,
+        stream_id,
+        stream_instance_id: packet.cpu as u64,
+        timestamp_begin: packet.begin_ticks,
+        timestamp_end: packet.end_ticks,
+        content_size: packet.content as u64 * 8,
+        packet_size: padded(packet.content) as u64 * 8,
+        packet_seq_num: packet.sequence,
+        cpu_id: packet.cpu as u32,
+        flags: flags | if packet.is_final { FINAL } else { 0 },
+        ordinal: packet.ordinal,
+        records: packet.records,
+        overwritten: packet.overwritten,
+        uncommitted,
+        ..Header::default()
     };
-    let flags = flags | if packet.is_final { FINAL } else { 0 };
-    header.put(&MAGIC.to_le_bytes());
-    header.put(uuid);
-    header.put(&stream_id.to_le_bytes());
-    header.put_u64(packet.cpu as u64);
-    header.put_u64(packet.begin_ticks);
-    header.put_u64(packet.end_ticks);
-    header.put_u64(packet.content as u64 * 8);
-    header.put_u64(padded(packet.content) as u64 * 8);
-    header.put_u64(packet.sequence);
-    header.put_u64(packet.lost.total());
-    header.put(&(packet.cpu as u32).to_le_bytes());
-    header.put(&flags.to_le_bytes());
-    header.put_u64(packet.ordinal);
-    header.put_u64(packet.records);
-    for loss in Loss::ALL {
-        header.put_u64(packet.lost.get(loss));
-    }
-    header.put_u64(packet.overwritten);
-    header.put_u64(uncommitted);
-    debug_assert!(header.len == HEADER);
-    header.bytes
-}
-
-/// Puts fields one behind the other.
-struct Encoder {
-    bytes: [u8; HEADER],
-    len: usize,
-}
-
-impl Encoder {
-    fn put(&mut self, field: &[u8]) {
-        if let Some(place) = self.bytes.get_mut(self.len..self.len + field.len()) {
-            place.copy_from_slice(field);
-        }
-        self.len += field.len();
-    }
-
-    fn put_u64(&mut self, field: u64) {
-        self.put(&field.to_le_bytes());
-    }
+    header.with_losses(&packet.lost).to_bytes()
 }
 
 #[cfg(all(test, not(loom)))]

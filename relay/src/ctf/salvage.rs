@@ -4,7 +4,7 @@
 //! left out, and counted; nothing stands in their place, because nobody knows at what time.
 
 use super::packet::{CUT, HEADER, Packets, SALVAGED, encode, padded};
-use crate::record;
+use crate::record::{Stamp, extend};
 use crate::ring::{Packet, Salvage, SalvagedPacket};
 
 /// The packets of a stopped CPU as CTF packets, oldest first: see [`Packets::salvage`].
@@ -95,9 +95,8 @@ impl<'a> Copies<'a> {
 
 /// The time of the first record that is whole, in ticks.
 fn first_record(salvaged: &SalvagedPacket<'_>) -> Option<u64> {
-    let word = salvaged.committed().next()?.first_chunk()?;
-    let low = u64::from_le_bytes(*word) >> 16;
-    Some(record::extend_ticks(low, salvaged.packet().begin_ticks))
+    let stamp = Stamp::from_bytes(*salvaged.committed().next()?.first_chunk()?);
+    Some(extend(stamp.time(), salvaged.packet().begin_ticks))
 }
 
 impl<'a> Iterator for Copies<'a> {

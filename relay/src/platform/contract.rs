@@ -1,6 +1,6 @@
 //! The trait that a port writes.
 
-use super::context::Context;
+use relay_format::Context;
 
 /// The seam between relay and a kernel, or a host program whose "CPUs" are threads (for those there
 /// is one ready with the feature `std`: `relay::host`).
@@ -12,7 +12,7 @@ use super::context::Context;
 /// |---|---|---|---|---|
 /// | [`pin`](Self::pin), [`unpin`](Self::unpin) | task, IRQ, NMI, panic | nests | everything but the CPU's number: no heap, clock, interrupts | required |
 /// | [`now`](Self::now) | task, IRQ, NMI, panic | yes; not by [`Channel::start`](crate::Channel::start) | the clock runs: say 0 until then | required |
-/// | [`context`](Self::context) | task, IRQ, NMI, panic | yes; not by klog | interrupt handlers are there: it is a task until then | everything is a task: right where nothing interrupts anything |
+/// | [`context`](Self::context) | task, IRQ, NMI, panic | yes | interrupt handlers are there: it is a task until then | everything is a task: right where nothing interrupts anything |
 /// | [`wake`](Self::wake) | task, IRQ | yes | never before a reader has [announced](crate::Reader::prepare_to_sleep) that it sleeps | readers cannot sleep, they poll |
 /// | [`call`](Self::call) | task, IRQ | no | never before a [request](crate::Channel::resize) | what is asked of another CPU waits for its next timer interrupt |
 ///

@@ -1,7 +1,7 @@
 //! A pin for kernels that preempt tasks and cannot turn that off alone: interrupts off.
 
-use super::context::Context;
 use super::contract::Platform;
+use relay_format::Context;
 
 /// What [`IrqOff`] needs to know of a kernel: which CPU this is, what time, and in which context.
 /// The functions are those of [`Platform`] of the same names, with the same contexts; none of them

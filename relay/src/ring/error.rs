@@ -31,7 +31,7 @@ impl fmt::Display for WriteError {
             Self::Lost(Loss::Discarded) => "the record was given up by its writer",
             Self::NoRing => "this CPU has no ring in the channel",
             Self::Empty => "a record must have at least one byte",
-            Self::FillerId => "event ids from 0xFFFD on are those of fillers; use a smaller one",
+            Self::FillerId => "event ids from 0x3FFD on are those of fillers; use a smaller one",
         })
     }
 }

@@ -7,6 +7,7 @@
 //!            p = pos
 //!            t = clock, if the record is stamped
 //!            p + len >= D.bound: i = 0, slow
+//!            t >= D.time_limit, if the record is stamped: i = 0, slow
 //!            i = (p, len)
 //!            CAS(pos, p, p + len), or i = 0, slow
 //!            store the bytes at D.origin + p
@@ -16,7 +17,7 @@
 //! ```
 //!
 //! Slow is the whole way, see `write`; so is what is not simple: no room, a switch, an exact fit, a
-//! swap that an interrupt has spoiled. A record that interrupts another takes the same path with
+//! swap that an interrupt has spoiled, a time that is too late for the packet. A record that interrupts another takes the same path with
 //! another intent.
 //!
 //! Why it may trust the descriptor: `open` may lag behind, so D may be that of an older packet, or
@@ -118,6 +119,13 @@ pub(super) fn reserve_at<'a, U: Usage>(
     let end = pos.wrapping_add(len as u64);
     // SAFETY: `bound` is a word of `sub`.
     if !unsafe { is_below::<{ offset_of!(Sub, bound) }>(end, ptr::from_ref(sub).cast()) } {
+        local.give_back(intent);
+        return None;
+    }
+    // SAFETY: `time_limit` is a word of `sub`.
+    let is_in_time = !stamped
+        || unsafe { is_below::<{ offset_of!(Sub, time_limit) }>(ticks, ptr::from_ref(sub).cast()) };
+    if !is_in_time {
         local.give_back(intent);
         return None;
     }

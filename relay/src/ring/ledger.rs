@@ -2,101 +2,8 @@
 
 use crate::sync::step::step;
 use crate::sync::{GroupedU64, Ordering, OwnerWord, Usage, const_unless_loom};
-use core::fmt;
 
-/// Why a record was lost. Each loss is counted once, under one reason, in the stream's ledger:
-/// [`Packet::lost`](crate::Packet::lost),
-/// [`Channel::stats`](crate::Channel::stats).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The buffer was full of what nobody had consumed yet.
-    Full,
-    /// The record is longer than [`Geometry::max_record`](crate::Geometry::max_record).
-    TooBig,
-    /// The sub-buffer that comes next still has an uncommitted record of the previous lap.
-    Wrapped,
-    /// More than eight records of this CPU were under way at the same time.
-    Nested,
-    /// The channel was closed. What fails for another reason after the final packet has told of all
-    /// losses counts here, too.
-    Closed,
-    /// The caller gave up what it had reserved.
-    Discarded,
-}
-
-impl Loss {
-    /// Number of reasons.
-    pub const COUNT: usize = 6;
-    /// All reasons, in the order of their counters.
-    pub const ALL: [Self; Self::COUNT] = [
-        Self::Full,
-        Self::TooBig,
-        Self::Wrapped,
-        Self::Nested,
-        Self::Closed,
-        Self::Discarded,
-    ];
-
-    /// The reason as one lower-case word: `full`, `too_big`, ...
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::TooBig => "too_big",
-            Self::Wrapped => "wrapped",
-            Self::Nested => "nested",
-            Self::Closed => "closed",
-            Self::Discarded => "discarded",
-        }
-    }
-}
-
-/// Records lost so far, by reason. Plain numbers: any context.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Losses([u64; Loss::COUNT]);
-
-impl Losses {
-    /// No losses.
-    pub const NONE: Self = Self([0; Loss::COUNT]);
-
-    /// The records lost for reason `loss`.
-    #[must_use]
-    pub const fn get(&self, loss: Loss) -> u64 {
-        self.0[loss as usize]
-    }
-
-    /// The records lost for any reason.
-    #[must_use]
-    #[inline]
-    pub fn total(&self) -> u64 {
-        self.0.iter().fold(0, |sum, n| sum.wrapping_add(*n))
-    }
-
-    /// What was lost since `earlier`: between two packets of a stream, by what each
-    /// [tells](crate::Packet::lost).
-    #[must_use]
-    pub fn since(&self, earlier: &Self) -> Self {
-        Self(core::array::from_fn(|i| {
-            self.0[i].wrapping_sub(earlier.0[i])
-        }))
-    }
-}
-
-/// Writes the reasons that occurred, like `full 3, discarded 1`; nothing for no loss. The
-/// alternate form (`{:#}`) writes all of them.
-impl fmt::Display for Losses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        for loss in Loss::ALL {
-            let count = self.get(loss);
-            if count != 0 || f.alternate() {
-                write!(f, "{separator}{} {count}", loss.name())?;
-                separator = ", ";
-            }
-        }
-        Ok(())
-    }
-}
+pub use relay_format::{Loss, Losses};
 
 /// The owner's loss counters: one per reason. The upper bit says that the final packet has told of
 /// it, for the last time: that counter stays as it is. That of writes to a closed stream goes on
@@ -198,31 +105,5 @@ impl LossRecord {
     pub(super) fn load(&self) -> Losses {
         step();
         Losses(self.0.each_ref().map(|word| word.load(Ordering::Relaxed)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use std::format;
-
-    #[test]
-    fn losses_print_what_occurred() {
-        let mut losses = Losses::default();
-        assert_eq!(format!("{losses}"), "");
-        losses.0[Loss::Full as usize] = 3;
-        losses.0[Loss::Discarded as usize] = 1;
-        assert_eq!(format!("{losses}"), "full 3, discarded 1");
-        assert_eq!(
-            format!("{losses:#}"),
-            "full 3, too_big 0, wrapped 0, nested 0, closed 0, discarded 1"
-        );
-        assert_eq!(losses.total(), 4);
-        assert_eq!(losses.since(&losses), Losses::default());
-        let earlier = losses;
-        losses.0[Loss::Full as usize] += 2;
-        let between = losses.since(&earlier);
-        assert_eq!((between.get(Loss::Full), between.total()), (2, 2));
     }
 }

@@ -7,13 +7,14 @@
 //!                t = clock
 //!                p is sealed: r = r.succ and again; there is none: lost(closed)
 //!                longer than a packet takes: lost(too_big)
-//!                fits behind p: begin = p
+//!                fits behind p, and t < time_limit of its packet: begin = p
 //!                else: k' = the next packet, or the one that p stands at the start of
 //!                      prepare(k'), or again, or lost(full | wrapped)
 //!                      begin = start of k' + start reserve
 //!                end = begin + len
 //!                that is the limit: end = start of the next packet          [exact fit]
 //!                a packet is closed: sample the losses
+//!                a packet k' is opened: time_limit of k' = t + 2^39
 //!                intent = (begin, len)
 //!                CAS(r.pos, p, end), or again
 //!
@@ -25,6 +26,11 @@
 //!                add(k', end - begin, one record)
 //!                intent = 0
 //! ```
+//!
+//! A stamp has the lower 40 bits of the time: a packet takes no record that is 2^39 ticks younger than
+//! itself. The limit is there before the position is in the packet, so that whoever interrupts the
+//! opener finds it. Where another context opens the packet instead, it may find an older limit; then
+//! the packet ends earlier than it must.
 //!
 //! The time and the sample of the losses count only if the swap shows that nobody has reserved
 //! since `p` was read: so records are in the order of their times, and a packet tells of no loss
@@ -103,7 +109,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
                 intent,
             };
             let offset = geometry.offset(pos);
-            let found = if offset != 0 && offset + wanted.len <= geometry.limit() {
+            let fits = offset != 0 && offset + wanted.len <= geometry.limit();
+            let found = if fits && ring.sub(geometry.packet(pos)).takes(ticks) {
                 self.behind(ring, wanted)
             } else {
                 self.in_next(ring, wanted)
@@ -151,6 +158,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             ring.end_at(packet, offset, is_exact),
         );
         let losses = self.stream.lost.sample();
+        ring.sub(packet).limit_time(wanted.ticks);
         wanted.swap::<U>(ring, begin, end)?;
         let losses = self.late_sample().unwrap_or(losses);
         let ticks = wanted.ticks;

@@ -197,7 +197,7 @@ impl<'a> Salvage<'a> {
         let records = committed.records().wrapping_add(reading.uncounted);
         // The mark of a packet that is still open is one that its writer may take back.
         let closing = closing.filter(|_| !matches!(end, End::Open(_)));
-        let begin_ticks = sub.begin_ticks.load(Ordering::Relaxed);
+        let begin_ticks = sub.opened_at();
         let mut found = SalvagedPacket {
             ring,
             block,

@@ -26,11 +26,13 @@ use super::reserve::Reservation;
 use super::source::copy;
 use super::subbuf::{Committed, Sub};
 use super::words::Ring;
+use crate::platform::Context;
 use crate::sync::step::step;
 use crate::sync::{Ordering, PerCpu, Usage};
 use core::fmt;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
+use relay_format::stamp::{self, Stamp};
 
 /// Space for one record, while it is filled: see
 /// [`Channel::reserve_with`](crate::Channel::reserve_with). Having a `Slot` tells you:
@@ -129,6 +131,28 @@ impl<'a> Slot<'a> {
         self.ring().track_write(self.bytes, len);
         // SAFETY: the slot has as many bytes, which nobody else uses.
         unsafe { copy(&bytes[..len], self.bytes) };
+    }
+
+    /// Writes the [stamp](crate::record::Stamp) of a record of `event` (an id below
+    /// [`record::EVENTS`](crate::record::EVENTS)), which is written in `context`, and returns the bytes behind it. If the
+    /// slot is too short for a stamp, nothing is written, and there are none.
+    #[inline(always)]
+    pub fn stamp(&mut self, event: u16, context: Context) -> &mut [u8] {
+        let (tail, ticks) = (stamp::tail(event, context), self.ticks);
+        let bytes = self.bytes_mut();
+        if let Some(first) = bytes.first_chunk_mut() {
+            // The time's upper bits are overwritten, by the tail and by what follows the stamp.
+            *first = ticks.to_le_bytes();
+        } else if let Some(all) = bytes.first_chunk_mut() {
+            *all = Stamp::with_tail(tail, ticks).to_bytes();
+        }
+        let Some((head, rest)) = bytes.split_at_mut_checked(stamp::SIZE) else {
+            return &mut [];
+        };
+        if let Some(place) = head.last_chunk_mut() {
+            *place = tail.to_le_bytes();
+        }
+        rest
     }
 
     /// Keeps the first `len` bytes only (at least one, at most all) and returns how many are really

@@ -1,9 +1,9 @@
 //! What becomes a record, in all the forms that are written; and how its bytes are copied.
 
 use super::position::MAX_RECORD;
-use crate::stamp::{HEADER, header};
 use crate::sync::step::step;
 use core::ptr::NonNull;
+use relay_format::stamp::{self, Stamp};
 
 /// Whether a record of `len` bytes may go the fast way.
 #[inline(always)]
@@ -15,6 +15,9 @@ pub(super) fn is_short(len: usize) -> bool {
 pub(crate) trait Source: Copy {
     /// Whether the record begins with its time.
     const IS_STAMPED: bool;
+
+    /// Whether the type says how long the record is.
+    const IS_EXACT: bool = false;
 
     /// Bytes of the record.
     fn len(self) -> usize;
@@ -43,7 +46,8 @@ pub(crate) struct Plain<'a>(pub(crate) &'a [u8]);
 #[derive(Clone, Copy)]
 pub(crate) struct Exact<'a, const N: usize>(pub(crate) &'a [u8; N]);
 
-/// A record that begins with its [stamp](crate::stamp): time and event id.
+/// A record that begins with its [stamp](relay_format::stamp). The number is the stamp's
+/// [tail](stamp::tail): event id and context.
 #[derive(Clone, Copy)]
 pub(crate) struct Stamped<S>(pub(crate) u16, pub(crate) S);
 
@@ -77,6 +81,7 @@ impl Source for Plain<'_> {
 
 impl<const N: usize> Source for Exact<'_, N> {
     const IS_STAMPED: bool = false;
+    const IS_EXACT: bool = true;
 
     #[inline(always)]
     fn len(self) -> usize {
@@ -105,12 +110,16 @@ impl<S: Source> Source for Stamped<S> {
 
     #[inline(always)]
     fn len(self) -> usize {
-        HEADER + self.1.len()
+        stamp::SIZE + self.1.len()
     }
 
     #[inline(always)]
     fn is_short(self) -> bool {
-        self.1.len() <= MAX_RECORD as usize - HEADER
+        let len = self.1.len();
+        // Nothing behind the stamp takes other code to store, which is there where the type says
+        // so, and on the slow path.
+        let is_plain = S::IS_EXACT || len != 0;
+        is_plain && len <= MAX_RECORD as usize - stamp::SIZE
     }
 
     #[inline(always)]
@@ -123,11 +132,17 @@ impl<S: Source> Source for Stamped<S> {
 
     #[inline(always)]
     unsafe fn store(self, to: NonNull<u8>, ticks: u64) {
-        let stamp = header(self.0, ticks);
-        // SAFETY: the caller has HEADER bytes there, and as many behind them as the rest takes.
+        // SAFETY: the caller has a stamp's bytes there, and as many behind them as the rest takes.
         unsafe {
-            to.cast::<[u8; HEADER]>().write(stamp);
-            self.1.store(to.add(HEADER), ticks);
+            if self.1.len() == 0 {
+                let stamp = Stamp::with_tail(self.0, ticks);
+                return to.cast().write(stamp.to_bytes());
+            }
+            // The tail overwrites what is above the time's lower bits, and the rest what is above
+            // the tail.
+            to.cast().write(ticks.to_le_bytes());
+            to.add(stamp::TAIL).cast().write(self.0.to_le_bytes());
+            self.1.store(to.add(stamp::SIZE), ticks);
         }
     }
 }
@@ -135,7 +150,7 @@ impl<S: Source> Source for Stamped<S> {
 /// A record of any form.
 #[derive(Clone, Copy)]
 pub(crate) struct Any<'a> {
-    /// The event id of its stamp, if it has one.
+    /// The tail of its stamp, if it has one.
     pub(crate) stamp: Option<u16>,
     /// The bytes behind the stamp.
     pub(crate) bytes: &'a [u8],
@@ -147,7 +162,7 @@ impl Source for Any<'_> {
 
     #[inline(always)]
     fn len(self) -> usize {
-        self.stamp.map_or(0, |_| HEADER) + self.bytes.len()
+        self.stamp.map_or(0, |_| stamp::SIZE) + self.bytes.len()
     }
 
     #[inline(always)]
@@ -161,7 +176,7 @@ impl Source for Any<'_> {
         // SAFETY: the caller has as many bytes there as the record in this form.
         unsafe {
             match self.stamp {
-                Some(id) => Stamped(id, plain).store(to, ticks),
+                Some(tail) => Stamped(tail, plain).store(to, ticks),
                 None => plain.store(to, ticks),
             }
         }

@@ -248,6 +248,7 @@ impl Ring {
         let sub = self.sub(self.first);
         let entry = Entry::new(self.first, State::Writing, block);
         sub.entry.store(entry.0, Ordering::Relaxed);
+        sub.limit_time(begin.begin_ticks);
         sub.begin_ticks.store(begin.begin_ticks, Ordering::Relaxed);
         self.describe(self.first, block);
         self.open

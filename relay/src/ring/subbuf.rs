@@ -6,6 +6,7 @@ use super::ledger::LossRecord;
 use super::packet::Closed;
 use crate::sync::{AtomicPtr, AtomicU64, GroupedU64, Ordering, OwnerWord};
 use core::ptr::null_mut;
+use relay_format::stamp::TIME_BITS;
 
 /// The control words of a sub-buffer; they belong to one lap of the writer. The first line holds
 /// what every write uses, the second what readers change.
@@ -20,6 +21,9 @@ pub(super) struct Sub {
     /// The descriptor: where position 0 would lie if the memory of the packet's block went on so
     /// far in both directions.
     pub(super) origin: AtomicPtr<u8>,
+    /// A stamped record of its packet is older than this, in ticks: see [`TIME_SPAN`]. Stored before
+    /// the position comes into the packet.
+    pub(super) time_limit: AtomicU64,
     /// Written by the opener.
     pub(super) begin_ticks: GroupedU64,
     /// Written by the closer: the time of the closing.
@@ -32,6 +36,11 @@ pub(super) struct Sub {
     /// Written by the closer: the loss counts at the closing.
     pub(super) lost: LossRecord,
 }
+
+/// How much younger than its packet a record may be, in ticks: half of what the lower bits of its time
+/// can tell. In a stream that all CPUs write, who loses a swap may leave a limit that is later than
+/// that of who wins it, by the time between two looks at the clock.
+pub(super) const TIME_SPAN: u64 = 1 << (TIME_BITS - 1);
 
 /// Begins a cache line.
 #[repr(align(64))]
@@ -47,6 +56,7 @@ impl Sub {
             commit: OwnerWord::new(Committed::nothing(geometry).0),
             bound: AtomicU64::new(0),
             origin: AtomicPtr::new(null_mut()),
+            time_limit: AtomicU64::new(0),
             begin_ticks: GroupedU64::new(0),
             end_ticks: GroupedU64::new(0),
             closed: AtomicU64::new(Closed::new(packet, 0, false).0),
@@ -54,6 +64,31 @@ impl Sub {
             entry: AtomicU64::new(entry.0),
             lost: LossRecord::new(),
         }
+    }
+
+    /// Has the packet that will be opened at `ticks` take records until [`TIME_SPAN`] after that.
+    /// Before the swap that opens it. Where another context opens it instead, an earlier limit stays:
+    /// the packet ends earlier.
+    #[inline]
+    pub(super) fn limit_time(&self, ticks: u64) {
+        // Relaxed: a context of this CPU sees it; another CPU sees it with `bound`, or with the
+        // position.
+        self.time_limit
+            .store(ticks.saturating_add(TIME_SPAN), Ordering::Relaxed);
+    }
+
+    /// When the packet was opened, in ticks, also if its opener was stopped before it noted that: then
+    /// the limit tells. Of a CPU that has stopped.
+    pub(super) fn opened_at(&self) -> u64 {
+        let limit = self.time_limit.load(Ordering::Relaxed);
+        let noted = self.begin_ticks.load(Ordering::Relaxed);
+        noted.max(limit.saturating_sub(TIME_SPAN))
+    }
+
+    /// Whether the open packet takes a record of that time.
+    #[inline]
+    pub(super) fn takes(&self, ticks: u64) -> bool {
+        ticks < self.time_limit.load(Ordering::Relaxed)
     }
 
     /// The closer's word. Acquire: the time and the losses come with it.

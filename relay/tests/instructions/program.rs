@@ -1,14 +1,14 @@
 //! What is counted: one operation on a ring in a certain state, and what interrupts it.
 
 use crate::stepper;
-use relay::record::{HEADER, header};
+use relay::record::STAMP;
 use relay::{
     Channel, Context, Delivery, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, Platform,
     Storage, WriteError,
 };
 use std::cell::Cell;
 use std::hint::black_box;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// Bytes of a sub-buffer.
 const SUBBUF: usize = 256;
@@ -25,7 +25,7 @@ pub(crate) struct OneCpu;
 static NUMBER: AtomicUsize = AtomicUsize::new(0);
 
 /// A signal's handler runs: an interrupt.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static CONTEXT: AtomicU8 = AtomicU8::new(Context::Task as u8);
 
 // SAFETY: one thread writes, that of the test; signals that interrupt it run to their end before it
 // goes on. The time stamp counter of one thread does not go back.
@@ -44,12 +44,11 @@ unsafe impl Platform for OneCpu {
         unsafe { core::arch::x86_64::_rdtsc() }
     }
 
+    #[inline(always)]
     fn context(&self) -> Context {
-        if INTERRUPTED.load(Ordering::Relaxed) {
-            Context::Irq
-        } else {
-            Context::Task
-        }
+        let context = CONTEXT.load(Ordering::Relaxed);
+        // SAFETY: only numbers of contexts are ever stored there.
+        unsafe { core::mem::transmute(context) }
     }
 }
 
@@ -183,7 +182,7 @@ impl Interrupt {
     /// Interrupts of one write at most.
     pub(crate) const SHORT: [Self; 5] = [
         Self::Write(RECORD),
-        Self::Write(HEADER),
+        Self::Write(STAMP),
         Self::Longest,
         Self::Flush,
         Self::Read,
@@ -279,19 +278,21 @@ impl World {
     fn operate(&self, op: Op) -> u64 {
         let channel = &self.channel;
         let bytes = black_box(&BYTES);
-        let body = |len: usize| &bytes[..black_box(len - HEADER)];
+        let body = |len: usize| &bytes[..black_box(len - STAMP)];
         let longest = &bytes[..self.longest()];
         let plain = &bytes[..black_box(RECORD)];
         let (count, result) = match op {
-            Op::Stamped(8) => stepper::count(|| channel.write_event_array(EVENT, &[])),
+            Op::Stamped(8) => {
+                stepper::count(|| channel.write_event_array(EVENT, first::<1>(bytes)))
+            }
             Op::Stamped(64) => {
-                stepper::count(|| channel.write_event_array(EVENT, first::<56>(bytes)))
+                stepper::count(|| channel.write_event_array(EVENT, first::<57>(bytes)))
             }
             Op::Stamped(256) => {
-                stepper::count(|| channel.write_event_array(EVENT, first::<248>(bytes)))
+                stepper::count(|| channel.write_event_array(EVENT, first::<249>(bytes)))
             }
             Op::Stamped(_) => {
-                stepper::count(|| channel.write_event_array(EVENT, first::<24>(bytes)))
+                stepper::count(|| channel.write_event_array(EVENT, first::<25>(bytes)))
             }
             Op::StampedRunTime(len) => {
                 let body = body(len);
@@ -304,11 +305,8 @@ impl World {
             Op::NestedInPlace => return self.beside_a_slot(|| self.operate(Op::InPlace)),
             Op::InPlace => stepper::count(|| {
                 channel.reserve_with(RECORD, |slot| {
-                    let stamp = header(EVENT, slot.timestamp());
-                    if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
-                        head.copy_from_slice(&stamp);
-                        rest.copy_from_slice(first::<{ RECORD - HEADER }>(bytes));
-                    }
+                    let body = slot.stamp(EVENT, Context::Task);
+                    body.copy_from_slice(first::<{ RECORD - STAMP }>(bytes));
                 })
             }),
             Op::Discarded => stepper::count(|| {
@@ -329,18 +327,18 @@ impl World {
         let mut body = Some(body);
         let counted = self
             .channel
-            .reserve_with(HEADER, |_| body.take().map_or(0, |body| body()));
+            .reserve_with(STAMP, |_| body.take().map_or(0, |body| body()));
         self.note(counted.map(|_| ()));
         counted.unwrap_or_else(|_| body.take().map_or(0, |body| body()))
     }
 
     /// The interrupt. If it is one write, that is counted, too.
     fn interrupt(&self, interrupt: Interrupt, state: State) {
-        INTERRUPTED.store(true, Ordering::Relaxed);
+        CONTEXT.store(Context::Irq as u8, Ordering::Relaxed);
         match interrupt {
             Interrupt::Never => {}
             Interrupt::Write(len) => {
-                let body = &BYTES[..black_box(len) - HEADER];
+                let body = &BYTES[..black_box(len) - STAMP];
                 self.note_counted(stepper::count(|| self.channel.write_event(EVENT, body)));
             }
             Interrupt::Longest => {
@@ -355,7 +353,7 @@ impl World {
             Interrupt::Burst => (0..SUBBUF / RECORD * 3 / 2).for_each(|_| self.write(RECORD)),
             Interrupt::Lap => (0..=state.count).for_each(|_| self.write(self.longest())),
         }
-        INTERRUPTED.store(false, Ordering::Relaxed);
+        CONTEXT.store(Context::Task as u8, Ordering::Relaxed);
     }
 
     fn note_counted(&self, (count, result): (u64, Result<(), WriteError>)) {

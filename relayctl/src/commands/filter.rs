@@ -96,9 +96,9 @@ pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
 
 /// Reads a severity.
 pub(super) fn parse_level(text: &str) -> Result<Severity, String> {
-    let mut all = Severity::ALL.into_iter();
-    all.find(|severity| severity.name() == text)
-        .ok_or_else(|| "a level is error, warn, info, debug or trace".to_owned())
+    Severity::from_name(text).ok_or_else(|| {
+        "a level is emerg, alert, crit, error, warn, notice, info, debug or trace".to_owned()
+    })
 }
 
 #[cfg(test)]

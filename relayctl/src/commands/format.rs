@@ -284,7 +284,7 @@ impl Field {
             Self::Channel => out.write_str(&shown.channel.name),
             Self::Event => out.write_str(&printable(event.name.as_bytes())),
             Self::Context => out.write_str(record.stamp.context.name()),
-            Self::Severity => out.write_str(shown.severity.map_or("", upper)),
+            Self::Severity => out.write_str(shown.severity.map_or("", Severity::name)),
             Self::Origin if message(shown, values).is_some() => {
                 Self::Module.push(out, shown, values, whole);
                 out.push(' ');
@@ -349,11 +349,6 @@ fn log_text<'v>(shown: &Shown<'_>, values: &[Value<'v>], name: &str) -> Option<&
 /// The message of a record of the log.
 pub(super) fn message<'v>(shown: &Shown<'_>, values: &[Value<'v>]) -> Option<&'v [u8]> {
     log_text(shown, values, "message")
-}
-
-/// A severity as the console shows it.
-fn upper(severity: Severity) -> &'static str {
-    ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"][severity as usize]
 }
 
 #[cfg(test)]

@@ -386,8 +386,7 @@ fn severity(record: &Record<'_>, values: &[Value<'_>]) -> Option<Severity> {
         return None;
     };
     let label = class.label(values.get(place)?.as_integer()?)?;
-    let mut all = Severity::ALL.into_iter();
-    all.find(|severity| severity.name().eq_ignore_ascii_case(label))
+    Severity::from_name(label)
 }
 
 /// A time as the console shows it: seconds with six decimals in twelve columns.

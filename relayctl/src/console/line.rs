@@ -5,71 +5,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How grave a record is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// Something failed.
-    Error,
-    /// Something looks wrong.
-    Warn,
-    /// What a reader wants to know.
-    Info,
-    /// What a developer wants to know.
-    Debug,
-    /// Every step.
-    Trace,
-}
-
-impl Severity {
-    /// All severities, the gravest first; a severity's place is `severity as usize`.
-    pub const ALL: [Self; 5] = [
-        Self::Error,
-        Self::Warn,
-        Self::Info,
-        Self::Debug,
-        Self::Trace,
-    ];
-
-    /// The word that the console prints, in lower case.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        ["error", "warn", "info", "debug", "trace"][self as usize]
-    }
-
-    /// Reads the word that the console prints.
-    fn parse(word: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|s| s.name().eq_ignore_ascii_case(word))
-    }
-}
-
-/// The level at which the code that logged was running on its CPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Context {
-    /// Ordinary code.
-    Task,
-    /// An interrupt handler.
-    Irq,
-    /// The non-maskable interrupt's handler.
-    Nmi,
-}
-
-impl Context {
-    /// All contexts, outermost first; a context's place is `context as usize`.
-    pub const ALL: [Self; 3] = [Self::Task, Self::Irq, Self::Nmi];
-
-    /// The word that the console prints.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        ["task", "irq", "nmi"][self as usize]
-    }
-
-    /// Reads the word that the console prints.
-    fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|c| c.name() == word)
-    }
-}
+pub use relay_format::{Context, Severity};
 
 /// One log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,6 +94,21 @@ impl Losses {
             *place = place.checked_add(number(count)?)?;
         }
         Some(losses)
+    }
+}
+
+impl From<relay_format::Losses> for Losses {
+    fn from(lost: relay_format::Losses) -> Self {
+        let [full, too_big, wrapped, nested, closed, discarded] = lost.0;
+        Self {
+            full,
+            too_big,
+            wrapped,
+            nested,
+            closed,
+            discarded,
+            ..Self::default()
+        }
     }
 }
 
@@ -299,8 +250,8 @@ fn parse_record(rest: &str) -> Option<Record<'_>> {
         time_us,
         cpu: number(cpu)?,
         number: number(record)?,
-        context: Context::parse(context)?,
-        severity: Severity::parse(severity)?,
+        context: Context::from_name(context)?,
+        severity: Severity::from_name(severity)?,
         module,
         file,
         line: number(line)?,

@@ -2,16 +2,12 @@
 
 use std::fmt;
 
+use relay_format::stamp::{self, EVENTS, TIME_BITS};
+use relay_format::{Context, filler};
+
 use super::schema::{Channel, Event};
 use super::value::{Reader, Value, ValueError};
-use crate::console::Context;
 use crate::wire::Header;
-
-/// The lower bits of the time that a record carries.
-const TIME_BITS: u32 = 48;
-
-/// Event classes from here on are fillers.
-const FIRST_FILLER: u16 = 0xFFFD;
 
 /// What comes before a record's fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,41 +157,32 @@ impl Position {
                     self.at += skip;
                     self.last = stamp.ticks;
                 }
-                (stamp, None) => self.next = Some((stamp, self.at + 9)),
+                (stamp, None) => self.next = Some((stamp, self.at + stamp::SIZE)),
             }
         }
     }
 
     /// Reads a stamp, and the length if it is a filler's.
     fn stamp(&self, header: &Header, rest: &[u8]) -> Result<(Stamp, Option<usize>), RecordFault> {
-        let mut reader = Reader::new(rest);
-        let word = reader.integer(8).map_err(RecordFault::Value)?;
-        let context = reader.integer(1).map_err(RecordFault::Value)?;
-        let id = (word & 0xFFFF) as u16;
-        let ticks = extend(word >> 16, header.begin);
+        let cut = || RecordFault::Value(ValueError::Cut);
+        let (head, rest) = rest.split_first_chunk().ok_or_else(cut)?;
+        let read = stamp::Stamp::from_bytes(*head);
+        let ticks = extend(read.time(), header.begin);
         let ticks = ticks.filter(|ticks| (self.last..=header.end).contains(ticks));
         let ticks = ticks.ok_or(RecordFault::Time {
-            ticks: extend(word >> 16, header.begin).unwrap_or(u64::MAX),
+            ticks: extend(read.time(), header.begin).unwrap_or(u64::MAX),
             from: self.last,
             to: header.end,
         })?;
-        let context = usize::try_from(context)
-            .ok()
-            .and_then(|at| Context::ALL.get(at).copied())
-            .ok_or(RecordFault::Context((context & 0xFF) as u8))?;
+        let number = head[stamp::SIZE - 1] >> (8 - stamp::CONTEXT_BITS);
+        let context = read.context().ok_or(RecordFault::Context(number))?;
+        let id = read.id();
         let stamp = Stamp { id, ticks, context };
-        if id < FIRST_FILLER {
+        if id < EVENTS {
             return Ok((stamp, None));
         }
-        let length = match id {
-            0xFFFD => Ok(0),
-            0xFFFE => reader.integer(1),
-            _ => reader.integer(4),
-        };
-        length
-            .and_then(|length| reader.bytes(length))
-            .map_err(RecordFault::Value)?;
-        Ok((stamp, Some(rest.len() - reader.rest.len())))
+        let length = filler::length(id, rest).ok_or_else(cut)?;
+        Ok((stamp, Some(stamp::SIZE + length)))
     }
 
     /// Reads the record that [`peek`](Self::peek) has found, its fields into

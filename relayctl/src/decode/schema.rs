@@ -3,44 +3,20 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::tsdl::{self, Clock, EnvValue, Int, Len, Metadata, Struct, Type};
+use relay_format::VERSION;
+use relay_format::packet::{FIELDS, HeaderField, TRACE_FIELDS};
+use relay_format::stamp::{CONTEXT_BITS, ID_BITS, TIME_BITS};
 
-/// The version of the format that is read.
-const FORMAT: i128 = 1;
+use crate::tsdl::{self, Clock, EnvValue, Int, Len, Metadata, Struct, Type};
 
 /// The most streams, channels times CPUs.
 pub(super) const MAX_STREAMS: u64 = 1 << 14;
 
-/// The fixed part of a packet, as the metadata must describe it: its own part,
-/// then the stream's. Names with sizes in bytes.
-const PACKET_HEADER: [(&str, u8); 4] = [
-    ("magic", 4),
-    ("uuid", 16),
-    ("stream_id", 4),
-    ("stream_instance_id", 8),
-];
+/// What every record begins with: names with sizes in bits, side by side.
+const EVENT_HEADER: [(&str, u32); 2] = [("timestamp", TIME_BITS), ("id", ID_BITS)];
 
-/// The other part of it.
-const PACKET_CONTEXT: [(&str, u8); 18] = [
-    ("timestamp_begin", 8),
-    ("timestamp_end", 8),
-    ("content_size", 8),
-    ("packet_size", 8),
-    ("packet_seq_num", 8),
-    ("events_discarded", 8),
-    ("cpu_id", 4),
-    ("flags", 4),
-    ("ordinal", 8),
-    ("records", 8),
-    ("lost_full", 8),
-    ("lost_too_big", 8),
-    ("lost_wrapped", 8),
-    ("lost_nested", 8),
-    ("lost_closed", 8),
-    ("lost_discarded", 8),
-    ("overwritten", 8),
-    ("uncommitted", 8),
-];
+/// The rest of it.
+const EVENT_CONTEXT: [(&str, u32); 1] = [("context", CONTEXT_BITS)];
 
 /// Why a metadata text cannot be worked with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +41,11 @@ impl fmt::Display for SchemaError {
             Self::Tsdl(error) => error.fmt(f),
             Self::Version(None) => write!(
                 f,
-                "metadata: no relay_format in env; version {FORMAT} is read here"
+                "metadata: no relay_format in env; version {VERSION} is read here"
             ),
             Self::Version(Some(version)) => write!(
                 f,
-                "metadata: relay_format is {version:?}; version {FORMAT} is read here"
+                "metadata: relay_format is {version:?}; version {VERSION} is read here"
             ),
             Self::Layout(what) => write!(f, "metadata: {what}"),
         }
@@ -170,7 +146,7 @@ impl Schema {
     pub fn new(metadata: Metadata) -> Result<Self, SchemaError> {
         let layout = |what: String| SchemaError::Layout(what);
         match metadata.env.get("relay_format") {
-            Some(EnvValue::Number(FORMAT)) => {}
+            Some(EnvValue::Number(number)) if *number == i128::from(VERSION) => {}
             other => return Err(SchemaError::Version(other.cloned())),
         }
         let uuid = metadata
@@ -190,7 +166,7 @@ impl Schema {
         fixed(
             "trace.packet.header",
             metadata.packet_header.as_ref(),
-            &PACKET_HEADER,
+            &FIELDS[..TRACE_FIELDS].iter().map(named).collect::<Vec<_>>(),
         )
         .map_err(layout)?;
         let mut names = channel_names(&metadata.env).map_err(layout)?;
@@ -207,11 +183,16 @@ impl Schema {
             })?;
             let of = |part: &str| format!("stream {number}: {part}");
             let context = class.packet_context.as_ref();
-            fixed(&of("packet.context"), context, &PACKET_CONTEXT).map_err(layout)?;
+            fixed(
+                &of("packet.context"),
+                context,
+                &FIELDS[TRACE_FIELDS..].iter().map(named).collect::<Vec<_>>(),
+            )
+            .map_err(layout)?;
             let header = class.event_header.as_ref();
-            fixed(&of("event.header"), header, &[("id", 2), ("timestamp", 6)]).map_err(layout)?;
+            fixed(&of("event.header"), header, &EVENT_HEADER).map_err(layout)?;
             let context = class.event_context.as_ref();
-            fixed(&of("event.context"), context, &[("context", 1)]).map_err(layout)?;
+            fixed(&of("event.context"), context, &EVENT_CONTEXT).map_err(layout)?;
             let mut events = Vec::new();
             for (id, event) in class.events {
                 let id = u16::try_from(id).map_err(|_| {
@@ -296,26 +277,31 @@ fn channel_names(env: &BTreeMap<String, EnvValue>) -> Result<BTreeMap<u32, Strin
     Ok(names)
 }
 
-/// Compares a structure with what the format fixes.
-fn fixed(what: &str, is: Option<&Struct>, wanted: &[(&str, u8)]) -> Result<(), String> {
+/// A field of the packet header, with its size in bits.
+fn named(field: &HeaderField) -> (&'static str, u32) {
+    (field.name, field.kind.size() as u32 * 8)
+}
+
+/// Compares a structure with what the format fixes: names, with sizes in bits.
+fn fixed(what: &str, is: Option<&Struct>, wanted: &[(&str, u32)]) -> Result<(), String> {
     let is = is.ok_or_else(|| format!("{what} is missing"))?;
-    for (at, (name, bytes)) in wanted.iter().enumerate() {
+    for (at, (name, bits)) in wanted.iter().enumerate() {
         let field = is.fields.get(at);
         let good = field.is_some_and(|field| {
             field.name == *name
                 && match &field.kind {
                     Type::Array(of, Len::Fixed(length)) => {
-                        of.is_byte() && *length == u64::from(*bytes)
+                        of.is_byte() && length.checked_mul(8) == Some(u64::from(*bits))
                     }
                     kind => {
                         let int = kind.as_int();
-                        int.is_some_and(|int: Int| int.bytes == *bytes && !int.signed)
+                        int.is_some_and(|int: Int| u32::from(int.bits) == *bits && !int.signed)
                     }
                 }
         });
         if !good {
             return Err(format!(
-                "{what}: field {at} should be {name} with {bytes} bytes, without sign"
+                "{what}: field {at} should be {name} with {bits} bits, without sign"
             ));
         }
     }

@@ -211,7 +211,13 @@ fn event(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Resu
                 Value::Name(word) | Value::Text(word) => class.name = word,
                 Value::Number(_) => return Err(place.error("an event's name is a text")),
             },
-            "fields" => class.fields = structure(place, given)?,
+            "fields" => {
+                class.fields = structure(place, given)?;
+                if class.fields.has_bit_fields() {
+                    return Err(place
+                        .error("bit fields are not supported here, only integers of whole bytes"));
+                }
+            }
             "loglevel" | "model.emf.uri" => drop(attribute(place, given)?),
             name => return Err(place.error(unknown("event", name))),
         }

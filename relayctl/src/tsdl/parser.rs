@@ -240,6 +240,7 @@ impl<'a> Parser<'a> {
         let place = self.place;
         let mut size = None;
         let mut int = Int {
+            bits: 0,
             bytes: 0,
             signed: false,
             base: 10,
@@ -249,12 +250,12 @@ impl<'a> Parser<'a> {
         self.block(|place, name, given| {
             match (name, attribute(place, given)?) {
                 ("size", Value::Number(bits)) => {
-                    if !(8..=64).contains(&bits) || bits % 8 != 0 {
+                    if !(1..=64).contains(&bits) {
                         return Err(place.error(format!(
-                            "an integer of {bits} bits is not supported, only whole bytes up to 64 bits"
+                            "an integer of {bits} bits is not supported, only up to 64 bits"
                         )));
                     }
-                    size = u8::try_from(bits / 8).ok();
+                    size = u8::try_from(bits).ok();
                 }
                 ("align", Value::Number(1 | 8)) => {}
                 ("align", Value::Number(_)) => {
@@ -299,7 +300,8 @@ impl<'a> Parser<'a> {
             }
             Ok(())
         })?;
-        int.bytes = size.ok_or_else(|| place.error("an integer needs a size"))?;
+        int.bits = size.ok_or_else(|| place.error("an integer needs a size"))?;
+        int.bytes = int.bits.div_ceil(8);
         Ok(Type::Int(int))
     }
 

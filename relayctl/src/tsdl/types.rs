@@ -22,10 +22,13 @@ pub enum Type {
     Struct(Struct),
 }
 
-/// An integer of whole bytes, little-endian.
+/// An integer, little-endian. Bit fields, integers of other than whole bytes, are only known beside
+/// each other in what the format fixes: the event header and context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Int {
-    /// How many bytes, 1 to 8.
+    /// How many bits, 1 to 64.
+    pub bits: u8,
+    /// How many bytes these take, 1 to 8.
     pub bytes: u8,
     /// Whether it is signed.
     pub signed: bool,
@@ -77,6 +80,8 @@ pub struct Struct {
     weight: u64,
     /// How many structures lie within each other, itself included.
     depth: u32,
+    /// Whether there is a bit field in it.
+    has_bit_fields: bool,
 }
 
 /// A field of a structure.
@@ -111,6 +116,16 @@ impl Type {
                 ..
             })
         )
+    }
+
+    /// Whether there is a bit field in it.
+    #[must_use]
+    pub fn has_bit_fields(&self) -> bool {
+        match self {
+            Self::Array(of, _) => of.has_bit_fields(),
+            Self::Struct(of) => of.has_bit_fields(),
+            kind => kind.as_int().is_some_and(|int| int.bits % 8 != 0),
+        }
     }
 
     /// The fewest bytes that a value takes.
@@ -161,6 +176,7 @@ impl Struct {
             min_size: sum(Type::min_size, 0),
             weight: sum(Type::weight, 1),
             depth: depths.fold(0, u32::max) + 1,
+            has_bit_fields: fields.iter().any(|field| field.kind.has_bit_fields()),
             fields: fields.into(),
         }
     }
@@ -169,6 +185,12 @@ impl Struct {
     #[must_use]
     pub fn min_size(&self) -> u64 {
         self.min_size
+    }
+
+    /// Whether there is a bit field in it.
+    #[must_use]
+    pub fn has_bit_fields(&self) -> bool {
+        self.has_bit_fields
     }
 
     /// How many values it holds at least, itself included.

@@ -2,21 +2,10 @@
 
 use std::fmt;
 
+use relay_format::packet::{self, CUT, FINAL, GRAIN, MAGIC, MAX_CPUS, MAX_SIZE, SALVAGED};
+
 use super::HEADER_SIZE;
 use crate::console::Losses;
-
-/// What every packet begins with.
-pub const MAGIC: u32 = 0xC1FC_1FC1;
-
-/// The largest packet that the format knows, in bytes.
-const FORMAT_MAX: u64 = 1 << 31;
-
-/// Flag: the stream was closed with this packet.
-const FINAL: u32 = 1;
-/// Flag: made from what a stopped CPU left.
-const SALVAGED: u32 = 2;
-/// Flag: something of it was in doubt, and left out.
-const CUT: u32 = 4;
 
 /// The fixed part of one packet, checked for contradictions within itself.
 ///
@@ -105,7 +94,7 @@ impl fmt::Display for HeaderError {
                 "sizes of {content} and {packet} bits; {} <= content_size <= packet_size <= {}, \
                  both in whole bytes, packet_size in multiples of 64 would be right",
                 HEADER_SIZE * 8,
-                FORMAT_MAX * 8
+                MAX_SIZE * 8
             ),
             Self::Cpu { instance, cpu } => write!(
                 f,
@@ -126,21 +115,6 @@ impl fmt::Display for HeaderError {
 
 impl std::error::Error for HeaderError {}
 
-/// The `N` bytes at `at`, which lie within the header.
-fn bytes<const N: usize>(header: &[u8; HEADER_SIZE], at: usize) -> [u8; N] {
-    std::array::from_fn(|i| header[at + i])
-}
-
-/// The u32 at `at`.
-fn u32_at(header: &[u8; HEADER_SIZE], at: usize) -> u32 {
-    u32::from_le_bytes(bytes(header, at))
-}
-
-/// The u64 at `at`.
-fn u64_at(header: &[u8; HEADER_SIZE], at: usize) -> u64 {
-    u64::from_le_bytes(bytes(header, at))
-}
-
 impl Header {
     /// Reads the first bytes of a packet.
     ///
@@ -148,45 +122,32 @@ impl Header {
     ///
     /// When they are not a sound header.
     pub fn parse(header: &[u8; HEADER_SIZE]) -> Result<Self, HeaderError> {
-        let magic = u32_at(header, 0);
-        if magic != MAGIC {
-            return Err(HeaderError::Magic(magic));
+        let raw = packet::Header::from_bytes(header);
+        if raw.magic != MAGIC {
+            return Err(HeaderError::Magic(raw.magic));
         }
-        let (content, packet) = (u64_at(header, 48), u64_at(header, 56));
+        let (content, packet) = (raw.content_size, raw.packet_size);
         let sound = content >= HEADER_SIZE as u64 * 8
             && content <= packet
-            && packet <= FORMAT_MAX * 8
+            && packet <= MAX_SIZE * 8
             && content.is_multiple_of(8)
-            && packet.is_multiple_of(64);
+            && packet.is_multiple_of(GRAIN as u64 * 8);
         if !sound {
             return Err(HeaderError::Sizes { content, packet });
         }
-        let (instance, cpu) = (u64_at(header, 24), u32_at(header, 80));
-        if instance != u64::from(cpu) || cpu >= 1 << 16 {
+        let (instance, cpu) = (raw.stream_instance_id, raw.cpu_id);
+        if instance != u64::from(cpu) || instance >= MAX_CPUS {
             return Err(HeaderError::Cpu { instance, cpu });
         }
-        let (begin, end) = (u64_at(header, 32), u64_at(header, 40));
+        let (begin, end) = (raw.timestamp_begin, raw.timestamp_end);
         if begin > end {
             return Err(HeaderError::Times { begin, end });
         }
-        let lost = Losses {
-            full: u64_at(header, 104),
-            too_big: u64_at(header, 112),
-            wrapped: u64_at(header, 120),
-            nested: u64_at(header, 128),
-            closed: u64_at(header, 136),
-            discarded: u64_at(header, 144),
-            ..Losses::default()
-        };
-        let discarded = u64_at(header, 72);
-        let sum = lost
-            .named()
-            .iter()
-            .try_fold(0u64, |sum, (_, count)| sum.checked_add(*count));
-        if sum != Some(discarded) {
+        let (lost, discarded) = (raw.losses(), raw.events_discarded);
+        if lost.checked_total() != Some(discarded) {
             return Err(HeaderError::Losses { discarded });
         }
-        let flags = u32_at(header, 84);
+        let flags = raw.flags;
         let is_sound = match flags & CUT {
             0 => flags & !(FINAL | SALVAGED) == 0,
             // What is left out did not come to its end.
@@ -196,22 +157,22 @@ impl Header {
             return Err(HeaderError::Flags(flags));
         }
         let parsed = Self {
-            uuid: bytes(header, 4),
-            stream_id: u32_at(header, 20),
+            uuid: raw.uuid,
+            stream_id: raw.stream_id,
             cpu,
             begin,
             end,
             content_size: content / 8,
             packet_size: packet / 8,
-            number: u64_at(header, 64),
+            number: raw.packet_seq_num,
             is_final: flags & FINAL != 0,
             is_salvaged: flags & SALVAGED != 0,
             is_cut: flags & CUT != 0,
-            ordinal: u64_at(header, 88),
-            records: u64_at(header, 96),
-            lost,
-            overwritten: u64_at(header, 152),
-            uncommitted: u64_at(header, 160),
+            ordinal: raw.ordinal,
+            records: raw.records,
+            lost: lost.into(),
+            overwritten: raw.overwritten,
+            uncommitted: raw.uncommitted,
         };
         // Later sums rely on this: no two of these counts overflow together.
         let counts = [

@@ -9,11 +9,9 @@ mod header;
 mod splitter;
 
 pub use crc::{crc32c, crc32c_append};
-pub use header::{Header, HeaderError, MAGIC};
+pub use header::{Header, HeaderError};
+pub use relay_format::packet::{MAGIC, SIZE as HEADER_SIZE};
 pub use splitter::{Kind, MAX_PACKET, Piece, Splitter};
-
-/// Bytes before the contents of a packet.
-pub const HEADER_SIZE: usize = 168;
 
 /// The stream id of packets that carry metadata.
 pub const METADATA: u32 = 0;

@@ -77,9 +77,9 @@ impl Stream {
 
     /// A record that is none of anybody's.
     pub(crate) fn raw(&mut self, id: u16, ticks: u64, context: u8, payload: &[u8]) {
-        let word = ticks << 16 | u64::from(id);
-        self.body.extend(word.to_le_bytes());
-        self.body.push(context);
+        let time = ticks % (1 << 40);
+        let word = time | u64::from(id) << 40 | u64::from(context) << 54;
+        self.body.extend(&word.to_le_bytes()[..7]);
         self.body.extend(payload);
         self.last = ticks;
     }
@@ -94,6 +94,7 @@ impl Stream {
         self.records += count;
     }
 
+    /// A record of the log. The severity is 1 for an error to 5 for a trace, as the `log` crate counts.
     pub(crate) fn klog(
         &mut self,
         ticks: u64,
@@ -102,7 +103,7 @@ impl Stream {
         line: u32,
         texts: [&str; 3],
     ) {
-        let mut payload = vec![severity];
+        let mut payload = vec![[0, 3, 4, 6, 7, 8][usize::from(severity)]];
         payload.extend(line.to_le_bytes());
         for text in texts {
             payload.extend(u16::try_from(text.len()).unwrap().to_le_bytes());
@@ -184,10 +185,10 @@ pub(crate) fn metadata_packets(text: &str, piece: usize) -> Vec<Vec<u8>> {
 }
 
 /// The packets of a small machine with two CPUs: all channels, all contexts,
-/// all fillers, losses, a clock that passes the end of its 48 bits.
+/// all fillers, losses, a clock that passes the end of its 40 bits.
 pub(crate) fn small() -> Vec<Vec<u8>> {
     let mut packets = metadata_packets(&metadata(2), 1000);
-    let t = (1 << 48) - 100;
+    let t = (1 << 40) - 100;
     for cpu in 0..2 {
         let mut klog = Stream::new(1, cpu, t);
         klog.klog(
@@ -201,11 +202,11 @@ pub(crate) fn small() -> Vec<Vec<u8>> {
                 "gr\u{fc}\u{df} \"quoted\" back\\slash",
             ],
         );
-        klog.raw(0xFFFD, t + 20, IRQ, &[]);
-        klog.raw(0xFFFE, t + 21, NMI, b"\x03abc");
-        klog.raw(0xFFFF, t + 150, TASK, b"\x05\0\0\0hello");
+        klog.raw(0x3FFD, t + 20, IRQ, &[]);
+        klog.raw(0x3FFE, t + 21, NMI, b"\x03abc");
+        klog.raw(0x3FFF, t + 150, TASK, b"\x05\0\0\0hello");
         klog.klog(t + 200, NMI, 1, 7, ["", "", ""]);
-        klog.padding = 40;
+        klog.padding = 56;
         klog.lost[5] = 3;
         packets.push(klog.packet(t + 300, 0));
         klog.padding = 0;

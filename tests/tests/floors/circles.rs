@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{Crate, ModulePath};
 
 /// All circles: sets of at least two files, each of which imports itself through the others.
-pub fn find(source: &Crate) -> Vec<Vec<ModulePath>> {
+pub(crate) fn find(source: &Crate) -> Vec<Vec<ModulePath>> {
     let imports: BTreeMap<_, _> = source
         .files()
-        .map(|(module, _)| (module.clone(), source.imports(module)))
+        .map(|module| (module.clone(), source.imports(module)))
         .collect();
     let reaches: BTreeMap<_, _> = imports
         .keys()

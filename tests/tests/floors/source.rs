@@ -9,11 +9,11 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Ident, Item, UseTree};
 
 /// A path of modules, from the crate's root, which is the empty one.
-pub type ModulePath = Vec<String>;
+pub(crate) type ModulePath = Vec<String>;
 
 /// One crate.
 #[derive(Debug, Default)]
-pub struct Crate {
+pub(crate) struct Crate {
     modules: BTreeMap<ModulePath, Module>,
 }
 
@@ -24,14 +24,13 @@ struct Module {
     aliases: BTreeMap<String, Vec<String>>,
     /// Every path in it that may lead into the crate.
     paths: BTreeSet<Vec<String>>,
-    lines: usize,
     /// How many modules within the file are being read.
     inner: usize,
 }
 
 impl Crate {
     /// Reads the crate whose root is this file.
-    pub fn read(root: &Path) -> Self {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut this = Self::default();
         let folder = root.parent().expect("a file lies in a folder");
         this.read_module(root, folder, Vec::new());
@@ -44,10 +43,7 @@ impl Crate {
             fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed =
             syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let mut module = Module {
-            lines: text.lines().count(),
-            ..Module::default()
-        };
+        let mut module = Module::default();
         module.visit_file(&parsed);
         self.modules.insert(path.clone(), module);
         for item in &parsed.items {
@@ -68,15 +64,13 @@ impl Crate {
         }
     }
 
-    /// All modules that are files, and how many lines each has.
-    pub fn files(&self) -> impl Iterator<Item = (&ModulePath, usize)> {
-        self.modules
-            .iter()
-            .map(|(path, module)| (path, module.lines))
+    /// All modules that are files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &ModulePath> {
+        self.modules.keys()
     }
 
     /// What the file of `module` imports: files of the crate.
-    pub fn imports(&self, module: &ModulePath) -> BTreeSet<ModulePath> {
+    pub(crate) fn imports(&self, module: &ModulePath) -> BTreeSet<ModulePath> {
         let paths = &self.modules[module].paths;
         paths
             .iter()

@@ -4,10 +4,10 @@ use super::{mixed, payload, some_payload};
 use crate::host::Host;
 use crate::measure::{Cell, RING, Size, Subject, time};
 use relay::clients::klog::{self, Place, Severity};
-use relay::record::{HEADER, header};
+use relay::record::STAMP;
 use relay::{
-    Channel, Delivery, Geometry, GeometryError, Global, Mode, NoHooks, PerCpu, Reader, Slot,
-    Storage, Usage,
+    Channel, Context, Delivery, Geometry, GeometryError, Global, Mode, NoHooks, PerCpu, Reader,
+    Slot, Storage, Usage,
 };
 use std::hint::black_box;
 use std::time::Duration;
@@ -116,7 +116,7 @@ fn empty(reader: Option<&mut Reader<'static>>) {
     }
 }
 
-/// Writes a record of 8 bytes more than `BODY`: time, event id and body.
+/// Writes a record of a stamp and `BODY` bytes.
 #[inline(always)]
 pub(super) fn write_stamped<const BODY: usize, U: Usage>(channel: &Writer<U>) {
     let _ = channel.write_event_array(EVENT, payload::<BODY>());
@@ -131,23 +131,19 @@ pub(super) fn write_plain<const N: usize, U: Usage>(channel: &Writer<U>) {
 /// Fills a record in place: time, event id and body.
 #[inline(always)]
 fn fill(slot: &mut Slot<'_>, body: &[u8]) {
-    let stamp = header(EVENT, slot.timestamp());
-    if let Some((head, rest)) = slot.bytes_mut().split_at_mut_checked(HEADER) {
-        head.copy_from_slice(&stamp);
-        rest.copy_from_slice(body);
-    }
+    slot.stamp(EVENT, Context::Task).copy_from_slice(body);
 }
 
 fn stamped_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
-    let size = Size::Bytes(HEADER + BODY);
+    let size = Size::Bytes(STAMP + BODY);
     cell::<U>(size, kind, size.records(), |channel, _| {
         write_stamped::<BODY, U>(channel);
     })
 }
 
 fn plain_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
-    // HEADER + BODY is the length, as in the other rows; a constant argument cannot say so.
-    let size = Size::Bytes(HEADER + BODY);
+    // STAMP + BODY is the length, as in the other rows; a constant argument cannot say so.
+    let size = Size::Bytes(STAMP + BODY);
     match size {
         Size::Bytes(8) => cell::<U>(size, kind, size.records(), |channel, _| {
             write_plain::<8, U>(channel);
@@ -165,17 +161,17 @@ fn plain_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
 }
 
 fn in_place_constant<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
-    let size = Size::Bytes(HEADER + BODY);
+    let size = Size::Bytes(STAMP + BODY);
     cell::<U>(size, kind, size.records(), |channel, _| {
-        let _ = channel.reserve_with(HEADER + BODY, |slot| fill(slot, payload::<BODY>()));
+        let _ = channel.reserve_with(STAMP + BODY, |slot| fill(slot, payload::<BODY>()));
     })
 }
 
 /// Pairs of records: one is under way while the other is written, as if an interrupt did.
 fn nested<const BODY: usize, U: Usage>(kind: Kind) -> Cell {
-    let size = Size::Bytes(HEADER + BODY);
+    let size = Size::Bytes(STAMP + BODY);
     cell::<U>(size, kind, size.records() / 2, |channel, _| {
-        let _ = channel.reserve_with(HEADER + BODY, |slot| {
+        let _ = channel.reserve_with(STAMP + BODY, |slot| {
             write_stamped::<BODY, U>(channel);
             fill(slot, payload::<BODY>());
         });
@@ -193,7 +189,7 @@ fn length(size: Size, i: usize) -> usize {
 
 fn stamped_run_time(kind: Kind, size: Size) -> Cell {
     cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
-        let body = some_payload(length(size, i) - HEADER);
+        let body = some_payload(length(size, i) - STAMP);
         let _ = channel.write_event(EVENT, body);
     })
 }
@@ -206,8 +202,8 @@ fn plain_run_time(kind: Kind, size: Size) -> Cell {
 
 fn in_place_run_time(kind: Kind, size: Size) -> Cell {
     cell::<PerCpu>(size, kind, size.records(), move |channel, i| {
-        let body = some_payload(length(size, i) - HEADER);
-        let _ = channel.reserve_with(HEADER + body.len(), |slot| fill(slot, body));
+        let body = some_payload(length(size, i) - STAMP);
+        let _ = channel.reserve_with(STAMP + body.len(), |slot| fill(slot, body));
     })
 }
 
@@ -237,10 +233,10 @@ fn log_line(kind: Kind) -> Cell {
 macro_rules! constants {
     ($cell:ident, $usage:ty, $kind:expr) => {
         vec![
-            $cell::<0, $usage>($kind),
-            $cell::<24, $usage>($kind),
-            $cell::<56, $usage>($kind),
-            $cell::<248, $usage>($kind),
+            $cell::<1, $usage>($kind),
+            $cell::<25, $usage>($kind),
+            $cell::<57, $usage>($kind),
+            $cell::<249, $usage>($kind),
         ]
     };
 }

@@ -4,7 +4,7 @@ use super::relay::{Kind, SUBBUF, Writer, channel, lost, start, write_plain, writ
 use crate::companion::Companion;
 use crate::host::become_cpu;
 use crate::measure::{Cell, Size, Subject, time};
-use relay::record::HEADER;
+use relay::record::STAMP;
 use relay::{Global, Mode, PerCpu, Usage};
 use std::hint::black_box;
 
@@ -24,21 +24,21 @@ pub(super) fn subjects() -> Vec<Subject> {
             "stamped, read meanwhile, no-overwrite",
             "another thread takes and reads every sub-buffer; nothing lost",
             vec![
-                drained::<24>(Kind::REFUSING),
-                drained::<248>(Kind::REFUSING),
+                drained::<25>(Kind::REFUSING),
+                drained::<249>(Kind::REFUSING),
             ],
         ),
         row(
             "stamped, read meanwhile, overwriting",
             "the reader exchanges sub-buffers for spare ones",
-            vec![drained::<24>(exchanging), drained::<248>(exchanging)],
+            vec![drained::<25>(exchanging), drained::<249>(exchanging)],
         ),
         row(
             "stamped, two threads, a CPU each",
             "the other one writes as fast; overwrites",
             vec![
-                side_by_side::<PerCpu>(32, write_stamped::<24, PerCpu>),
-                side_by_side::<PerCpu>(256, write_stamped::<248, PerCpu>),
+                side_by_side::<PerCpu>(32, write_stamped::<25, PerCpu>),
+                side_by_side::<PerCpu>(256, write_stamped::<249, PerCpu>),
             ],
         ),
         row(
@@ -53,8 +53,8 @@ pub(super) fn subjects() -> Vec<Subject> {
             "global usage, stamped, two threads",
             "both write to one ring; overwrites",
             vec![
-                side_by_side::<Global>(32, write_stamped::<24, Global>),
-                side_by_side::<Global>(256, write_stamped::<248, Global>),
+                side_by_side::<Global>(32, write_stamped::<25, Global>),
+                side_by_side::<Global>(256, write_stamped::<249, Global>),
             ],
         ),
         row(
@@ -71,7 +71,7 @@ pub(super) fn subjects() -> Vec<Subject> {
 /// A reader on another thread takes every sub-buffer as soon as it can be had, and looks at every
 /// byte.
 fn drained<const BODY: usize>(kind: Kind) -> Cell {
-    let size = Size::Bytes(HEADER + BODY);
+    let size = Size::Bytes(STAMP + BODY);
     let channel = channel::<PerCpu>(kind);
     let companion = Companion::start(move || {
         let mut reader = channel.reader(0).expect("it is free");

@@ -1,8 +1,9 @@
 //! klog behind `log::info!`.
 
-use super::class::{Place, Severity};
+use super::class::Place;
 use super::write::write;
 use crate::channel::Channel;
+use crate::event::Severity;
 use crate::platform::Platform;
 use crate::sync::{PerCpu, Usage};
 use core::fmt;

@@ -1,7 +1,7 @@
 //! A record put together on the stack.
 
-use super::class::{MAX_MESSAGE, Place, Severity};
-use crate::platform::Context;
+use super::class::{MAX_MESSAGE, Place};
+use crate::event::Severity;
 use arrayvec::ArrayVec;
 use core::fmt::{self, Write as _};
 
@@ -14,10 +14,10 @@ const NUL_INSTEAD: u8 = b'?';
 /// The longest module path and file name that is kept, in bytes.
 const MAX_NAME: usize = 255;
 
-/// Bytes of a record between its header and its texts.
-const FIXED: usize = 1 + 1 + 4 + 2 + 2 + 2;
+/// Bytes of a record between its stamp and its texts.
+const FIXED: usize = 1 + 4 + 2 + 2 + 2;
 
-/// A record without its header, put together on the stack; the message is cut where it does not
+/// A record without its stamp, put together on the stack; the message is cut where it does not
 /// fit.
 pub(super) struct Line {
     /// Texts in it are of whole characters.
@@ -45,23 +45,16 @@ impl Line {
     }
 
     /// Begins a record of at most `room` bytes, with an empty message.
-    pub(super) fn begin(
-        &mut self,
-        context: Context,
-        severity: Severity,
-        place: Place<'_>,
-        room: usize,
-    ) {
+    pub(super) fn begin(&mut self, severity: Severity, place: Place<'_>, room: usize) {
         let most = (room.saturating_sub(FIXED) / 4).min(MAX_NAME);
         let module = shortened(place.module, most);
         let file = shortened(base_name(place.file), most);
         let [line_0, line_1, line_2, line_3] = place.line.to_le_bytes();
         let [module_0, module_1] = (module.len() as u16).to_le_bytes();
         let [file_0, file_1] = (file.len() as u16).to_le_bytes();
-        let (context, severity) = (context as u8, severity as u8);
+        let severity = severity as u8;
         let fixed: [u8; FIXED] = [
-            context, severity, line_0, line_1, line_2, line_3, module_0, module_1, file_0, file_1,
-            0, 0,
+            severity, line_0, line_1, line_2, line_3, module_0, module_1, file_0, file_1, 0, 0,
         ];
         self.message = FIXED + module.len() + file.len();
         self.room = room.saturating_sub(self.message).min(MAX_MESSAGE);

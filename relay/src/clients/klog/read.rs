@@ -1,8 +1,9 @@
 //! What klog wrote, read.
 
-use super::class::{EVENT_ID, Place, Severity};
+use super::class::{EVENT_ID, Place};
+use crate::event::Severity;
 use crate::platform::Context;
-use crate::record::{Fields, Malformed, extend_ticks};
+use crate::record::{Fields, Malformed, Stamp, extend};
 
 /// A klog record, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,29 +48,23 @@ pub fn next<'a>(
     begin_ticks: u64,
 ) -> Result<Option<Record<'a>>, Malformed> {
     let offset = fields.offset();
-    let Some((id, low)) = fields.next_header()? else {
+    let Some(stamp) = fields.next_stamp()? else {
         return Ok(None);
     };
-    read(fields, id, extend_ticks(low, begin_ticks))
+    read(fields, stamp, extend(stamp.time(), begin_ticks))
         .map(Some)
         .map_err(|reason| Malformed { offset, reason })
 }
 
-/// Reads a record after its header.
-fn read<'a>(fields: &mut Fields<'a>, id: u16, ticks: u64) -> Result<Record<'a>, &'static str> {
+/// Reads a record after its stamp.
+fn read<'a>(fields: &mut Fields<'a>, stamp: Stamp, ticks: u64) -> Result<Record<'a>, &'static str> {
     const CUT_OFF: &str = "it is cut off";
-    if id != EVENT_ID {
+    if stamp.id() != EVENT_ID {
         return Err("it is no klog record");
     }
-    let context = fields.u8().ok_or(CUT_OFF)?;
-    let context = *Context::ALL
-        .get(usize::from(context))
-        .ok_or("no such context")?;
-    let severity = usize::from(fields.u8().ok_or(CUT_OFF)?);
-    let severity = *severity
-        .checked_sub(1)
-        .and_then(|index| Severity::ALL.get(index))
-        .ok_or("no such severity")?;
+    let context = stamp.context().ok_or("no such context")?;
+    let severity = fields.u8().ok_or(CUT_OFF)?;
+    let severity = Severity::from_number(severity).ok_or("no such severity")?;
     let line = fields.u32().ok_or(CUT_OFF)?;
     let mut lens = [0; 3];
     for len in &mut lens {

@@ -7,7 +7,7 @@ use super::*;
 use crate::channel::Channel;
 use crate::platform::Context;
 use crate::platform::Platform;
-use crate::record::{Framed, HEADER, header};
+use crate::record::{Framed, STAMP, Stamp};
 use crate::ring::{Geometry, Storage};
 use core::fmt;
 use std::boxed::Box;
@@ -243,14 +243,14 @@ fn any_bytes_are_read_or_refused() {
         bytes in proptest::collection::vec(any::<u8>(), 0..200),
         id in 0u16..3,
     )| {
-        let mut all: Vec<u8> = header(id, 5).into();
+        let mut all: Vec<u8> = Stamp::new(id, Context::Task, 5).to_bytes().into();
         all.extend(&bytes);
         let mut seen = 0;
         for item in records(&all, 5) {
             seen += 1;
             prop_assert!(item.is_ok() || seen <= all.len());
         }
-        prop_assert!(seen <= all.len() / HEADER);
+        prop_assert!(seen <= all.len() / STAMP);
     });
 }
 

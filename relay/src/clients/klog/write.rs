@@ -1,10 +1,11 @@
 //! Writing a klog record.
 
-use super::class::{EVENT_ID, Place, Severity};
+use super::class::{EVENT_ID, Place};
 use super::line::Line;
 use crate::channel::Channel;
+use crate::event::Severity;
 use crate::platform::Platform;
-use crate::record::HEADER;
+use crate::record::STAMP;
 use crate::ring::WriteError;
 use crate::sync::Usage;
 use core::fmt::{self, Write as _};
@@ -22,10 +23,9 @@ pub fn write<P: Platform, const CPUS: usize, U: Usage>(
     place: Place<'_>,
     message: fmt::Arguments<'_>,
 ) -> Result<(), WriteError> {
-    let context = channel.platform().context();
     let room = channel.max_record().unwrap_or(usize::MAX);
     let mut line = Line::new();
-    line.begin(context, severity, place, room.saturating_sub(HEADER));
+    line.begin(severity, place, room.saturating_sub(STAMP));
     if line.write_fmt(message).is_err() {
         line.note_a_failure();
     }

@@ -6,7 +6,7 @@
 extern crate std;
 
 use super::super::packet::{CUT, FINAL, HEADER, MAGIC, Packets, SALVAGED, Uuid};
-use crate::record::{self, Fields};
+use crate::record::{Fields, STAMP, extend};
 use crate::sync::step::{step, with_hook};
 use crate::{Channel, Context, Geometry, Losses, Platform, Reader, Stopped, Storage, SubBuffer};
 use std::boxed::Box;
@@ -119,13 +119,13 @@ fn geometry() -> Geometry {
 fn records(bytes: &[u8], begin: u64) -> Vec<(u8, u64)> {
     let mut fields = Fields::new(bytes);
     let mut found = Vec::new();
-    while let Some((id, low)) = fields.next_header().expect("whole records") {
-        assert_eq!(id, 1, "an event that nobody wrote");
-        assert_eq!(fields.u8(), Some(0), "the context");
+    while let Some(stamp) = fields.next_stamp().expect("whole records") {
+        assert_eq!(stamp.id(), 1, "an event that nobody wrote");
+        assert_eq!(stamp.context(), Some(Context::Task));
         let (len, name) = (fields.u8().unwrap(), fields.u8().unwrap());
         let rest = fields.bytes(usize::from(len)).expect("a whole record");
         assert!(rest.iter().all(|byte| *byte == name), "foreign bytes");
-        found.push((name, record::extend_ticks(low, begin)));
+        found.push((name, extend(stamp.time(), begin)));
     }
     found
 }
@@ -177,12 +177,8 @@ impl Stage {
         let name = self.fates.borrow().len() as u8;
         self.fates.borrow_mut().insert(name, Fate::UnderWay);
         let filled = self.channel.reserve_with(len, |slot| {
-            let ticks = slot.timestamp();
-            let bytes = slot.bytes_mut();
-            bytes.fill(name);
-            bytes[..8].copy_from_slice(&record::header(1, ticks));
-            bytes[8] = 0;
-            bytes[9] = (len - 11) as u8;
+            slot.bytes_mut().fill(name);
+            slot.stamp(1, Context::Task)[0] = (len - STAMP - 2) as u8;
             step();
             if !commits {
                 self.fates.borrow_mut().insert(name, Fate::Discarding);

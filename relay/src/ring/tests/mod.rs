@@ -7,6 +7,7 @@
 //! | `property` | random programs, and a simple model of a buffer as the oracle |
 //! | `salvage` | the post-mortem, wherever the CPU is stopped |
 //! | `slots` | records that are filled in place: cut, given up, kept open for a lap |
+//! | `stamps` | times that have more bits than a stamp |
 //! | `blocks` | blocks that are exchanged while somebody writes |
 //! | `shown` | records that are shown one by one |
 //! | `promises` | what `quiet_since`, the final packet and the errors promise |
@@ -47,6 +48,8 @@ mod shown;
 mod slots;
 #[cfg(not(loom))]
 mod stage;
+#[cfg(not(loom))]
+mod stamps;
 #[cfg(not(loom))]
 mod threads;
 #[cfg(not(loom))]

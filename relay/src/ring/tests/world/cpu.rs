@@ -39,6 +39,11 @@ impl OneCpu {
         self.woken.take()
     }
 
+    /// So many ticks pass.
+    pub(in crate::ring) fn pass(&self, ticks: u64) {
+        self.clock.set(self.clock.get() + ticks);
+    }
+
     /// From now on code runs in `context`.
     pub(in crate::ring) fn enter(&self, context: Context) {
         self.interrupted.set(context as usize);

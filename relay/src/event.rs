@@ -1,0 +1,23 @@
+//! Event classes: how a client declares what its records hold.
+//!
+//! A channel's [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
+//! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Constants: nothing of
+//! it is there at run time but what describes it.
+//!
+//! ```
+//! use relay::event::{EventClass, Field, Kind, StreamClass};
+//!
+//! const SCHED: StreamClass = StreamClass {
+//!     id: 2,
+//!     name: "sched",
+//!     events: &[EventClass {
+//!         id: 1,
+//!         name: "switch",
+//!         fields: &[Field::new("from", Kind::U32), Field::new("to", Kind::U32)],
+//!     }],
+//! };
+//! # assert_eq!(SCHED.events[0].fields.len(), 2);
+//! ```
+
+pub use relay_format::Severity;
+pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};
