@@ -9,7 +9,7 @@
 //! | make a channel's sub-buffers packets | [`Packets`] as its hooks, [`HEADER`] as its start reserve |
 //! | tie packets and metadata of one boot together | [`Uuid`] |
 //! | send what was taken | [`packet_bytes`] |
-//! | describe records | [`metadata::EventClass`], [`metadata::StreamClass`], [`metadata::Trace`] |
+//! | describe records | [`EventClass`](crate::event::EventClass), [`StreamClass`](crate::event::StreamClass), [`metadata::Trace`] |
 //! | send what a stopped CPU left | [`Packets::salvage`] |
 //!
 //! ```

@@ -4,7 +4,7 @@
 //!
 //! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does; [`idle`]: waiting;
 //! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
-//! - [`panic`]: the other end.
+//! - [`panic`](mod@panic): the other end.
 
 pub(crate) mod bring_up;
 mod close;

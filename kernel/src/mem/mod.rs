@@ -16,7 +16,7 @@
 //! - [`error`]: what can go wrong;
 //! - [`walk`]: page tables, read only; [`space`]: page tables, written;
 //! - [`map`]: the kernel's own address space; [`stacks`]: the stacks in it;
-//! - [`init`]: taking memory over from the boot code.
+//! - [`init`](mod@init): taking memory over from the boot code.
 
 mod error;
 mod frames;

@@ -28,7 +28,7 @@ use relay_format::Context;
 /// |---|---|---|
 /// | never switches tasks inside relay: no preemption, or none in the kernel | reads the number | does nothing |
 /// | preempts its tasks, and can turn that off | preemption off (a counter), then reads the number | preemption on |
-/// | preempts its tasks, and has no such counter | interrupts off, then reads the number: [`IrqOff`] | interrupts as they were |
+/// | preempts its tasks, and has no such counter | interrupts off, then reads the number: [`IrqOff`](crate::IrqOff) | interrupts as they were |
 ///
 /// Reading the number is not enough where tasks are preempted, even if none ever migrates: two
 /// tasks of one CPU would both be inside a write, where relay takes the second for an interrupt

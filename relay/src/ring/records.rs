@@ -46,7 +46,7 @@ pub struct Run<'a> {
     /// The records, without padding.
     pub bytes: &'a [u8],
     /// When their packet was opened, in ticks: with it
-    /// [`extend_ticks`](crate::record::extend_ticks) makes whole times of those in record headers.
+    /// [`extend`](crate::record::extend) makes whole times of those in stamps.
     pub begin_ticks: u64,
 }
 

@@ -4,7 +4,7 @@ use core::fmt::{self, Write};
 
 use super::output::{Output, Prefixed};
 
-/// Says something about the end, after [`panic_flush`]. Panic context.
+/// Says something about the end, after [`panic_flush`](super::panic_flush). Panic context.
 pub(crate) fn panic_note(what: fmt::Arguments<'_>) {
     if let Some(mut out) = Output::open() {
         // The port takes everything.
