@@ -30,7 +30,7 @@ unsafe impl Platform for Machine {
         clock::ticks()
     }
 
-    #[inline]
+    #[inline(always)]
     fn context(&self) -> Context {
         percpu::context()
     }
@@ -48,7 +48,7 @@ unsafe impl Processor for Machine {
         clock::ticks()
     }
 
-    #[inline]
+    #[inline(always)]
     fn context(&self) -> Context {
         percpu::context()
     }

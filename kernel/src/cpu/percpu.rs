@@ -17,11 +17,6 @@ use crate::base::cpuset::{CpuSet, MAX_CPUS};
 /// At [`PerCpu::magic`] of every block in use.
 const MAGIC: u64 = u64::from_le_bytes(*b"PerCpu\r\n");
 
-/// In [`PerCpu::nesting`], one interrupt handler.
-const ONE_IRQ: u32 = 1;
-/// In [`PerCpu::nesting`], one NMI or machine check handler.
-const ONE_NMI: u32 = 1 << 16;
-
 /// One CPU's block. Two cache lines, because hardware fetches lines in pairs.
 #[repr(C, align(128))]
 #[derive(Debug)]
@@ -32,8 +27,8 @@ pub(crate) struct PerCpu {
     magic: AtomicU64,
     /// The CPU's number, as wide as a register.
     index: AtomicUsize,
-    /// Handlers that are running on the CPU: interrupts in the lower half, NMIs in the upper.
-    nesting: AtomicU32,
+    /// The number of the context in which the CPU runs.
+    context: AtomicU32,
     /// Panics and fatal exceptions that began on the CPU.
     pub(crate) panics: AtomicU32,
     /// The CPU's local APIC identifier.
@@ -47,7 +42,7 @@ pub(crate) struct PerCpu {
 const _: () = {
     assert!(offset_of!(PerCpu, this) == 0);
     assert!(offset_of!(PerCpu, index) == 16);
-    assert!(offset_of!(PerCpu, nesting) == 24);
+    assert!(offset_of!(PerCpu, context) == 24);
 };
 
 static BLOCKS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
@@ -61,7 +56,7 @@ impl PerCpu {
             this: AtomicU64::new(0),
             magic: AtomicU64::new(0),
             index: AtomicUsize::new(0),
-            nesting: AtomicU32::new(0),
+            context: AtomicU32::new(0),
             panics: AtomicU32::new(0),
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
@@ -117,19 +112,17 @@ pub(crate) fn cpu_index() -> usize {
 
 /// The context in which this runs: exceptions belong to what they interrupt, machine checks count
 /// as NMIs. Any context.
-#[inline]
+#[inline(always)]
 pub(crate) fn context() -> Context {
-    let nesting: u32;
+    let number: u32;
     // SAFETY: as in `cpu_index`. Not `pure`: handlers change the word.
     unsafe {
-        core::arch::asm!("mov {:e}, gs:[24]", out(reg) nesting,
+        core::arch::asm!("mov {:e}, gs:[24]", out(reg) number,
             options(readonly, nostack, preserves_flags));
     }
-    match nesting {
-        0 => Context::Task,
-        ONE_NMI.. => Context::Nmi,
-        _ => Context::Irq,
-    }
+    // SAFETY: the word holds nothing but numbers of contexts: 0 at first, then what `IrqLevel`
+    // stores.
+    unsafe { core::mem::transmute::<u8, Context>(number as u8) }
 }
 
 /// This CPU's block. Any context.
@@ -173,24 +166,24 @@ pub(crate) struct IrqLevel {
 impl IrqLevel {
     /// Enters the handler of a maskable interrupt.
     pub(crate) fn irq() -> Self {
-        Self::enter(ONE_IRQ)
+        Self::enter(Context::Irq)
     }
 
     /// Enters the handler of an NMI or a machine check.
     pub(crate) fn nmi() -> Self {
-        Self::enter(ONE_NMI)
+        Self::enter(Context::Nmi)
     }
 
-    fn enter(one: u32) -> Self {
-        let nesting = &this().nesting;
-        let before = nesting.load(Ordering::Relaxed);
-        nesting.store(before.wrapping_add(one), Ordering::Relaxed);
+    fn enter(context: Context) -> Self {
+        let word = &this().context;
+        let before = word.load(Ordering::Relaxed);
+        word.store(before.max(context as u32), Ordering::Relaxed);
         Self { before }
     }
 }
 
 impl Drop for IrqLevel {
     fn drop(&mut self) {
-        this().nesting.store(self.before, Ordering::Relaxed);
+        this().context.store(self.before, Ordering::Relaxed);
     }
 }
