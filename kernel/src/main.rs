@@ -1,7 +1,7 @@
 //! The reference kernel of relay: brings up every CPU of a PC and runs a scenario.
 //!
 //! Its only output is relay. See `docs/ARCHITECTURE.md`. The floors, from the ground up; none
-//! imports one that stands above it (`tests/floors.rs`):
+//! imports one that stands above it (`tests/tests/floors`):
 //!
 //! | floor | what |
 //! |---|---|

@@ -2,7 +2,7 @@
 //!
 //! Each module begins with its steps, in the words of `docs/ARCHITECTURE.md` of the project, which
 //! has who may write what. The orderings are in `docs/ORDERINGS.md`. The parts, from the ground up;
-//! none imports what stands below it here (`relay/tests/floors.rs`):
+//! none imports what stands below it here (`tests/tests/floors`):
 //!
 //! | module | concept |
 //! |---|---|
