@@ -138,6 +138,21 @@ FAULTS = [
     ("short-lengths-wrap", ["no_record_goes_into_a_sealed_ring_where_positions_wrap"], [
         ("ring/position.rs", " || self.is_near_the_end(packet)", ""),
     ]),
+    # Times that have more bits than a stamp.
+    ("late-the-fast-way", ["a_record_that_comes_late_has_its_time"], [
+        ("ring/fast.rs", "let is_in_time = !stamped\n        || unsafe {", "let is_in_time = true\n        || unsafe {"),
+    ]),
+    ("late-the-slow-way", ["a_record_that_comes_late_has_its_time"], [
+        ("ring/reserve.rs", "fits && ring.sub(geometry.packet(pos)).takes(ticks)", "fits"),
+    ]),
+    ("late-limit-after-the-swap", ["wherever_time_passes_every_record_has_its_own"], [
+        ("ring/reserve.rs",
+         "        ring.sub(packet).limit_time(wanted.ticks);\n        wanted.swap::<U>(ring, begin, end)?;",
+         "        wanted.swap::<U>(ring, begin, end)?;\n        ring.sub(packet).limit_time(u64::MAX);"),
+    ]),
+    ("late-begin-not-noted", ["the_post_mortem_knows_the_times_too"], [
+        ("ring/subbuf.rs", "noted.max(limit.saturating_sub(TIME_SPAN))", "noted.max(limit.saturating_sub(limit))"),
+    ]),
 ]
 
 

@@ -1,5 +1,6 @@
 //! `relayctl run`: boots the kernel, shows its log live, checks it, sums up.
 
+mod args;
 mod end;
 mod error;
 #[cfg(test)]
@@ -10,17 +11,18 @@ use std::fs;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread;
 
-use clap::ValueEnum;
 use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+#[cfg(test)]
+pub(crate) use self::args::MAX_COMMAND_LINE;
+pub use self::args::{RunArgs, Transport};
 use self::end::explain;
 use self::error::RunError;
 use self::watch::Watch;
 use crate::audit::Audit;
 use crate::capture::{Capture, Stored};
-use crate::cli::RunArgs;
 use crate::commands::unix_ms;
 use crate::exit::Exit;
 use crate::guest::{Accel, Event, Guest, GuestConfig};
@@ -36,16 +38,6 @@ use crate::workspace::{RUNNER, Workspace};
 /// Chunks of console text that may wait to be shown. When they do, QEMU waits,
 /// then the guest's console, and then the guest counts what it loses.
 const QUEUE: usize = 64;
-
-/// How records leave the guest, apart from its console.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Transport {
-    /// Over virtio-console ports, one per CPU
-    #[default]
-    Virtio,
-    /// Not at all: the console's text is all there is
-    None,
-}
 
 /// Does `relayctl run`.
 pub fn run(args: &RunArgs) -> Exit {

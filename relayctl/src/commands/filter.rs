@@ -4,6 +4,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::console::Severity;
+use crate::decode::Schema;
+use crate::term::say;
 
 /// Some CPUs, such as `0,2-4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +101,16 @@ pub(super) fn parse_level(text: &str) -> Result<Severity, String> {
     Severity::from_name(text).ok_or_else(|| {
         "a level is emerg, alert, crit, error, warn, notice, info, debug or trace".to_owned()
     })
+}
+
+/// Warns of channels that there are not.
+pub(super) fn warn_of_unknown(names: &[String], schema: &Schema) {
+    for name in names {
+        let mut channels = schema.channels.iter();
+        if !channels.any(|channel| channel.name == *name) {
+            say(format!("there is no channel '{name}' in this capture"));
+        }
+    }
 }
 
 #[cfg(test)]

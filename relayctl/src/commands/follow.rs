@@ -14,8 +14,9 @@ use serde_json::json;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use super::cat::{CatArgs, CatError, warn_of_unknown};
-use super::filter::Filter;
+use super::cat_args::CatArgs;
+use super::cat_error::CatError;
+use super::filter::{Filter, warn_of_unknown};
 use super::merge::Merge;
 use super::printer::Printer;
 use super::source::SourceError;

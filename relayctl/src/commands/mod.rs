@@ -1,6 +1,8 @@
 //! The commands that work with captures.
 
 mod cat;
+mod cat_args;
+mod cat_error;
 mod filter;
 mod follow;
 mod format;
@@ -11,7 +13,8 @@ mod source;
 mod stat;
 mod verify;
 
-pub use cat::{CatArgs, cat};
+pub use cat::cat;
+pub use cat_args::CatArgs;
 pub use filter::{CpuSet, Filter};
 pub use format::{Format, FormatError};
 pub use merge::{Merge, Next, Shown};

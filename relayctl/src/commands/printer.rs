@@ -2,7 +2,8 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use super::cat::{CatArgs, CatError};
+use super::cat_args::CatArgs;
+use super::cat_error::CatError;
 use super::format::{Format, message};
 use super::merge::{Next, Shown};
 use crate::console::{Line, printable};

@@ -1,11 +1,15 @@
 //! How a guest ends, and what that means.
 
-use super::watch::PATIENCE;
-use crate::cli::RunArgs;
+use std::time::Duration;
+
+use super::args::RunArgs;
 use crate::console::{LineSplitter, RawLine, printable};
 use crate::exit::Exit;
 use crate::guest::{Guest, GuestEnd};
 use crate::term::say;
+
+/// How long a guest that is expected to end may be silent.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the guest is not running any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use super::end::End;
-use super::watch::PATIENCE;
+use super::end::{End, PATIENCE};
 use super::*;
 use crate::cli::Cli;
 use crate::guest::GuestEnd;

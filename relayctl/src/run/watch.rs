@@ -4,10 +4,10 @@ use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use super::end::End;
+use super::args::RunArgs;
+use super::end::{End, PATIENCE};
 use super::error::RunError;
 use crate::capture::Capture;
-use crate::cli::RunArgs;
 use crate::console::{Line, LineSplitter, printable};
 use crate::exit::Exit;
 use crate::guest::{Event, Guest, GuestEnd};
@@ -16,9 +16,6 @@ use crate::render::Renderer;
 use crate::summary::{self, CaptureFacts, RunFacts};
 use crate::symbols::LazySymbols;
 use crate::term::Output;
-
-/// How long a guest that is expected to end may be silent.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long the rest of the console's text is waited for after QEMU was asked to end.
 const DRAIN: Duration = Duration::from_secs(2);

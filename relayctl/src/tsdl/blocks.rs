@@ -1,9 +1,10 @@
 //! Reads the blocks of a metadata text.
 
+use super::error::TsdlError;
 use super::lexer::{Place, clip};
+use super::metadata::{Clock, EnvValue, EventClass, Metadata, StreamClass};
 use super::parser::{Given, Parser, Value, attribute, little_endian, unknown};
 use super::types::{Struct, Type};
-use super::{Clock, EnvValue, EventClass, Metadata, StreamClass, TsdlError};
 
 /// The most channels.
 const MAX_STREAMS: usize = 4096;

@@ -1,6 +1,6 @@
 //! Cuts a metadata text into words.
 
-use super::TsdlError;
+use super::error::TsdlError;
 
 /// Where a word begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

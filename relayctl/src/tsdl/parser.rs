@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::TsdlError;
+use super::error::TsdlError;
 use super::lexer::{Lexer, Place, Token, clip};
 use super::types::{Enum, Field, Int, Len, MAX_WEIGHT, Struct, Type};
 

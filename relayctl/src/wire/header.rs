@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use relay_format::packet::{self, CUT, FINAL, GRAIN, MAGIC, MAX_CPUS, MAX_SIZE, SALVAGED};
+use relay_format::packet::{
+    self, CUT, FINAL, GRAIN, MAGIC, MAX_CPUS, MAX_SIZE, SALVAGED, SIZE as HEADER_SIZE,
+};
 
-use super::HEADER_SIZE;
 use crate::console::Losses;
 
 /// The fixed part of one packet, checked for contradictions within itself.

@@ -1,6 +1,8 @@
 //! Finds packets in a stream of bytes.
 
-use super::{HEADER_SIZE, Header, MAGIC};
+use relay_format::packet::{MAGIC, SIZE as HEADER_SIZE};
+
+use super::header::Header;
 
 /// The largest packet that is taken for one, in bytes. The format allows more;
 /// a kernel's sub-buffers are smaller, and a damaged size must not make this

@@ -199,7 +199,7 @@ fn what_is_no_klog_record_is_damage_and_the_next_packet_is_read() {
     let out = drained(&mut drain);
     assert_eq!(out[0], "0:0 good");
     assert!(
-        out[1].starts_with("0: the record at byte 26 is malformed"),
+        out[1].starts_with("0: the record at byte 24 is malformed"),
         "{}",
         out[1]
     );

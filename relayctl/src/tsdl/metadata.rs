@@ -1,0 +1,64 @@
+//! What a metadata text says.
+
+use std::collections::BTreeMap;
+
+use super::types::Struct;
+
+/// What the metadata says.
+#[derive(Clone, Debug, Default)]
+pub struct Metadata {
+    /// The boot's number, if the trace has one.
+    pub uuid: Option<[u8; 16]>,
+    /// `trace.packet.header`.
+    pub packet_header: Option<Struct>,
+    /// The block `env`.
+    pub env: BTreeMap<String, EnvValue>,
+    /// The clock.
+    pub clock: Option<Clock>,
+    /// Stream classes by their number.
+    pub streams: BTreeMap<u64, StreamClass>,
+}
+
+/// A value in the block `env`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EnvValue {
+    /// A number.
+    Number(i128),
+    /// A text.
+    Text(String),
+}
+
+/// What the ticks are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// The clock's name.
+    pub name: String,
+    /// Ticks per second, not 0.
+    pub frequency: u64,
+    /// Time of tick 0 in seconds.
+    pub offset_seconds: i64,
+    /// What is added to it, in ticks.
+    pub offset: u64,
+}
+
+/// A channel.
+#[derive(Clone, Debug, Default)]
+pub struct StreamClass {
+    /// `packet.context`.
+    pub packet_context: Option<Struct>,
+    /// `event.header`.
+    pub event_header: Option<Struct>,
+    /// `event.context`.
+    pub event_context: Option<Struct>,
+    /// Event classes by their number.
+    pub events: BTreeMap<u64, EventClass>,
+}
+
+/// A kind of record.
+#[derive(Clone, Debug)]
+pub struct EventClass {
+    /// Its name.
+    pub name: String,
+    /// What follows header and context.
+    pub fields: Struct,
+}
