@@ -25,7 +25,8 @@ pub(crate) const KERNEL_STACK: u64 = slot_base(508);
 pub(crate) const BOOT_INFO: u64 = slot_base(509);
 /// Default start of the recursive mapping: entry 510.
 pub(crate) const RECURSIVE: u64 = slot_base(510);
-/// The last 2 GiB, where the kernel is linked (what the kernel code model of the target needs): entry 511.
+/// The last 2 GiB, where the kernel is linked (what the kernel code model of the target needs):
+/// entry 511.
 pub(crate) const KERNEL: u64 = 0xffff_ffff_8000_0000;
 
 /// First address of entry `slot` (256..512) of the root table.

@@ -126,14 +126,14 @@ static BEGIN: OnceLock<Instant> = OnceLock::new();
 pub struct Host;
 
 // SAFETY:
-// 1. A number is its thread's as long as that has a pin: only the last hold gives it back. What runs on a thread is
-//    one task.
-// 2. `TAKEN` gives each number to one thread at a time. A thread without one says `NONE`, which is out of
-//    range.
+// 1. A number is its thread's as long as that has a pin: only the last hold gives it back. What
+//    runs on a thread is one task.
+// 2. `TAKEN` gives each number to one thread at a time. A thread without one says `NONE`, which is
+//    out of range.
 // 3. What runs on a thread is one sequence of instructions; a signal handler returns before what it
 //    interrupted goes on.
-// 4. A number passes through the lock of `TAKEN`: who gives it back happens-before who takes it. At that
-//    time the former has no pin.
+// 4. A number passes through the lock of `TAKEN`: who gives it back happens-before who takes it. At
+//    that time the former has no pin.
 unsafe impl Platform for Host {
     type Pinned = ();
 

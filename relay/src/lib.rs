@@ -154,9 +154,9 @@
 //! device meanwhile.
 //!
 //! Who has read everything [asks for the rest](Reader::request_flush), which comes at the next tick
-//! of that CPU, and may
-//! [go to sleep](Reader::prepare_to_sleep): whatever becomes readable after that calls [`Platform::wake`]. Streams are merged by
-//! time with [`Reader::quiet_since`], without waiting for those that are silent.
+//! of that CPU, and may [go to sleep](Reader::prepare_to_sleep): whatever becomes readable after
+//! that calls [`Platform::wake`]. Streams are merged by time with [`Reader::quiet_since`], without
+//! waiting for those that are silent.
 //!
 //! # Mode, delivery, usage
 //!
@@ -285,8 +285,9 @@
 //!
 //! # The end, and panics
 //!
-//! [`Channel::close`] ends the stream of the calling CPU: its last packet is [final](Packet::is_final), and what is written after
-//! it is counted as lost ([`Loss::Closed`]). [`Channel::request_close`] has another CPU do it.
+//! [`Channel::close`] ends the stream of the calling CPU: its last packet is
+//! [final](Packet::is_final), and what is written after it is counted as lost ([`Loss::Closed`]).
+//! [`Channel::request_close`] has another CPU do it.
 //!
 //! When a kernel panics, its other CPUs are stopped in the middle of anything. [`Channel::salvage`]
 //! reads what each has left, and changes nothing: complete packets as they are; of open ones
@@ -300,18 +301,20 @@
 //! plain bytes has [`NoHooks`]; one whose records begin with relay's own [header](record) has
 //! [`record::Framed`].
 //!
-//! [`ctf`] uses all that to make every sub-buffer a packet of the Common Trace Format, in place, so that what comes out of the
-//! kernel is what any reader of CTF reads; and writes the metadata that explains it.
+//! [`ctf`] uses all that to make every sub-buffer a packet of the Common Trace Format, in place, so
+//! that what comes out of the kernel is what any reader of CTF reads; and writes the metadata that
+//! explains it.
 //!
 //! # The namespace
 //!
-//! [`fs`] gives streams names: `/klog/0`, `/trace/sched/3`. Whoever reads lists, opens and polls files, and need not know channels, platforms or
-//! types. It could as well run outside the kernel.
+//! [`fs`] gives streams names: `/klog/0`, `/trace/sched/3`. Whoever reads lists, opens and polls
+//! files, and need not know channels, platforms or types. It could as well run outside the kernel.
 //!
 //! # Clients
 //!
-//! [`clients::klog`] carries text for people, with time, context, severity and place; with the feature `log` it is a backend of the `log` facade,
-//! and `log::info!` works everywhere: in NMI handlers, before the heap, in the last panic.
+//! [`clients::klog`] carries text for people, with time, context, severity and place; with the
+//! feature `log` it is a backend of the `log` facade, and `log::info!` works everywhere: in NMI
+//! handlers, before the heap, in the last panic.
 //!
 //! # Contexts
 //!

@@ -1,15 +1,15 @@
 //! How the records of relay's own clients begin, and what fills a discarded one.
 //!
 //! A channel of such records has the hooks [`Framed`], or those of [`ctf`](crate::ctf);
-//! [`Channel::write_event`](crate::Channel::write_event) writes them, [`Fields`] reads them. The functions here are arithmetic:
-//! any context.
+//! [`Channel::write_event`](crate::Channel::write_event) writes them, [`Fields`] reads them. The
+//! functions here are arithmetic: any context.
 //!
 //! Every record begins with a [`Stamp`]: the time, the event id, and the
 //! [context](crate::Context), in [`STAMP`] bytes. The upper bits of the time are those of the
 //! packet's begin; relay begins another packet in time for that.
 //!
-//! The ids from [`EVENTS`] on are [fillers](relay_format::filler): what a record that was given up leaves when
-//! something was reserved after it. Readers skip them.
+//! The ids from [`EVENTS`] on are [fillers](relay_format::filler): what a record that was given up
+//! leaves when something was reserved after it. Readers skip them.
 //!
 //! ```
 //! use relay::Context;

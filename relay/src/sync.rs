@@ -6,11 +6,11 @@
 //! Two kinds of words exist:
 //!
 //! - plain atomics, for words that several CPUs change or that hand something over;
-//! - [`OwnerWord`], a word of a stream's owner. Where the owner is one CPU, in any of its contexts (task,
-//!   IRQ, NMI), a single instruction cannot be split by an interrupt, so on x86_64 these are
+//! - [`OwnerWord`], a word of a stream's owner. Where the owner is one CPU, in any of its contexts
+//!   (task, IRQ, NMI), a single instruction cannot be split by an interrupt, so on x86_64 these are
 //!   *non-LOCKed* instructions: a third of the price, and no cache line is locked. Where all CPUs
-//!   write the stream ([`Usage::SHARED`]) they are LOCKed. Some words are a CPU's own in both usages: what it has
-//!   under way.
+//!   write the stream ([`Usage::SHARED`]) they are LOCKed. Some words are a CPU's own in both
+//!   usages: what it has under way.
 //!
 //! [`OnceRef`] is made of the first kind: a reference that is set once.
 //!
@@ -71,7 +71,8 @@ mod sealed {
 /// In terms of the abstract machine each is an `AcqRel` read-modify-write of an `AtomicU64`; that
 /// story holds because
 ///
-/// 1. only the owner writes the word, or the CPU whose own it is (the contract of [`Platform`](crate::Platform));
+/// 1. only the owner writes the word, or the CPU whose own it is (the contract of
+///    [`Platform`](crate::Platform));
 /// 2. the word is 8-byte aligned, being an `AtomicU64`;
 /// 3. x86 is TSO: stores are seen in program order by every CPU, so a plain store releases;
 /// 4. the assembly has neither `nomem` nor `readonly` nor `pure`: the compiler keeps every memory
@@ -170,8 +171,8 @@ pub(crate) unsafe fn is_below<const OFFSET: usize>(value: u64, base: *const u8) 
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     {
         step();
-        // SAFETY: reads the word, which the caller says is there, and changes the flags (Intel SDM 2A, CMP). Without `nomem`: what
-        // follows is not done before it, and x86 loads acquire.
+        // SAFETY: reads the word, which the caller says is there, and changes the flags (Intel SDM
+        // 2A, CMP). Without `nomem`: what follows is not done before it, and x86 loads acquire.
         unsafe {
             core::arch::asm!(
                 "cmp {value}, qword ptr [{base} + {offset}]",
@@ -235,7 +236,8 @@ mod same_cpu {
 
     #[inline(always)]
     pub(super) fn set_lowest(word: &GroupedU64) -> bool {
-        // SAFETY: as for `cas`; bts with a constant bit touches the word and the flags (SDM 2A, BTS).
+        // SAFETY: as for `cas`; bts with a constant bit touches the word and the flags (SDM 2A,
+        // BTS).
         unsafe {
             asm!(
                 "bts qword ptr [{word}], 0",

@@ -1,7 +1,7 @@
 //! Who is told of traps: one table. What stands above `arch` registers here what `arch` must call.
 //!
-//! - What every machine has (the timer, wake-ups, NMIs, exceptions) is given by `main`, once, before
-//!   anything can trap: a [`Handlers`].
+//! - What every machine has (the timer, wake-ups, NMIs, exceptions) is given by `main`, once,
+//!   before anything can trap: a [`Handlers`].
 //! - Devices are given vectors one by one, each to one [`Device`] for ever. They signal by message
 //!   (MSI-X) and raise any vector on any CPU, so a vector is all that tells who it was.
 //!

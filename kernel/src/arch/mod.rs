@@ -1,7 +1,7 @@
 //! Everything else that is x86_64: descriptor tables, traps, APICs, the other CPUs.
 //!
-//! From the ground up; a lower file never imports a higher one. What stands above and must be called
-//! from here is registered in [`handlers`].
+//! From the ground up; a lower file never imports a higher one. What stands above and must be
+//! called from here is registered in [`handlers`].
 //!
 //! - [`pic`], [`apic`]: interrupt controllers; [`calibrate`]: how fast the clock counts;
 //! - [`stop`]: stopping other CPUs for good;

@@ -100,9 +100,9 @@ impl<'a> Starter<'a> {
             .fold(CpuSet::EMPTY, CpuSet::with)
     }
 
-    /// Gives a CPU up. If it begins after this, it finds itself abandoned and halts. If it has begun
-    /// but is not online yet, it still comes up: it is reported as missing, and then says itself
-    /// that it is up.
+    /// Gives a CPU up. If it begins after this, it finds itself abandoned and halts. If it has
+    /// begun but is not online yet, it still comes up: it is reported as missing, and then says
+    /// itself that it is up.
     pub(crate) fn abandon(&self, cpu: usize) {
         let _ = SLOTS[cpu].state.compare_exchange(
             state::WAITING,

@@ -74,8 +74,8 @@ fn all_stopped() -> CpuSet {
 /// long as it has the proof.
 pub(crate) fn proof(cpu: usize) -> Option<Stopped> {
     all_stopped().contains(cpu).then(|| {
-        // SAFETY: the CPU said that it stopped, with a Release that `all_stopped` acquired, and only
-        // halts after that; or it is the caller, who keeps the rule above.
+        // SAFETY: the CPU said that it stopped, with a Release that `all_stopped` acquired, and
+        // only halts after that; or it is the caller, who keeps the rule above.
         unsafe { Stopped::new(cpu) }
     })
 }

@@ -9,8 +9,8 @@ use super::{clock, percpu};
 pub(crate) struct Machine;
 
 // SAFETY:
-// 1. Nothing moves code from one CPU to another, and nothing preempts a task for another one: it is pinned wherever
-//    it runs.
+// 1. Nothing moves code from one CPU to another, and nothing preempts a task for another one: it is
+//    pinned wherever it runs.
 // 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.

@@ -31,8 +31,8 @@ pub(crate) fn command_line() -> Options<'static> {
     options
 }
 
-/// From a CPU with a stack to a machine with all CPUs running and interrupts on. The other CPUs call
-/// `entry` when they are up.
+/// From a CPU with a stack to a machine with all CPUs running and interrupts on. The other CPUs
+/// call `entry` when they are up.
 ///
 /// # Errors
 /// What stopped it.

@@ -43,8 +43,8 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     }
 }
 
-/// Prints some of what there is to print; true if there may be more. What this CPU itself has logged need not
-/// wait for its timer. Task context.
+/// Prints some of what there is to print; true if there may be more. What this CPU itself has
+/// logged need not wait for its timer. Task context.
 pub(crate) fn print() -> bool {
     let has_more = console::poll();
     registry::tick();

@@ -4,8 +4,8 @@ use super::{close, others};
 use crate::dev::{self, ExitCode};
 use crate::out::{console, pump};
 
-/// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not. Task
-/// context, on the boot CPU.
+/// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
+/// Task context, on the boot CPU.
 pub(crate) fn park_others() -> bool {
     let awake = others::park();
     if !awake.is_empty() {
@@ -14,8 +14,8 @@ pub(crate) fn park_others() -> bool {
     awake.is_empty()
 }
 
-/// Closes the streams of this CPU, has everything printed and sent, and ends the machine. Nothing is
-/// logged after it. Task context, on the only CPU that still runs.
+/// Closes the streams of this CPU, has everything printed and sent, and ends the machine. Nothing
+/// is logged after it. Task context, on the only CPU that still runs.
 pub(crate) fn shut_down(code: ExitCode) -> ! {
     close::this_cpu();
     console::finish();

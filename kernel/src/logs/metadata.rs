@@ -1,5 +1,5 @@
-//! metadata: the description of all other channels, as text. A stream of CPU 0 only, closed once it is
-//! written.
+//! metadata: the description of all other channels, as text. A stream of CPU 0 only, closed once it
+//! is written.
 
 use core::fmt::{self, Write};
 
@@ -25,8 +25,8 @@ pub(super) fn start() {
     channel::start(&CHANNEL, "metadata", 0, RING);
 }
 
-/// Writes the description of `streams` on `cpus` CPUs, and closes it. Once, on the boot CPU, when the
-/// clock is calibrated and the streams are started.
+/// Writes the description of `streams` on `cpus` CPUs, and closes it. Once, on the boot CPU, when
+/// the clock is calibrated and the streams are started.
 pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
     let trace = Trace {
         uuid: UUID.bytes(),

@@ -1,11 +1,11 @@
 //! What this kernel writes: its channels, each declared by its client, and the list of all.
 //!
-//! Low in the house, so that memory, devices and all above can log. From the ground up; a lower file
-//! never imports a higher one:
+//! Low in the house, so that memory, devices and all above can log. From the ground up; a lower
+//! file never imports a higher one:
 //!
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
-//! - the clients [`klog`], [`flood`], [`claims`], [`metadata`]: each with its channel, its hooks, its
-//!   event classes and its rings;
+//! - the clients [`klog`], [`flood`], [`claims`], [`metadata`]: each with its channel, its hooks,
+//!   its event classes and its rings;
 //! - [`registry`]: the list of them, and what is done with all.
 
 mod attempts;

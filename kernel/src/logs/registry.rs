@@ -61,8 +61,8 @@ pub(crate) fn start_others(cpus: usize, options: &Options<'_>) {
     metadata::start();
 }
 
-/// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the streams
-/// of `cpus` CPUs are started.
+/// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the
+/// streams of `cpus` CPUs are started.
 pub(crate) fn describe(cpus: usize) {
     metadata::describe(&STREAMS, cpus);
 }
@@ -74,8 +74,8 @@ pub(crate) fn tick() {
     }
 }
 
-/// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no other
-/// channel any more.
+/// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no
+/// other channel any more.
 pub(crate) fn claim() {
     claims::report(&ATTEMPTS);
 }

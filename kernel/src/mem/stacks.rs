@@ -1,7 +1,8 @@
-//! The kernel's stacks: making them, each above an unmapped guard page, and the list of all of them.
+//! The kernel's stacks: making them, each above an unmapped guard page, and the list of all of
+//! them.
 //!
-//! The list is for backtraces, and to tell a stack overflow from any other fault. It can be asked in
-//! any context, also in a double fault.
+//! The list is for backtraces, and to tell a stack overflow from any other fault. It can be asked
+//! in any context, also in a double fault.
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! The drain: takes what every CPU has logged, and merges it by time.
 //!
-//! It knows nothing but the log's files, so that it could run outside the kernel. It consumes: a sub-buffer that was read to its end is the writer's again. Nobody waits for it;
-//! what a CPU logs while its ring is full is lost, and the drain says so where it happened.
+//! It knows nothing but the log's files, so that it could run outside the kernel. It consumes: a
+//! sub-buffer that was read to its end is the writer's again. Nobody waits for it; what a CPU logs
+//! while its ring is full is lost, and the drain says so where it happened.
 
 use core::array;
 
@@ -110,9 +111,9 @@ impl<const CPUS: usize> Drain<CPUS> {
         }
     }
 
-    /// The oldest of what is there, after [`settle`](Self::settle), unless something older may still come: from a CPU that
-    /// `is_live` and has given nothing as young as that. What is older than `patience` (a time in
-    /// ticks) is not held back.
+    /// The oldest of what is there, after [`settle`](Self::settle), unless something older may
+    /// still come: from a CPU that `is_live` and has given nothing as young as that. What is older
+    /// than `patience` (a time in ticks) is not held back.
     pub(crate) fn next(
         &mut self,
         is_live: impl Fn(usize) -> bool,

@@ -4,8 +4,8 @@
 //!
 //! - [`sink`]: what takes packets out of the machine;
 //! - [`printed`]: klog that the console is done with; [`stream`]: a stream on its way to a sink;
-//! - [`pump`]: from streams to sinks; [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of a
-//!   virtio-console;
+//! - [`pump`]: from streams to sinks; [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of
+//!   a virtio-console;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;

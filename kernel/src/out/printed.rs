@@ -8,8 +8,8 @@ use spin::Once;
 
 use crate::base::cpuset::MAX_CPUS;
 
-/// Sub-buffers that wait for their sink, per CPU, at most. Where a sink stalls, the rest of the ring
-/// is left to the console, and the capture misses what does not fit.
+/// Sub-buffers that wait for their sink, per CPU, at most. Where a sink stalls, the rest of the
+/// ring is left to the console, and the capture misses what does not fit.
 const WAITING: usize = 12;
 
 /// There is a sink, or it was not looked for yet.

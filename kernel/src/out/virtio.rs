@@ -107,8 +107,8 @@ pub(crate) fn join() {
     }
 }
 
-/// Hears the device out, on the boot CPU, where its interrupts come to. Whenever the CPU wakes, task
-/// context.
+/// Hears the device out, on the boot CPU, where its interrupts come to. Whenever the CPU wakes,
+/// task context.
 pub(crate) fn listen() {
     if percpu::cpu_index() == 0 {
         vcon::listen();

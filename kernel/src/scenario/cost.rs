@@ -1,4 +1,5 @@
-//! `cost`: what writing costs, in instructions. For a machine whose clock counts them: `--accel icount`.
+//! `cost`: what writing costs, in instructions. For a machine whose clock counts them: `--accel
+//! icount`.
 //!
 //! CPU 0 writes to a ring of its own, which overwrites and which nobody reads, with interrupts off.
 
@@ -163,7 +164,8 @@ struct Cost {
     most: u64,
 }
 
-/// What `op` costs; it is tried `tries` times, and told how often it was before. `None` without tries.
+/// What `op` costs; it is tried `tries` times, and told how often it was before. `None` without
+/// tries.
 #[inline(always)]
 fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
     let mut seen: Option<Cost> = None;

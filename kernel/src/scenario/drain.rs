@@ -1,5 +1,5 @@
-//! `drain`: measures what writing costs and how fast the ports take it away: first one CPU with idle
-//! neighbours, then all CPUs at once.
+//! `drain`: measures what writing costs and how fast the ports take it away: first one CPU with
+//! idle neighbours, then all CPUs at once.
 //!
 //! Each round fills the rings with the drain paused, which gives the writers' cost without it; then
 //! lets the drain run on what is there, which gives its speed; then writes as much again with the

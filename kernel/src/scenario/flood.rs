@@ -134,7 +134,8 @@ fn on_timer() {
     }
 }
 
-/// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of data.
+/// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of
+/// data.
 pub(super) fn write(part: &Part, length: u16) {
     let context = percpu::context();
     let count = &part.tried[context as usize];

@@ -119,8 +119,8 @@ fn take_part(options: &Options<'static>) {
         log_until(kind, &end);
         fail(kind);
     } else if kind == Kind::Halfway {
-        // What is logged from here on comes behind it, and stays in the ring until that is full. The
-        // CPU that fails begins its own at the end: it has something to say.
+        // What is logged from here on comes behind it, and stays in the ring until that is full.
+        // The CPU that fails begins its own at the end: it has something to say.
         in_a_record(|| log_until(kind, &end));
     } else {
         log_until(kind, &end);
@@ -134,8 +134,8 @@ fn log_until(kind: Kind, end: &Timeout) {
     while !end.expired() {
         for _ in 0..BURST {
             number += 1;
-            // A CPU that is in the middle of a record logs less than a lap behind it: otherwise more is lost
-            // than the scenario is about.
+            // A CPU that is in the middle of a record logs less than a lap behind it: otherwise
+            // more is lost than the scenario is about.
             if kind != Kind::Halfway || number <= BEHIND {
                 log::info!("record {number} before the panic");
             }

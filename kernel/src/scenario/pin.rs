@@ -1,5 +1,5 @@
-//! Whether a pin that turns interrupts off ([`IrqOff`]) leaves them as it found them, on the real processor. This kernel does
-//! not need one: it has no preemption.
+//! Whether a pin that turns interrupts off ([`IrqOff`]) leaves them as it found them, on the real
+//! processor. This kernel does not need one: it has no preemption.
 
 use relay::{Channel, Geometry, IrqOff, NoHooks, Slot, StaticMemory, Storage};
 use x86_64::instructions::interrupts;

@@ -48,8 +48,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Writes a record that begins with its [`Stamp`](crate::record::Stamp): its time, `event`, an
-    /// event id below [`record::EVENTS`](crate::record::EVENTS), and the context of the caller; `bytes` follow, which
-    /// may be none.
+    /// event id below [`record::EVENTS`](crate::record::EVENTS), and the context of the caller;
+    /// `bytes` follow, which may be none.
     ///
     /// The time is that of the reservation: in the order of the stream's records it never falls.
     /// Any context, as [`write`](Self::write).

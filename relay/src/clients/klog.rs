@@ -3,7 +3,8 @@
 //! A klog record is a line of text with where and when it was said: time, CPU, context, severity,
 //! module, file and line. With the feature `log`, a `Klog` is a backend of the
 //! [`log`](https://docs.rs/log) facade, and `log::info!` works anywhere in the kernel: task, IRQ,
-//! NMI and panic context, from the first instruction after [`Channel::start`](crate::Channel::start).
+//! NMI and panic context, from the first instruction after
+//! [`Channel::start`](crate::Channel::start).
 //!
 //! A message is formatted once, into a buffer on the stack: without a heap, without a lock, and
 //! whatever its arguments print. One that is longer than [`MAX_MESSAGE`] bytes, or than a

@@ -191,8 +191,8 @@ impl File {
     }
 
     /// Opens it for consuming: see [`Reader`] for sub-buffers where they lie,
-    /// [`Records`](crate::Records) for bytes,
-    /// [`Window`](super::Window) for a consumer that is not trusted. To close it, drop what was opened.
+    /// [`Records`](crate::Records) for bytes, [`Window`](super::Window) for a consumer that is not
+    /// trusted. To close it, drop what was opened.
     ///
     /// Any CPU, task or IRQ context.
     ///

@@ -46,7 +46,8 @@ use relay_format::Context;
 /// 3. contexts of one CPU *nest*: a context that interrupts another runs to its end before the
 ///    interrupted one goes on (interrupts and NMIs do; threads that share a number do not);
 /// 4. when a number passes from one CPU (or thread) to another, everything the former did
-///    happens-before everything the latter does, and nothing that the former pinned is still pinned.
+///    happens-before everything the latter does, and nothing that the former pinned is still
+///    pinned.
 ///
 /// A wrong clock, context, wake or call makes records wrong, losses too many or readers sleep too
 /// long. It breaks no memory.

@@ -9,11 +9,12 @@ use relay_format::Context;
 ///
 /// # Implementation safety
 ///
-/// 1. [`number`](Self::number) is the number of the CPU that executes it, as [`Platform`] wants numbers:
-///    points 2 and 4 of its promise. It is called with interrupts off.
-/// 2. With interrupts off, no other task runs on this CPU, and nothing moves the caller away from it.
-/// 3. Contexts nest: point 3 of the promise of [`Platform`]. An interrupt handler may switch tasks only where it
-///    has interrupted a place that had interrupts on.
+/// 1. [`number`](Self::number) is the number of the CPU that executes it, as [`Platform`] wants
+///    numbers: points 2 and 4 of its promise. It is called with interrupts off.
+/// 2. With interrupts off, no other task runs on this CPU, and nothing moves the caller away from
+///    it.
+/// 3. Contexts nest: point 3 of the promise of [`Platform`]. An interrupt handler may switch tasks
+///    only where it has interrupted a place that had interrupts on.
 pub unsafe trait Processor: Sync {
     /// The number of this CPU. Any context, interrupts off.
     fn number(&self) -> usize;
@@ -70,9 +71,9 @@ pub struct IrqOff<P>(pub P);
 pub struct Interrupts(Word);
 
 // SAFETY:
-// 1. With interrupts off nothing preempts or moves the caller (point 2 of `Processor`), and `turn_off` comes
-//    before the number is read. `restore` turns them on only where this pin has turned them off, so an inner
-//    pin does not end an outer one.
+// 1. With interrupts off nothing preempts or moves the caller (point 2 of `Processor`), and
+//    `turn_off` comes before the number is read. `restore` turns them on only where this pin has
+//    turned them off, so an inner pin does not end an outer one.
 // 2. to 4. are points 1 and 3 of `Processor`.
 unsafe impl<P: Processor> Platform for IrqOff<P> {
     type Pinned = Interrupts;
@@ -122,8 +123,8 @@ mod x86_64 {
     #[inline(always)]
     pub(super) fn turn_off() -> Word {
         let flags: u64;
-        // SAFETY: reads the flags by way of the stack, and clears IF. An interrupt before `cli` returns with the flags
-        // as they were. No `nomem`: what follows is not done before it.
+        // SAFETY: reads the flags by way of the stack, and clears IF. An interrupt before `cli`
+        // returns with the flags as they were. No `nomem`: what follows is not done before it.
         unsafe { asm!("pushfq", "pop {}", "cli", out(reg) flags) };
         flags
     }
@@ -150,7 +151,8 @@ mod aarch64 {
     #[inline(always)]
     pub(super) fn turn_off() -> Word {
         let daif: u64;
-        // SAFETY: reads the masks, and sets that of IRQs. An interrupt between both returns with the masks as they were.
+        // SAFETY: reads the masks, and sets that of IRQs. An interrupt between both returns with
+        // the masks as they were.
         unsafe { asm!("mrs {}, daif", "msr daifset, #2", out(reg) daif, options(nostack)) };
         daif
     }

@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Slow is the whole way, see `write`; so is what is not simple: no room, a switch, an exact fit, a
-//! swap that an interrupt has spoiled, a time that is too late for the packet. A record that interrupts another takes the same path with
-//! another intent.
+//! swap that an interrupt has spoiled, a time that is too late for the packet. A record that
+//! interrupts another takes the same path with another intent.
 //!
 //! Why it may trust the descriptor: `open` may lag behind, so D may be that of an older packet, or
 //! its words those of another lap. `D.bound` is then not behind `p`: packets are at most two laps
@@ -135,8 +135,8 @@ pub(super) fn reserve_at<'a, U: Usage>(
         return None;
     }
     let origin = sub.origin.load(Ordering::Relaxed);
-    // SAFETY: the packet is the descriptor's: `pos` was in it, and the swap shows that no packet was
-    // opened since. So this lies in its block, and is not null.
+    // SAFETY: the packet is the descriptor's: `pos` was in it, and the swap shows that no packet
+    // was opened since. So this lies in its block, and is not null.
     let bytes = unsafe { NonNull::new_unchecked(origin.wrapping_add(pos as usize)) };
     ring.track_write(bytes, len);
     Some(Reservation {

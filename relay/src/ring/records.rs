@@ -244,8 +244,8 @@ impl Reader<'_> {
             entry.state(),
             State::Writing | State::Readable | State::Lent
         ));
-        // SAFETY: committed bytes are not written any more; in record delivery nothing is overwritten,
-        // so the block is the packet's until its one consuming reader takes it.
+        // SAFETY: committed bytes are not written any more; in record delivery nothing is
+        // overwritten, so the block is the packet's until its one consuming reader takes it.
         unsafe { self.ring.slice(entry.block(), offset, len) }
     }
 }

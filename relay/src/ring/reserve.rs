@@ -27,10 +27,10 @@
 //!                intent = 0
 //! ```
 //!
-//! A stamp has the lower 40 bits of the time: a packet takes no record that is 2^39 ticks younger than
-//! itself. The limit is there before the position is in the packet, so that whoever interrupts the
-//! opener finds it. Where another context opens the packet instead, it may find an older limit; then
-//! the packet ends earlier than it must.
+//! A stamp has the lower 40 bits of the time: a packet takes no record that is 2^39 ticks younger
+//! than itself. The limit is there before the position is in the packet, so that whoever interrupts
+//! the opener finds it. Where another context opens the packet instead, it may find an older limit;
+//! then the packet ends earlier than it must.
 //!
 //! The time and the sample of the losses count only if the swap shows that nobody has reserved
 //! since `p` was read: so records are in the order of their times, and a packet tells of no loss

@@ -134,8 +134,9 @@ impl<'a> Slot<'a> {
     }
 
     /// Writes the [stamp](crate::record::Stamp) of a record of `event` (an id below
-    /// [`record::EVENTS`](crate::record::EVENTS)), which is written in `context`, and returns the bytes behind it. If the
-    /// slot is too short for a stamp, nothing is written, and there are none.
+    /// [`record::EVENTS`](crate::record::EVENTS)), which is written in `context`, and returns the
+    /// bytes behind it. If the slot is too short for a stamp, nothing is written, and there are
+    /// none.
     #[inline(always)]
     pub fn stamp(&mut self, event: u16, context: Context) -> &mut [u8] {
         let (tail, ticks) = (stamp::tail(event, context), self.ticks);
@@ -235,8 +236,8 @@ impl<'a> Slot<'a> {
         // SAFETY: `from` lies in the reserved bytes.
         let first = unsafe { self.bytes.add(from) };
         self.ring().track_write(first, len);
-        // SAFETY: these bytes were reserved by the slot, and nobody else touches them before they are
-        // committed; the slot does not lend them at the moment.
+        // SAFETY: these bytes were reserved by the slot, and nobody else touches them before they
+        // are committed; the slot does not lend them at the moment.
         let bytes = unsafe { core::slice::from_raw_parts_mut(first.as_ptr(), len) };
         self.hooks.fill(bytes, self.ticks);
         step();

@@ -156,8 +156,8 @@ impl Stream {
     /// The ring to write to, if the stream has started.
     #[inline(always)]
     pub(super) fn current(&self) -> Option<&Ring> {
-        // SAFETY: null, or a ring that is freed only when every CPU that writes has left it: the caller
-        // has a place, or is counted in `held`, or has it from somebody who is.
+        // SAFETY: null, or a ring that is freed only when every CPU that writes has left it: the
+        // caller has a place, or is counted in `held`, or has it from somebody who is.
         unsafe { self.current.load(Ordering::Acquire).as_ref() }
     }
 

@@ -21,8 +21,8 @@ pub(super) struct Sub {
     /// The descriptor: where position 0 would lie if the memory of the packet's block went on so
     /// far in both directions.
     pub(super) origin: AtomicPtr<u8>,
-    /// A stamped record of its packet is older than this, in ticks: see [`TIME_SPAN`]. Stored before
-    /// the position comes into the packet.
+    /// A stamped record of its packet is older than this, in ticks: see [`TIME_SPAN`]. Stored
+    /// before the position comes into the packet.
     pub(super) time_limit: AtomicU64,
     /// Written by the opener.
     pub(super) begin_ticks: GroupedU64,
@@ -37,9 +37,9 @@ pub(super) struct Sub {
     pub(super) lost: LossRecord,
 }
 
-/// How much younger than its packet a record may be, in ticks: half of what the lower bits of its time
-/// can tell. In a stream that all CPUs write, who loses a swap may leave a limit that is later than
-/// that of who wins it, by the time between two looks at the clock.
+/// How much younger than its packet a record may be, in ticks: half of what the lower bits of its
+/// time can tell. In a stream that all CPUs write, who loses a swap may leave a limit that is later
+/// than that of who wins it, by the time between two looks at the clock.
 pub(super) const TIME_SPAN: u64 = 1 << (TIME_BITS - 1);
 
 /// Begins a cache line.
@@ -67,8 +67,8 @@ impl Sub {
     }
 
     /// Has the packet that will be opened at `ticks` take records until [`TIME_SPAN`] after that.
-    /// Before the swap that opens it. Where another context opens it instead, an earlier limit stays:
-    /// the packet ends earlier.
+    /// Before the swap that opens it. Where another context opens it instead, an earlier limit
+    /// stays: the packet ends earlier.
     #[inline]
     pub(super) fn limit_time(&self, ticks: u64) {
         // Relaxed: a context of this CPU sees it; another CPU sees it with `bound`, or with the
@@ -77,8 +77,8 @@ impl Sub {
             .store(ticks.saturating_add(TIME_SPAN), Ordering::Relaxed);
     }
 
-    /// When the packet was opened, in ticks, also if its opener was stopped before it noted that: then
-    /// the limit tells. Of a CPU that has stopped.
+    /// When the packet was opened, in ticks, also if its opener was stopped before it noted that:
+    /// then the limit tells. Of a CPU that has stopped.
     pub(super) fn opened_at(&self) -> u64 {
         let limit = self.time_limit.load(Ordering::Relaxed);
         let noted = self.begin_ticks.load(Ordering::Relaxed);

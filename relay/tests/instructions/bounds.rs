@@ -1,5 +1,5 @@
-//! The bounds: how many instructions each may take at the most. This is the one place where they are
-//! written; `docs/PERFORMANCE.md` has what was measured.
+//! The bounds: how many instructions each may take at the most. This is the one place where they
+//! are written; `docs/PERFORMANCE.md` has what was measured.
 
 use crate::program::{Op, Past, State};
 use relay::{Delivery, Mode};
@@ -154,6 +154,6 @@ pub(crate) const INTERRUPTING: u64 = 1180;
 /// instructions of the interrupt.
 pub(crate) const INTERRUPTED: u64 = 1500;
 
-/// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may have to
-/// deliver all of them.
+/// The same where the interrupt writes a lap of four sub-buffers: the write that it interrupts may
+/// have to deliver all of them.
 pub(crate) const INTERRUPTED_BY_A_LAP: u64 = 1850;

@@ -83,7 +83,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// A no-overwrite ring of four sub-buffers without reserves, with room for more in the open one.
+    /// A no-overwrite ring of four sub-buffers without reserves, with room for more in the open
+    /// one.
     pub(crate) const PLAIN: Self = Self {
         mode: Mode::NoOverwrite,
         delivery: Delivery::Bulk,

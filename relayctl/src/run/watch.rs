@@ -1,4 +1,5 @@
-//! Watching a guest: its console is shown, its records are counted, and it is given up when it hangs.
+//! Watching a guest: its console is shown, its records are counted, and it is given up when it
+//! hangs.
 
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

@@ -1,12 +1,11 @@
 //! The metadata: the part of CTF 1.8's trace stream description language (TSDL)
 //! that relay's kernel writes.
 //!
-//! That is: the blocks `trace`, `env`, `clock`, `stream` and `event`; named and
-//! unnamed integers, enumerations, floating point numbers, zero-terminated
-//! strings, structures, arrays, and sequences whose length is an earlier
-//! field of the same structure. Everything is little-endian and byte-aligned.
-//! Bit fields are known in event headers and contexts only. The rest of the language (variants, big-endian numbers, dotted
-//! lengths) gives an error that says where and what.
+//! That is: the blocks `trace`, `env`, `clock`, `stream` and `event`; named and unnamed integers,
+//! enumerations, floating point numbers, zero-terminated strings, structures, arrays, and sequences
+//! whose length is an earlier field of the same structure. Everything is little-endian and
+//! byte-aligned. Bit fields are known in event headers and contexts only. The rest of the language
+//! (variants, big-endian numbers, dotted lengths) gives an error that says where and what.
 //!
 //! The text comes from a guest: nesting, sizes and counts are bounded.
 

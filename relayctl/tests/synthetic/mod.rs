@@ -94,7 +94,8 @@ impl Stream {
         self.records += count;
     }
 
-    /// A record of the log. The severity is 1 for an error to 5 for a trace, as the `log` crate counts.
+    /// A record of the log. The severity is 1 for an error to 5 for a trace, as the `log` crate
+    /// counts.
     pub(crate) fn klog(
         &mut self,
         ticks: u64,

@@ -66,8 +66,8 @@ impl House {
         Crate::read(&project().join(self.root))
     }
 
-    /// How high the floor is that a module is on; what surrounds the floors is above all. `None` for
-    /// a module elsewhere, an error for one without a floor.
+    /// How high the floor is that a module is on; what surrounds the floors is above all. `None`
+    /// for a module elsewhere, an error for one without a floor.
     fn floor(&self, module: &ModulePath) -> Option<Result<usize, ()>> {
         let mut parts = module.iter();
         for part in self.within.split_terminator("::") {

@@ -160,7 +160,8 @@ unsafe extern "C" {
     static smp_trampoline_end: u8;
 }
 
-/// Puts the code in place, which makes CPUs with one of `slots` call `enter`, and returns the page's number, for the start-up command.
+/// Puts the code in place, which makes CPUs with one of `slots` call `enter`, and returns the
+/// page's number, for the start-up command.
 ///
 /// # Errors
 /// When the page tables are out of the code's reach, or the page is not mapped.

@@ -1,5 +1,5 @@
-//! The console of a machine that is well: any idle CPU prints what the drain has, one CPU at a time;
-//! the others do not wait.
+//! The console of a machine that is well: any idle CPU prints what the drain has, one CPU at a
+//! time; the others do not wait.
 
 use core::fmt::Write;
 
@@ -32,8 +32,8 @@ struct Console {
     out: Output,
 }
 
-/// Starts the console. Task context on the boot CPU, when the streams of klog and the clock's calibration are
-/// there.
+/// Starts the console. Task context on the boot CPU, when the streams of klog and the clock's
+/// calibration are there.
 pub(crate) fn init() {
     let log = match NAMES.channel("/klog") {
         Ok(log) => log,

@@ -1,8 +1,8 @@
 //! The serial console: prints the log as text, for people and for `relayctl`.
 //!
-//! From the ground up: [`line`](mod@line), how a record looks; [`output`], the serial port as a place for lines;
-//! [`live`], what a machine that is well prints; [`post_mortem`], what a panic does, where nobody is
-//! asked; [`fallback`](mod@fallback), where nothing else works.
+//! From the ground up: [`line`](mod@line), how a record looks; [`output`], the serial port as a
+//! place for lines; [`live`], what a machine that is well prints; [`post_mortem`], what a panic
+//! does, where nobody is asked; [`fallback`](mod@fallback), where nothing else works.
 
 mod fallback;
 mod line;

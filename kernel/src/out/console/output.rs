@@ -40,7 +40,8 @@ impl Output {
             // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
             UNPRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
         }
-        // Release: after the number, so that the post-mortem prints no record again without saying so.
+        // Release: after the number, so that the post-mortem prints no record again without saying
+        // so.
         IN_LINE.store(false, Ordering::Release);
     }
 

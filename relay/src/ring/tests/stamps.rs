@@ -1,5 +1,5 @@
-//! A stamp has the lower bits of the time only: whatever time passes, and wherever, the full time of
-//! every record follows from its packet's begin. Each record here carries its full time, too.
+//! A stamp has the lower bits of the time only: whatever time passes, and wherever, the full time
+//! of every record follows from its packet's begin. Each record here carries its full time, too.
 
 extern crate std;
 

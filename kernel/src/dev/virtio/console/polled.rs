@@ -43,8 +43,8 @@ impl<D: Device, const HEADER: usize> Polled<D, HEADER> {
         }
     }
 
-    /// Sends a packet: `header`, then `runs`, then so many bytes of `padding`, at most 8. Waits until
-    /// the device is done with it, or `is_over`.
+    /// Sends a packet: `header`, then `runs`, then so many bytes of `padding`, at most 8. Waits
+    /// until the device is done with it, or `is_over`.
     ///
     /// # Errors
     /// [`Stuck`]; the device may have got a part of it.
