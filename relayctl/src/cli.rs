@@ -4,9 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{self, CatArgs, RecordArgs, StatArgs, VerifyArgs};
+use crate::commands::{self, CatArgs, RecordArgs, RunArgs, StatArgs, VerifyArgs};
 use crate::exit::Exit;
-use crate::run::{self, RunArgs};
 
 /// Boots the relay kernel, watches it, and checks what it logged.
 ///
@@ -20,19 +19,19 @@ use crate::run::{self, RunArgs};
                   RELAY_INSTALL=never keeps relayctl from installing what is missing, \
                   CI=true lets\nit install without asking."
 )]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub(crate) command: Option<Command>,
 
     /// The options of `run`, for when there is no command.
     #[command(flatten)]
-    pub run: RunArgs,
+    pub(crate) run: RunArgs,
 }
 
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Build the kernel, boot it in QEMU, show its log live, check and sum up
     Run(RunArgs),
     /// Make a capture from a machine that somebody else started
@@ -46,7 +45,7 @@ pub enum Command {
 }
 
 /// Reads the command line and does what it says.
-pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
+pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -60,12 +59,12 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     match cli.command {
-        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Run(args)) => commands::run(&args),
         Some(Command::Record(args)) => commands::record(&args),
         Some(Command::Cat(args)) => commands::cat(&args),
         Some(Command::Stat(args)) => commands::stat(&args),
         Some(Command::Verify(args)) => commands::verify(&args),
-        None => run::run(&cli.run),
+        None => commands::run(&cli.run),
     }
 }
 
@@ -74,8 +73,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::run::MAX_COMMAND_LINE;
-    use crate::term::ColorChoice;
+    use crate::terminal::ColorChoice;
 
     fn parse(args: &[&str]) -> Result<RunArgs, clap::Error> {
         let cli = Cli::try_parse_from([&["relayctl"], args].concat())?;
@@ -135,20 +133,5 @@ mod tests {
         for flag in ["--help", "-h", "--version"] {
             assert!(!parse(&[flag]).expect_err("it ends here").use_stderr());
         }
-    }
-
-    #[test]
-    fn settings_become_the_kernels_command_line() {
-        let args = parse(&["--scenario", "idle", "--set", "seed=7", "--set", "x="]).unwrap();
-        assert_eq!(
-            args.kernel_words().unwrap(),
-            ["scenario=idle", "seed=7", "x="]
-        );
-        let long = format!("k={}", "x".repeat(MAX_COMMAND_LINE));
-        let error = parse(&["--set", &long])
-            .unwrap()
-            .kernel_words()
-            .unwrap_err();
-        assert!(error.contains("2017 bytes"), "{error}");
     }
 }

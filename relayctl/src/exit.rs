@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
+use relay_decode::capture::{CaptureError, FolderError};
+
 /// How a command ended; the discriminants are the process's exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// All is well.
     Good = 0,
     /// The scenario or the check failed.
@@ -18,7 +20,7 @@ pub enum Exit {
 impl Exit {
     /// The process's exit code.
     #[must_use]
-    pub fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         self as u8
     }
 }
@@ -26,5 +28,17 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&CaptureError> for Exit {
+    /// A folder that somebody named and that cannot be used is a matter of usage.
+    fn from(error: &CaptureError) -> Self {
+        match error {
+            CaptureError::Folder(FolderError::Exists(_) | FolderError::NoCapture(_)) => Self::Usage,
+            CaptureError::Folder(FolderError::Io { .. }) | CaptureError::Write { .. } => {
+                Self::Infrastructure
+            }
+        }
     }
 }

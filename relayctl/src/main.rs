@@ -1,9 +1,26 @@
-//! The host side of relay: boots the kernel, watches it, checks what it logged.
+//! The host side of relay: boots the kernel, shows its log live, makes captures, shows them, and
+//! checks that every record is accounted for.
+//!
+//! [`cli`] reads the command line, and one of the [`commands`] does what it says. What they show is
+//! made by [`report`] and [`terminal`]; [`signals`] lets a user end them, and [`exit`] has the
+//! exit codes. The work is done by two libraries: `relay_decode` reads and judges, `relay_machine`
+//! has what boots.
+//!
+//! Nothing that comes from a guest, a file or the command line is trusted: it
+//! gives a clear error or is shown escaped, and never makes relayctl panic,
+//! hang, or use memory without bound.
 
 #![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+mod report;
+mod signals;
+mod terminal;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    relayctl::cli::main(std::env::args_os()).into()
+    cli::main(std::env::args_os()).into()
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use relayctl::install::{self, BABELTRACE, Need, RealSystem};
+use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
 use serde_json::{Map, Value, json};
 use synthetic::{Left, Stream, capture, metadata, metadata_packets, relayctl, small};
 
@@ -14,6 +14,7 @@ use synthetic::{Left, Stream, capture, metadata, metadata_packets, relayctl, sma
 fn has_babeltrace() -> bool {
     let mut system = RealSystem {
         folder: PathBuf::from(env!("CARGO_MANIFEST_DIR")),
+        say: |what| eprintln!("{what}"),
     };
     match install::ensure(&mut system, &[Need::Babeltrace]) {
         Ok(()) => true,

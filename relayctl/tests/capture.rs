@@ -426,7 +426,7 @@ fn the_flood_is_checked_record_by_record() {
 #[test]
 fn the_newest_capture_is_the_default() {
     // Outside of the workspace, so that its captures stay as they are.
-    let scratch = relayctl::capture::Scratch::new().expect("there is room");
+    let scratch = relay_decode::capture::Scratch::new().expect("there is room");
     let here = scratch.path();
     let run = |args: &[&str]| -> synthetic::Left {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_relayctl"));

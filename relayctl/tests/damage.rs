@@ -7,11 +7,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
-use relayctl::audit::Audit;
-use relayctl::capture::{Capture, OpenError, Options, Stored};
-use relayctl::commands::{Filter, Merge, Next};
-use relayctl::ledger::Verdict;
-use relayctl::wire::{Kind, Piece, Splitter};
+use relay_decode::audit::Audit;
+use relay_decode::balance::Verdict;
+use relay_decode::capture::{Capture, OpenError, Options, Stored};
+use relay_decode::merge::{Filter, Merge, Next};
+use relay_decode::wire::{Kind, Piece, Splitter};
 use serde_json::json;
 use synthetic::{capture, folder, small};
 
@@ -157,11 +157,8 @@ fn every_flipped_bit_of_list_and_metadata_is_found() {
 fn every_damage_of_the_files_beside_the_trace_is_found() {
     let (out, damaged) = (folder("console").join("capture"), folder("console"));
     let capture = Capture::create(&Options {
-        out: Some(out.clone()),
-        force: false,
-        max_size: u64::MAX,
-        kind: Kind::Live,
         announce: |what| panic!("{what}"),
+        ..Options::new(&out, Kind::Live)
     });
     let capture = capture.expect("it is writable");
     let mut port = capture.port(0);

@@ -10,8 +10,8 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
-use relayctl::capture::{Capture, Options, Port};
-use relayctl::wire::Kind;
+use relay_decode::capture::{Capture, Options, Port};
+use relay_decode::wire::Kind;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use synthetic::{Stream, capture, folder, metadata, metadata_packets, relayctl, small};
@@ -102,11 +102,8 @@ fn wait(mut child: Child) -> (Option<i32>, String) {
 fn growing(name: &str) -> (PathBuf, Capture, Port) {
     let out = folder(name).join("capture");
     let capture = Capture::create(&Options {
-        out: Some(out.clone()),
-        force: false,
-        max_size: u64::MAX,
-        kind: Kind::Live,
         announce: |what| panic!("{what}"),
+        ..Options::new(&out, Kind::Live)
     });
     let capture = capture.expect("the target folder is writable");
     let port = capture.port(0);

@@ -12,12 +12,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use relayctl::audit::Audit;
-use relayctl::capture::{OpenError, Scratch, Stored, read_raw};
-use relayctl::commands::{Filter, Merge};
-use relayctl::decode::{Records, Schema};
-use relayctl::tsdl::{self, TsdlError};
-use relayctl::wire::Header;
+use relay_decode::audit::Audit;
+use relay_decode::capture::{OpenError, Scratch, Stored, read_raw};
+use relay_decode::merge::{Filter, Merge};
+use relay_decode::records::{Records, Schema};
+use relay_decode::tsdl::{self, TsdlError};
+use relay_decode::wire::Header;
 use synthetic::{METADATA, Stream, folder, metadata, metadata_packets, relayctl, small};
 
 /// A trace with something behind it.
@@ -358,7 +358,7 @@ fn read_all(bytes: &[u8]) {
         return;
     };
     let audit = Audit::of(&stored).expect("files are readable");
-    let _ = relayctl::audit::stat_table(&audit, &stored.schema);
+    let _ = (audit.balance(), audit.verdict());
     let filter = Filter::default();
     let mut merge = Merge::of(&stored, &filter).expect("files are readable");
     let all: Result<(), OpenError> = merge.each(|_| Ok(()));

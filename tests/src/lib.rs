@@ -17,9 +17,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use relayctl::console::{Line, Record, Severity};
-use relayctl::install::{self, Need, RealSystem};
-use relayctl::workspace::{Build, Workspace};
+use relay_decode::console::{Line, Record};
+use relay_format::Severity;
+use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
+use relay_machine::workspace::{Build, Workspace};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -39,14 +40,37 @@ pub fn workspace() -> &'static Workspace {
     static WORKSPACE: OnceLock<Workspace> = OnceLock::new();
     WORKSPACE.get_or_init(|| {
         let workspace = Workspace::find().expect("the tests lie in the workspace");
-        let mut system = RealSystem {
-            folder: workspace.root.clone(),
-        };
-        if let Err(error) = install::ensure(&mut system, &[Need::RustTarget, Need::Qemu]) {
-            panic!("{error}");
-        }
+        ensure(&workspace, &[Need::RustTarget, Need::Qemu]);
         workspace
     })
+}
+
+/// Installs what is missing, or fails.
+fn ensure(workspace: &Workspace, needs: &[Need]) {
+    let mut system = RealSystem {
+        folder: workspace.root.clone(),
+        say: |what| eprintln!("{what}"),
+    };
+    install::ensure(&mut system, needs).unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The text that babeltrace2 makes of a trace, of which it has nothing to complain but lost records.
+///
+/// # Panics
+///
+/// When it cannot be had, or complains.
+#[must_use]
+pub fn babeltrace(trace: &Path) -> Vec<u8> {
+    ensure(workspace(), &[Need::Babeltrace]);
+    let output = Command::new(BABELTRACE)
+        .arg(trace)
+        .output()
+        .expect("babeltrace2 starts");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let lines = errors.lines();
+    let others: Vec<_> = lines.filter(|line| !line.contains("discarded")).collect();
+    assert!(output.status.success() && others.is_empty(), "{others:#?}");
+    output.stdout
 }
 
 /// The kernel's ELF file, built once for all tests.

@@ -7,26 +7,26 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::mpsc::{self, SyncSender};
+use std::sync::mpsc;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use clap::Args;
+use relay_decode::capture::{Capture, CaptureError};
+use relay_decode::wire::Kind;
 use serde_json::json;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
-use crate::capture::{Capture, CaptureError, DEFAULT_MAX_SIZE, Options};
+use super::captures::{CaptureArgs, unix_ms};
 use crate::exit::Exit;
-use crate::term::say;
-use crate::wire::Kind;
+use crate::signals;
+use crate::terminal::say;
 
 /// Chunks that may wait to be written.
 const QUEUE: usize = 16;
 
 /// Where the bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// A unix socket that somebody listens on.
     Unix(PathBuf),
     /// `HOST:PORT`, where somebody listens.
@@ -91,62 +91,14 @@ impl Origin {
 
 /// The options of `record`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct RecordArgs {
+pub(crate) struct RecordArgs {
     /// Where packets come from: unix:PATH, tcp:HOST:PORT, a file, or - for standard input
     #[arg(long, value_name = "FROM")]
-    pub from: Origin,
+    pub(crate) from: Origin,
 
     /// Where the capture and how large it may get
     #[command(flatten)]
-    pub capture: CaptureArgs,
-}
-
-/// The options of every command that makes a capture.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct CaptureArgs {
-    /// The capture's folder [default: captures/TIME, and captures/latest points at it]
-    #[arg(long, value_name = "DIR")]
-    pub out: Option<PathBuf>,
-
-    /// Replace the capture that is there
-    #[arg(long)]
-    pub force: bool,
-
-    /// The most bytes of a capture, such as 500M or 4G; what comes after is left out
-    #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
-    #[arg(value_parser = parse_size)]
-    pub max_size: u64,
-}
-
-impl CaptureArgs {
-    /// What to make of bytes of one kind.
-    #[must_use]
-    pub fn options(&self, kind: Kind) -> Options {
-        Options {
-            out: self.out.clone(),
-            force: self.force,
-            max_size: self.max_size,
-            kind,
-            announce: |what| say(what),
-        }
-    }
-}
-
-/// Reads a number of bytes with K, M or G behind it, powers of 1024.
-fn parse_size(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.as_bytes().last() {
-        Some(b'K' | b'k') => (&text[..text.len() - 1], 10),
-        Some(b'M' | b'm') => (&text[..text.len() - 1], 20),
-        Some(b'G' | b'g') => (&text[..text.len() - 1], 30),
-        _ => (text, 0),
-    };
-    let number: Option<u64> = digits.parse().ok();
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(|| {
-            "a size is a number of bytes above 0, with K, M or G behind it if wanted".to_owned()
-        })
+    pub(crate) capture: CaptureArgs,
 }
 
 /// What the threads beside the main loop report.
@@ -160,7 +112,7 @@ enum Event {
 }
 
 /// Does `relayctl record`.
-pub fn record(args: &RecordArgs) -> Exit {
+pub(crate) fn record(args: &RecordArgs) -> Exit {
     match try_record(args) {
         Ok(exit) => exit,
         Err((exit, what)) => {
@@ -170,17 +122,11 @@ pub fn record(args: &RecordArgs) -> Exit {
     }
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn unix_ms() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
-}
-
 /// Records until the source ends or a signal comes.
 fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let from = &args.from;
     let fail = |what: String| (Exit::Infrastructure, what);
-    let failed = |error: CaptureError| (error.exit(), error.to_string());
+    let failed = |error: CaptureError| (Exit::from(&error), error.to_string());
     let mut input = from
         .open()
         .map_err(|error| fail(format!("{from}: {error}")))?;
@@ -188,7 +134,8 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let folder = capture.folder().to_owned();
     let (started, began) = (unix_ms(), Instant::now());
     let (sender, events) = mpsc::sync_channel(QUEUE);
-    listen_for_signals(sender.clone())
+    let on_signal = sender.clone();
+    signals::on_end(move || drop(on_signal.send(Event::Signal)))
         .map_err(|error| fail(format!("cannot listen for signals: {error}")))?;
     // Not joined: a source that has nothing to say is not waited for at the end.
     thread::spawn(move || {
@@ -251,19 +198,4 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         totals.fragments
     ));
     Ok(exit)
-}
-
-/// Reports the first signal that asks relayctl to end; the second ends it at once.
-fn listen_for_signals(events: SyncSender<Event>) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    thread::spawn(move || {
-        let mut signals = signals.forever();
-        if signals.next().is_some() {
-            thread::spawn(move || events.send(Event::Signal));
-        }
-        if signals.next().is_some() {
-            std::process::exit(Exit::Infrastructure.code().into());
-        }
-    });
-    Ok(())
 }

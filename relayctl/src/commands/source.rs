@@ -5,11 +5,14 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
+use relay_decode::audit::Audit;
+use relay_decode::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
+
+use super::captures;
 
 /// Why there is nothing to read.
 #[derive(Debug)]
-pub enum SourceError {
+pub(crate) enum SourceError {
     /// No capture was named, and there is none yet.
     NoLatest(PathBuf),
     /// A capture cannot be read.
@@ -48,9 +51,9 @@ impl std::error::Error for SourceError {}
 
 /// Something to read.
 #[derive(Debug)]
-pub struct Source {
+pub(crate) struct Source {
     /// The capture.
-    pub stored: Stored,
+    pub(crate) stored: Stored,
     /// Where it is, if it is made of a raw file; it is removed with this.
     _scratch: Option<Scratch>,
 }
@@ -62,10 +65,10 @@ impl Source {
     /// # Errors
     ///
     /// When there is none, or it cannot be read.
-    pub fn open(name: Option<&Path>) -> Result<Self, SourceError> {
+    pub(crate) fn open(name: Option<&Path>) -> Result<Self, SourceError> {
         match name {
             None => {
-                let latest = capture::latest();
+                let latest = captures::latest();
                 match latest.is_dir() {
                     true => Self::folder(&latest),
                     false => Err(SourceError::NoLatest(latest)),
@@ -82,6 +85,17 @@ impl Source {
             }
             Some(name) => Self::folder(name),
         }
+    }
+
+    /// Opens it, and reads all of it for its ledger.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it cannot be read.
+    pub(crate) fn audited(name: Option<&Path>) -> Result<(Self, Audit), SourceError> {
+        let source = Self::open(name)?;
+        let audit = Audit::of(&source.stored).map_err(SourceError::Open)?;
+        Ok((source, audit))
     }
 
     /// Opens a capture.

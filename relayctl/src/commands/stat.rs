@@ -4,42 +4,68 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use relay_decode::audit::Audit;
+use relay_decode::balance::{Balance, Lost};
+use relay_decode::records::Schema;
+use serde::Serialize;
 
 use super::source::Source;
-use crate::audit::{self, Audit};
 use crate::exit::Exit;
-use crate::term::{Output, say};
+use crate::report::{self, Reasons, Sums};
+use crate::terminal::{Output, say};
+
+/// The reason that only a console tells; no capture has it.
+const CONSOLES_OWN: &str = "no_ring";
 
 /// The options of `stat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct StatArgs {
+pub(crate) struct StatArgs {
     /// A capture, a raw file, or - for standard input; the newest capture if not given
-    pub capture: Option<PathBuf>,
+    pub(crate) capture: Option<PathBuf>,
 
     /// One JSON object
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
+}
+
+/// A stream, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Cpu {
+    cpu: u32,
+    packets: u64,
+    records: u64,
+    bytes: u64,
+    #[serde(flatten)]
+    sums: Sums<Reasons>,
+    verdict: &'static str,
+}
+
+/// A channel, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Channel<'a> {
+    name: &'a str,
+    cpus: Vec<Cpu>,
+}
+
+/// What `stat --json` shows.
+#[derive(Debug, Serialize)]
+struct Stat<'a> {
+    total: Sums<u64>,
+    channels: Vec<Channel<'a>>,
 }
 
 /// Does `relayctl stat`.
-pub fn stat(args: &StatArgs) -> Exit {
-    let source = match Source::open(args.capture.as_deref()) {
-        Ok(source) => source,
-        Err(error) => {
-            say(error.to_string());
-            return Exit::Infrastructure;
-        }
-    };
-    let audit = match Audit::of(&source.stored) {
-        Ok(audit) => audit,
+pub(crate) fn stat(args: &StatArgs) -> Exit {
+    let (source, audit) = match Source::audited(args.capture.as_deref()) {
+        Ok(found) => found,
         Err(error) => {
             say(error.to_string());
             return Exit::Infrastructure;
         }
     };
     let text = match args.json {
-        true => audit::stat_json(&audit),
-        false => audit::stat_table(&audit, &source.stored.schema),
+        true => json(&audit),
+        false => table(&audit, &source.stored.schema),
     };
     match Output::new(io::stdout()).put(&text) {
         Ok(()) => Exit::Good,
@@ -47,5 +73,103 @@ pub fn stat(args: &StatArgs) -> Exit {
             say(format!("cannot write the table: {error}"));
             Exit::Infrastructure
         }
+    }
+}
+
+/// The ledger as one line of JSON.
+fn json(audit: &Audit) -> String {
+    let mut channels: Vec<Channel<'_>> = Vec::new();
+    for stream in &audit.streams {
+        if channels
+            .last()
+            .is_none_or(|channel| channel.name != stream.channel)
+        {
+            channels.push(Channel {
+                name: &stream.channel,
+                cpus: Vec::new(),
+            });
+        }
+        let cpu = Cpu {
+            cpu: stream.cpu,
+            packets: stream.packets,
+            records: stream.records(),
+            bytes: stream.bytes,
+            sums: stream.balance().into(),
+            verdict: stream.verdict().name(),
+        };
+        if let Some(channel) = channels.last_mut() {
+            channel.cpus.push(cpu);
+        }
+    }
+    report::line(&Stat {
+        total: audit.balance().into(),
+        channels,
+    })
+}
+
+/// The ledger as a table.
+fn table(audit: &Audit, schema: &Schema) -> String {
+    let reasons = Lost::default().named().map(|(reason, _)| reason);
+    let reasons = reasons.iter().filter(|reason| **reason != CONSOLES_OWN);
+    let heads = [
+        "channel",
+        "cpu",
+        "packets",
+        "records",
+        "bytes",
+        "records/s",
+        "attempted",
+    ];
+    let ends = ["overwritten", "uncommitted", "unaccounted", "stream"];
+    let heads = heads.iter().chain(reasons).chain(&ends);
+    let mut rows = vec![heads.map(|head| (*head).to_owned()).collect::<Vec<_>>()];
+    let row = |channel: &str, cpu: String, counts: [u64; 3], rate: String, balance: &Balance| {
+        let lost = balance.lost.named().into_iter();
+        let lost = lost.filter(|(reason, _)| *reason != CONSOLES_OWN);
+        let sums = [
+            balance.overwritten,
+            balance.uncommitted,
+            balance.unaccounted,
+        ];
+        let number = |number: u64| number.to_string();
+        let mut cells = vec![channel.to_owned(), cpu];
+        cells.extend(counts.map(number));
+        cells.push(rate);
+        cells.push(number(balance.attempted));
+        cells.extend(lost.map(|(_, count)| number(count)));
+        cells.extend(sums.map(number));
+        cells
+    };
+    let mut all = [0; 3];
+    let mut times: Option<(u64, u64)> = None;
+    for stream in &audit.streams {
+        let counts = [stream.packets, stream.records(), stream.bytes];
+        for (sum, count) in all.iter_mut().zip(counts) {
+            *sum += count;
+        }
+        if let Some((begin, end)) = stream.times {
+            let (first, last) = times.unwrap_or((begin, end));
+            times = Some((first.min(begin), last.max(end)));
+        }
+        let rate = rate(stream.records(), stream.times, schema);
+        let cpu = stream.cpu.to_string();
+        let mut cells = row(&stream.channel, cpu, counts, rate, &stream.balance());
+        cells.push(stream.verdict().name().to_owned());
+        rows.push(cells);
+    }
+    let [_, records, _] = all;
+    let rate = rate(records, times, schema);
+    let mut cells = row("all", "all".to_owned(), all, rate, &audit.balance());
+    cells.push(audit.verdict().name().to_owned());
+    rows.push(cells);
+    report::align(&rows)
+}
+
+/// Records per second between two times.
+fn rate(records: u64, times: Option<(u64, u64)>, schema: &Schema) -> String {
+    let ticks = times.map_or(0, |(begin, end)| end.saturating_sub(begin));
+    match schema.nanoseconds(ticks) {
+        0 => "-".to_owned(),
+        ns => (u128::from(records) * 1_000_000_000 / u128::from(ns)).to_string(),
     }
 }

@@ -1,45 +1,65 @@
 //! `relayctl verify`: proves that a capture misses nothing, or says what it misses.
 
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use relay_decode::audit::{Audit, StreamAudit};
+use relay_decode::balance::{Balance, Verdict};
+use relay_decode::capture::OpenError;
+use relay_decode::wire::Header;
+use serde::Serialize;
 use serde_json::json;
 
 use super::source::{Source, SourceError};
-use crate::audit::{self, Audit};
-use crate::capture::OpenError;
 use crate::exit::Exit;
-use crate::ledger::Verdict;
-use crate::term::{Output, say};
+use crate::report::{self, Sums};
+use crate::terminal::{Output, say};
 
 /// The options of `verify`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub struct VerifyArgs {
+pub(crate) struct VerifyArgs {
     /// A capture, a raw file, or - for standard input; the newest capture if not given
-    pub capture: Option<PathBuf>,
+    pub(crate) capture: Option<PathBuf>,
 
     /// One JSON object
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
+}
+
+/// What `verify --json` shows.
+#[derive(Debug, Serialize)]
+struct Verified<'a> {
+    verdict: &'static str,
+    problems: Vec<String>,
+    claims: u64,
+    fragments: u64,
+    total: Sums<u64>,
+    streams: Vec<VerifiedStream<'a>>,
+}
+
+/// A stream as `verify --json` shows it.
+#[derive(Debug, Serialize)]
+struct VerifiedStream<'a> {
+    channel: &'a str,
+    cpu: u32,
+    verdict: &'static str,
+    packets: u64,
+    /// The number of the last packet that is there.
+    last_packet: Option<u64>,
+    problems: Vec<String>,
 }
 
 /// Does `relayctl verify`.
-pub fn verify(args: &VerifyArgs) -> Exit {
-    let source = match Source::open(args.capture.as_deref()) {
-        Ok(source) => source,
+pub(crate) fn verify(args: &VerifyArgs) -> Exit {
+    let audit = match Source::audited(args.capture.as_deref()) {
+        Ok((_, audit)) => audit,
         Err(error) => return unreadable(args, &error),
     };
-    let audit = match Audit::of(&source.stored) {
-        Ok(audit) => audit,
-        Err(error) => {
-            say(error.to_string());
-            return Exit::Infrastructure;
-        }
-    };
     let text = match args.json {
-        true => audit::verify_json(&audit),
-        false => audit::verify_text(&audit),
+        true => json(&audit),
+        false => text(&audit),
     };
     let verdict = audit.verdict();
     if verdict == Verdict::Open {
@@ -89,4 +109,103 @@ fn answer(text: &str, verdict: &Verdict) -> Exit {
         (Ok(()), Verdict::Broken(_)) => Exit::Failed,
         (Ok(()), Verdict::Complete | Verdict::Open) => Exit::Good,
     }
+}
+
+/// The judgement as one line of JSON.
+fn json(audit: &Audit) -> String {
+    let verdict = audit.verdict();
+    let streams = audit.streams.iter().map(|stream| {
+        let verdict = stream.verdict();
+        VerifiedStream {
+            channel: &stream.channel,
+            cpu: stream.cpu,
+            verdict: verdict.name(),
+            packets: stream.packets,
+            last_packet: stream.last.map(|last| last.number),
+            problems: verdict.problems(),
+        }
+    });
+    report::line(&Verified {
+        verdict: verdict.name(),
+        claims: audit.claims,
+        fragments: audit.fragments,
+        total: audit.balance().into(),
+        streams: streams.collect(),
+        problems: verdict.problems(),
+    })
+}
+
+/// What a judgement says of a stream that was salvaged; nothing of others.
+struct Salvaged<'a>(&'a StreamAudit, &'a Header);
+
+impl fmt::Display for Salvaged<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(stream, last) = self;
+        if last.is_salvaged {
+            let uncommitted = last.uncommitted;
+            write!(
+                f,
+                ", where its CPU was stopped: {uncommitted} records uncommitted"
+            )?;
+        }
+        match stream.cut() {
+            0 => Ok(()),
+            cut => write!(f, ", {cut} packets cut where they are in doubt"),
+        }
+    }
+}
+
+/// The judgement in lines: what is wrong, what is open, and the word itself.
+fn text(audit: &Audit) -> String {
+    let mut text = String::new();
+    let verdict = audit.verdict();
+    for problem in verdict.clone().problems() {
+        // Writing to a `String` cannot fail, here and below.
+        let _ = writeln!(text, "broken: {problem}");
+    }
+    for stream in &audit.streams {
+        if stream.verdict() == Verdict::Open {
+            let _ = match &stream.last {
+                Some(last) => writeln!(
+                    text,
+                    "open: {}: {}; proven up to packet {}, record {}{}",
+                    stream.file,
+                    match (last.is_final, last.uncommitted) {
+                        (true, 0) => "packets that are not in the list of packets",
+                        (true, _) => "its CPU was stopped in the middle of a record",
+                        (false, _) => "no closing packet",
+                    },
+                    last.number,
+                    last.ordinal + last.records,
+                    Salvaged(stream, last)
+                ),
+                None => writeln!(text, "open: {}: no packet", stream.file),
+            };
+        }
+    }
+    if audit.fragments > 0 {
+        let _ = writeln!(
+            text,
+            "{} bytes came that were no whole packet of a known stream (fragments/)",
+            audit.fragments
+        );
+    }
+    let Balance {
+        attempted,
+        delivered,
+        lost,
+        overwritten,
+        uncommitted,
+        unaccounted,
+    } = audit.balance();
+    let _ = writeln!(
+        text,
+        "attempted {attempted} = delivered {delivered} + lost {} (missing {}) + overwritten \
+         {overwritten} + uncommitted {uncommitted}; unaccounted {unaccounted}; {} claims compared",
+        lost.total(),
+        lost.missing,
+        audit.claims
+    );
+    let _ = writeln!(text, "{}", verdict.name());
+    text
 }

@@ -7,8 +7,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::{Run, Session, boot, is_gone, relayctl, workspace};
-use relayctl::install::{self, BABELTRACE, Need, RealSystem};
+use e2e::{Run, Session, boot, is_gone, relayctl};
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -108,17 +107,11 @@ fn fewer_ports_than_cpus_are_shared() {
     // 32 CPUs have 30 ports.
     let folder = tempfile::tempdir().expect("there is room");
     let run = captured(folder.path(), &["--smp", "32"]);
-    assert!(run.has(relayctl::console::Severity::Info, "30 of 30 ports"));
+    assert!(run.has(relay_format::Severity::Info, "30 of 30 ports"));
 }
 
 #[test]
 fn babeltrace2_reads_as_many_records_as_were_delivered() {
-    let mut system = RealSystem {
-        folder: workspace().root.clone(),
-    };
-    if let Err(error) = install::ensure(&mut system, &[Need::Babeltrace]) {
-        panic!("babeltrace2 cannot be had: {error}");
-    }
     let folder = tempfile::tempdir().expect("there is room");
     let set = [
         "--set",
@@ -132,18 +125,8 @@ fn babeltrace2_reads_as_many_records_as_were_delivered() {
         folder.path(),
         &[&["--scenario", "flood"][..], &set[..]].concat(),
     );
-    let output = Command::new(BABELTRACE)
-        .arg(folder.path().join("trace"))
-        .output()
-        .expect("babeltrace2 starts");
-    assert!(output.status.success());
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let others: Vec<_> = errors
-        .lines()
-        .filter(|line| !line.contains("discarded"))
-        .collect();
-    assert!(others.is_empty(), "{others:#?}");
-    let records = output.stdout.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    let text = e2e::babeltrace(&folder.path().join("trace"));
+    let records = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
     assert_eq!(records, number(&total(folder.path()), "delivered"));
 }
 
@@ -210,5 +193,5 @@ fn without_ports_the_console_alone_goes_on() {
     let run = boot(&["--transport", "none", "--smp", "2"]);
     run.assert_code(0);
     run.assert_complete(2);
-    assert!(run.has(relayctl::console::Severity::Info, "no virtio-console"));
+    assert!(run.has(relay_format::Severity::Info, "no virtio-console"));
 }

@@ -4,7 +4,7 @@ use std::env;
 use std::process::Command;
 
 use e2e::{Session, Turn, is_gone, kernel, relayctl, workspace};
-use relayctl::console::Line;
+use relay_decode::console::Line;
 use rustix::process::Signal;
 
 /// `relayctl` without a word builds the kernel, boots 8 CPUs and sums up.

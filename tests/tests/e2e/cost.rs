@@ -1,7 +1,7 @@
 //! The counting of instructions in the guest.
 
 use e2e::boot_once;
-use relayctl::console::Severity;
+use relay_format::Severity;
 
 const COST: [&str; 4] = ["--smp", "1", "--scenario", "cost"];
 

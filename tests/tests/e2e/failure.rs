@@ -1,7 +1,8 @@
 //! Machines that go wrong: what is left of their log, and how relayctl ends.
 
 use e2e::{Run, boot, boot_once};
-use relayctl::console::{Line, Record, Severity};
+use relay_decode::console::{Line, Record};
+use relay_format::Severity;
 
 /// CPUs of the standard machine.
 const SMP: u32 = 8;

@@ -10,8 +10,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use e2e::{Run, Session, Turn, boot, kernel, relayctl, workspace};
-use relayctl::console::Line;
-use relayctl::install::{self, BABELTRACE, Need, RealSystem};
+use relay_decode::console::Line;
 use serde_json::Value;
 
 /// CPUs of the standard machine.
@@ -135,23 +134,8 @@ fn panics(kind: &str, folder: &Path) -> Run {
 
 /// Checks that babeltrace2 reads a trace without complaint, and as many records as were delivered.
 fn assert_babeltrace_reads(folder: &Path) {
-    let mut system = RealSystem {
-        folder: workspace().root.clone(),
-    };
-    if let Err(error) = install::ensure(&mut system, &[Need::Babeltrace]) {
-        panic!("babeltrace2 cannot be had: {error}");
-    }
-    let output = Command::new(BABELTRACE)
-        .arg(folder.join("trace"))
-        .output()
-        .expect("babeltrace2 starts");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    let others: Vec<_> = errors
-        .lines()
-        .filter(|line| !line.contains("discarded"))
-        .collect();
-    assert!(output.status.success() && others.is_empty(), "{others:#?}");
-    let records = output.stdout.split_inclusive(|byte| *byte == b'\n').count() as u64;
+    let text = e2e::babeltrace(&folder.join("trace"));
+    let records = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
     let total = json(&["stat", "--json"], folder);
     assert_eq!(total["total"]["delivered"], records);
 }
@@ -254,7 +238,7 @@ fn a_port_for_panics_that_does_not_move_does_not_keep_the_machine() {
             let _ = port.read_to_end(&mut Vec::new());
         }
     });
-    let mut runner = Command::new(workspace().root.join(relayctl::workspace::RUNNER));
+    let mut runner = Command::new(workspace().root.join(relay_machine::workspace::RUNNER));
     runner
         .arg(kernel())
         .arg("scenario=panic")

@@ -1,7 +1,7 @@
 //! The standard run, on machines of several sizes.
 
 use e2e::boot;
-use relayctl::console::{Context, Severity};
+use relay_format::{Context, Severity};
 
 /// Boots `smp` CPUs and checks everything that must hold whatever their number.
 fn smoke(smp: u32) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use relayctl::workspace::Workspace;
+use relay_machine::workspace::Workspace;
 
 /// The only module that may touch the UART.
 const UART: &str = "kernel/src/dev/serial.rs";

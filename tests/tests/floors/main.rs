@@ -25,7 +25,7 @@ struct House {
     floors: &'static str,
 }
 
-const HOUSES: [House; 5] = [
+const HOUSES: [House; 8] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
@@ -52,6 +52,21 @@ const HOUSES: [House; 5] = [
         root: "kernel/src/main.rs",
         within: "",
         floors: "base cpu logs mem arch dev out life scenario",
+    },
+    House {
+        root: "relayctl/decode/src/lib.rs",
+        within: "",
+        floors: "escape balance wire tsdl console records capture merge audit",
+    },
+    House {
+        root: "relayctl/machine/src/lib.rs",
+        within: "",
+        floors: "install workspace guest ports",
+    },
+    House {
+        root: "relayctl/src/main.rs",
+        within: "",
+        floors: "exit signals terminal report commands cli",
     },
 ];
 

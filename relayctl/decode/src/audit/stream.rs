@@ -1,0 +1,318 @@
+//! The ledger of one stream.
+
+use super::flood::Flood;
+use crate::balance::{Balance, Lost, Verdict};
+use crate::capture::{Item, OpenError, PacketSource, Stored, Stream};
+use crate::records::{Record, Records, Schema, Value};
+use crate::wire::Header;
+
+/// The most problems of one stream that are told.
+const MAX_PROBLEMS: usize = 16;
+
+/// What was found in one stream.
+#[derive(Clone, Debug, Default)]
+pub struct StreamAudit {
+    /// The channel's number.
+    pub channel_number: u32,
+    /// The channel's name.
+    pub channel: String,
+    /// The CPU.
+    pub cpu: u32,
+    /// The name of its file.
+    pub file: String,
+    /// Packets that are there, as they arrived.
+    pub packets: u64,
+    /// Bytes of these packets.
+    pub bytes: u64,
+    /// Records that were decoded, by context: task, IRQ, NMI.
+    pub contexts: [u64; 3],
+    /// Times of the first packet's opening and the last one's closing, in ticks.
+    pub times: Option<(u64, u64)>,
+    /// The header of the last packet.
+    pub last: Option<Header>,
+    /// Records that ordinals jump over between packets with consecutive numbers.
+    skipped: u64,
+    /// Records that ordinals jump over where packets are missing.
+    absent: u64,
+    /// Whether packets are missing.
+    has_gaps: bool,
+    /// Records that were left out of salvaged packets, because they are in doubt.
+    in_doubt: u64,
+    /// Packets that such records were left out of.
+    cut: u64,
+    /// Records that are there but cannot be decoded, or are there twice.
+    undecoded: u64,
+    /// Whether packets are not in the list of packets, so that nobody knows whether
+    /// they are as they arrived.
+    is_unlisted: bool,
+    /// What is wrong.
+    problems: Vec<String>,
+    /// How many more problems there are.
+    more_problems: u64,
+}
+
+impl StreamAudit {
+    /// Reads all packets of a stream, and shows each record to `witness`.
+    pub(super) fn of(
+        stored: &Stored,
+        stream: &Stream,
+        mut witness: impl FnMut(&Record<'_>, &[Value<'_>]),
+    ) -> Result<Self, OpenError> {
+        let channel = stored.channel(stream);
+        let mut audit = Self {
+            channel_number: channel.number,
+            channel: channel.name.clone(),
+            cpu: stream.cpu,
+            file: stream.file.clone(),
+            ..Self::default()
+        };
+        let Some(mut reader) = stored.packets(stream)? else {
+            if stored.listed(stream) > 0 {
+                audit.problem(0, "the file is not there");
+            }
+            return Ok(audit);
+        };
+        let mut flood = Flood::new(channel, stream.cpu);
+        let mut buffer = Vec::new();
+        loop {
+            let item = reader.next(&mut buffer);
+            let item = item.map_err(|error| {
+                let path = stored.folder.join("trace").join(&stream.file);
+                OpenError::Io(path, error)
+            })?;
+            match item {
+                Some(Item::Packet { offset, header }) => {
+                    if !audit.belongs(&stored.schema, offset, &header) {
+                        continue;
+                    }
+                    audit.follow(offset, &header);
+                    audit.packets += 1;
+                    audit.bytes += header.packet_size;
+                    let mut records = Records::new(channel, &header, &buffer);
+                    let fault = loop {
+                        match records.next_record() {
+                            Ok(Some((record, values))) => {
+                                audit.contexts[record.stamp.context as usize] += 1;
+                                witness(&record, values);
+                                if let Some(flood) = &mut flood
+                                    && let Err(what) = flood.record(&record, values)
+                                {
+                                    let number = header.number;
+                                    audit.problem(
+                                        offset,
+                                        format!(
+                                            "packet {number}, record {}: {what}",
+                                            record.number
+                                        ),
+                                    );
+                                }
+                            }
+                            Ok(None) => break None,
+                            Err(fault) => break Some(fault),
+                        }
+                    };
+                    let read = records.read();
+                    let rest = header.records.saturating_sub(read);
+                    match header.is_cut && fault.is_none() {
+                        true => {
+                            audit.in_doubt += rest;
+                            audit.cut += 1;
+                        }
+                        false => audit.undecoded += rest,
+                    }
+                    if let Some(fault) = fault {
+                        audit.problem(offset, format!("packet {}: {fault}", header.number));
+                    }
+                }
+                Some(Item::Problem { offset, what }) => audit.problem(offset, what),
+                // A capture whose making was cut off may have written a packet and
+                // not its line.
+                Some(Item::Unlisted { offset }) if stored.is_finished => {
+                    audit.problem(
+                        offset,
+                        "packets from here on are not in the list of packets",
+                    );
+                }
+                Some(Item::Unlisted { .. }) => audit.is_unlisted = true,
+                None => break,
+            }
+        }
+        audit.conclude();
+        if let Some(flood) = flood {
+            let balance = audit.balance();
+            let explained = balance
+                .attempted
+                .saturating_sub(balance.delivered)
+                .saturating_add(balance.unaccounted);
+            if let Err(what) = flood.conclude(explained) {
+                audit.problem(reader.length(), what);
+            }
+        }
+        Ok(audit)
+    }
+
+    /// Remembers a problem, if there are not too many.
+    pub(super) fn problem(&mut self, offset: u64, what: impl AsRef<str>) {
+        if self.problems.len() == MAX_PROBLEMS {
+            self.more_problems += 1;
+            return;
+        }
+        let what = what.as_ref();
+        self.problems
+            .push(format!("{} at {offset}: {what}", self.file));
+    }
+
+    /// Whether a packet belongs into this stream.
+    fn belongs(&mut self, schema: &Schema, offset: u64, header: &Header) -> bool {
+        let belongs = header.uuid == schema.uuid
+            && header.stream_id == self.channel_number
+            && header.cpu == self.cpu;
+        if !belongs {
+            let is = (header.stream_id, header.cpu);
+            self.problem(
+                offset,
+                format!(
+                    "a packet of another stream or boot (channel {}, cpu {})",
+                    is.0, is.1
+                ),
+            );
+        }
+        belongs
+    }
+
+    /// Compares a packet with the one before it.
+    fn follow(&mut self, offset: u64, header: &Header) {
+        let (number, ordinal, end) = match &self.last {
+            Some(last) => (last.number + 1, last.ordinal + last.records, last.end),
+            None => (0, 0, 0),
+        };
+        let is = header.number;
+        if is < number {
+            self.problem(offset, format!("packet {is}, where {number} should be"));
+            self.undecoded += header.records;
+        } else if is > number {
+            self.has_gaps = true;
+            self.problem(
+                offset,
+                format!("packets {number} to {} are missing before it", is - 1),
+            );
+        }
+        match header.ordinal.checked_sub(ordinal) {
+            Some(gap) if is > number => self.absent += gap,
+            Some(gap) => self.skipped += gap,
+            None if is >= number => self.problem(
+                offset,
+                format!(
+                    "packet {is} begins with record {}, where {ordinal} should be",
+                    header.ordinal
+                ),
+            ),
+            None => {}
+        }
+        if header.begin < end {
+            self.problem(
+                offset,
+                format!(
+                    "packet {is} begins at {} ticks, the one before ends at {end}",
+                    header.begin
+                ),
+            );
+        }
+        if let Some(last) = self.last {
+            if last.is_final {
+                self.problem(
+                    offset,
+                    format!("packet {is} comes after the stream was closed"),
+                );
+            }
+            for ((name, before), (_, now)) in last.counters().zip(header.counters()) {
+                if now < before {
+                    self.problem(
+                        offset,
+                        format!("packet {is}: {name} falls from {before} to {now}"),
+                    );
+                }
+            }
+        }
+        let begin = self.times.map_or(header.begin, |(begin, _)| begin);
+        self.times = Some((begin, header.end));
+        self.last = Some(*header);
+    }
+
+    /// Checks the sums at the end of the stream.
+    fn conclude(&mut self) {
+        let Some(last) = self.last else {
+            return;
+        };
+        let (skipped, overwritten) = (self.skipped, last.overwritten);
+        if skipped > overwritten || (last.is_final && !self.has_gaps && skipped < overwritten) {
+            self.problem(
+                0,
+                format!("{skipped} record numbers are skipped, {overwritten} records are said to be overwritten"),
+            );
+        }
+        let unaccounted = self.balance().unaccounted;
+        if unaccounted > 0 && self.problems.is_empty() {
+            self.problem(0, format!("{unaccounted} records are unaccounted for"));
+        }
+    }
+
+    /// Records that were decoded.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.contexts.iter().sum()
+    }
+
+    /// The sums of the stream, up to its last packet.
+    #[must_use]
+    pub fn balance(&self) -> Balance {
+        let Some(last) = &self.last else {
+            return Balance::default();
+        };
+        let gaps = self.skipped.saturating_add(self.absent);
+        let overwritten = last.overwritten.clamp(self.skipped.min(gaps), gaps);
+        let lost = Lost {
+            missing: (gaps - overwritten).saturating_add(self.in_doubt),
+            ..last.lost.into()
+        };
+        let attempted = last.attempted();
+        let delivered = self.records();
+        let explained = delivered
+            .saturating_add(lost.total())
+            .saturating_add(overwritten)
+            .saturating_add(last.uncommitted);
+        Balance {
+            attempted,
+            delivered,
+            lost,
+            overwritten,
+            uncommitted: last.uncommitted,
+            unaccounted: attempted.abs_diff(explained).max(self.undecoded),
+        }
+    }
+
+    /// Packets that were cut, because records in them are in doubt.
+    #[must_use]
+    pub fn cut(&self) -> u64 {
+        self.cut
+    }
+
+    /// Whether the stream was closed, and no packet of it is missing.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.last.is_some_and(|last| last.is_final)
+    }
+
+    /// The judgement.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        let is_whole = self.last.is_some_and(|last| last.uncommitted == 0) && self.cut == 0;
+        let is_open = !(self.is_closed() && is_whole) || self.is_unlisted;
+        let mut problems = self.problems.clone();
+        if self.more_problems > 0 {
+            let (file, more) = (&self.file, self.more_problems);
+            problems.push(format!("{file}: {more} more problems"));
+        }
+        Verdict::of(problems, is_open)
+    }
+}

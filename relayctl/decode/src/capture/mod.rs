@@ -1,0 +1,28 @@
+//! The capture folder, as `docs/FORMAT.md` has it: written by [`Capture`] from
+//! the bytes of any number of ports, read by [`Stored`].
+
+mod error;
+mod folder;
+mod index;
+mod intake;
+mod live;
+mod metadata;
+mod raw;
+mod reader;
+mod salvage;
+mod store;
+mod stored;
+mod writer;
+
+pub use error::CaptureError;
+pub use folder::{FolderError, latest};
+pub use index::{Entry, Index};
+pub use live::{FollowError, GrowingFile, Live, LivePackets};
+pub use raw::{Scratch, read_raw};
+pub use reader::{Item, PacketReader, PacketSource};
+pub use store::Totals;
+pub use stored::{OpenError, Stored, Stream};
+pub use writer::{Capture, Options, Port};
+
+/// The largest capture, unless somebody says otherwise, in bytes.
+pub const DEFAULT_MAX_SIZE: u64 = 1 << 30;

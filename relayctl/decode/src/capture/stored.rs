@@ -1,0 +1,329 @@
+//! A capture folder that is there.
+
+use std::fmt;
+use std::fs;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::folder::{CONSOLE, FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
+use super::index::{Entry, Index};
+use super::reader::PacketReader;
+use super::store::MAX_CONTRADICTIONS;
+use crate::escape::printable;
+use crate::records::{Channel, Schema, SchemaError};
+use crate::tsdl::MAX_TEXT;
+use crate::wire::{crc32c, crc32c_append};
+
+/// The most foreign files that are named.
+const MAX_FOREIGN: usize = 16;
+
+/// The longest `run.json` that is read, in bytes.
+const MAX_RUN: u64 = 16 << 20;
+
+/// Why a capture cannot be read.
+#[derive(Debug)]
+pub enum OpenError {
+    /// There is no capture.
+    NoCapture(PathBuf),
+    /// It has no metadata, without which nothing can be read.
+    NoMetadata {
+        /// The capture.
+        folder: PathBuf,
+        /// Whether it had packets of streams, and so metadata, once.
+        had_packets: bool,
+    },
+    /// Its metadata cannot be used.
+    Schema(PathBuf, SchemaError),
+    /// A file cannot be read.
+    Io(PathBuf, io::Error),
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCapture(path) => write!(
+                f,
+                "{}: no capture (a folder with a folder {TRACE}); 'relayctl run' makes one",
+                path.display()
+            ),
+            Self::NoMetadata {
+                folder,
+                had_packets: false,
+            } => write!(
+                f,
+                "{}: nothing can be read without metadata: none came, or it did not come to its end",
+                folder.display()
+            ),
+            Self::NoMetadata {
+                folder,
+                had_packets: true,
+            } => write!(
+                f,
+                "{}: nothing can be read without metadata, and the file trace/{METADATA} is gone",
+                folder.display()
+            ),
+            Self::Schema(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Io(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+/// A stream that is there, or should be.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// The place of its channel in the schema.
+    pub channel: usize,
+    /// Its CPU.
+    pub cpu: u32,
+    /// The name of its file.
+    pub file: String,
+}
+
+impl Stream {
+    /// The streams that the metadata promises, by channel, then CPU.
+    pub(super) fn all(schema: &Schema) -> Vec<Self> {
+        let mut streams = Vec::new();
+        for (at, channel) in schema.channels.iter().enumerate() {
+            streams.extend((0..schema.cpus).map(|cpu| Self {
+                channel: at,
+                cpu,
+                file: channel.file_of(cpu),
+            }));
+        }
+        streams
+    }
+}
+
+/// A capture folder that is there.
+#[derive(Debug)]
+pub struct Stored {
+    /// The folder.
+    pub folder: PathBuf,
+    /// What the metadata says.
+    pub schema: Schema,
+    /// The streams that the metadata promises, by channel, then CPU.
+    pub streams: Vec<Stream>,
+    /// What is wrong beside the streams.
+    pub problems: Vec<String>,
+    /// Bytes that were no whole packet.
+    pub fragments: u64,
+    /// Whether the capture was made to its end.
+    pub is_finished: bool,
+    /// The packets as they arrived.
+    index: Index,
+}
+
+impl Stored {
+    /// Opens a capture.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or its metadata cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        let (schema, metadata) = read_metadata(folder)?;
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error| OpenError::Io(path, error)
+        };
+        let path = folder.join(PACKETS);
+        let mut problems = Vec::new();
+        let mut index = match open_file(&path) {
+            Ok(file) => Index::read(BufReader::new(file)).map_err(io(&path))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                problems.push(
+                    "packets: there is no list of packets to compare the streams with".to_owned(),
+                );
+                Index::default()
+            }
+            Err(error) => return Err(io(&path)(error)),
+        };
+        problems.append(&mut index.problems);
+        if index.of(METADATA) != [metadata] {
+            problems.push("metadata: it is not as it arrived".to_owned());
+        }
+        let trace = folder.join(TRACE);
+        let mut stored = Self {
+            folder: folder.to_owned(),
+            streams: Stream::all(&schema),
+            schema,
+            problems,
+            fragments: fragments(&folder.join(FRAGMENTS)),
+            is_finished: folder.join(RUN).is_file(),
+            index,
+        };
+        stored.find_foreign(&trace).map_err(io(&trace))?;
+        stored.check_beside()?;
+        Ok(stored)
+    }
+
+    /// Looks for what the making of the capture tells of its faults, and compares the files beside the
+    /// trace with their lines in the list. Captures of earlier versions have no such lines.
+    fn check_beside(&mut self) -> Result<(), OpenError> {
+        let run = self.folder.join(RUN);
+        let promised = match read_bounded(&run, MAX_RUN) {
+            Ok(text) => serde_json::from_slice::<Value>(&text).ok(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(OpenError::Io(run, error)),
+        };
+        if self.is_finished && promised.is_none() {
+            self.problems.push(format!("{RUN}: it is no JSON"));
+        }
+        self.problems
+            .extend(promised.as_ref().map(contradictions).unwrap_or_default());
+        let promised = promised.as_ref().map(|run| &run["capture"]["files"]);
+        let promised = promised.and_then(|files| files.as_array());
+        for name in [CONSOLE, RUN] {
+            let path = self.folder.join(name);
+            let problem = match self.index.of(name) {
+                [] if promised.is_some_and(|files| files.iter().any(|file| *file == *name)) => {
+                    format!("packets: no line about {name}")
+                }
+                [] => continue,
+                [listed] => match sum(&path) {
+                    Ok((size, crc)) if (size, crc) == (listed.size.into(), listed.crc) => continue,
+                    Ok((size, crc)) => format!(
+                        "{name}: it was changed: {} bytes with checksum {:08x} were written, \
+                         {size} with {crc:08x} are there",
+                        listed.size, listed.crc
+                    ),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        format!("{name}: it is gone")
+                    }
+                    Err(error) => return Err(OpenError::Io(path, error)),
+                },
+                _ => format!("packets: more than one line about {name}"),
+            };
+            self.problems.push(problem);
+        }
+        Ok(())
+    }
+
+    /// Finds files that are no stream of the capture, and lines about such.
+    fn find_foreign(&mut self, trace: &Path) -> io::Result<()> {
+        let known =
+            |name: &str| name == METADATA || self.streams.iter().any(|stream| stream.file == name);
+        let mut foreign = Vec::new();
+        for entry in fs::read_dir(trace)? {
+            let name = entry?.file_name();
+            let name = name.to_string_lossy();
+            if foreign.len() < MAX_FOREIGN && !known(&name) {
+                foreign.push(format!(
+                    "trace/{}: no stream of this capture",
+                    printable(name.as_bytes())
+                ));
+            }
+        }
+        let beside = |name: &str| name == CONSOLE || name == RUN;
+        let files = self.index.files();
+        let files = files.filter(|file| !known(file) && !beside(file));
+        foreign.extend(files.take(MAX_FOREIGN).map(|file| {
+            format!(
+                "packets: lines about '{}', which is no stream of this capture",
+                printable(file.as_bytes())
+            )
+        }));
+        self.problems.append(&mut foreign);
+        Ok(())
+    }
+
+    /// A stream's channel.
+    #[must_use]
+    pub fn channel(&self, stream: &Stream) -> &Channel {
+        &self.schema.channels[stream.channel]
+    }
+
+    /// Opens a stream's file; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it is there and cannot be opened.
+    pub fn packets(&self, stream: &Stream) -> Result<Option<PacketReader<'_>>, OpenError> {
+        let path = self.folder.join(TRACE).join(&stream.file);
+        match PacketReader::open(&path, self.index.of(&stream.file)) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(OpenError::Io(path, error)),
+        }
+    }
+
+    /// How many packets of a stream arrived.
+    #[must_use]
+    pub fn listed(&self, stream: &Stream) -> usize {
+        self.index.of(&stream.file).len()
+    }
+}
+
+/// What came twice, and not the same, by what was written about the making of a capture.
+fn contradictions(run: &Value) -> Vec<String> {
+    let all = run["capture"]["contradictions"].as_array();
+    let all = all.into_iter().flatten().filter_map(Value::as_str);
+    all.take(MAX_CONTRADICTIONS)
+        .map(|what| printable(what.as_bytes()).into_owned())
+        .collect()
+}
+
+/// Reads the metadata of a capture, and what its line in the list should be.
+pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError> {
+    let trace = folder.join(TRACE);
+    if !trace.is_dir() {
+        return Err(OpenError::NoCapture(folder.to_owned()));
+    }
+    let path = trace.join(METADATA);
+    let text = match read_bounded(&path, MAX_TEXT as u64 + 1) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A list without packets has lines about the files beside the trace only.
+            let list = read_bounded(&folder.join(PACKETS), 256).unwrap_or_default();
+            let mut beside = [CONSOLE, RUN].into_iter();
+            let is_beside = beside.any(|name| list.starts_with(format!("{name} ").as_bytes()));
+            return Err(OpenError::NoMetadata {
+                folder: folder.to_owned(),
+                had_packets: !(list.is_empty() || is_beside)
+                    || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
+            });
+        }
+        Err(error) => return Err(OpenError::Io(path, error)),
+    };
+    let schema = Schema::read(&text).map_err(|error| OpenError::Schema(path, error))?;
+    let is = Entry {
+        size: u32::try_from(text.len()).unwrap_or(u32::MAX),
+        crc: crc32c(&text),
+    };
+    Ok((schema, is))
+}
+
+/// Reads a file that should be small.
+fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Length and CRC-32C of a file.
+fn sum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = open_file(path)?;
+    let (mut size, mut crc) = (0, 0);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((size, crc)),
+            Ok(length) => {
+                size += length as u64;
+                crc = crc32c_append(crc, &buffer[..length]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The bytes of all fragments; what cannot be read counts nothing.
+fn fragments(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.filter_map(|entry| entry.metadata().ok());
+    sizes.map(|metadata| metadata.len()).sum()
+}

@@ -1,0 +1,271 @@
+//! Writes a capture folder.
+
+use std::convert::Infallible;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::error::CaptureError;
+use super::folder::{self, CONSOLE, RUN};
+use super::intake::Intake;
+use super::salvage::Waiting;
+use super::store::{Store, Totals};
+use crate::wire::{Kind, Piece, Splitter, crc32c};
+
+/// What to make.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where captures lie: the one that is made unless [`out`](Self::out) names another folder, and
+    /// the link to the newest one.
+    pub root: PathBuf,
+    /// The folder; by default one within [`root`](Self::root) named after the time.
+    pub out: Option<PathBuf>,
+    /// Whether an existing capture there is replaced.
+    pub force: bool,
+    /// The most bytes that are written.
+    pub max_size: u64,
+    /// Where the bytes come from.
+    pub kind: Kind,
+    /// Told at once what the user should know: that the capture has its largest
+    /// size, or cannot be written, or gets no metadata. Called under a lock.
+    pub announce: fn(&str),
+}
+
+impl Options {
+    /// A capture of any size in a folder that is new or empty, of which nobody is told anything.
+    #[must_use]
+    pub fn new(folder: &Path, kind: Kind) -> Self {
+        Self {
+            root: PathBuf::new(),
+            out: Some(folder.to_owned()),
+            force: false,
+            max_size: u64::MAX,
+            kind,
+            announce: |_| {},
+        }
+    }
+}
+
+/// What all ports write to.
+#[derive(Debug)]
+struct Shared {
+    /// Takes packets.
+    intake: Intake,
+    /// What a stopped CPU left.
+    waiting: Waiting,
+}
+
+/// A capture that is being made.
+#[derive(Debug)]
+pub struct Capture {
+    /// Its folder.
+    folder: PathBuf,
+    /// Where the bytes come from.
+    kind: Kind,
+    /// Whether somebody named the folder, so that it stays if nothing comes.
+    is_named: bool,
+    /// What all ports write to.
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// Takes the bytes of one port, in a thread of its own if wanted.
+#[derive(Debug)]
+pub struct Port {
+    /// Its number.
+    number: u32,
+    /// Finds the packets.
+    splitter: Splitter,
+    /// What all ports write to.
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// The shared part; a thread that panicked leaves it usable.
+fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Capture {
+    /// Makes the folder of a new capture.
+    ///
+    /// # Errors
+    ///
+    /// When it exists and may not be replaced, or cannot be made.
+    pub fn create(options: &Options) -> Result<Self, CaptureError> {
+        let Options { root, out, .. } = options;
+        let folder = folder::create(root, out.as_deref(), options.force);
+        let folder = folder.map_err(CaptureError::Folder)?;
+        let store = Store::begin(folder.clone(), root, options.max_size, options.announce)?;
+        let shared = Shared {
+            intake: Intake::new(store),
+            waiting: Waiting::default(),
+        };
+        Ok(Self {
+            folder,
+            kind: options.kind,
+            is_named: out.is_some(),
+            shared: Arc::new(Mutex::new(shared)),
+        })
+    }
+
+    /// The capture's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A sink for the bytes of a port.
+    #[must_use]
+    pub fn port(&self, number: u32) -> Port {
+        Port {
+            number,
+            splitter: Splitter::new(self.kind),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// Takes bytes of the serial console.
+    pub fn console(&self, bytes: &[u8]) {
+        lock(&self.shared).intake.store.console(bytes);
+    }
+
+    /// Puts what a stopped CPU left where it belongs. The ports should have ended; what they take
+    /// later of this kind is a fragment.
+    pub fn settle(&self) {
+        lock(&self.shared).settle();
+    }
+
+    /// What came so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        lock(&self.shared).intake.store.totals.clone()
+    }
+
+    /// [Settles](Self::settle) and ends the capture, with what is to be known about how it was made. The
+    /// ports should have ended; what they take later is not written.
+    ///
+    /// # Errors
+    ///
+    /// The first time that something could not be written. All that came before
+    /// is there.
+    pub fn finish(self, mut info: Value) -> Result<Totals, CaptureError> {
+        let mut shared = lock(&self.shared);
+        shared.settle();
+        let Shared { intake, .. } = &mut *shared;
+        if intake.schema.is_none() {
+            let why = "it did not come to its end";
+            let error = &mut intake.store.totals.metadata_error;
+            error.get_or_insert_with(|| why.to_owned());
+        }
+        intake.give_up_early();
+        let store = &mut intake.store;
+        let totals = store.totals.clone();
+        let mut files = vec![RUN];
+        if let Some(length) = store.console_length() {
+            let crc = store.console_crc;
+            store.list(CONSOLE, 0, length, crc);
+            files.push(CONSOLE);
+        }
+        if let Some(info) = info.as_object_mut() {
+            let made = json!({
+                "packets": totals.packets,
+                "salvaged": totals.salvaged,
+                "doubles": totals.doubles,
+                "contradictions": totals.contradictions,
+                "bytes": totals.bytes,
+                "fragments": totals.fragments,
+                "left_out": totals.left_out,
+                "max_size": store.max_size,
+                "metadata": totals.has_metadata,
+                "files": files,
+                "error": store.error.as_ref().map(ToString::to_string),
+            });
+            info.insert("capture".to_owned(), made);
+            let (relayctl, format) = (env!("CARGO_PKG_VERSION"), relay_format::VERSION);
+            let versions = json!({ "relayctl": relayctl, "format": format });
+            info.insert("versions".to_owned(), versions);
+        }
+        if totals.bytes == 0 && !self.is_named {
+            // Nothing came: there is nothing to look at later.
+            let _ = folder::remove(&self.folder);
+            let _ = fs::remove_dir(&self.folder);
+            return Ok(totals);
+        }
+        let text = format!("{info:#}\n");
+        store.list(RUN, 0, text.len() as u64, crc32c(text.as_bytes()));
+        let path = self.folder.join(RUN);
+        let written = fs::write(&path, text);
+        // Whoever is late finds it closed.
+        store.is_full = true;
+        if let Some(error) = store.error.take() {
+            return Err(error);
+        }
+        written.map_err(|error| CaptureError::Write { path, error })?;
+        Ok(totals)
+    }
+}
+
+impl Shared {
+    /// Takes what a port has found; `crc` is that of a packet.
+    fn take(&mut self, port: u32, piece: Piece<'_>, crc: u32) {
+        let Self { intake, waiting } = self;
+        match piece {
+            Piece::Fragment(bytes) => intake.store.fragment(port, bytes),
+            Piece::Packet(header, packet) if header.is_salvaged => {
+                waiting.take(&mut intake.store, port, header, packet);
+            }
+            Piece::Packet(header, packet) => intake.packet(port, header, packet, crc),
+        }
+    }
+
+    /// Puts what a stopped CPU left where it belongs.
+    fn settle(&mut self) {
+        self.waiting.settle(&mut self.intake);
+    }
+}
+
+impl Port {
+    /// Takes the next bytes, in chunks of any length. It never fails: what
+    /// cannot be written is counted, and told by [`Capture::finish`].
+    pub fn push(&mut self, chunk: &[u8]) {
+        let Self {
+            number,
+            splitter,
+            shared,
+        } = self;
+        let Ok(()) = splitter.push(chunk, |piece| take(shared, *number, piece));
+    }
+
+    /// Ends the port: what is left of it is a fragment.
+    pub fn finish(mut self) {
+        let Self {
+            number,
+            splitter,
+            shared,
+        } = &mut self;
+        let Ok(()) = splitter.finish(|piece| take(shared, *number, piece));
+    }
+}
+
+impl Write for Port {
+    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
+        self.push(chunk);
+        Ok(chunk.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes what a port has found. Whoever else waits for the lock does not wait for the checksum.
+fn take(shared: &Mutex<Shared>, port: u32, piece: Piece<'_>) -> Result<(), Infallible> {
+    let crc = match piece {
+        Piece::Packet(_, packet) => crc32c(packet),
+        Piece::Fragment(_) => 0,
+    };
+    lock(shared).take(port, piece, crc);
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! One stream of a merge, on its way from packet to packet.
+
+use relay_format::{Losses, Severity};
+
+use super::filter::Filter;
+use super::note::{Note, Span, What};
+use super::shown::{Next, Shown};
+use crate::capture::{Item, PacketSource, Stream};
+use crate::records::{Channel, Position, Record, Schema, Value};
+use crate::tsdl::Type;
+use crate::wire::Header;
+
+/// One stream on its way.
+#[derive(Debug)]
+pub(super) struct Cursor<'a, S> {
+    /// The stream.
+    pub(super) stream: &'a Stream,
+    /// Its channel.
+    pub(super) channel: &'a Channel,
+    /// Its packets.
+    pub(super) source: S,
+    /// The packet.
+    pub(super) buffer: Vec<u8>,
+    /// Its header, and how far it is read.
+    packet: Option<(Header, Position)>,
+    /// The header of the packet before.
+    pub(super) last: Option<Header>,
+    /// Notes that come before the next record.
+    notes: Vec<Note>,
+    /// The time that the stream has got to, in ticks.
+    pub(super) ticks: u64,
+    /// Whether it has nothing to show now.
+    pub(super) is_dry: bool,
+}
+
+impl<'a, S: PacketSource> Cursor<'a, S> {
+    /// Before a stream's first packet.
+    pub(super) fn new(stream: &'a Stream, channel: &'a Channel, source: S) -> Self {
+        Self {
+            stream,
+            channel,
+            source,
+            buffer: Vec::new(),
+            packet: None,
+            last: None,
+            notes: Vec::new(),
+            ticks: 0,
+            is_dry: true,
+        }
+    }
+
+    /// Goes on to the next note or record; false at the end.
+    pub(super) fn advance(&mut self, schema: &Schema, filter: &Filter) -> std::io::Result<bool> {
+        loop {
+            if !self.notes.is_empty() {
+                return Ok(true);
+            }
+            if let Some((header, position)) = &mut self.packet {
+                match position.peek(header, header.contents(&self.buffer)) {
+                    Ok(Some(stamp)) => {
+                        self.ticks = stamp.ticks;
+                        return Ok(true);
+                    }
+                    Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
+                    Err(error) => {
+                        let number = header.number;
+                        self.note(What::Damage(format!("packet {number}: {error}")));
+                        self.last = self.packet.take().map(|(header, _)| header);
+                        continue;
+                    }
+                }
+            }
+            match self.source.next(&mut self.buffer)? {
+                None => return Ok(false),
+                Some(Item::Problem { offset, what }) => {
+                    let what = format!("{} at {offset}: {what}", self.stream.file);
+                    self.note(What::Damage(what));
+                }
+                Some(Item::Unlisted { .. }) => {}
+                Some(Item::Packet { offset, header }) => {
+                    let belongs = header.uuid == schema.uuid
+                        && header.stream_id == self.channel.number
+                        && header.cpu == self.stream.cpu;
+                    if !belongs {
+                        let file = &self.stream.file;
+                        let what = format!("{file} at {offset}: a packet of another stream");
+                        self.note(What::Damage(what));
+                        continue;
+                    }
+                    self.ticks = header.begin;
+                    let is_wanted = filter.has_begun(schema.nanoseconds(header.end))
+                        && filter.is_not_over(schema.nanoseconds(header.begin));
+                    if is_wanted {
+                        self.note_losses(schema, &header);
+                        self.packet = Some((header, Position::begin(&header)));
+                    } else {
+                        self.last = Some(header);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Notes what was lost since the packet before.
+    fn note_losses(&mut self, schema: &Schema, header: &Header) {
+        let last = self.last;
+        let (mut next, mut number, mut from) = (0, 0, 0);
+        if let Some(last) = &last {
+            next = last.ordinal + last.records;
+            number = last.number + 1;
+            from = last.end;
+        }
+        let span = Span {
+            from_ns: schema.nanoseconds(from),
+            to_ns: schema.nanoseconds(header.end),
+        };
+        let before = last.map_or(Losses::NONE, |last| last.lost);
+        // A stranger's counts may fall.
+        let counts = header.lost.0.into_iter().zip(before.0);
+        let mut counts = counts.map(|(now, before)| now.saturating_sub(before));
+        let lost = Losses(std::array::from_fn(|_| counts.next().unwrap_or_default()));
+        if lost != Losses::NONE {
+            self.note(What::Lost(lost, span));
+        }
+        let gap = header.ordinal.saturating_sub(next);
+        if header.number > number {
+            self.note(What::Missing {
+                packets: (number, header.number - 1),
+                records: gap,
+                span,
+            });
+        } else if gap > 0 {
+            self.note(What::Overwritten(gap, span));
+        }
+        if header.is_salvaged {
+            let before = last.map_or(0, |last| last.uncommitted);
+            self.note(What::Salvaged {
+                packet: header.number,
+                uncommitted: header.uncommitted.saturating_sub(before),
+                is_cut: header.is_cut,
+            });
+        }
+    }
+
+    /// Notes something.
+    fn note(&mut self, what: What) {
+        self.notes.push(Note {
+            channel: self.channel.name.clone(),
+            cpu: self.stream.cpu,
+            what,
+        });
+    }
+
+    /// Shows what [`advance`](Self::advance) has found.
+    pub(super) fn show<E>(
+        &mut self,
+        schema: &Schema,
+        filter: &Filter,
+        show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.notes.is_empty() {
+            return self
+                .notes
+                .drain(..)
+                .try_for_each(|note| show(Next::Note(note)));
+        }
+        let Some((header, position)) = &mut self.packet else {
+            return Ok(());
+        };
+        let mut values = Vec::new();
+        let contents = header.contents(&self.buffer);
+        match position.take(self.channel, header, contents, &mut values) {
+            Ok(Some(record)) => {
+                let ns = schema.nanoseconds(record.stamp.ticks);
+                let severity = severity(&record, &values);
+                let is_wanted =
+                    filter.has_begun(ns) && filter.is_not_over(ns) && filter.has_severity(severity);
+                let shown = Shown {
+                    channel: self.channel,
+                    cpu: self.stream.cpu,
+                    ns,
+                    severity,
+                    record,
+                    packet: header.number,
+                };
+                match is_wanted {
+                    true => show(Next::Record(shown, &values)),
+                    false => Ok(()),
+                }
+            }
+            Ok(None) => Ok(()),
+            Err(error) => {
+                let number = header.number;
+                self.note(What::Damage(format!("packet {number}: {error}")));
+                self.last = self.packet.take().map(|(header, _)| header);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The severity of a record: its field `severity`, by the label.
+fn severity(record: &Record<'_>, values: &[Value<'_>]) -> Option<Severity> {
+    let place = record.event.field("severity")?;
+    let field = record.event.fields.fields.get(place)?;
+    let Type::Enum(class) = &field.kind else {
+        return None;
+    };
+    let label = class.label(values.get(place)?.as_integer()?)?;
+    Severity::from_name(label)
+}

@@ -1,0 +1,32 @@
+//! What a merge gives out.
+
+use relay_format::Severity;
+
+use super::note::Note;
+use crate::records::{Channel, Record, Value};
+
+/// A record, with what belongs to it.
+#[derive(Debug)]
+pub struct Shown<'a> {
+    /// Its channel.
+    pub channel: &'a Channel,
+    /// Its CPU.
+    pub cpu: u32,
+    /// Its time in nanoseconds since power-on.
+    pub ns: u64,
+    /// Its severity, if it has one.
+    pub severity: Option<Severity>,
+    /// The record.
+    pub record: Record<'a>,
+    /// The number of its packet.
+    pub packet: u64,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Next<'a, 'v> {
+    /// A record with its fields.
+    Record(Shown<'a>, &'v [Value<'v>]),
+    /// Losses, or damage, where they were found.
+    Note(Note),
+}

@@ -1,0 +1,208 @@
+//! The host end of the guest's ports: a socket that QEMU connects to, once for
+//! each port, a thread for each connection that does nothing but read it, and one
+//! that writes the capture behind their back: files are slower than sockets, and
+//! the guest shall not wait for them before it has to.
+
+use std::io::{self, Read};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use relay_decode::capture::{Capture, Port, Scratch};
+
+/// The most ports that CPUs of one guest can have: what QEMU's virtio-serial-pci
+/// offers beside the one that is kept for a console and the one that is kept for
+/// panics.
+pub const MAX_PORTS: u32 = 30;
+
+/// How long the rest of what a guest has written may take once QEMU has ended.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// How often a port that is about to end is looked at.
+const POLL: Duration = Duration::from_millis(5);
+
+/// How much is read at once, in bytes: more than a socket holds.
+const CHUNK: usize = 1 << 18;
+
+/// Chunks that may wait to be written, of all ports together: 4 MiB. When they do,
+/// QEMU waits, then the guest's ports, and then the guest counts what it loses.
+const QUEUE: usize = 16;
+
+/// What the readers give to the writer: a port, and its next bytes or its end.
+type Chunk = (usize, Option<Vec<u8>>);
+
+/// Chunks that were written, to be filled again.
+type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// A connection, and the thread that reads it.
+type Reader = (UnixStream, JoinHandle<()>);
+
+/// The ports of one guest.
+#[derive(Debug)]
+pub struct Ports {
+    /// How many CPUs have one.
+    count: u32,
+    /// The socket.
+    path: PathBuf,
+    /// Where it lies: nobody else can reach it there.
+    _folder: Scratch,
+    /// Whether no more connections are wanted.
+    is_over: Arc<AtomicBool>,
+    /// Waits for connections.
+    acceptor: Option<JoinHandle<()>>,
+    /// The connections.
+    readers: Arc<Mutex<Vec<Reader>>>,
+    /// Writes what they read.
+    writer: Option<JoinHandle<()>>,
+}
+
+impl Ports {
+    /// Listens for so many ports of CPUs, and for the one for panics, whose bytes
+    /// `capture` gets. QEMU connects to them in the order of its command line: the
+    /// first connection is port 0, the last one that for panics.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be made.
+    pub fn listen(capture: &Capture, count: u32) -> io::Result<Self> {
+        let folder = Scratch::new()?;
+        let path = folder.path().join("ports");
+        let listener = UnixListener::bind(&path)?;
+        let is_over = Arc::new(AtomicBool::new(false));
+        let readers = Arc::new(Mutex::new(Vec::new()));
+        let ports = (0..=count)
+            .map(|number| Some(capture.port(number)))
+            .collect();
+        let pool = Pool::default();
+        let (sender, chunks) = mpsc::sync_channel(QUEUE);
+        let own_pool = Arc::clone(&pool);
+        let writer = thread::spawn(move || write(&chunks, ports, &own_pool));
+        let (over, all) = (Arc::clone(&is_over), Arc::clone(&readers));
+        let acceptor = thread::spawn(move || {
+            for port in 0..=count as usize {
+                let Ok((stream, _)) = listener.accept() else {
+                    return;
+                };
+                if over.load(Ordering::SeqCst) {
+                    return;
+                }
+                if let Ok(own) = stream.try_clone() {
+                    let (sender, pool) = (sender.clone(), Arc::clone(&pool));
+                    let reader = thread::spawn(move || read(stream, port, &sender, &pool));
+                    lock(&all).push((own, reader));
+                }
+            }
+        });
+        Ok(Self {
+            count,
+            path,
+            _folder: folder,
+            is_over,
+            acceptor: Some(acceptor),
+            readers,
+            writer: Some(writer),
+        })
+    }
+
+    /// How many there are for CPUs.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The socket that QEMU connects to.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until everything that came was taken: the other end has been
+    /// closed, or is given up after a time.
+    pub fn finish(self) {
+        // What follows is done when it is dropped.
+    }
+
+    /// Ends the acceptor: it may wait for a connection, so it gets one.
+    fn end_acceptor(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let Some(acceptor) = self.acceptor.take() else {
+            return;
+        };
+        if acceptor.is_finished() || UnixStream::connect(&self.path).is_ok() {
+            // A thread that panicked has said so.
+            let _ = acceptor.join();
+        }
+    }
+}
+
+impl Drop for Ports {
+    fn drop(&mut self) {
+        self.end_acceptor();
+        let mut readers = lock(&self.readers);
+        let deadline = Instant::now() + DRAIN;
+        for (stream, reader) in readers.drain(..) {
+            while !reader.is_finished() && Instant::now() < deadline {
+                thread::sleep(POLL);
+            }
+            // Something that QEMU started may hold the other end.
+            let _ = stream.shutdown(Shutdown::Both);
+            let _ = reader.join();
+        }
+        // The readers had the last senders.
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+/// What is shared; a thread that panicked leaves it usable.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads one port until it is closed.
+fn read(mut stream: UnixStream, port: usize, chunks: &SyncSender<Chunk>, pool: &Pool) {
+    loop {
+        let chunk = lock(pool).pop();
+        let mut chunk = chunk.unwrap_or_else(|| Vec::with_capacity(CHUNK));
+        chunk.resize(CHUNK, 0);
+        match stream.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(length) => {
+                chunk.truncate(length);
+                if chunks.send((port, Some(chunk))).is_err() {
+                    return;
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
+        }
+    }
+    // The writer ends after the readers.
+    let _ = chunks.send((port, None));
+}
+
+/// Writes what the readers have read, until they have ended.
+fn write(chunks: &Receiver<Chunk>, mut ports: Vec<Option<Port>>, pool: &Pool) {
+    for (number, chunk) in chunks {
+        let Some(port) = ports.get_mut(number) else {
+            continue;
+        };
+        match (chunk, port.as_mut()) {
+            (Some(chunk), Some(port)) => {
+                port.push(&chunk);
+                lock(pool).push(chunk);
+            }
+            _ => {
+                if let Some(port) = port.take() {
+                    port.finish();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! The relay workspace on this machine: where it is, and how it is built.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use crate::install::KERNEL_TARGET;
+
+/// The script that starts QEMU, relative to the workspace.
+pub const RUNNER: &str = "qemu-runner.sh";
+
+/// Why a package could not be built.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The workspace is nowhere to be found.
+    NoWorkspace {
+        /// Where the search started.
+        from: PathBuf,
+    },
+    /// Cargo did not start or its output could not be read.
+    Cargo {
+        /// The program that was tried.
+        program: OsString,
+        /// What went wrong.
+        error: std::io::Error,
+    },
+    /// Cargo ended with an error; the compiler's messages are on stderr already.
+    Failed {
+        /// The package.
+        package: String,
+        /// How cargo ended.
+        status: ExitStatus,
+    },
+    /// Cargo was content, but named no executable.
+    NoExecutable {
+        /// The package.
+        package: String,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoWorkspace { from } => write!(
+                f,
+                "no relay workspace (a folder with {RUNNER} and kernel/Cargo.toml) in {} or above",
+                from.display()
+            ),
+            Self::Cargo { program, error } => write!(f, "{}: {error}", program.display()),
+            Self::Failed { package, status } => {
+                write!(f, "the build of `{package}` failed ({status})")
+            }
+            Self::NoExecutable { package } => {
+                write!(f, "the build of `{package}` made no executable")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// A relay workspace.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    /// Its root folder.
+    pub root: PathBuf,
+}
+
+/// What to build.
+#[derive(Clone, Copy, Debug)]
+pub struct Build<'a> {
+    /// The package, whose executable has the same name.
+    pub package: &'a str,
+    /// The target, if it is not the host.
+    pub target: Option<&'a str>,
+    /// Whether with optimisation for release.
+    pub release: bool,
+    /// Whether cargo keeps its progress to itself.
+    pub quiet: bool,
+}
+
+impl Workspace {
+    /// Finds the workspace: upwards from the current folder, else where
+    /// relayctl was built.
+    ///
+    /// # Errors
+    ///
+    /// When neither is a relay workspace.
+    pub fn find() -> Result<Self, BuildError> {
+        let from = env::current_dir().unwrap_or_default();
+        let built = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let found = Self::around(&from).or_else(|| Self::around(built));
+        found.ok_or(BuildError::NoWorkspace { from })
+    }
+
+    /// The workspace that a folder lies in.
+    #[must_use]
+    pub fn around(folder: &Path) -> Option<Self> {
+        let root = folder.ancestors().find(|folder| is_root(folder))?;
+        Some(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// Builds the kernel and returns its ELF file.
+    ///
+    /// # Errors
+    ///
+    /// When cargo cannot be run or the build fails; what the compiler has to say
+    /// is on stderr by then.
+    pub fn build_kernel(&self, release: bool, quiet: bool) -> Result<PathBuf, BuildError> {
+        let target = Some(KERNEL_TARGET);
+        self.build(&Build {
+            package: "kernel",
+            target,
+            release,
+            quiet,
+        })
+    }
+
+    /// Builds a package by cargo and returns its executable.
+    ///
+    /// The caller's compiler flags are kept away from it: a kernel must not be
+    /// built with the `--cfg loom` or the coverage counters of whoever calls.
+    ///
+    /// # Errors
+    ///
+    /// See [`build_kernel`](Self::build_kernel).
+    pub fn build(&self, build: &Build<'_>) -> Result<PathBuf, BuildError> {
+        // The cargo that runs us, so that the toolchain is the same.
+        let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut cargo = Command::new(&program);
+        cargo
+            .args(["build", "--package", build.package, "--bin", build.package])
+            .arg("--message-format=json-render-diagnostics")
+            .current_dir(&self.root)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        if let Some(target) = build.target {
+            cargo.args(["--target", target]);
+        }
+        for (wanted, flag) in [(build.release, "--release"), (build.quiet, "--quiet")] {
+            if wanted {
+                cargo.arg(flag);
+            }
+        }
+        for (name, _) in env::vars_os().filter(|(name, _)| is_callers_own(name)) {
+            cargo.env_remove(name);
+        }
+        let failed = |error| BuildError::Cargo {
+            program: program.clone(),
+            error,
+        };
+        let mut child = cargo.spawn().map_err(failed)?;
+        let mut executable = None;
+        if let Some(output) = child.stdout.take() {
+            for line in BufReader::new(output).lines() {
+                let line = line.map_err(failed)?;
+                executable = executable_in(&line, build.package).or(executable);
+            }
+        }
+        let status = child.wait().map_err(failed)?;
+        let package = build.package.to_owned();
+        match (status.success(), executable) {
+            (false, _) => Err(BuildError::Failed { package, status }),
+            (true, None) => Err(BuildError::NoExecutable { package }),
+            (true, Some(executable)) => Ok(executable),
+        }
+    }
+}
+
+/// Whether a folder is the root of a relay workspace.
+fn is_root(folder: &Path) -> bool {
+    folder.join(RUNNER).is_file() && folder.join("kernel/Cargo.toml").is_file()
+}
+
+/// Whether an environment variable concerns the caller's own build only.
+fn is_callers_own(name: &OsString) -> bool {
+    let name = name.to_string_lossy();
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CFG_"];
+    matches!(
+        &*name,
+        "RUSTFLAGS"
+            | "RUSTDOCFLAGS"
+            | "CARGO_ENCODED_RUSTFLAGS"
+            | "CARGO_BUILD_RUSTFLAGS"
+            | "CARGO_BUILD_TARGET"
+            | "CARGO_CRATE_NAME"
+            | "CARGO_PRIMARY_PACKAGE"
+            | "CARGO_TARGET_TMPDIR"
+            | "OUT_DIR"
+            | "RUSTC_WORKSPACE_WRAPPER"
+    ) || (name.starts_with("CARGO_TARGET_") && name.ends_with("_RUSTFLAGS"))
+        || prefixes.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// The executable that a line of cargo's JSON messages names, if it is the
+/// program `name`.
+fn executable_in(line: &str, name: &str) -> Option<PathBuf> {
+    let message: serde_json::Value = serde_json::from_str(line).ok()?;
+    let is_bin = message["target"]["kind"]
+        .as_array()?
+        .iter()
+        .any(|kind| kind == "bin");
+    let is_it = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
+    (is_it && is_bin).then(|| message["executable"].as_str().map(PathBuf::from))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_executable_in_cargos_messages() {
+        let line = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"kernel"},
+            "executable":"/t/kernel","fresh":true}"#;
+        assert_eq!(executable_in(line, "kernel"), Some("/t/kernel".into()));
+        assert_eq!(executable_in(line, "relayctl"), None);
+        let library = line.replace("bin", "lib");
+        assert_eq!(executable_in(&library, "kernel"), None);
+        let without = line.replace("\"/t/kernel\"", "null");
+        assert_eq!(executable_in(&without, "kernel"), None);
+        for other in ["", "not json", "[]", "{}", r#"{"reason":"build-finished"}"#] {
+            assert_eq!(executable_in(other, "kernel"), None);
+        }
+    }
+
+    #[test]
+    fn the_callers_flags_stay_with_the_caller() {
+        for name in [
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_TARGET_X86_64_UNKNOWN_NONE_RUSTFLAGS",
+            "CARGO_PKG_NAME",
+            "CARGO_BUILD_TARGET",
+        ] {
+            assert!(is_callers_own(&name.into()), "{name}");
+        }
+        for name in [
+            "CARGO_HOME",
+            "CARGO_TARGET_DIR",
+            "RUSTUP_TOOLCHAIN",
+            "CARGO",
+            "PATH",
+        ] {
+            assert!(!is_callers_own(&name.into()), "{name}");
+        }
+    }
+}

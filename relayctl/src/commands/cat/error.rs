@@ -1,0 +1,50 @@
+//! Why `cat` cannot go on.
+
+use std::fmt;
+use std::io;
+
+use relay_decode::capture::{FollowError, OpenError};
+
+use crate::commands::source::SourceError;
+
+/// Why the records could not be shown to the end.
+#[derive(Debug)]
+pub(super) enum CatError {
+    /// There is nothing to read.
+    Source(SourceError),
+    /// A file of the capture cannot be read.
+    Open(OpenError),
+    /// What is followed has gone, or is another.
+    Follow(FollowError),
+    /// Signals cannot be listened for.
+    Signals(io::Error),
+    /// The output cannot be written.
+    Output(io::Error),
+    /// The user has seen enough.
+    Stopped,
+}
+
+impl fmt::Display for CatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+            Self::Follow(error) => error.fmt(f),
+            Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
+            Self::Output(error) => write!(f, "cannot write the records: {error}"),
+            Self::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+impl From<OpenError> for CatError {
+    fn from(error: OpenError) -> Self {
+        Self::Open(error)
+    }
+}
+
+impl From<FollowError> for CatError {
+    fn from(error: FollowError) -> Self {
+        Self::Follow(error)
+    }
+}

@@ -1,0 +1,132 @@
+//! Writes what `cat` shows to standard output.
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use relay_decode::escape::printable;
+use relay_decode::merge::{Next, Shown};
+use relay_decode::records::{Value, json_fields};
+
+use super::args::CatArgs;
+use super::error::CatError;
+use super::format::{self, message};
+use super::template::Template;
+use crate::terminal::note_style;
+
+/// Writes records and notes.
+#[derive(Debug)]
+pub(super) struct Printer<'a> {
+    /// Where to.
+    out: BufWriter<StdoutLock<'static>>,
+    /// Whether somebody looks at every line.
+    is_terminal: bool,
+    /// Whether to use colour.
+    colour: bool,
+    /// How a record is shown; as JSON if not by this.
+    format: Option<&'a Template>,
+    /// Whether data is shown in full.
+    whole: bool,
+    /// The line that is made.
+    text: String,
+    /// The same in JSON.
+    json: Vec<u8>,
+}
+
+impl<'a> Printer<'a> {
+    /// Prepares to write.
+    pub(super) fn new(args: &'a CatArgs) -> Self {
+        let stdout = io::stdout();
+        Self {
+            is_terminal: stdout.is_terminal(),
+            colour: args.color.for_stream(&stdout) && !args.json,
+            out: BufWriter::with_capacity(1 << 16, stdout.lock()),
+            format: (!args.json).then_some(&args.log_format),
+            whole: args.verbose,
+            text: String::new(),
+            json: Vec::new(),
+        }
+    }
+
+    /// Writes a record or a note.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written.
+    pub(super) fn show(&mut self, next: Next<'_, '_>) -> Result<(), CatError> {
+        let written = match (next, self.format) {
+            (Next::Record(shown, values), None) => {
+                self.json.clear();
+                push_json(&mut self.json, &shown, values);
+                self.out.write_all(&self.json)
+            }
+            (Next::Record(shown, values), Some(format)) => {
+                self.text.clear();
+                format::push(
+                    format,
+                    &mut self.text,
+                    &shown,
+                    values,
+                    self.colour,
+                    self.whole,
+                );
+                self.out.write_all(self.text.as_bytes())
+            }
+            (Next::Note(note), None) => {
+                // There is nobody to tell about a stderr that cannot be written.
+                let text = note.to_string();
+                let _ = writeln!(io::stderr(), "{}", printable(text.as_bytes()));
+                Ok(())
+            }
+            (Next::Note(note), Some(_)) => {
+                let text = note.to_string();
+                let text = printable(text.as_bytes());
+                match (self.colour, note_style(&note)) {
+                    (true, style) => writeln!(self.out, "{style}{text}{style:#}"),
+                    (false, _) => writeln!(self.out, "{text}"),
+                }
+            }
+        };
+        written.map_err(CatError::Output)?;
+        match self.is_terminal {
+            true => self.flush(),
+            false => Ok(()),
+        }
+    }
+
+    /// Lets the reader have everything.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written.
+    pub(super) fn flush(&mut self) -> Result<(), CatError> {
+        self.out.flush().map_err(CatError::Output)
+    }
+}
+
+/// Appends a record as a line of JSON.
+fn push_json(out: &mut Vec<u8>, shown: &Shown<'_>, values: &[Value<'_>]) {
+    let (record, event) = (&shown.record, shown.record.event);
+    // Writing to a `Vec` cannot fail. The channel's name needs no escapes.
+    let _ = write!(
+        out,
+        "{{\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
+        shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
+    );
+    let _ = serde_json::to_writer(&mut *out, &event.name);
+    let context = record.stamp.context.name();
+    let _ = write!(
+        out,
+        ",\"number\":{},\"packet\":{},\"context\":\"{context}\",\"severity\":",
+        record.number, shown.packet
+    );
+    let _ = match shown.severity {
+        Some(severity) => write!(out, "\"{}\"", severity.name()),
+        None => write!(out, "null"),
+    };
+    if let Some(message) = message(shown, values) {
+        let _ = write!(out, ",\"msg\":");
+        let _ = serde_json::to_writer(&mut *out, String::from_utf8_lossy(message).as_ref());
+    }
+    let _ = write!(out, ",\"fields\":");
+    json_fields(out, &event.fields, values);
+    out.extend_from_slice(b"}\n");
+}

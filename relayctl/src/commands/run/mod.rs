@@ -1,0 +1,175 @@
+//! `relayctl run`: boots the kernel, shows its log live, checks it, sums up.
+
+mod args;
+mod end;
+mod error;
+mod judge;
+mod summary;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc;
+
+use relay_decode::capture::Capture;
+use relay_decode::wire::Kind;
+use relay_machine::guest::{Accel, Event, Guest, GuestConfig};
+use relay_machine::install::{self, Need, RealSystem};
+use relay_machine::ports::{MAX_PORTS, Ports};
+use relay_machine::workspace::{RUNNER, Workspace};
+use serde_json::json;
+
+pub(crate) use args::RunArgs;
+use args::Transport;
+use end::explain;
+use error::RunError;
+use judge::judge;
+use watch::Watch;
+
+use super::captures::unix_ms;
+use crate::exit::Exit;
+use crate::signals;
+use crate::terminal::{LazySymbols, say};
+
+/// Chunks of console text that may wait to be shown. When they do, QEMU waits,
+/// then the guest's console, and then the guest counts what it loses.
+const QUEUE: usize = 64;
+
+/// Does `relayctl run`.
+pub(crate) fn run(args: &RunArgs) -> Exit {
+    match try_run(args) {
+        Ok(exit) => exit,
+        Err(error) => {
+            say(error.to_string());
+            error.exit()
+        }
+    }
+}
+
+/// Prepares the machine, the kernel and the guest, and runs it.
+fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
+    let words = args.kernel_words().map_err(RunError::Usage)?;
+    if args.accel == Accel::Kvm {
+        check_kvm()?;
+    }
+    let workspace = Workspace::find().map_err(RunError::Build)?;
+    let kernel = kernel(args, &workspace)?;
+    if args.gdb {
+        say(format!(
+            "QEMU waits for a debugger; start it with:\n    gdb -ex 'target remote :1234' {}",
+            kernel.display()
+        ));
+    }
+    let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
+    let ports = match args.transport {
+        Transport::Virtio => {
+            Some(Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?)
+        }
+        Transport::None => None,
+    };
+    let started_unix_ms = unix_ms();
+    let config = GuestConfig {
+        runner: workspace.root.join(RUNNER),
+        kernel: kernel.clone(),
+        words,
+        smp: args.smp,
+        memory: args.memory,
+        accel: args.accel,
+        gdb: args.gdb,
+        qemu_args: args.qemu_args.clone(),
+        ports: ports
+            .as_ref()
+            .map(|ports| (ports.count(), ports.path().to_owned())),
+    };
+    let (sender, events) = mpsc::sync_channel(QUEUE);
+    let on_signal = sender.clone();
+    // The queue may be full while the output is stuck: then it waits, and a second signal is heard.
+    signals::on_end(move || drop(on_signal.send(Event::Signal))).map_err(RunError::Signals)?;
+    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
+    let symbols = LazySymbols::new(kernel.clone(), workspace.root);
+    let mut watch = Watch::new(args, symbols);
+    watch.capture = Some(capture);
+    let end = watch.until_end(&mut guest, &events)?;
+    let wall = guest.started().elapsed();
+    explain(args, end, &guest);
+    if let Some(ports) = ports {
+        ports.finish();
+    }
+    if let Some(capture) = &watch.capture {
+        capture.settle();
+    }
+    let mut problems = watch.problems(end);
+    let mut facts = None;
+    if let Some(capture) = &watch.capture {
+        facts = Some(judge(capture, &mut problems));
+    }
+    let mut exit = end.exit(watch.endless, problems.is_empty());
+    if let Some(capture) = watch.capture.take() {
+        let info = json!({
+            "command": "run",
+            "arguments": std::env::args().collect::<Vec<_>>(),
+            "kernel": kernel,
+            "kernel_command_line": config.words.join(" "),
+            "smp": args.smp,
+            "memory_mib": args.memory,
+            "accel": args.accel.name(),
+            "ports": config.ports.as_ref().map_or(0, |(count, _)| *count),
+            "started_unix_ms": started_unix_ms,
+            "wall_ms": summary::milliseconds(wall),
+            "result": end.result(watch.endless),
+            "exit": exit.code(),
+            "verdict": facts.as_ref().and_then(|facts| facts.verdict),
+        });
+        // It has been said already, when it happened.
+        if capture.finish(info).is_err() && exit == Exit::Good {
+            exit = Exit::Infrastructure;
+        }
+    }
+    watch.sum_up(args, end, exit, wall, problems, facts);
+    Ok(exit)
+}
+
+/// The kernel's ELF file: the one that was named, or one that is built; and what it needs to run.
+fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
+    let mut system = RealSystem {
+        folder: workspace.root.clone(),
+        say: |what| say(what),
+    };
+    let mut need = |needs: &[Need]| install::ensure(&mut system, needs).map_err(RunError::Install);
+    if let Some(path) = &args.kernel {
+        let error = |error| RunError::Kernel {
+            path: path.clone(),
+            error,
+        };
+        let path = fs::canonicalize(path).map_err(error)?;
+        fs::File::open(&path).map_err(error)?;
+        need(&[Need::Qemu])?;
+        return Ok(path);
+    }
+    need(&[Need::RustTarget, Need::Qemu])?;
+    // The kernel is built like relayctl was.
+    let release = !cfg!(debug_assertions);
+    let built = workspace.build_kernel(release, args.quiet);
+    built.map_err(RunError::Build)
+}
+
+/// Refuses KVM where it is not to be had, and warns where it is.
+fn check_kvm() -> Result<(), RunError> {
+    fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .map_err(RunError::Kvm)?;
+    say("--accel kvm is experimental");
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let mut flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
+    if !flags.any(|line| {
+        line.split_ascii_whitespace()
+            .any(|flag| matches!(flag, "vmx" | "svm"))
+    }) {
+        say("/proc/cpuinfo shows neither vmx nor svm: this KVM may be slow or incomplete");
+    }
+    Ok(())
+}

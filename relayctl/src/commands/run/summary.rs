@@ -1,0 +1,353 @@
+//! What a run ends with: a table for people, a JSON object for programs.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use relay_decode::balance::{Balance, Verdict};
+use relay_decode::console::Ledger;
+use relay_format::{Context, Severity};
+use serde::Serialize;
+
+use crate::report::{self, Reasons, Sums};
+
+/// How a run ended, apart from its records.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RunFacts {
+    /// The scenario's name.
+    pub(crate) scenario: String,
+    /// The result in one word: `pass`, `fail`, `interrupted`, `timeout`, `no-progress`, `error`.
+    pub(crate) result: &'static str,
+    /// The exit code of relayctl.
+    pub(crate) exit: u8,
+    /// Milliseconds from QEMU's start to the first log line on the host.
+    pub(crate) first_line_ms: Option<f64>,
+    /// Milliseconds from QEMU's start to its end.
+    pub(crate) wall_ms: f64,
+    /// CPUs of the machine.
+    pub(crate) smp: u32,
+    /// What is wrong with the records.
+    pub(crate) problems: Vec<String>,
+    /// The capture.
+    pub(crate) capture: Option<CaptureFacts>,
+}
+
+/// What a run has captured.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct CaptureFacts {
+    /// The capture's folder.
+    pub(crate) path: String,
+    /// `complete`, `open` or `broken`; nothing if no metadata came.
+    pub(crate) verdict: Option<&'static str>,
+    /// Packets of streams.
+    pub(crate) packets: u64,
+    /// Records in them.
+    pub(crate) records: u64,
+    /// Bytes that were written.
+    pub(crate) bytes: u64,
+}
+
+impl CaptureFacts {
+    /// A line for people.
+    fn line(&self) -> String {
+        match self.verdict {
+            Some(verdict) => format!(
+                "capture {}: {verdict}, {} records in {} packets, {} bytes",
+                self.path, self.records, self.packets, self.bytes
+            ),
+            None => format!(
+                "capture {}: no records came beside the console's text",
+                self.path
+            ),
+        }
+    }
+}
+
+/// Milliseconds, to the microsecond.
+#[must_use]
+pub(crate) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// All streams together, as JSON shows them.
+#[derive(Debug, Serialize)]
+struct Total {
+    #[serde(flatten)]
+    sums: Sums<u64>,
+    verdict: &'static str,
+}
+
+/// One CPU's stream, as JSON shows it. `packets` and `bytes` are not known from console text.
+#[derive(Debug, Serialize)]
+struct Cpu {
+    cpu: u32,
+    packets: Option<u64>,
+    records: u64,
+    bytes: Option<u64>,
+    #[serde(flatten)]
+    sums: Sums<Reasons>,
+    verdict: &'static str,
+    duplicates: u64,
+    out_of_order: u64,
+    severities: serde_json::Map<String, serde_json::Value>,
+    contexts: serde_json::Map<String, serde_json::Value>,
+}
+
+/// One channel, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Channel {
+    name: &'static str,
+    cpus: Vec<Cpu>,
+}
+
+/// The whole summary, as JSON shows it.
+#[derive(Debug, Serialize)]
+struct Summary<'a> {
+    run: &'a RunFacts,
+    total: Total,
+    channels: [Channel; 1],
+}
+
+/// Shows counts under their names.
+fn named(
+    names: impl IntoIterator<Item = impl Into<String>>,
+    counts: &[u64],
+) -> serde_json::Map<String, serde_json::Value> {
+    names
+        .into_iter()
+        .zip(counts)
+        .map(|(name, count)| (name.into(), (*count).into()))
+        .collect()
+}
+
+/// The summary as one line of JSON.
+#[must_use]
+pub(crate) fn json(ledger: &Ledger, run: &RunFacts) -> String {
+    let cpus = ledger.streams().map(|(cpu, stream)| {
+        let balance = stream.balance();
+        Cpu {
+            cpu,
+            packets: None,
+            records: balance.delivered,
+            bytes: None,
+            sums: balance.into(),
+            verdict: stream.verdict().name(),
+            duplicates: stream.duplicates,
+            out_of_order: stream.out_of_order,
+            severities: named(Severity::ALL.map(lower), &stream.severities),
+            contexts: named(Context::ALL.map(Context::name), &stream.contexts),
+        }
+    });
+    report::line(&Summary {
+        run,
+        total: Total {
+            sums: ledger.balance().into(),
+            verdict: ledger.verdict().name(),
+        },
+        channels: [Channel {
+            name: "klog",
+            cpus: cpus.collect(),
+        }],
+    })
+}
+
+/// The summary as a table, with a line for every CPU and one for all.
+#[must_use]
+pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
+    let mut sums = ([0u64; 3], [0u64; Severity::ALL.len()]);
+    for (_, stream) in ledger.streams() {
+        for (sum, count) in sums.0.iter_mut().zip(stream.contexts) {
+            *sum += count;
+        }
+        for (sum, count) in sums.1.iter_mut().zip(stream.severities) {
+            *sum += count;
+        }
+    }
+    let shown = shown_severities(&sums.1);
+    let heads = ["cpu", "records", "task", "irq", "nmi"].map(str::to_owned);
+    let severities = shown.iter().map(|severity| lower(*severity));
+    let counts = ["attempted", "lost", "uncommitted", "unaccounted", "stream"];
+    let counts = counts.map(str::to_owned);
+    let mut rows = vec![heads.into_iter().chain(severities).chain(counts).collect()];
+    for (cpu, stream) in ledger.streams() {
+        let verdict = stream.verdict();
+        let state = match (&verdict, stream.next) {
+            (Verdict::Open, 0) => "open".to_owned(),
+            (Verdict::Open, next) => format!("open, proven up to {cpu}:{}", next - 1),
+            (verdict, _) => verdict.name().to_owned(),
+        };
+        let severities = (&shown[..], stream.severities);
+        let balance = stream.balance();
+        rows.push(row(
+            cpu.to_string(),
+            &balance,
+            stream.contexts,
+            severities,
+            state,
+        ));
+    }
+    let verdict = ledger.verdict();
+    rows.push(row(
+        "all".to_owned(),
+        &ledger.balance(),
+        sums.0,
+        (&shown[..], sums.1),
+        verdict.name().to_owned(),
+    ));
+    let mut text = report::align(&rows);
+    let lost = ledger.balance().lost;
+    if lost.total() > 0 {
+        let reasons = lost.named().into_iter().filter(|(_, count)| *count > 0);
+        let reasons: Vec<_> = reasons
+            .map(|(name, count)| format!("{name} {count}"))
+            .collect();
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "lost: {}", reasons.join(", "));
+    }
+    for problem in &run.problems {
+        let _ = writeln!(text, "problem: {problem}");
+    }
+    if let Some(capture) = &run.capture {
+        let _ = writeln!(text, "{}", capture.line());
+    }
+    let first = match run.first_line_ms {
+        Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
+        None => "no log line".to_owned(),
+    };
+    let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
+    let _ = writeln!(
+        text,
+        "scenario {} on {} CPUs: {}",
+        run.scenario, run.smp, run.result
+    );
+    text
+}
+
+/// The severities that have a column: those that nearly every log has, and what else occurred.
+fn shown_severities(counts: &[u64; Severity::ALL.len()]) -> Vec<Severity> {
+    let is_usual = |severity: Severity| {
+        !matches!(
+            severity,
+            Severity::Emerg | Severity::Alert | Severity::Crit | Severity::Notice
+        )
+    };
+    let all = Severity::ALL.into_iter().zip(counts);
+    all.filter(|(severity, count)| is_usual(*severity) || **count > 0)
+        .map(|(severity, _)| severity)
+        .collect()
+}
+
+/// A severity's name in lower case, as a column and JSON have it.
+fn lower(severity: Severity) -> String {
+    severity.name().to_ascii_lowercase()
+}
+
+/// One line of the table.
+fn row(
+    cpu: String,
+    balance: &Balance,
+    contexts: [u64; 3],
+    (shown, severities): (&[Severity], [u64; Severity::ALL.len()]),
+    state: String,
+) -> Vec<String> {
+    let Balance {
+        attempted,
+        delivered,
+        lost,
+        uncommitted,
+        unaccounted,
+        ..
+    } = balance;
+    let shown = shown.iter().map(|severity| severities[*severity as usize]);
+    let counts = std::iter::once(*delivered)
+        .chain(contexts)
+        .chain(shown)
+        .chain([*attempted, lost.total(), *uncommitted, *unaccounted]);
+    std::iter::once(cpu)
+        .chain(counts.map(|count| count.to_string()))
+        .chain([state])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay_decode::console::Line;
+
+    fn sample() -> (Ledger, RunFacts) {
+        let mut ledger = Ledger::new();
+        for line in [
+            "[    0.000010] 0:0 task INFO  k main.rs:1: first",
+            "[    0.000020] 1:0 nmi  WARN  k main.rs:2: other",
+            "-- cpu 0: end of stream: attempted 3, delivered 1, lost 2 (full 2)",
+        ] {
+            ledger.take(&Line::parse(line));
+        }
+        let run = RunFacts {
+            scenario: "smoke".into(),
+            result: "pass",
+            exit: 0,
+            first_line_ms: Some(83.25),
+            wall_ms: 1200.0,
+            smp: 2,
+            problems: Vec::new(),
+            capture: Some(CaptureFacts {
+                path: "captures/x".into(),
+                verdict: Some("complete"),
+                packets: 2,
+                records: 7,
+                bytes: 4096,
+            }),
+        };
+        (ledger, run)
+    }
+
+    #[test]
+    fn json_has_the_agreed_shape() {
+        let (ledger, run) = sample();
+        let value: serde_json::Value =
+            serde_json::from_str(&json(&ledger, &run)).expect("it is JSON");
+        assert_eq!(value["run"]["scenario"], "smoke");
+        assert_eq!(value["run"]["first_line_ms"], 83.25);
+        assert_eq!(value["run"]["capture"]["verdict"], "complete");
+        let total = &value["total"];
+        for (key, count) in [
+            ("attempted", 4),
+            ("delivered", 2),
+            ("lost", 2),
+            ("overwritten", 0),
+            ("uncommitted", 0),
+            ("unaccounted", 0),
+        ] {
+            assert_eq!(total[key], count, "{key}");
+        }
+        assert_eq!(total["verdict"], "open");
+        let channel = &value["channels"][0];
+        assert_eq!(channel["name"], "klog");
+        let cpu = &channel["cpus"][1];
+        assert_eq!(cpu["cpu"], 1);
+        assert_eq!(cpu["severities"]["warn"], 1);
+        assert_eq!(cpu["contexts"]["nmi"], 1);
+        assert_eq!(channel["cpus"][0]["lost"]["full"], 2);
+    }
+
+    #[test]
+    fn the_table_names_everything() {
+        let (ledger, run) = sample();
+        let text = table(&ledger, &run);
+        let lines: Vec<_> = text.lines().collect();
+        assert!(lines[0].ends_with("unaccounted  stream"));
+        assert!(lines[1].trim_start().starts_with("0 ") && lines[1].ends_with("complete"));
+        assert!(lines[2].ends_with("open, proven up to 1:0"));
+        assert!(lines[3].starts_with("all"));
+        assert_eq!(lines[4], "lost: full 2");
+        assert_eq!(
+            lines[5],
+            "capture captures/x: complete, 7 records in 2 packets, 4096 bytes"
+        );
+        assert_eq!(
+            lines[6],
+            "first log line 0.083 s after QEMU's start, 1.200 s in all"
+        );
+        assert_eq!(lines[7], "scenario smoke on 2 CPUs: pass");
+    }
+}

@@ -1,0 +1,9 @@
+//! What people see: colour, lines of a log, and functions in place of addresses.
+
+mod render;
+mod symbols;
+mod term;
+
+pub(crate) use render::{META, Renderer, cpu_style, note_style, severity_style};
+pub(crate) use symbols::LazySymbols;
+pub(crate) use term::{ColorChoice, Output, say};
