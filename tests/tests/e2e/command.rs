@@ -1,6 +1,7 @@
 //! The commands that a user types, and the end of what they start.
 
 use std::env;
+use std::fs;
 use std::process::Command;
 
 use e2e::{Session, Turn, is_gone, kernel, relayctl, workspace};
@@ -100,4 +101,49 @@ fn the_runner_refuses_what_is_not_a_kernel() {
         .expect("the runner starts");
     assert_eq!(output.status.code(), Some(3));
     assert!(!output.stderr.is_empty(), "it says why");
+}
+
+/// `cargo install --path relayctl` makes a tool that reads captures anywhere: it needs nothing of the
+/// workspace.
+#[test]
+fn an_installed_relayctl_reads_a_capture_in_an_empty_folder() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let capture = folder.path().join("capture");
+    let out = capture.to_str().expect("UTF-8");
+    let run = Session::start(&["--smp", "2", "--out", out]).end();
+    run.assert_code(0);
+    // The profile of the tests, so that little has to be built.
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let installed = Command::new(cargo)
+        .args(["install", "--debug", "--locked", "--path"])
+        .arg(workspace().root.join("relayctl"))
+        .arg("--root")
+        .arg(folder.path())
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .expect("cargo starts");
+    let said = String::from_utf8_lossy(&installed.stderr);
+    assert!(installed.status.success(), "{said}");
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).expect("it can be made");
+    let tool = |args: &[&str]| {
+        let output = Command::new(folder.path().join("bin/relayctl"))
+            .args(args)
+            .current_dir(&empty)
+            .output()
+            .expect("it was installed");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{args:?}: {said}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let shown = tool(&["cat", out]);
+    assert!(
+        shown
+            .lines()
+            .any(|line| line.ends_with("scenario smoke: pass"))
+    );
+    assert!(tool(&["verify", out]).ends_with("complete\n"));
+    let left = fs::read_dir(&empty).expect("it is there").count();
+    assert_eq!(left, 0, "it leaves nothing behind");
 }
