@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{self, CatArgs, RecordArgs, RunArgs, StatArgs, VerifyArgs};
+use crate::commands::{self, CatArgs, RecordArgs, ReportArgs, RunArgs};
 use crate::exit::Exit;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
@@ -39,9 +39,9 @@ pub(crate) enum Command {
     /// Show the records of a capture, merged by time
     Cat(CatArgs),
     /// Show the ledger of a capture: packets, records, losses
-    Stat(StatArgs),
+    Stat(ReportArgs),
     /// Prove that a capture misses nothing: complete, open (proven so far) or broken
-    Verify(VerifyArgs),
+    Verify(ReportArgs),
 }
 
 /// Reads the command line and does what it says.

@@ -30,6 +30,18 @@ fn verify(capture: &Path) -> (Option<i32>, Value) {
     (left.code, judgement.expect("it prints JSON"))
 }
 
+/// Sums as `verify` shows them: attempted, delivered, lost, uncommitted, unaccounted.
+fn sums(total: &Value) -> [u64; 5] {
+    let names = [
+        "attempted",
+        "delivered",
+        "lost",
+        "uncommitted",
+        "unaccounted",
+    ];
+    names.map(|name| total[name].as_u64().expect("a number"))
+}
+
 /// The verdict of `verify`.
 fn verdict(capture: &Path) -> String {
     verify(capture).1["verdict"]
@@ -197,17 +209,7 @@ fn uncommitted_records_are_counted() {
     let (code, judgement) = verify(&capture);
     let total = &judgement["total"];
     assert_eq!((code, &judgement["verdict"]), (Some(0), &"open".into()));
-    let counts = [
-        "attempted",
-        "delivered",
-        "lost",
-        "uncommitted",
-        "unaccounted",
-    ];
-    assert_eq!(
-        counts.map(|count| total[count].as_u64()),
-        [11, 5, 4, 2, 0].map(Some)
-    );
+    assert_eq!(sums(total), [11, 5, 4, 2, 0]);
     let text = on(&["verify"], &capture).out;
     assert!(
         text.contains(
@@ -246,17 +248,7 @@ fn a_packet_that_was_cut_says_so() {
     );
     let total = &judgement["total"];
     // Those three are known by their numbers, and missing.
-    let counts = [
-        "attempted",
-        "delivered",
-        "lost",
-        "uncommitted",
-        "unaccounted",
-    ];
-    assert_eq!(
-        counts.map(|count| total[count].as_u64()),
-        [9, 5, 3, 1, 0].map(Some)
-    );
+    assert_eq!(sums(total), [9, 5, 3, 1, 0]);
     let text = on(&["verify"], &capture).out;
     assert!(text.contains("lost 3 (missing 3)"), "{text}");
     assert!(

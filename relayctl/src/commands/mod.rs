@@ -11,5 +11,6 @@ mod verify;
 pub(crate) use cat::{CatArgs, cat};
 pub(crate) use record::{RecordArgs, record};
 pub(crate) use run::{RunArgs, run};
-pub(crate) use stat::{StatArgs, stat};
-pub(crate) use verify::{VerifyArgs, verify};
+pub(crate) use source::ReportArgs;
+pub(crate) use stat::stat;
+pub(crate) use verify::verify;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use relay_decode::audit::Audit;
 use relay_decode::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
 
@@ -48,6 +49,17 @@ impl fmt::Display for SourceError {
 }
 
 impl std::error::Error for SourceError {}
+
+/// The options of every command that judges a capture.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReportArgs {
+    /// A capture, a raw file, or - for standard input; the newest capture if not given
+    pub(crate) capture: Option<PathBuf>,
+
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Something to read.
 #[derive(Debug)]

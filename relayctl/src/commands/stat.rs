@@ -1,32 +1,19 @@
 //! `relayctl stat`: the ledger of a capture.
 
 use std::io;
-use std::path::PathBuf;
 
-use clap::Args;
 use relay_decode::audit::Audit;
 use relay_decode::balance::{Balance, Lost};
 use relay_decode::records::Schema;
 use serde::Serialize;
 
-use super::source::Source;
+use super::source::{ReportArgs, Source};
 use crate::exit::Exit;
 use crate::report::{self, Reasons, Sums};
 use crate::terminal::{Output, say};
 
 /// The reason that only a console tells; no capture has it.
 const CONSOLES_OWN: &str = "no_ring";
-
-/// The options of `stat`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StatArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
-    pub(crate) capture: Option<PathBuf>,
-
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// A stream, as JSON shows it.
 #[derive(Debug, Serialize)]
@@ -55,7 +42,7 @@ struct Stat<'a> {
 }
 
 /// Does `relayctl stat`.
-pub(crate) fn stat(args: &StatArgs) -> Exit {
+pub(crate) fn stat(args: &ReportArgs) -> Exit {
     let (source, audit) = match Source::audited(args.capture.as_deref()) {
         Ok(found) => found,
         Err(error) => {

@@ -2,9 +2,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
-use std::path::PathBuf;
 
-use clap::Args;
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::{Balance, Verdict};
 use relay_decode::capture::OpenError;
@@ -12,21 +10,10 @@ use relay_decode::wire::Header;
 use serde::Serialize;
 use serde_json::json;
 
-use super::source::{Source, SourceError};
+use super::source::{ReportArgs, Source, SourceError};
 use crate::exit::Exit;
 use crate::report::{self, Sums};
 use crate::terminal::{Output, say};
-
-/// The options of `verify`.
-#[derive(Args, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct VerifyArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
-    pub(crate) capture: Option<PathBuf>,
-
-    /// One JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
 
 /// What `verify --json` shows.
 #[derive(Debug, Serialize)]
@@ -52,7 +39,7 @@ struct VerifiedStream<'a> {
 }
 
 /// Does `relayctl verify`.
-pub(crate) fn verify(args: &VerifyArgs) -> Exit {
+pub(crate) fn verify(args: &ReportArgs) -> Exit {
     let audit = match Source::audited(args.capture.as_deref()) {
         Ok((_, audit)) => audit,
         Err(error) => return unreadable(args, &error),
@@ -70,7 +57,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> Exit {
 
 /// Judges what cannot be read: a capture without metadata to which nothing came
 /// proves nothing, one whose metadata is damaged is broken.
-fn unreadable(args: &VerifyArgs, error: &SourceError) -> Exit {
+fn unreadable(args: &ReportArgs, error: &SourceError) -> Exit {
     let what = error.to_string();
     let verdict = match error {
         SourceError::Open(OpenError::NoMetadata { had_packets, .. }) => match had_packets {
