@@ -9,8 +9,8 @@ use super::{clock, percpu};
 pub(crate) struct Machine;
 
 // SAFETY:
-// 1. Nothing moves code from one CPU to another, and nothing preempts a task for another one: it is
-//    pinned wherever it runs.
+// 1. What is pinned is counted before its CPU's number is read. Where the count is not 0 no other
+//    task may be switched to: `percpu::pins`. Nothing switches tasks yet.
 // 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.
@@ -19,11 +19,14 @@ unsafe impl Platform for Machine {
 
     #[inline(always)]
     fn pin(&self) -> (usize, ()) {
+        percpu::pin();
         (percpu::cpu_index(), ())
     }
 
     #[inline(always)]
-    unsafe fn unpin(&self, (): ()) {}
+    unsafe fn unpin(&self, (): ()) {
+        percpu::unpin();
+    }
 
     #[inline(always)]
     fn now(&self) -> u64 {

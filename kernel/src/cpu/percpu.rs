@@ -29,6 +29,8 @@ pub(crate) struct PerCpu {
     index: AtomicUsize,
     /// The number of the context in which the CPU runs.
     context: AtomicU32,
+    /// How often what runs here has pinned itself to the CPU.
+    pins: AtomicU32,
     /// Panics and fatal exceptions that began on the CPU.
     pub(crate) panics: AtomicU32,
     /// The CPU's local APIC identifier.
@@ -43,6 +45,7 @@ const _: () = {
     assert!(offset_of!(PerCpu, this) == 0);
     assert!(offset_of!(PerCpu, index) == 16);
     assert!(offset_of!(PerCpu, context) == 24);
+    assert!(offset_of!(PerCpu, pins) == 28);
 };
 
 static BLOCKS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
@@ -57,6 +60,7 @@ impl PerCpu {
             magic: AtomicU64::new(0),
             index: AtomicUsize::new(0),
             context: AtomicU32::new(0),
+            pins: AtomicU32::new(0),
             panics: AtomicU32::new(0),
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
@@ -123,6 +127,29 @@ pub(crate) fn context() -> Context {
     // SAFETY: the word holds nothing but numbers of contexts: 0 at first, then what `IrqLevel`
     // stores.
     unsafe { core::mem::transmute::<u8, Context>(number as u8) }
+}
+
+/// Pins what runs here to this CPU, and keeps other tasks off it, until [`unpin`]: a scheduler
+/// switches tasks only where [`pins`] is 0. Pins nest. Any context.
+///
+/// One instruction, which an interrupt comes before or behind; and every interrupt ends as many
+/// pins as it began.
+#[inline(always)]
+pub(super) fn pin() {
+    // SAFETY: as in `cpu_index`. The compiler moves no access to memory over it.
+    unsafe { core::arch::asm!("inc dword ptr gs:[28]", options(nostack)) };
+}
+
+/// Ends one [`pin`]. Any context.
+#[inline(always)]
+pub(super) fn unpin() {
+    // SAFETY: as in `pin`.
+    unsafe { core::arch::asm!("dec dword ptr gs:[28]", options(nostack)) };
+}
+
+/// How often what runs on this CPU has pinned itself. Any context.
+pub(crate) fn pins() -> u32 {
+    this().pins.load(Ordering::Relaxed)
 }
 
 /// This CPU's block. Any context.

@@ -3,6 +3,7 @@
 use x86_64::instructions::interrupts;
 
 use super::park;
+use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
 
@@ -30,6 +31,11 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         let has_more = print();
         virtio::listen();
         pump::poll();
+        assert_eq!(
+            percpu::pins(),
+            0,
+            "something has pinned this CPU and left it so"
+        );
         interrupts::disable();
         if done() {
             interrupts::enable();
