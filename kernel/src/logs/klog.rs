@@ -41,7 +41,7 @@ impl log::Log for Counted {
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
             ATTEMPTS.count();
-            BACKEND.log(record);
+            BACKEND.write(record);
         }
     }
 

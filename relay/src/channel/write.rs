@@ -2,7 +2,10 @@
 
 use super::Channel;
 use crate::platform::{Pin, Platform};
-use crate::ring::{self, Any, Exact, Flushed, Otherwise, Plain, Slot, Source, Stamped, WriteError};
+use crate::ring::{
+    self, Any, Exact, Flushed, Local, Otherwise, Owner, Plain, Slot, Source, Stamped, Stream,
+    WriteError,
+};
 use crate::sync::{Ordering, Usage};
 use relay_format::stamp::{self, EVENTS};
 
@@ -104,6 +107,25 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.put_pinned(&pin, Stamped(tail, body))
     }
 
+    /// Writes an event whose bytes are made to fit: `bytes` is given how many the record may have
+    /// behind its stamp. What it does is done pinned, so it should be short. Any context.
+    #[inline(always)]
+    pub(crate) fn write_event_that_fits<'b>(
+        &self,
+        event: u16,
+        bytes: impl FnOnce(usize) -> &'b [u8],
+    ) -> Result<(), WriteError> {
+        let pin = Pin::new(&self.platform);
+        let Some((stream, local)) = self.words_of(pin.cpu()) else {
+            return self.note_no_ring();
+        };
+        let owner = Owner::<_, U>::new(stream, local, self.hooks, pin);
+        let most = owner.max_record().unwrap_or(usize::MAX);
+        let bytes = bytes(most.saturating_sub(stamp::SIZE));
+        let tail = stamp::tail(event, self.platform.context());
+        self.put_into(stream, local, Stamped(tail, Plain(bytes)))
+    }
+
     #[inline(always)]
     fn put(&self, record: impl Source) -> Result<(), WriteError> {
         self.put_pinned(&Pin::new(&self.platform), record)
@@ -114,6 +136,17 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         let Some((stream, local)) = self.words_of(pin.cpu()) else {
             return self.note_no_ring();
         };
+        self.put_into(stream, local, record)
+    }
+
+    /// Puts a record into the stream of the calling CPU, which is pinned and has these words.
+    #[inline(always)]
+    fn put_into(
+        &self,
+        stream: &Stream,
+        local: &Local,
+        record: impl Source,
+    ) -> Result<(), WriteError> {
         let otherwise = Otherwise {
             deliver: || self.deliver(),
             slowly: |record: Any<'_>| self.put_slowly(record),

@@ -53,18 +53,10 @@ impl<P: Platform + 'static, const CPUS: usize, U: Usage> Klog<P, CPUS, U> {
     pub const fn new(channel: &'static Channel<P, CPUS, U>) -> Self {
         Self { channel }
     }
-}
 
-impl<P: Platform + 'static, const CPUS: usize, U: Usage> log::Log for Klog<P, CPUS, U> {
-    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
-        metadata.level() <= log::max_level()
-    }
-
+    /// Logs a record without a look at its level, for a logger around this one that has looked.
     /// Any context. A record that is lost is counted by the channel.
-    fn log(&self, record: &log::Record<'_>) {
-        if !self.enabled(record.metadata()) {
-            return;
-        }
+    pub fn write(&self, record: &log::Record<'_>) {
         let severity = match record.level() {
             log::Level::Error => Severity::Error,
             log::Level::Warn => Severity::Warn,
@@ -79,6 +71,19 @@ impl<P: Platform + 'static, const CPUS: usize, U: Usage> log::Log for Klog<P, CP
         };
         // The channel has counted it.
         let _ = write(self.channel, severity, place, *record.args());
+    }
+}
+
+impl<P: Platform + 'static, const CPUS: usize, U: Usage> log::Log for Klog<P, CPUS, U> {
+    fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
+        metadata.level() <= log::max_level()
+    }
+
+    /// Any context. A record that is lost is counted by the channel.
+    fn log(&self, record: &log::Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.write(record);
+        }
     }
 
     fn flush(&self) {

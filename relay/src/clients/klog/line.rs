@@ -17,6 +17,9 @@ const MAX_NAME: usize = 255;
 /// Bytes of a record between its stamp and its texts.
 const FIXED: usize = 1 + 4 + 2 + 2 + 2;
 
+/// Where in it the lengths of module and file name are, of two bytes each.
+const LENGTHS: [usize; 2] = [5, 7];
+
 /// A record without its stamp, put together on the stack; the message is cut where it does not
 /// fit.
 pub(super) struct Line {
@@ -44,11 +47,10 @@ impl Line {
         }
     }
 
-    /// Begins a record of at most `room` bytes, with an empty message.
-    pub(super) fn begin(&mut self, severity: Severity, place: Place<'_>, room: usize) {
-        let most = (room.saturating_sub(FIXED) / 4).min(MAX_NAME);
-        let module = shortened(place.module, most);
-        let file = shortened(base_name(place.file), most);
+    /// Begins a record with an empty message.
+    pub(super) fn begin(&mut self, severity: Severity, place: Place<'_>) {
+        let module = shortened(place.module, MAX_NAME);
+        let file = shortened(base_name(place.file), MAX_NAME);
         let [line_0, line_1, line_2, line_3] = place.line.to_le_bytes();
         let [module_0, module_1] = (module.len() as u16).to_le_bytes();
         let [file_0, file_1] = (file.len() as u16).to_le_bytes();
@@ -57,7 +59,7 @@ impl Line {
             severity, line_0, line_1, line_2, line_3, module_0, module_1, file_0, file_1, 0, 0,
         ];
         self.message = FIXED + module.len() + file.len();
-        self.room = room.saturating_sub(self.message).min(MAX_MESSAGE);
+        self.room = MAX_MESSAGE;
         self.append(&fixed);
         self.append(module.as_bytes());
         self.append(file.as_bytes());
@@ -69,10 +71,11 @@ impl Line {
         debug_assert!(appended.is_ok());
     }
 
-    /// The record; if something of the message is missing, it ends by saying how much.
-    pub(super) fn finish(&mut self) -> &[u8] {
-        if self.missing != 0 {
-            self.note_the_cut();
+    /// The record, of at most `room` bytes; if something of the message is missing, it ends by
+    /// saying how much. To be called once.
+    pub(super) fn finish(&mut self, room: usize) -> &[u8] {
+        if self.missing != 0 || self.bytes.len() > room {
+            self.note_the_cut(room);
         }
         let message = &mut self.bytes[self.message..];
         if has_nul(message) {
@@ -102,17 +105,39 @@ impl Line {
         }
     }
 
+    /// Cuts the message so that the record has at most `room` bytes, and says so.
     #[cold]
-    fn note_the_cut(&mut self) {
-        let said = core::str::from_utf8(&self.bytes[self.message..]).unwrap_or_default();
-        let limit = said.len() + self.room;
+    fn note_the_cut(&mut self, room: usize) {
+        self.shorten_names((room.saturating_sub(FIXED) / 4).min(MAX_NAME));
+        let said = text(&self.bytes[self.message..]);
+        let limit = room.saturating_sub(self.message).min(MAX_MESSAGE);
         let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();
-        let missing = self.missing + (said.len() - kept);
+        let missing = self.missing.saturating_add(said.len() - kept);
         self.bytes.truncate(self.message + kept);
         self.room = limit - kept;
         // It fits into CUT_NOTE: 20 digits at most. In a tiny sub-buffer it is cut itself.
         let _ = write!(self, "...[{missing} bytes cut]");
     }
+
+    /// Cuts module and file name to `most` bytes: in a small sub-buffer a message is worth more.
+    fn shorten_names(&mut self, most: usize) {
+        let mut begin = FIXED;
+        for length in LENGTHS {
+            let len = u16::from_le_bytes([self.bytes[length], self.bytes[length + 1]]);
+            let end = begin + usize::from(len);
+            let kept = shortened(text(&self.bytes[begin..end]), most).len();
+            let len = (kept as u16).to_le_bytes();
+            self.bytes[length..length + 2].copy_from_slice(&len);
+            self.bytes.drain(begin + kept..end);
+            begin += kept;
+        }
+        self.message = begin;
+    }
+}
+
+/// What was put together as text.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes).unwrap_or_default()
 }
 
 impl fmt::Write for Line {

@@ -5,7 +5,6 @@ use super::line::Line;
 use crate::channel::Channel;
 use crate::event::Severity;
 use crate::platform::Platform;
-use crate::record::STAMP;
 use crate::ring::WriteError;
 use crate::sync::Usage;
 use core::fmt::{self, Write as _};
@@ -23,11 +22,10 @@ pub fn write<P: Platform, const CPUS: usize, U: Usage>(
     place: Place<'_>,
     message: fmt::Arguments<'_>,
 ) -> Result<(), WriteError> {
-    let room = channel.max_record().unwrap_or(usize::MAX);
     let mut line = Line::new();
-    line.begin(severity, place, room.saturating_sub(STAMP));
+    line.begin(severity, place);
     if line.write_fmt(message).is_err() {
         line.note_a_failure();
     }
-    channel.write_event(EVENT_ID, line.finish())
+    channel.write_event_that_fits(EVENT_ID, |room| line.finish(room))
 }
