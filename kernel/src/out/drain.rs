@@ -8,7 +8,7 @@ use core::array;
 
 use relay::clients::klog::{self, Record};
 use relay::fs::File;
-use relay::record::{Fields, Malformed};
+use relay::record::{Fields, Malformed, extend};
 use relay::{Losses, OpenError, Reader, SubBuffer};
 
 /// What comes out of the drain.
@@ -221,79 +221,73 @@ impl Feed {
 
 impl Taken {
     fn new(subbuf: SubBuffer<'static>) -> Self {
-        let mut this = Self {
-            offset: 0,
+        let (offset, ticks) = look_ahead(&subbuf, 0);
+        Self {
+            offset,
             number: subbuf.packet().ordinal,
-            ticks: 0,
+            ticks,
             subbuf,
-        };
-        this.look_ahead();
-        this
+        }
     }
 
     fn is_at_end(&self) -> bool {
         self.offset >= self.subbuf.records().len()
     }
 
-    /// Reads the record at `offset`; also says where it ends.
-    fn read(&self, offset: usize) -> (Result<Option<Record<'_>>, Malformed>, usize) {
-        let rest = self.subbuf.records().get(offset..).unwrap_or_default();
-        let mut fields = Fields::new(rest);
-        let record = klog::next(&mut fields, self.subbuf.packet().begin_ticks);
-        (record, offset + fields.offset())
-    }
-
-    /// Finds out when what comes next was logged.
-    fn look_ahead(&mut self) {
-        let found = self
-            .read(self.offset)
-            .0
-            .map(|record| record.map(|record| record.ticks));
-        let (at_end, ticks) = match found {
-            Ok(Some(ticks)) => (false, ticks),
-            Ok(None) => (true, self.subbuf.packet().end_ticks),
-            Err(_) => (false, self.subbuf.packet().end_ticks),
-        };
-        if at_end {
-            self.offset = self.subbuf.records().len();
-        }
-        self.ticks = ticks;
-    }
-
     /// Gives out the next record, of which there is one.
     fn step(&mut self, cpu: usize) -> Item<'_> {
-        let (offset, number) = (self.offset, self.number);
-        let (record, after) = self.read(offset);
+        let Self {
+            subbuf,
+            offset,
+            number,
+            ticks,
+        } = self;
+        let records = subbuf.records();
+        let mut fields = Fields::new(records.get(*offset..).unwrap_or_default());
+        let record = klog::next(&mut fields, subbuf.packet().begin_ticks);
+        let (from, own) = (*offset, *number);
         // Behind something malformed the next record cannot be found.
-        self.offset = if record.is_ok() { after } else { usize::MAX };
-        self.number += 1;
-        self.look_ahead();
-        match self.read(offset).0 {
-            Ok(Some(record)) => Item::Record {
-                cpu,
-                number,
-                record,
-            },
-            Ok(None) => Item::Damaged {
-                cpu,
-                number,
-                malformed: Malformed {
-                    offset,
-                    reason: "there is none",
-                },
-            },
-            Err(malformed) => {
-                let offset = offset + malformed.offset;
-                Item::Damaged {
+        let after = match record {
+            Ok(_) => from + fields.offset(),
+            Err(_) => records.len(),
+        };
+        (*offset, *ticks) = look_ahead(subbuf, after);
+        *number += 1;
+        let malformed = match record {
+            Ok(Some(record)) => {
+                return Item::Record {
                     cpu,
-                    number,
-                    malformed: Malformed {
-                        offset,
-                        ..malformed
-                    },
-                }
+                    number: own,
+                    record,
+                };
             }
+            Ok(None) => Malformed {
+                offset: from,
+                reason: "there is none",
+            },
+            Err(malformed) => Malformed {
+                offset: from + malformed.offset,
+                ..malformed
+            },
+        };
+        Item::Damaged {
+            cpu,
+            number: own,
+            malformed,
         }
+    }
+}
+
+/// Where the next item of a sub-buffer begins, from `offset` on, and when it was logged: at the
+/// end, and where there is something malformed, when the packet was closed. Looks at no more than
+/// the record's stamp.
+fn look_ahead(subbuf: &SubBuffer<'static>, offset: usize) -> (usize, u64) {
+    let (packet, records) = (subbuf.packet(), subbuf.records());
+    let mut fields = Fields::new(records.get(offset..).unwrap_or_default());
+    match fields.next_stamp() {
+        Ok(Some(stamp)) => (offset, extend(stamp.time(), packet.begin_ticks)),
+        Ok(None) => (records.len(), packet.end_ticks),
+        Err(_) => (offset, packet.end_ticks),
     }
 }
 
