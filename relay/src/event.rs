@@ -1,6 +1,6 @@
-//! Event classes: how a client declares what its records hold.
+//! Event classes, and events: how a client declares what its records hold, and what becomes one.
 //!
-//! A channel's [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
+//! An [`Event`] is a value that [`Channel::emit`](crate::Channel::emit) writes. A channel's [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
 //! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Constants: nothing of
 //! it is there at run time but what describes it.
 //!
@@ -19,5 +19,10 @@
 //! # assert_eq!(SCHED.events[0].fields.len(), 2);
 //! ```
 
+mod emit;
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+pub use emit::{Event, FieldsMut};
 pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};

@@ -6,7 +6,7 @@
 //! only.
 
 use relay::ctf::Packets;
-use relay::event::{CONTEXT, EventClass, Field, Kind, StreamClass};
+use relay::event::{CONTEXT, Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
 use relay::{Channel, Context, Geometry};
 
@@ -14,22 +14,40 @@ use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::cpu::machine::Machine;
 
-/// The event id of a claim.
-const CLAIM: u16 = 1;
+/// What the calling CPU has tried to write to a channel, in a context.
+struct Claim {
+    channel: u16,
+    from: Context,
+    attempted: u64,
+}
 
-/// The channel `claims`, described.
-pub(super) const STREAM: StreamClass = StreamClass {
-    id: 2,
-    name: "claims",
-    events: &[EventClass {
-        id: CLAIM,
+impl Event for Claim {
+    const CLASS: EventClass = EventClass {
+        id: 1,
         name: "claim",
         fields: &[
             Field::new("channel", Kind::U16),
             Field::new("from", Kind::Enum(&CONTEXT)),
             Field::new("attempted", Kind::U64),
         ],
-    }],
+    };
+
+    fn size(&self) -> usize {
+        2 + 1 + 8
+    }
+
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u16(self.channel);
+        fields.u8(self.from as u8);
+        fields.u64(self.attempted);
+    }
+}
+
+/// The channel `claims`, described.
+pub(super) const STREAM: StreamClass = StreamClass {
+    id: 2,
+    name: "claims",
+    events: &[Claim::CLASS],
 };
 
 pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
@@ -50,15 +68,12 @@ pub(super) fn start(cpus: usize) {
 pub(super) fn report(all: &[&Attempts]) {
     for attempts in all {
         for context in Context::ALL {
-            write(attempts.channel(), context, attempts.tried(context));
+            // What is lost is counted by the channel, and missed by the host.
+            let _ = CHANNEL.emit(&Claim {
+                channel: attempts.channel(),
+                from: context,
+                attempted: attempts.tried(context),
+            });
         }
     }
-}
-
-/// Writes one claim; what is lost is counted by the channel, and missed by the host.
-fn write(channel: u16, from: Context, attempted: u64) {
-    let [channel_0, channel_1] = channel.to_le_bytes();
-    let [a, b, c, d, e, f, g, h] = attempted.to_le_bytes();
-    let fields = [channel_0, channel_1, from as u8, a, b, c, d, e, f, g, h];
-    let _ = CHANNEL.write_event_array(CLAIM, &fields);
 }

@@ -1,24 +1,34 @@
 //! flood: the load of scenarios.
 
+use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
-use relay::event::{EventClass, Field, Kind, StreamClass};
+use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
-use relay::{Channel, Geometry};
+use relay::{Channel, Context, Geometry};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::base::cmdline::Options;
 use crate::cpu::machine::Machine;
+use crate::cpu::percpu;
 
-/// The event id of a record of it.
-pub(crate) const FLOOD: u16 = 1;
+/// The checksum of a record: CRC-32C, from a table.
+const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
-/// The channel `flood`, described.
-pub(super) const STREAM: StreamClass = StreamClass {
-    id: 3,
-    name: "flood",
-    events: &[EventClass {
-        id: FLOOD,
+/// A record of it. Its checksum is over what it says and the calling CPU's number; its data are the
+/// lowest byte of its number, again and again.
+pub(crate) struct Flood {
+    /// Its number among those of its CPU and context.
+    pub(crate) sequence: u64,
+    /// Where it is written.
+    pub(crate) context: Context,
+    /// Bytes of data.
+    pub(crate) length: u16,
+}
+
+impl Event for Flood {
+    const CLASS: EventClass = EventClass {
+        id: 1,
         name: "flood",
         fields: &[
             Field::new("sequence", Kind::U64),
@@ -26,7 +36,30 @@ pub(super) const STREAM: StreamClass = StreamClass {
             Field::new("length", Kind::U16),
             Field::new("data", Kind::Bytes("length")),
         ],
-    }],
+    };
+
+    fn size(&self) -> usize {
+        8 + 4 + 2 + usize::from(self.length)
+    }
+
+    #[inline]
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        let mut checksum = CRC.digest();
+        checksum.update(&self.sequence.to_le_bytes());
+        checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
+        checksum.update(&[self.context as u8]);
+        fields.u64(self.sequence);
+        fields.u32(checksum.finalize());
+        fields.u16(self.length);
+        fields.next(self.length.into()).fill(self.sequence as u8);
+    }
+}
+
+/// The channel `flood`, described.
+pub(super) const STREAM: StreamClass = StreamClass {
+    id: 3,
+    name: "flood",
+    events: &[Flood::CLASS],
 };
 
 pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);

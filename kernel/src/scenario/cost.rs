@@ -6,6 +6,7 @@
 use core::hint::black_box;
 
 use relay::clients::klog::{self, Place, Severity};
+use relay::event::{Event, EventClass, Field, FieldsMut, Kind};
 use relay::record::STAMP;
 use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
@@ -43,6 +44,27 @@ const GEOMETRY: Result<Geometry, GeometryError> = match Geometry::new(4096, 4) {
 };
 static MEMORY: StaticMemory<{ 32 * 1024 }> = StaticMemory::new();
 static RING: Channel<Machine, MAX_CPUS> = Channel::new(Machine, &NoHooks);
+
+/// An event of four numbers.
+struct Four([u64; 4]);
+
+impl Event for Four {
+    const CLASS: EventClass = EventClass {
+        id: EVENT,
+        name: "four",
+        fields: &[Field::new("number", Kind::U64); 4],
+    };
+
+    fn size(&self) -> usize {
+        size_of_val(&self.0)
+    }
+
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        for number in self.0 {
+            fields.u64(number);
+        }
+    }
+}
 
 fn boot_cpu(_options: &Options<'static>) -> Verdict {
     let Some(nothing) = cost(TRIES, |_| {}) else {
@@ -103,6 +125,10 @@ fn records(nothing: Cost) -> Option<()> {
         let _ = RING.reserve_with(RECORD, |slot| {
             slot.stamp(EVENT, Context::Task).copy_from_slice(body);
         });
+    })?;
+    let event = black_box(Four([1, 2, 3, 4]));
+    report("an event of four 64-bit numbers", nothing, |_| {
+        let _ = RING.emit(&event);
     })?;
     report(
         "a plain record of 32 bytes, constant length",

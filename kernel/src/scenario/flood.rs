@@ -4,17 +4,13 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use crc::{CRC_32_ISCSI, Crc, Table};
-use relay::record::STAMP;
-use relay::{Context, Slot};
-
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
-use crate::logs::flood::{ATTEMPTS, CHANNEL, FLOOD};
+use crate::logs::flood::{ATTEMPTS, CHANNEL, Flood};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "flood",
@@ -32,13 +28,8 @@ const RECORDS: u64 = 20_000;
 const BURST: u64 = 32;
 /// Bytes of data in a record.
 const DATA: u16 = 16;
-/// Bytes of a record before its data: stamp, sequence, checksum, length.
-const FIXED: usize = STAMP + 8 + 4 + 2;
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
-
-/// The checksum of a record: CRC-32C, from a table.
-const CRC: Crc<u32, Table<1>> = Crc::<u32, Table<1>>::new(&CRC_32_ISCSI);
 
 /// One CPU's part.
 #[repr(align(128))]
@@ -145,25 +136,9 @@ pub(super) fn write(part: &Part, length: u16) {
     ATTEMPTS.count();
 
     // What is lost is counted by the channel, and missed by the host.
-    let _ = CHANNEL.reserve_with(FIXED + usize::from(length), |slot| {
-        fill(slot, context, sequence, length);
+    let _ = CHANNEL.emit(&Flood {
+        sequence,
+        context,
+        length,
     });
-}
-
-/// Fills record `sequence` of the calling CPU and `context`, with `length` bytes of data.
-#[inline]
-fn fill(slot: &mut Slot<'_>, context: Context, sequence: u64, length: u16) {
-    let mut checksum = CRC.digest();
-    checksum.update(&sequence.to_le_bytes());
-    checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
-    checksum.update(&[context as u8]);
-    let checksum = checksum.finalize().to_le_bytes();
-    let fields: [&[u8]; 3] = [&sequence.to_le_bytes(), &checksum, &length.to_le_bytes()];
-    let mut rest = slot.stamp(FLOOD, context);
-    for field in fields {
-        let (place, after) = core::mem::take(&mut rest).split_at_mut(field.len());
-        place.copy_from_slice(field);
-        rest = after;
-    }
-    rest.fill(sequence as u8);
 }

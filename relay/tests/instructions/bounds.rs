@@ -56,7 +56,7 @@ const fn reserves(state: State) -> State {
 }
 
 /// What is published.
-pub(crate) const ROWS: [Row; 20] = [
+pub(crate) const ROWS: [Row; 21] = [
     row(
         "stamped, 8 bytes, constant length",
         PLAIN,
@@ -107,6 +107,7 @@ pub(crate) const ROWS: [Row; 20] = [
         42,
     ),
     row("in place, 32 bytes", PLAIN, Op::InPlace, 38),
+    row("an event of four 64-bit numbers", PLAIN, Op::Event, 42),
     row("nested, stamped, 32 bytes", PLAIN, Op::Nested, 122),
     row("nested, in place, 32 bytes", PLAIN, Op::NestedInPlace, 158),
     row("given up, 32 bytes", PLAIN, Op::Discarded, 105),

@@ -1,6 +1,7 @@
 //! What is counted: one operation on a ring in a certain state, and what interrupts it.
 
 use crate::stepper;
+use relay::event::{Event, EventClass, Field, FieldsMut, Kind};
 use relay::record::STAMP;
 use relay::{
     Channel, Context, Delivery, Flushed, Geometry, GeometryError, Loss, Mode, NoHooks, Platform,
@@ -134,6 +135,8 @@ pub(crate) enum Op {
     PlainRunTime,
     /// A stamped record of 32 bytes: reserved, filled and committed.
     InPlace,
+    /// An event of four numbers of 64 bits, by the trait for events.
+    Event,
     /// A stamped record of 32 bytes, while a slot of the same CPU is open: as in an interrupt.
     Nested,
     /// The same: reserved, filled and committed.
@@ -158,6 +161,32 @@ impl Op {
         Self::Discarded,
         Self::Flush,
     ];
+}
+
+/// An event of four numbers.
+struct Four([u64; 4]);
+
+impl Event for Four {
+    const CLASS: EventClass = EventClass {
+        id: EVENT,
+        name: "four",
+        fields: &[
+            Field::new("a", Kind::U64),
+            Field::new("b", Kind::U64),
+            Field::new("c", Kind::U64),
+            Field::new("d", Kind::U64),
+        ],
+    };
+
+    fn size(&self) -> usize {
+        size_of_val(&self.0)
+    }
+
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        for number in self.0 {
+            fields.u64(number);
+        }
+    }
 }
 
 /// What interrupts it.
@@ -310,6 +339,10 @@ impl World {
                     body.copy_from_slice(first::<{ RECORD - STAMP }>(bytes));
                 })
             }),
+            Op::Event => {
+                let event = black_box(Four([1, 2, 3, 4]));
+                stepper::count(|| channel.emit(&event))
+            }
             Op::Discarded => stepper::count(|| {
                 channel.reserve_with(RECORD, |slot| slot.give_up())?;
                 Err(WriteError::Lost(Loss::Discarded))
