@@ -10,9 +10,10 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use relay_decode::capture::{Capture, Options, Port};
 use relay_decode::wire::Kind;
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use synthetic::{Stream, capture, folder, metadata, metadata_packets, relayctl, small};
 
@@ -86,8 +87,8 @@ fn spawn(args: &[&str], path: &Path, stdin: Stdio) -> (Child, ChildStdout) {
 
 /// Sends the signal of Ctrl-C.
 fn interrupt(child: &Child) {
-    let id = child.id().try_into().ok().and_then(Pid::from_raw);
-    kill_process(id.expect("a child has a number"), Signal::INT).expect("it runs");
+    let id = child.id().try_into().ok().map(Pid::from_raw);
+    kill(id.expect("a child has a number"), Signal::SIGINT).expect("it runs");
 }
 
 /// Waits for an end that is near: exit code and stderr.

@@ -17,11 +17,12 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use relay_decode::console::{Line, Record};
 use relay_format::Severity;
 use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
 use relay_machine::workspace::{Build, Workspace};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -110,7 +111,7 @@ impl Turn {
     /// process, not in another.
     #[must_use]
     pub fn wait() -> Self {
-        let user = rustix::process::getuid().as_raw();
+        let user = nix::unistd::getuid();
         let path = env::temp_dir().join(format!("relay-e2e-{user}.lock"));
         let file = File::create(&path).expect("the temporary folder is writable");
         file.lock().expect("the lock can be waited for");
@@ -220,7 +221,8 @@ impl Session {
 
     /// Sends relayctl a signal.
     pub fn send(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("relayctl is running");
+        let number = i32::try_from(self.child.id()).expect("a process number");
+        kill(Pid::from_raw(number), signal).expect("relayctl is running");
     }
 
     /// The processes that relayctl has started.
@@ -232,7 +234,7 @@ impl Session {
         let numbers = children
             .split_ascii_whitespace()
             .filter_map(|word| word.parse().ok());
-        numbers.filter_map(Pid::from_raw).collect()
+        numbers.map(Pid::from_raw).collect()
     }
 
     /// Waits for the end of the command.
@@ -449,8 +451,8 @@ pub fn boot_once(args: &[&str]) -> Run {
 pub fn is_gone(process: Pid) -> bool {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
-        if test_kill_process(process).is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")) {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", process));
+        if kill(process, None).is_err() || stat.is_ok_and(|stat| stat.contains(") Z ")) {
             return true;
         }
         thread::sleep(Duration::from_millis(20));

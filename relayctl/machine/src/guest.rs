@@ -13,7 +13,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{self, Pid};
 
 /// How long QEMU may take to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(3);
@@ -193,7 +195,7 @@ impl Guest {
     /// Asks QEMU to end. QEMU takes SIGTERM for a request to close the machine
     /// and does so cleanly; a machine without progress does not stop it.
     pub fn terminate(&mut self) {
-        self.signal(Signal::TERM);
+        self.signal(Signal::SIGTERM);
     }
 
     /// Waits for QEMU to end, and kills it if that takes too long.
@@ -206,7 +208,7 @@ impl Guest {
         while !self.has_ended()? && Instant::now() < deadline {
             thread::sleep(POLL);
         }
-        self.signal(Signal::KILL);
+        self.signal(Signal::SIGKILL);
         Ok(GuestEnd::from_status(self.child.wait()?))
     }
 
@@ -235,13 +237,13 @@ impl Guest {
 
     /// QEMU's process group, which has the number of its leader.
     fn group(&self) -> Option<Pid> {
-        i32::try_from(self.child.id()).ok().and_then(Pid::from_raw)
+        i32::try_from(self.child.id()).ok().map(Pid::from_raw)
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
+        self.signal(Signal::SIGKILL);
         // Nothing can be done about a failure here, and the process is dead anyway.
         let _ = self.child.wait();
     }
@@ -250,7 +252,7 @@ impl Drop for Guest {
 /// Sends a signal to a process group. One that has ended meanwhile needs none.
 fn kill(group: Option<Pid>, signal: Signal) {
     if let Some(group) = group {
-        let _ = kill_process_group(group, signal);
+        let _ = killpg(group, signal);
     }
 }
 
@@ -295,11 +297,11 @@ fn command(config: &GuestConfig) -> Command {
 /// Makes the kernel kill the child when this thread ends, however that happens.
 #[expect(unsafe_code, reason = "the only way to run code between fork and exec")]
 fn die_with_parent(command: &mut Command) {
-    let parent = rustix::process::getpid();
+    let parent = unistd::getpid();
     let tie = move || {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
         // A parent that ended before that call will not end again.
-        if rustix::process::getppid() != Some(parent) {
+        if unistd::getppid() != parent {
             return Err(io::ErrorKind::NotConnected.into());
         }
         Ok(())

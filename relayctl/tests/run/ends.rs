@@ -1,6 +1,6 @@
 //! How a run ends, and that nothing is left behind.
 
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 
 use super::pretended::*;
 
@@ -16,9 +16,9 @@ fn the_time_limit_ends_the_guest() {
 #[test]
 fn an_interrupt_ends_the_guest() {
     for (scenario, signal, code) in [
-        ("idle", Signal::INT, 0),
-        ("smoke", Signal::INT, 3),
-        ("idle", Signal::TERM, 0),
+        ("idle", Signal::SIGINT, 0),
+        ("smoke", Signal::SIGINT, 3),
+        ("idle", Signal::SIGTERM, 0),
     ] {
         let (child, qemu, _out) = start("echo $$; exec sleep 1000", &["--scenario", scenario]);
         send(&child, signal);
@@ -38,7 +38,7 @@ fn an_interrupt_ends_the_guest() {
 fn a_guest_that_does_not_want_to_end_is_killed() {
     let script = "trap '' TERM; echo $$; while :; do sleep 0.1; done";
     let (child, qemu, _out) = start(script, &["--scenario", "idle"]);
-    send(&child, Signal::INT);
+    send(&child, Signal::SIGINT);
     let left: Left = child.wait_with_output().expect("relayctl ends").into();
     assert_eq!(left.code, Some(0), "{}", left.err);
     assert!(is_gone(qemu));
@@ -49,8 +49,8 @@ fn a_second_interrupt_ends_everything_at_once() {
     let script = "trap '' TERM; echo $$; while :; do sleep 0.1; done";
     let (mut child, qemu, _out) = start(script, &["--scenario", "idle"]);
     // Two different ones: two of the same kind could arrive as one.
-    send(&child, Signal::INT);
-    send(&child, Signal::TERM);
+    send(&child, Signal::SIGINT);
+    send(&child, Signal::SIGTERM);
     // Else it would wait, kill, and be content.
     assert_eq!(child.wait().expect("relayctl ends").code(), Some(3));
     assert!(is_gone(qemu));
@@ -59,7 +59,7 @@ fn a_second_interrupt_ends_everything_at_once() {
 #[test]
 fn no_qemu_survives_relayctl() {
     let (mut child, qemu, _out) = start("echo $$; exec sleep 1000", &[]);
-    send(&child, Signal::KILL);
+    send(&child, Signal::SIGKILL);
     child.wait().expect("relayctl ends");
     assert!(is_gone(qemu));
 }

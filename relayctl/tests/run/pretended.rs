@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 pub(crate) use super::synthetic::Left;
 
@@ -86,7 +87,7 @@ pub(crate) fn start(script: &str, args: &[&str]) -> (Child, Pid, BufReader<impl 
     let mut out = BufReader::new(child.stdout.take().expect("stdout is a pipe"));
     let mut line = String::new();
     out.read_line(&mut line).expect("stdout is readable");
-    let number = line.trim().parse().ok().and_then(Pid::from_raw);
+    let number = line.trim().parse().ok().map(Pid::from_raw);
     (
         child,
         number.unwrap_or_else(|| panic!("no process number: {line:?}")),
@@ -98,11 +99,11 @@ pub(crate) fn start(script: &str, args: &[&str]) -> (Child, Pid, BufReader<impl 
 pub(crate) fn is_gone(process: Pid) -> bool {
     let deadline = Instant::now() + Duration::from_secs(10);
     while Instant::now() < deadline {
-        if test_kill_process(process).is_err() {
+        if kill(process, None).is_err() {
             return true;
         }
         // Nobody may have waited for it: a zombie is gone, too.
-        let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero()));
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process));
         if stat.is_ok_and(|stat| stat.contains(") Z ")) {
             return true;
         }
@@ -112,5 +113,6 @@ pub(crate) fn is_gone(process: Pid) -> bool {
 }
 
 pub(crate) fn send(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).expect("relayctl is running");
+    let number = i32::try_from(child.id()).expect("a process number");
+    kill(Pid::from_raw(number), signal).expect("relayctl is running");
 }

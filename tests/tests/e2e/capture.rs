@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use e2e::{Run, Session, boot, is_gone, relayctl};
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 /// Runs relayctl on a capture.
@@ -146,7 +146,7 @@ fn a_guest_that_is_killed_leaves_an_open_capture() {
         thread::sleep(Duration::from_millis(10));
     }
     for qemu in session.children() {
-        rustix::process::kill_process(qemu, Signal::KILL).expect("it runs");
+        nix::sys::signal::kill(qemu, Signal::SIGKILL).expect("it runs");
         assert!(is_gone(qemu));
     }
     session.end().assert_code(3);

@@ -5,8 +5,8 @@ use std::fs;
 use std::process::Command;
 
 use e2e::{Session, Turn, is_gone, kernel, relayctl, workspace};
+use nix::sys::signal::Signal;
 use relay_decode::console::Line;
-use rustix::process::Signal;
 
 /// `relayctl` without a word builds the kernel, boots 8 CPUs and sums up.
 #[test]
@@ -70,7 +70,7 @@ fn an_interrupt_ends_an_idle_guest() {
     session.wait_for("cpu 7 up");
     let children = session.children();
     assert_eq!(children.len(), 1, "relayctl runs one process");
-    session.send(Signal::INT);
+    session.send(Signal::SIGINT);
     let run = session.end();
     run.assert_code(0);
     assert_eq!(run.summary()["run"]["result"], "pass");
@@ -85,7 +85,7 @@ fn no_guest_outlives_relayctl() {
     session.wait_for("cpu 1 up");
     let children = session.children();
     assert_eq!(children.len(), 1, "relayctl runs one process");
-    session.send(Signal::KILL);
+    session.send(Signal::SIGKILL);
     assert!(children.into_iter().all(is_gone), "QEMU still runs");
     let run = session.end();
     assert_eq!(run.code, None);

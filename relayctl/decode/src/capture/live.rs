@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 use std::vec;
 
-use rustix::fs::{FallocateFlags, fallocate};
+use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::folder::{METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index, MAX_LINE};
@@ -339,8 +339,11 @@ impl LivePackets {
             && self.is_own
             && length >= GIVE_BACK
         {
-            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-            let _ = fallocate(file, hole, self.given_back, length);
+            let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            // A file has no more bytes than this type can say.
+            if let (Ok(from), Ok(length)) = (self.given_back.try_into(), length.try_into()) {
+                let _ = fallocate(file, hole, from, length);
+            }
             self.given_back = self.at;
         }
     }

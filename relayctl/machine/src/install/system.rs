@@ -101,7 +101,7 @@ impl System for RealSystem {
     }
 
     fn is_root(&self) -> bool {
-        rustix::process::geteuid().is_root()
+        nix::unistd::geteuid().is_root()
     }
 
     fn find_program(&self, name: &str) -> Option<PathBuf> {

@@ -2,12 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::{
     Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
     Stream, Totals,
@@ -15,8 +18,6 @@ use relay_decode::capture::{
 use relay_decode::merge::{Filter, Merge};
 use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use serde_json::json;
 
 use super::args::CatArgs;
@@ -98,10 +99,10 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
 fn pause(stop: &AtomicBool) -> Result<(), CatError> {
     let stdout = io::stdout();
     // Nothing is asked for, so that only the reader's end is reported.
-    let mut reader = [PollFd::new(&stdout, PollFlags::empty())];
-    let time = Timespec::try_from(POLL).ok();
-    match poll(&mut reader, time.as_ref()) {
-        Ok(0) | Err(Errno::INTR) => {}
+    let mut reader = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let time = PollTimeout::try_from(POLL).unwrap_or(PollTimeout::ZERO);
+    match poll(&mut reader, time) {
+        Ok(0) | Err(Errno::EINTR) => {}
         Ok(_) => return Err(CatError::Stopped),
         Err(error) => return Err(CatError::Output(error.into())),
     }
