@@ -159,7 +159,7 @@ FAULTS = [
 def failed(work, test):
     """Whether the test fails in the copy."""
     name = test.removeprefix("loom:")
-    command = ["cargo", "test", "-p", "relay", "--lib", name]
+    command = ["cargo", "test", "-p", "relayfs", "--lib", name]
     # Built fast, run fast enough; what fails need not be made small.
     env = dict(
         os.environ,

@@ -147,7 +147,7 @@ SETS = [
 
 def run(work, models):
     """The models that fail in the copy."""
-    command = ["cargo", "test", "-p", "relay", "--profile", "loom", "--lib", models]
+    command = ["cargo", "test", "-p", "relayfs", "--profile", "loom", "--lib", models]
     # A folder of its own: cargo takes what was built of the copy for what is built of the original.
     env = dict(os.environ, RUSTFLAGS="--cfg loom", CARGO_TARGET_DIR=str(ROOT / "target/weakened"))
     # A model that has gone astray may also want all memory there is.

@@ -1,4 +1,4 @@
-//! `log::info!` into a file: `cargo run -p relay --example log_file [FILE]`.
+//! `log::info!` into a file: `cargo run -p relayfs --example log_file [FILE]`.
 //!
 //! Several threads log; one takes the records out as soon as they are committed (record delivery), and writes them as
 //! lines of text. Nobody who logs waits for the file. At the end the file is read again: every line must be there.

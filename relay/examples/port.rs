@@ -1,4 +1,4 @@
-//! A port of relay to a kernel, running: `cargo run -p relay --example port`.
+//! A port of relay to a kernel, running: `cargo run -p relayfs --example port`.
 //!
 //! The kernel is imaginary, and the machine at the end of this file is made of threads: two CPUs, whose
 //! interrupts and NMIs are calls. What stands between the rules is the port, all of it;

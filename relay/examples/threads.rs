@@ -1,4 +1,4 @@
-//! Many threads, each a CPU of a channel: `cargo run -p relay --example threads`.
+//! Many threads, each a CPU of a channel: `cargo run -p relayfs --example threads`.
 //!
 //! Every thread writes numbered records as fast as it can. One thread reads the streams of all, sleeps where there is
 //! nothing to read, and is woken. Another moves the rings to larger and smaller ones meanwhile, and frees those that

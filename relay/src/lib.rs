@@ -102,7 +102,7 @@
 //! of its stream. Nobody else ever writes to it.
 //!
 //! `docs/PORTING.md` of the project goes through a port of about sixty lines, which runs:
-//! `cargo run -p relay --example port`. Programs on a host have one ready in [`host`].
+//! `cargo run -p relayfs --example port`. Programs on a host have one ready in [`host`].
 //!
 //! # Writing
 //!

@@ -1,7 +1,7 @@
 //! Several CPUs as threads, each writing its stream; a reader thread for each stream, which checks every
 //! byte; and the ledger of each stream, exact.
 //!
-//! `cargo test` runs every shape once. `RELAY_STRESS_SECONDS=60 cargo test --release -p relay --test
+//! `cargo test` runs every shape once. `RELAY_STRESS_SECONDS=60 cargo test --release -p relayfs --test
 //! stress` goes on with other seeds for a minute, and says with `-- --nocapture` what it did.
 #![cfg(all(feature = "alloc", not(loom)))]
 

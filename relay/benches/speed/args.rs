@@ -7,7 +7,7 @@ use clap::Parser;
 /// Every row in the same run: the rows take turns, many times, so that all meet the same noise.
 #[derive(Debug, Parser)]
 #[command(
-    name = "cargo bench -p relay --",
+    name = "cargo bench -p relayfs --",
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Args {

@@ -1,6 +1,6 @@
-//! What a write costs, beside the floor and beside its peers: `cargo bench -p relay`.
+//! What a write costs, beside the floor and beside its peers: `cargo bench -p relayfs`.
 //!
-//! `cargo bench -p relay -- --help` says what there is; `docs/PERFORMANCE.md` says what came out.
+//! `cargo bench -p relayfs -- --help` says what there is; `docs/PERFORMANCE.md` says what came out.
 
 mod args;
 mod companion;

@@ -1,4 +1,4 @@
-//! What sub-buffer size and count do for loss and latency: `cargo bench -p relay -- tradeoffs`.
+//! What sub-buffer size and count do for loss and latency: `cargo bench -p relayfs -- tradeoffs`.
 //!
 //! A writer at a given rate, a reader on another thread that naps when it finds nothing, and the
 //! writer's tick, which hands a partly filled sub-buffer over when the reader asks for it.

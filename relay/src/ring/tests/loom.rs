@@ -7,7 +7,7 @@
 //! that. So each model runs twice: once from the run in which the one thread goes first, once from
 //! that in which the other does.
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test -p relay --profile loom --lib loom`
+//! `RUSTFLAGS="--cfg loom" cargo test -p relayfs --profile loom --lib loom`
 
 mod freed;
 mod global;
