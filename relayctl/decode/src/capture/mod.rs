@@ -3,9 +3,11 @@
 
 mod error;
 mod folder;
+mod growing;
 mod index;
 mod intake;
 mod live;
+mod live_packets;
 mod metadata;
 mod raw;
 mod reader;
@@ -16,8 +18,10 @@ mod writer;
 
 pub use error::CaptureError;
 pub use folder::{FolderError, latest};
+pub use growing::{FollowError, GrowingFile};
 pub use index::{Entry, Index};
-pub use live::{FollowError, GrowingFile, Live, LivePackets};
+pub use live::Live;
+pub use live_packets::LivePackets;
 pub use raw::{Scratch, read_raw};
 pub use reader::{Item, PacketReader, PacketSource};
 pub use store::Totals;

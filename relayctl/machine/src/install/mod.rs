@@ -12,135 +12,25 @@
 //! Who is not root goes through `sudo -n`, which never asks for a password.
 //! Only Debian and its relatives are installed on; elsewhere the command is named.
 
+mod need;
 mod system;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+pub use need::{BABELTRACE, InstallError, Need, QEMU};
 pub use system::{Cmd, Done, RealSystem, System};
 
 /// The Rust target of the kernel.
 pub const KERNEL_TARGET: &str = "x86_64-unknown-none";
-
-/// The emulator.
-pub const QEMU: &str = "qemu-system-x86_64";
-
-/// The reference reader of traces.
-pub const BABELTRACE: &str = "babeltrace2";
 
 /// How long to wait for another package manager to give its lock back.
 const LOCK_WAIT: Duration = Duration::from_secs(600);
 
 /// How long to wait between two looks at the lock.
 const LOCK_PAUSE: Duration = Duration::from_secs(5);
-
-/// Something that relayctl cannot work without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// The Rust target that the kernel is built for.
-    RustTarget,
-    /// The emulator that runs the kernel.
-    Qemu,
-    /// The reference reader of traces; only tests need it.
-    Babeltrace,
-}
-
-impl Need {
-    /// What it is called in messages.
-    fn name(self) -> &'static str {
-        match self {
-            Self::RustTarget => "the Rust target x86_64-unknown-none",
-            Self::Qemu => QEMU,
-            Self::Babeltrace => BABELTRACE,
-        }
-    }
-
-    /// The words behind `apt-get` that install it.
-    fn install_words(self) -> &'static [&'static str] {
-        match self {
-            Self::Babeltrace => INSTALL_BABELTRACE,
-            _ => INSTALL_QEMU,
-        }
-    }
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// Why something is missing still.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InstallError {
-    /// It is not ours to install it; the command would.
-    NotAllowed {
-        /// What is missing.
-        need: Need,
-        /// Why it was not installed.
-        why: &'static str,
-        /// What installs it.
-        command: String,
-    },
-    /// Nobody knows how to install it here.
-    NoRecipe {
-        /// What is missing.
-        need: Need,
-        /// What the user can do.
-        advice: &'static str,
-    },
-    /// The installation failed.
-    Failed {
-        /// What is missing.
-        need: Need,
-        /// The command that failed.
-        command: String,
-        /// What went wrong.
-        detail: String,
-    },
-    /// It was installed and is not there.
-    StillMissing {
-        /// What is missing.
-        need: Need,
-        /// What was run.
-        command: String,
-    },
-    /// The Rust compiler itself does not run.
-    NoRustc {
-        /// What went wrong.
-        detail: String,
-    },
-}
-
-impl fmt::Display for InstallError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAllowed { need, why, command } => {
-                write!(
-                    f,
-                    "{need} is missing, and {why}.\nInstall it with:\n    {command}"
-                )
-            }
-            Self::NoRecipe { need, advice } => write!(f, "{need} is missing: {advice}"),
-            Self::Failed {
-                need,
-                command,
-                detail,
-            } => {
-                write!(f, "{need} is missing, and `{command}` failed: {detail}")
-            }
-            Self::StillMissing { need, command } => {
-                write!(f, "{need} is still missing after `{command}`")
-            }
-            Self::NoRustc { detail } => write!(f, "the Rust compiler does not run: {detail}"),
-        }
-    }
-}
-
-impl std::error::Error for InstallError {}
 
 /// Makes sure that everything in `needs` is there.
 ///
@@ -314,17 +204,6 @@ fn has_program(system: &mut dyn System, need: Need) -> Result<bool, InstallError
 
 /// The words behind `apt-get` that refresh the package lists.
 const UPDATE: &[&str] = &["update"];
-
-/// The words behind `apt-get` that install the emulator and its firmware.
-const INSTALL_QEMU: &[&str] = &[
-    "install",
-    "-y",
-    "--no-install-recommends",
-    "qemu-system-x86",
-];
-
-/// The words behind `apt-get` that install the reference reader of traces.
-const INSTALL_BABELTRACE: &[&str] = &["install", "-y", "--no-install-recommends", "babeltrace2"];
 
 /// An `apt-get` command as it would be typed.
 fn apt(words: &[&str]) -> String {
