@@ -1,11 +1,11 @@
 //! What becomes a record.
 
-use super::EventClass;
 use crate::channel::Channel;
 use crate::platform::Platform;
 use crate::record::{EVENTS, STAMP};
 use crate::ring::WriteError;
 use crate::sync::Usage;
+use relay_format::class::EventClass;
 
 /// A value that becomes a record: it knows its class, and how to store its fields. Any crate may
 /// have its own, and [`Channel::emit`] writes them the way of relay's own: reserved with one
