@@ -330,25 +330,11 @@
 //!
 //! # Limits
 //!
-//! | what | limit |
-//! |---|---|
-//! | sub-buffer | a power of two, 8 bytes to 1 GiB |
-//! | sub-buffers in a ring | a power of two, 2 to 32768 |
-//! | spare blocks | 64 |
-//! | record | 1 byte to a sub-buffer less its reserves; never split |
-//! | records under way on a CPU at the same time | 8; the ninth is lost ([`Loss::Nested`]) |
-//! | consuming readers of a stream | 1; observers: any number. Where nothing is overwritten, a sub-buffer that an observer is just copying is not to be consumed until it is done |
-//! | records, bytes, packets of a stream | 2^64, modulo; nothing happens there. Losses: 2^63 for each reason |
+#![doc = include_str!("../LIMITS.md")]
 //!
 //! # Features
 //!
-//! | feature | default | gives |
-//! |---|---|---|
-//! | `alloc` | yes | `Storage::allocate`: rings from the global allocator |
-//! | `log` | yes | `clients::klog::Klog`, a backend of the `log` facade |
-//! | `std` | no | [`host`], a platform whose CPUs are threads |
-//!
-//! Without them the crate needs `core`, the crate `arrayvec`, and 64-bit atomics.
+#![doc = include_str!("../FEATURES.md")]
 //!
 #![cfg_attr(not(feature = "std"), doc = "[`host`]: #features")]
 #![no_std]

@@ -10,7 +10,7 @@ use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
 use serde_json::{Map, Value, json};
 use synthetic::{Left, Stream, capture, metadata, metadata_packets, relayctl, small};
 
-/// Makes sure that babeltrace2 is there; false, and a notice, if it cannot be had.
+/// Makes sure that babeltrace2 is there; false, and a notice, if it cannot be installed.
 fn has_babeltrace() -> bool {
     let mut system = RealSystem {
         folder: PathBuf::from(env!("CARGO_MANIFEST_DIR")),

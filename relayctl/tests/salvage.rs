@@ -178,7 +178,7 @@ fn a_copy_that_differs_is_said_and_kept_apart() {
     );
     let problems = judgement["problems"].to_string();
     assert!(problems.contains("its salvaged copy differs"), "{problems}");
-    // It is so, too, for who reads the raw bytes.
+    // The raw bytes, without a capture, are judged alike.
     assert_eq!(verify(&raw).0, Some(1));
 }
 

@@ -59,7 +59,7 @@ fn ensure(workspace: &Workspace, needs: &[Need]) {
 ///
 /// # Panics
 ///
-/// When it cannot be had, or complains.
+/// When it cannot be installed, or complains.
 #[must_use]
 pub fn babeltrace(trace: &Path) -> Vec<u8> {
     ensure(workspace(), &[Need::Babeltrace]);

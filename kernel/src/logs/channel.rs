@@ -40,8 +40,8 @@ pub(super) const fn mount(path: &'static str, channel: &'static PerCpu) -> Mount
     }
 }
 
-/// Starts the stream of `cpu` in memory of the heap. What cannot be had is reported; what is
-/// written there is counted as lost. Task context.
+/// Starts the stream of `cpu` in memory of the heap. A CPU that gets no memory is
+/// reported, and what it writes is counted as lost. Task context.
 pub(super) fn start(channel: &PerCpu, name: &str, cpu: usize, geometry: Geometry) {
     let started = Storage::allocate(&geometry)
         .map_err(relay::StartError::Storage)

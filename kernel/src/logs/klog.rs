@@ -62,7 +62,7 @@ pub(super) fn start_early() -> bool {
 }
 
 /// Gives CPUs 0 to `cpus - 1` rings of full size. Task context on the boot CPU, with a heap, before
-/// the others start. What cannot be had is reported; what is written there is counted as lost.
+/// the others start. A CPU that gets no memory is reported, and what it writes is counted as lost.
 pub(super) fn grow(cpus: usize) {
     let grown = Storage::allocate(&FULL)
         .map_err(relay::StreamError::Storage)

@@ -1,4 +1,4 @@
-//! Why memory cannot be had or mapped.
+//! Why memory cannot be allocated or mapped.
 
 use core::fmt;
 

@@ -38,8 +38,8 @@ use crate::sync::{Ordering, Usage, fence};
 use core::ptr;
 
 impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
-    /// Delivers what is complete. One context at a time: who finds another at it leaves, and the
-    /// other looks again before it goes.
+    /// Delivers what is complete. One context at a time: if delivery is already running, this
+    /// returns, and its holder checks again before it finishes.
     #[cold]
     #[inline(never)]
     pub(crate) fn deliver(&self) {

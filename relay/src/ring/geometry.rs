@@ -65,8 +65,8 @@ pub enum GeometryError {
     SubbufCount(usize),
     /// More than 64 spare blocks.
     Spares(usize),
-    /// Record delivery in continuous mode: who reads a record that may be overwritten at any time
-    /// can never rely on it.
+    /// Record delivery in continuous mode: a reader could not rely on a record that may be
+    /// overwritten at any time.
     RecordDeliveryOverwrites,
     /// The reserves leave less than 8 bytes of a sub-buffer for records.
     Reserves {

@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A CPU joins first of all, whatever it is about to do with a stream that has a ring. Before that
-//! its outermost place is taken by nobody, so that the fast path needs no look at `joined`.
+//! its outermost place is taken by nobody, so the fast path need not check `joined`.
 
 use super::intent::{Intent, UnderWay};
 use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};

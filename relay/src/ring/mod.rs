@@ -1,6 +1,6 @@
 //! ONE buffer: reserve, commit, switch, deliver, read. Pure mechanism; it knows bytes.
 //!
-//! Each module begins with its steps, in the words of `docs/ARCHITECTURE.md` of the project, which
+//! Each module begins with its steps, in the words of `docs/RING.md` of the project, which
 //! has who may write what. The orderings are in `docs/ORDERINGS.md`. The parts, from the ground up;
 //! none imports what stands below it here (`tests/tests/floors`):
 //!

@@ -38,8 +38,8 @@ pub(super) struct Sub {
 }
 
 /// How much younger than its packet a record may be, in ticks: half of what the lower bits of its
-/// time can tell. In a stream that all CPUs write, who loses a swap may leave a limit that is later
-/// than that of who wins it, by the time between two looks at the clock.
+/// time can tell. In a stream that all CPUs write, the CPU that loses a swap may leave a limit
+/// that is later than the winner's, by the time between two looks at the clock.
 pub(super) const TIME_SPAN: u64 = 1 << (TIME_BITS - 1);
 
 /// Begins a cache line.

@@ -177,7 +177,7 @@ impl Stream {
         Some(writing.min(delivering))
     }
 
-    /// Leaves a ring of `geometry` in `storage` for the owner, who goes on in it at its next tick.
+    /// Leaves a ring of `geometry` in `storage` for the owner, which moves to it at its next tick.
     /// Any CPU, task context.
     pub(crate) fn offer(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         if self.is_closed() {

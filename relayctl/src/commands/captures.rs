@@ -14,11 +14,13 @@ use crate::terminal::say;
 const CAPTURES: &str = "captures";
 
 /// The folder that captures lie in: `captures` in the workspace that the current
-/// folder is in, else in the current folder.
+/// folder is in, else in the current folder. Relative if it lies in the current folder.
 fn root() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    let workspace = Workspace::around(&here).map(|workspace| workspace.root);
-    workspace.unwrap_or(here).join(CAPTURES)
+    match Workspace::around(&here) {
+        Some(workspace) if workspace.root != here => workspace.root.join(CAPTURES),
+        _ => PathBuf::from(CAPTURES),
+    }
 }
 
 /// The newest capture in the default folder.

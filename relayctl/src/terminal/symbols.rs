@@ -256,7 +256,7 @@ pub(crate) struct LazySymbols {
     elf: PathBuf,
     /// Taken off the front of source paths.
     root: PathBuf,
-    /// The symbols, once they are wanted; `None` if there are none to be had.
+    /// The symbols, once they are wanted; `None` if they cannot be read.
     loaded: OnceCell<Option<Symbols>>,
 }
 

@@ -9,7 +9,7 @@ use super::folder::FolderError;
 /// Why a capture cannot be made or finished.
 #[derive(Debug)]
 pub enum CaptureError {
-    /// Its folder cannot be had.
+    /// Its folder cannot be made.
     Folder(FolderError),
     /// Something could not be written; the capture ends there.
     Write {

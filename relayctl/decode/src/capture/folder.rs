@@ -25,7 +25,7 @@ pub(super) const CONSOLE: &str = "console.log";
 /// How the capture was made.
 pub(super) const RUN: &str = "run.json";
 
-/// Why a folder for a capture cannot be had.
+/// Why a folder for a capture cannot be made.
 #[derive(Debug)]
 pub enum FolderError {
     /// There is something already.

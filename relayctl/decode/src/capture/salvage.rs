@@ -156,7 +156,7 @@ impl Waiting {
             }
         }
         intake.store.forget(Path::new(SALVAGED));
-        // If it stays, nobody minds.
+        // If it stays, it does no harm.
         let _ = fs::remove_file(path);
     }
 }

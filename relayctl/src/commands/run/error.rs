@@ -17,7 +17,7 @@ pub(super) enum RunError {
     Usage(String),
     /// Something is missing on this machine.
     Install(InstallError),
-    /// The workspace or the kernel's executable could not be had.
+    /// The workspace was not found, or the kernel was not built.
     Build(BuildError),
     /// The kernel's ELF file cannot be read.
     Kernel {
@@ -26,7 +26,7 @@ pub(super) enum RunError {
         /// What is wrong with it.
         error: io::Error,
     },
-    /// KVM was asked for and is not to be had.
+    /// KVM was asked for and is missing.
     Kvm(io::Error),
     /// QEMU's runner did not start or could not be waited for.
     Guest(io::Error),

@@ -155,7 +155,7 @@ fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
     built.map_err(RunError::Build)
 }
 
-/// Refuses KVM where it is not to be had, and warns where it is.
+/// Refuses KVM where it is missing, and warns where it is there.
 fn check_kvm() -> Result<(), RunError> {
     fs::File::options()
         .read(true)
