@@ -1,4 +1,5 @@
 """A copy of the workspace whose sources are changed and put back: what weaken-orderings.py and faults.py share."""
+
 import contextlib
 import shutil
 import sys
@@ -14,7 +15,8 @@ def copy():
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder) / "relay"
         ignored = shutil.ignore_patterns("target", "captures", ".git")
-        # With times of now: what was built of an earlier copy must not pass for what is built of this one.
+        # With times of now: what was built of an earlier copy must not pass for what is built of
+        # this one.
         shutil.copytree(ROOT, work, ignore=ignored, copy_function=shutil.copy)
         yield work
 
@@ -28,7 +30,9 @@ def applied(work, edits):
         text = path.read_text()
         saved.setdefault(path, text)
         if text.count(old) != 1 or old == new:
-            sys.exit(f"{name}: {old!r} is there {text.count(old)} times, want once and another text for it")
+            sys.exit(
+                f"{name}: {old!r} is there {text.count(old)} times, want once and another text for it"
+            )
         path.write_text(text.replace(old, new))
     yield
     for path, text in saved.items():

@@ -7,6 +7,7 @@ Works on a copy of the workspace; with --models, only the models with that in th
 `redundant` is expected to survive: another ordering covers for it, or it is there for what loom does not
 model, as the ordering table in docs/ORDERINGS.md says. Exit 1 if anything is otherwise.
 """
+
 import os
 import re
 import subprocess
@@ -27,7 +28,9 @@ def relaxed(name, text):
 
 def only(name, text, success, failure):
     """The edit that gives the compare-and-swap in `text` these orderings."""
-    weaker = text.replace("Ordering::AcqRel", f"Ordering::{success}").replace("Ordering::Acquire", f"Ordering::{failure}")
+    weaker = text.replace("Ordering::AcqRel", f"Ordering::{success}").replace(
+        "Ordering::Acquire", f"Ordering::{failure}"
+    )
     return name, text, weaker
 
 
@@ -36,12 +39,18 @@ def without_fence(name, text):
     return name, text, text.replace("fence(Ordering::SeqCst);", "")
 
 
-READER = ("ring/reader.rs", ".compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire)")
+READER = (
+    "ring/reader.rs",
+    ".compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire)",
+)
 PREPARE = (
     "ring/switch.rs",
     "entry.0,\n                prepared.0,\n                Ordering::AcqRel,\n                Ordering::Acquire,",
 )
-LEND = ("ring/observer.rs", ".compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)")
+LEND = (
+    "ring/observer.rs",
+    ".compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)",
+)
 LEND_BACK = (
     "ring/observer.rs",
     "self.readable.0,\n                Ordering::AcqRel,\n                Ordering::Acquire,",
@@ -67,24 +76,36 @@ CURRENT_LOADS = [
     ("ring/stream.rs", "unsafe { self.current.load(Ordering::Acquire).as_ref() }"),
     ("ring/fast.rs", "stream.current.load(Ordering::Acquire)"),
 ]
-CURRENT_CAS = ("ring/succession.rs", "from,\n                new.as_ptr(),\n                Ordering::AcqRel,\n                Ordering::Acquire,")
+CURRENT_CAS = (
+    "ring/succession.rs",
+    "from,\n                new.as_ptr(),\n                Ordering::AcqRel,\n                Ordering::Acquire,",
+)
 SUCC_LOAD = ("ring/words.rs", "self.succ.load(Ordering::Acquire)")
 DELIVERING = [
     ("ring/stream.rs", "self.delivering.load(Ordering::Acquire)"),
     ("ring/deliver.rs", ".store(ptr::from_ref(ring).cast_mut(), Ordering::Release)"),
 ]
 FIRST = [
-    ("ring/stream.rs", "let oldest = unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }"),
+    (
+        "ring/stream.rs",
+        "let oldest = unsafe { self.remote.first.load(Ordering::Acquire).as_ref() }",
+    ),
     ("ring/reclaim.rs", "first.store(next.cast_mut(), Ordering::Release)"),
 ]
 
 # name, redundant, edits
 SETS = [
     # The owner and the readers.
-    ("spares", False, [
-        relaxed("ring/reader.rs", "swap(0, Ordering::AcqRel)"),
-        relaxed("ring/reader.rs", ".compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)"),
-    ]),
+    (
+        "spares",
+        False,
+        [
+            relaxed("ring/reader.rs", "swap(0, Ordering::AcqRel)"),
+            relaxed(
+                "ring/reader.rs", ".compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)"
+            ),
+        ],
+    ),
     ("reader-cas-no-release", False, [only(*READER, "Acquire", "Acquire")]),
     ("reader-cas-no-acquire", True, [only(*READER, "Release", "Relaxed")]),
     ("prepare", True, [relaxed(*PREPARE)]),
@@ -106,36 +127,85 @@ SETS = [
     ("sleep-fence", False, [without_fence("ring/wake.rs", "fence(Ordering::SeqCst);\n    }")]),
     # Chains of rings.
     ("succ-load", True, [relaxed(*SUCC_LOAD)]),
-    ("new-ring", False, [
-        relaxed("ring/tick.rs", "place.compare_exchange(offered, TAKEN.as_ptr(), Ordering::AcqRel, Ordering::Acquire)"),
-    ]),
-    ("offer", False, [
-        relaxed("ring/tick.rs", "ring.as_ptr(),\n            Ordering::AcqRel,\n            Ordering::Acquire,"),
-    ]),
+    (
+        "new-ring",
+        False,
+        [
+            relaxed(
+                "ring/tick.rs",
+                "place.compare_exchange(offered, TAKEN.as_ptr(), Ordering::AcqRel, Ordering::Acquire)",
+            ),
+        ],
+    ),
+    (
+        "offer",
+        False,
+        [
+            relaxed(
+                "ring/tick.rs",
+                "ring.as_ptr(),\n            Ordering::AcqRel,\n            Ordering::Acquire,",
+            ),
+        ],
+    ),
     ("first", True, [relaxed(*edit) for edit in FIRST]),
-    ("walker-fence", False, [without_fence("ring/stream.rs", "fence(Ordering::SeqCst);\n        // SAFETY: null")]),
-    ("unlink-fence", False, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        let walkers")]),
-    ("walker-leaves", False, [relaxed("ring/stream.rs", "walkers.fetch_sub(1, Ordering::Release)")]),
+    (
+        "walker-fence",
+        False,
+        [without_fence("ring/stream.rs", "fence(Ordering::SeqCst);\n        // SAFETY: null")],
+    ),
+    (
+        "unlink-fence",
+        False,
+        [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        let walkers")],
+    ),
+    (
+        "walker-leaves",
+        False,
+        [relaxed("ring/stream.rs", "walkers.fetch_sub(1, Ordering::Release)")],
+    ),
     ("walkers-load", False, [relaxed("ring/reclaim.rs", "walkers.load(Ordering::Acquire)")]),
-    ("holder-leaves", False, [relaxed("ring/chain.rs", "(*holders).fetch_sub(1, Ordering::Release)")]),
+    (
+        "holder-leaves",
+        False,
+        [relaxed("ring/chain.rs", "(*holders).fetch_sub(1, Ordering::Release)")],
+    ),
     ("holders-load", False, [relaxed("ring/reclaim.rs", "holders.0.load(Ordering::Acquire)")]),
-    ("join-fence", False, [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n        if before")]),
-    ("joined-fence", True, [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")]),
+    (
+        "join-fence",
+        False,
+        [without_fence("ring/local.rs", "fence(Ordering::SeqCst);\n        if before")],
+    ),
+    (
+        "joined-fence",
+        True,
+        [without_fence("ring/reclaim.rs", "fence(Ordering::SeqCst);\n        if !has_left")],
+    ),
     ("left-store", False, [relaxed("ring/local.rs", "left.store(serial, Ordering::Release)")]),
     ("left-load", True, [relaxed("ring/local.rs", "left.load(Ordering::Acquire)")]),
     # A stream that all CPUs write.
     ("shared-cas", False, [relaxed(*SHARED_CAS)]),
     ("shared-unlock", True, [relaxed(*UNLOCK)]),
     ("shared-unlock-and-wake-fence", False, [relaxed(*UNLOCK), without_fence(*WAKE_FENCE)]),
-    ("unlock-fence", False, [
-        without_fence("sync.rs", "fence(Ordering::SeqCst);\n        } else {"),
-    ]),
+    (
+        "unlock-fence",
+        False,
+        [
+            without_fence("sync.rs", "fence(Ordering::SeqCst);\n        } else {"),
+        ],
+    ),
     ("deliver-fence", False, [without_fence("ring/deliver.rs", "fence(Ordering::SeqCst);")]),
     ("shared-add", False, [relaxed("sync.rs", "self.0.fetch_add(value, Ordering::AcqRel)")]),
     ("commit-load", False, [relaxed("ring/subbuf.rs", "self.commit.load(Ordering::Acquire)")]),
-    ("commit-store", True, [
-        relaxed("ring/subbuf.rs", "self.commit\n            .store(Committed::nothing(geometry).0, Ordering::Release)"),
-    ]),
+    (
+        "commit-store",
+        True,
+        [
+            relaxed(
+                "ring/subbuf.rs",
+                "self.commit\n            .store(Committed::nothing(geometry).0, Ordering::Release)",
+            ),
+        ],
+    ),
     ("open", True, OPEN),
     ("bound", False, BOUND),
     ("open-and-bound", False, OPEN + BOUND),

@@ -1,7 +1,8 @@
 //! `log::info!` into a file: `cargo run -p relayfs --example log_file [FILE]`.
 //!
-//! Several threads log; one takes the records out as soon as they are committed (record delivery), and writes them as
-//! lines of text. Nobody who logs waits for the file. At the end the file is read again: every line must be there.
+//! Several threads log; one takes the records out as soon as they are committed (record delivery),
+//! and writes them as lines of text. Nobody who logs waits for the file. At the end the file is
+//! read again: every line must be there.
 
 use relay::clients::klog::{self, Klog};
 use relay::host::{Cpu, Host, Sleeper};

@@ -1,15 +1,17 @@
 //! A port of relay to a kernel, running: `cargo run -p relayfs --example port`.
 //!
-//! The kernel is imaginary, and the machine at the end of this file is made of threads: two CPUs, whose
-//! interrupts and NMIs are calls. What stands between the rules is the port, all of it;
-//! `docs/PORTING.md` goes through it step by step. Then comes a boot, from the first instruction to the post-mortem
-//! of a CPU that stopped in the middle of a record, and the check that nothing is missing.
+//! The kernel is imaginary, and the machine at the end of this file is made of threads: two CPUs,
+//! whose interrupts and NMIs are calls. What stands between the rules is the port, all of it;
+//! `docs/PORTING.md` goes through it step by step. Then comes a boot, from the first instruction to
+//! the post-mortem of a CPU that stopped in the middle of a record, and the check that nothing is
+//! missing.
 
 use relay::Losses;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// ---- the port -------------------------------------------------------------------------------------
+// ---- the port
+// -------------------------------------------------------------------------------------
 
 use relay::clients::klog::{self, Klog, Record};
 use relay::record::Framed;
@@ -20,8 +22,9 @@ use relay::{
 /// What relay asks of this machine.
 struct Machine;
 
-// SAFETY: no task is moved to another CPU, or preempted by another task; every CPU has a number of its own from
-// its first instruction on, and keeps it; interrupts and NMIs return before what they interrupted goes on.
+// SAFETY: no task is moved to another CPU, or preempted by another task; every CPU has a number of
+// its own from its first instruction on, and keeps it; interrupts and NMIs return before what they
+// interrupted goes on.
 unsafe impl Platform for Machine {
     type Pinned = ();
 
@@ -88,8 +91,8 @@ fn timer_interrupt() {
     LOG.tick();
 }
 
-/// Prints what can be read of one CPU, asks for the rest, and returns how many records that were. Where the
-/// drainer is idle.
+/// Prints what can be read of one CPU, asks for the rest, and returns how many records that were.
+/// Where the drainer is idle.
 fn drain(reader: &mut Reader<'_>) -> u64 {
     let mut records = 0;
     while let Some(taken) = reader.next_subbuf() {
@@ -104,8 +107,8 @@ fn drain(reader: &mut Reader<'_>) -> u64 {
     records
 }
 
-/// The end of this CPU: its last packet says that it is the last. Where the ring is full, whoever drains makes
-/// room, and says whether it could: this CPU itself, or another that it waits for.
+/// The end of this CPU: its last packet says that it is the last. Where the ring is full, whoever
+/// drains makes room, and says whether it could: this CPU itself, or another that it waits for.
 fn stop_logging(mut make_room: impl FnMut() -> bool) -> Result<(), StreamError> {
     loop {
         match LOG.close() {
@@ -115,8 +118,8 @@ fn stop_logging(mut make_room: impl FnMut() -> bool) -> Result<(), StreamError> 
     }
 }
 
-/// Prints what a stopped CPU left; returns how many records were committed, and how many were not. Only a panic
-/// needs it.
+/// Prints what a stopped CPU left; returns how many records were committed, and how many were not.
+/// Only a panic needs it.
 fn post_mortem(stopped: Stopped) -> (u64, u64) {
     let (cpu, mut records, mut uncommitted) = (stopped.cpu(), 0, 0);
     for left in LOG.salvage(stopped).into_iter().flatten() {
@@ -131,7 +134,8 @@ fn post_mortem(stopped: Stopped) -> (u64, u64) {
     (records, uncommitted)
 }
 
-// ---- end of the port ------------------------------------------------------------------------------
+// ---- end of the port
+// ------------------------------------------------------------------------------
 
 fn main() -> ExitCode {
     let is_complete = boot();

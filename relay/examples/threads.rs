@@ -1,8 +1,9 @@
 //! Many threads, each a CPU of a channel: `cargo run -p relayfs --example threads`.
 //!
-//! Every thread writes numbered records as fast as it can. One thread reads the streams of all, sleeps where there is
-//! nothing to read, and is woken. Another moves the rings to larger and smaller ones meanwhile, and frees those that
-//! were left. At the end every record is accounted for, from the bytes that came out; if not, the exit status is 1.
+//! Every thread writes numbered records as fast as it can. One thread reads the streams of all,
+//! sleeps where there is nothing to read, and is woken. Another moves the rings to larger and
+//! smaller ones meanwhile, and frees those that were left. At the end every record is accounted
+//! for, from the bytes that came out; if not, the exit status is 1.
 
 use relay::host::{Cpu, Host, Sleeper};
 use relay::{
@@ -13,7 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 const THREADS: usize = 4;
-/// Records that every thread writes at least; it goes on until its ring has been moved often enough.
+/// Records that every thread writes at least; it goes on until its ring has been moved often
+/// enough.
 const RECORDS: u64 = if cfg!(miri) { 100 } else { 1_000_000 };
 /// How often every ring is moved.
 const MOVES: usize = if cfg!(miri) { 2 } else { 50 };
@@ -113,7 +115,8 @@ fn record(number: u64) -> [u8; 16] {
     (u128::from(number) | u128::from(!number) << 64).to_le_bytes()
 }
 
-/// Moves every ring `MOVES` times, under load, and frees those that were left; returns how many it has freed.
+/// Moves every ring `MOVES` times, under load, and frees those that were left; returns how many it
+/// has freed.
 fn move_rings() -> Result<usize, Failure> {
     let mut freed = 0;
     for moves in 0..MOVES {
@@ -147,7 +150,8 @@ struct Account {
 }
 
 impl Account {
-    /// Checks a packet: it is the next one, and its records are whole, in order, as many as it says.
+    /// Checks a packet: it is the next one, and its records are whole, in order, as many as it
+    /// says.
     fn take(&mut self, taken: &SubBuffer<'_>) {
         let packet = taken.packet();
         let (records, rest) = taken.records().as_chunks::<16>();

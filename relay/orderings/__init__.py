@@ -1,4 +1,5 @@
 """Compares the atomic accesses of Rust sources with a table; see relay/check-orderings."""
+
 from .accesses import read_sources
 from .table import compare, read_table
 

@@ -1,12 +1,25 @@
 """Finds the atomic accesses of the sources."""
+
 import re
 from collections import namedtuple
 
-from .rust import CLOSERS, ORDERINGS, PAIRS, after_generics, closing, functions, head, opening, split
+from .rust import (
+    CLOSERS,
+    ORDERINGS,
+    PAIRS,
+    after_generics,
+    closing,
+    functions,
+    head,
+    opening,
+    split,
+)
 from .rust import tokens_of, without_tests
 from .words import ATOMIC, Declarations
 
-METHODS = re.compile(r"(load|store|swap|compare_exchange|compare_exchange_weak|compare_and_swap|fetch_\w+)$")
+METHODS = re.compile(
+    r"(load|store|swap|compare_exchange|compare_exchange_weak|compare_and_swap|fetch_\w+)$"
+)
 FENCES = ("fence", "compiler_fence")
 
 Access = namedtuple("Access", "path line function word operation ordering")
@@ -28,7 +41,9 @@ class Reader:
 
     def function_at(self, at):
         inside = [entry for entry in self.functions if entry[2] < at <= entry[3]]
-        return max(inside, key=lambda entry: entry[2]) if inside else (None, "-", 0, len(self.tokens))
+        return (
+            max(inside, key=lambda entry: entry[2]) if inside else (None, "-", 0, len(self.tokens))
+        )
 
     def accesses(self):
         found = []
@@ -49,7 +64,9 @@ class Reader:
         before = tokens[at - 1].text if at else ""
         if name == "asm" and following == "!":
             template = tokens[at + 2 : closing(tokens, at + 2)]
-            locked = any(re.search(r"\block\b|\bxchg\b", part.text) for part in template if '"' in part.text)
+            locked = any(
+                re.search(r"\block\b|\bxchg\b", part.text) for part in template if '"' in part.text
+            )
             owner, function, _, _ = self.function_at(at)
             return owner or function, "asm", "LOCKed" if locked else "non-LOCKed"
         call = at + 1
@@ -73,9 +90,13 @@ class Reader:
             kind, word = self.evaluate_tokens(first, at)
         if word is None or not self.known.is_atomic(kind):
             if told and is_method:
-                raise Unclear(f"cannot tell of which word this is the `{name}`; give it a binding with a type")
+                raise Unclear(
+                    f"cannot tell of which word this is the `{name}`; give it a binding with a type"
+                )
             if kind is None and is_owners and not is_method and not self.is_unsafe(at):
-                raise Unclear(f"cannot tell whether this `{name}` is that of a word; give it a binding with a type")
+                raise Unclear(
+                    f"cannot tell whether this `{name}` is that of a word; give it a binding with a type"
+                )
             return None
         if kind in self.known.own_types:
             if (kind, name) not in self.known.own:
@@ -136,7 +157,12 @@ class Reader:
                     at -= 1
                 elif self.tokens[at].text == "{":
                     break
-                elif re.match(r"\w+$|>$|\)$|\]$|\?$", previous) and previous not in ("return", "in", "match", "if"):
+                elif re.match(r"\w+$|>$|\)$|\]$|\?$", previous) and previous not in (
+                    "return",
+                    "in",
+                    "match",
+                    "if",
+                ):
                     at -= 1
                     continue
             previous = self.tokens[at - 1].text if at else ""
@@ -231,17 +257,23 @@ class Reader:
             if tokens[i].text != name or tokens[i - 1].text == ".":
                 continue
             following = tokens[i + 1].text
-            if following == ":" and tokens[i + 2].text != ":" and tokens[i - 1].text in ("(", ",", "|", "mut", "let"):
+            if (
+                following == ":"
+                and tokens[i + 2].text != ":"
+                and tokens[i - 1].text in ("(", ",", "|", "mut", "let")
+            ):
                 end = i + 2
                 level = 0
                 while level > 0 or tokens[end].text not in (",", ")", "|", "="):
-                    level += (tokens[end].text in PAIRS or tokens[end].text == "<")
-                    level -= (tokens[end].text in CLOSERS or tokens[end].text == ">")
+                    level += tokens[end].text in PAIRS or tokens[end].text == "<"
+                    level -= tokens[end].text in CLOSERS or tokens[end].text == ">"
                     end += 1
                 kind = head(tokens[i + 2 : end])
                 if kind is not None:
                     kind = self.function_at(at)[0] if kind == "Self" else kind
-                    return kind, f"{self.function_at(at)[1]}.{name}" if self.known.is_atomic(kind) else None
+                    return kind, (
+                        f"{self.function_at(at)[1]}.{name}" if self.known.is_atomic(kind) else None
+                    )
             bound = self.binding(i)
             if bound is not None:
                 return self.evaluate_tokens(bound, i)
@@ -252,7 +284,9 @@ class Reader:
         tokens = self.tokens
         begin = at - 1
         while tokens[begin].text in ("(", "mut", "Some", "Ok", "ref", "&", ",") or (
-            re.match(r"\w+$", tokens[begin].text) and tokens[begin + 1].text == "," and tokens[begin].text != "let"
+            re.match(r"\w+$", tokens[begin].text)
+            and tokens[begin + 1].text == ","
+            and tokens[begin].text != "let"
         ):
             begin -= 1
         opener = tokens[begin].text
@@ -266,7 +300,12 @@ class Reader:
             return None
         mark = "=" if opener == "let" else "in"
         i = at + 1
-        while i < len(tokens) and tokens[i].text in (")", ",", "_") or re.match(r"\w+$", tokens[i].text) and tokens[i].text != mark:
+        while (
+            i < len(tokens)
+            and tokens[i].text in (")", ",", "_")
+            or re.match(r"\w+$", tokens[i].text)
+            and tokens[i].text != mark
+        ):
             i += 1
         if tokens[i].text != mark:
             return None
@@ -277,7 +316,12 @@ class Reader:
             if tokens[end].text == "{" and tokens[end - 1].text == "unsafe":
                 end = closing(tokens, end) + 1
         bound = tokens[i + 1 : end]
-        if tokens[begin + 1].text == "(" and bound and bound[0].text == "(" and closing(bound, 0) == len(bound) - 1:
+        if (
+            tokens[begin + 1].text == "("
+            and bound
+            and bound[0].text == "("
+            and closing(bound, 0) == len(bound) - 1
+        ):
             # One of several that are bound together.
             place = sum(token.text == "," for token in tokens[begin + 1 : at])
             return split(bound[1:-1])[place]
@@ -295,7 +339,9 @@ def read_sources(files):
     for path, text in files.items():
         tokens, modules = without_tests(tokens_of(text))
         parsed[path] = tokens
-        folder = path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
+        folder = (
+            path.parent if path.name in ("mod.rs", "lib.rs", "main.rs") else path.with_suffix("")
+        )
         tests |= {folder / name for name in modules}
     known = Declarations()
     live = {

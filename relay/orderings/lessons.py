@@ -1,4 +1,5 @@
 """Shows that each kind of difference is noticed, on a small sample."""
+
 from pathlib import Path
 
 from . import check
@@ -135,18 +136,29 @@ LESSONS = [
     ),
     (
         "a static",
-        [("fn look", "static UP: AtomicBool = AtomicBool::new(false); fn look"), ("let text", "UP.load(Ordering::Acquire); let text")],
+        [
+            ("fn look", "static UP: AtomicBool = AtomicBool::new(false); fn look"),
+            ("let text", "UP.load(Ordering::Acquire); let text"),
+        ],
         "`load` of `UP` in `look`, Acquire: has no row",
     ),
     (
         "words that are bound together",
-        [("let text", "let (up, other) = (&flags[0].up, &flags[0].count); other.add(2); up.swap(true, Ordering::AcqRel); let text")],
+        [
+            (
+                "let text",
+                "let (up, other) = (&flags[0].up, &flags[0].count); other.add(2); up.swap(true, Ordering::AcqRel); let text",
+            )
+        ],
         "`swap` of `Flag.up` in `look`, AcqRel: has no row",
     ),
     (
         "a word behind a type that dereferences",
         [
-            ("fn look", "impl Deref for Hold { type Target = Flag; fn deref(&self) -> &Flag {} } fn look"),
+            (
+                "fn look",
+                "impl Deref for Hold { type Target = Flag; fn deref(&self) -> &Flag {} } fn look",
+            ),
             ("let text", "let hold: Hold = hold(); hold.up.swap(true, Ordering::AcqRel); let text"),
         ],
         "`swap` of `Flag.up` in `look`, AcqRel: has no row",
@@ -154,7 +166,10 @@ LESSONS = [
     (
         "a word in a wrapper",
         [
-            ("struct Flag { up: AtomicBool", "struct Apart<T>(T); struct Flag { up: Apart<AtomicBool>"),
+            (
+                "struct Flag { up: AtomicBool",
+                "struct Apart<T>(T); struct Flag { up: Apart<AtomicBool>",
+            ),
             ("self.up\n", "self.up.0\n"),
             ("flag.up.load(Ordering::Acquire)", "flag.up.0.load(Ordering::Acquire)"),
         ],

@@ -1,4 +1,5 @@
 """Rust sources as tokens: as much of the language as is needed to find accesses."""
+
 import re
 from collections import namedtuple
 
@@ -115,7 +116,11 @@ def without_tests(tokens):
                         modules.add(tokens[at + 1].text)
                     at = closing(tokens, at) if tokens[at].text in PAIRS else at
                     at += 1
-                at = closing(tokens, at) + 1 if at < len(tokens) and tokens[at].text == "{" else at + 1
+                at = (
+                    closing(tokens, at) + 1
+                    if at < len(tokens) and tokens[at].text == "{"
+                    else at + 1
+                )
                 continue
         kept.append(tokens[at])
         at += 1
@@ -149,7 +154,9 @@ def split(tokens, separator=","):
     """The parts between separators that are in no bracket."""
     parts, part, depth = [], [], 0
     for token in tokens:
-        depth += (token.text in PAIRS or token.text == "<") - (token.text in CLOSERS or token.text == ">")
+        depth += (token.text in PAIRS or token.text == "<") - (
+            token.text in CLOSERS or token.text == ">"
+        )
         if token.text == separator and depth == 0:
             parts.append(part)
             part = []
@@ -198,7 +205,11 @@ def functions(tokens):
             blocks.append((brace, closing(tokens, brace), head(written)))
     found = []
     for at, token in enumerate(tokens):
-        if token.text != "fn" or at + 1 >= len(tokens) or not re.match(r"[A-Za-z_]", tokens[at + 1].text):
+        if (
+            token.text != "fn"
+            or at + 1 >= len(tokens)
+            or not re.match(r"[A-Za-z_]", tokens[at + 1].text)
+        ):
             continue
         start = after_generics(tokens, at + 2)
         if start >= len(tokens) or tokens[start].text != "(":

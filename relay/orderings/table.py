@@ -1,4 +1,5 @@
 """The ordering table, and its comparison with the accesses."""
+
 import re
 from collections import namedtuple
 
@@ -10,7 +11,9 @@ Row = namedtuple("Row", "line words operation functions ordering")
 
 NAME = r"`([\w.]+)`"
 ACCESS = re.compile(rf"`(\w+)`(?: in {NAME}(?:, {NAME})*)?(?::|$)")
-ORDERING = re.compile(rf"((?:{'|'.join(ORDERINGS)})(?:/(?:{'|'.join(ORDERINGS)}))?|the caller's|non-LOCKed|LOCKed)(?:[,;:]|$)")
+ORDERING = re.compile(
+    rf"((?:{'|'.join(ORDERINGS)})(?:/(?:{'|'.join(ORDERINGS)}))?|the caller's|non-LOCKed|LOCKed)(?:[,;:]|$)"
+)
 
 
 def read_table(text):
@@ -29,7 +32,9 @@ def read_table(text):
         access = ACCESS.match(cells[1]) if len(cells) > 2 else None
         ordering = ORDERING.match(cells[2]) if len(cells) > 2 else None
         if not (words and access and ordering) or re.sub(NAME, "", cells[0]).strip(" ,"):
-            problems.append(f"ordering table, line {number}: not of the form | `Type.field` | `operation` in `function`: ... | Ordering |")
+            problems.append(
+                f"ordering table, line {number}: not of the form | `Type.field` | `operation` in `function`: ... | Ordering |"
+            )
             continue
         functions_named = re.findall(NAME, access[0])[1:]
         rows.append(Row(number, words, access[1], functions_named, ordering[1]))
@@ -48,7 +53,9 @@ def compare(accesses, rows):
     problems, used = [], set()
     for access in accesses:
         place = f"{access.path}:{access.line}: `{access.operation}` of `{access.word}` in `{access.function}`"
-        same = [row for row in rows if access.word in row.words and access.operation == row.operation]
+        same = [
+            row for row in rows if access.word in row.words and access.operation == row.operation
+        ]
         here = [row for row in same if not row.functions or access.function in row.functions]
         if not here:
             problems.append(f"{place}, {access.ordering}: has no row in the ordering table")
@@ -62,13 +69,21 @@ def compare(accesses, rows):
     for row in rows:
         for word in row.words:
             if not row.functions and (row.line, word, None) not in used:
-                problems.append(f"ordering table, line {row.line}: stale, no `{row.operation}` of `{word}` is left")
+                problems.append(
+                    f"ordering table, line {row.line}: stale, no `{row.operation}` of `{word}` is left"
+                )
         for function in row.functions:
             if not any((row.line, word, function) in used for word in row.words):
                 problems.append(
                     f"ordering table, line {row.line}: stale, no `{row.operation}` of {', '.join(row.words)} is left in `{function}`"
                 )
         for word in row.words:
-            if row.functions and len(row.words) > 1 and not any((row.line, word, function) in used for function in row.functions):
-                problems.append(f"ordering table, line {row.line}: stale, no `{row.operation}` of `{word}` is left in these functions")
+            if (
+                row.functions
+                and len(row.words) > 1
+                and not any((row.line, word, function) in used for function in row.functions)
+            ):
+                problems.append(
+                    f"ordering table, line {row.line}: stale, no `{row.operation}` of `{word}` is left in these functions"
+                )
     return problems

@@ -1,4 +1,5 @@
 """Which fields are atomic words, and what functions hand out: read from the declarations."""
+
 import re
 
 from .rust import PAIRS, after_generics, closing, functions, head, self_argument, split
@@ -39,11 +40,15 @@ class Declarations:
                     self.statics[tokens[at + 1].text] = kind
             if token.text == "Deref" and tokens[at + 1].text == "for":
                 brace = next(i for i in range(at, len(tokens)) if tokens[i].text == "{")
-                target = next(i for i in range(brace, closing(tokens, brace)) if tokens[i].text == "Target")
+                target = next(
+                    i for i in range(brace, closing(tokens, brace)) if tokens[i].text == "Target"
+                )
                 self.targets[head(tokens[at + 2 :])] = head(tokens[target + 2 :])
         is_gateway = path.name == "sync.rs"
         if is_gateway:
-            self.own_types |= {owner for (owner, _), kind in self.fields.items() if ATOMIC.match(kind or "")}
+            self.own_types |= {
+                owner for (owner, _), kind in self.fields.items() if ATOMIC.match(kind or "")
+            }
         for owner, name, start, end in functions(tokens):
             self.read_function(tokens, owner, name, start, end)
             if is_gateway and owner in self.own_types and self_argument(tokens, start):
@@ -93,4 +98,8 @@ class Declarations:
         return results.pop() if len(results) == 1 else None
 
     def owners_of(self, field):
-        return [owner for (owner, name), kind in self.fields.items() if name == field and self.is_atomic(kind)]
+        return [
+            owner
+            for (owner, name), kind in self.fields.items()
+            if name == field and self.is_atomic(kind)
+        ]

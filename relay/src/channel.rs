@@ -155,8 +155,8 @@ impl core::error::Error for OpenError {}
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     const_unless_loom! {
         /// A channel without any ring, for a `static` (or any context): every write is refused and
-        /// counted until
-        /// [`start`](Self::start). `hooks` are the client's: [`NoHooks`](crate::NoHooks) for plain bytes.
+        /// counted until [`start`](Self::start). `hooks` are the client's:
+        /// [`NoHooks`](crate::NoHooks) for plain bytes.
         pub fn new(platform: P, hooks: &'static dyn Hooks) -> Self {
             Self {
                 platform,
@@ -175,7 +175,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// its first tick: start its streams before you start the CPU.
     ///
     /// # Errors
-    /// [`StartError`]: there is no such CPU, it has a ring, the storage is too small, or the start reserve for the channel's hooks.
+    /// [`StartError`]: there is no such CPU, it has a ring, the storage is too small, or the start
+    /// reserve for the channel's hooks.
     pub fn start(
         &self,
         cpu: usize,

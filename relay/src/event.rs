@@ -1,8 +1,9 @@
 //! Event classes, and events: how a client declares what its records hold, and what becomes one.
 //!
-//! An [`Event`] is a value that [`Channel::emit`](crate::Channel::emit) writes. A channel's [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
-//! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Constants: nothing of
-//! it is there at run time but what describes it.
+//! An [`Event`] is a value that [`Channel::emit`](crate::Channel::emit) writes. A channel's
+//! [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
+//! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Constants: nothing of it
+//! is there at run time but what describes it.
 //!
 //! ```
 //! use relay::event::{EventClass, Field, Kind, StreamClass};

@@ -1,10 +1,11 @@
-//! A kernel that preempts its tasks needs a pin that pins: reading the CPU's number is not enough, even where no task ever leaves
-//! its CPU.
+//! A kernel that preempts its tasks needs a pin that pins: reading the CPU's number is not enough,
+//! even where no task ever leaves its CPU.
 //!
-//! The CPU is one; its two tasks are threads, of which one runs at a time. The timer interrupt is the trap of a single step: it
-//! comes after any instruction that the test chooses, and switches to the other task, if preemption is on. With a pin that turns
-//! that off, nothing is found at any pair of instructions; with one that only reads the number, a ring is freed under a task
-//! that uses it. So the test fails if a platform's `pin` only reads.
+//! The CPU is one; its two tasks are threads, of which one runs at a time. The timer interrupt is
+//! the trap of a single step: it comes after any instruction that the test chooses, and switches to
+//! the other task, if preemption is on. With a pin that turns that off, nothing is found at any
+//! pair of instructions; with one that only reads the number, a ring is freed under a task that
+//! uses it. So the test fails if a platform's `pin` only reads.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(miri), not(loom)))]
 
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -16,7 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-// ---- the CPU --------------------------------------------------------------------------------------
+// ---- the CPU
+// --------------------------------------------------------------------------------------
 
 /// The task that runs.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -87,8 +89,9 @@ fn interrupted(at: u64, body: impl FnOnce()) -> bool {
 /// The one CPU. `PREEMPTS_NOT` says whether a pin turns preemption off, or only reads the number.
 struct Cpu<const PREEMPTS_NOT: bool>;
 
-// SAFETY: one CPU. With `PREEMPTS_NOT` no other task runs while one is pinned. Without, this is a lie: the rings of the
-// test are in memory that is never given back, so that nothing worse comes of it than what the test looks for.
+// SAFETY: one CPU. With `PREEMPTS_NOT` no other task runs while one is pinned. Without, this is a
+// lie: the rings of the test are in memory that is never given back, so that nothing worse comes of
+// it than what the test looks for.
 unsafe impl<const PREEMPTS_NOT: bool> Platform for Cpu<PREEMPTS_NOT> {
     type Pinned = ();
 
@@ -112,7 +115,8 @@ unsafe impl<const PREEMPTS_NOT: bool> Platform for Cpu<PREEMPTS_NOT> {
     }
 }
 
-// ---- the tasks ------------------------------------------------------------------------------------
+// ---- the tasks
+// ------------------------------------------------------------------------------------
 
 type Ch<const PREEMPTS_NOT: bool> = Channel<Cpu<PREEMPTS_NOT>, 1>;
 
@@ -147,7 +151,8 @@ fn geometry() -> Geometry {
 /// A ring in place `number` of `memory`.
 fn ring(memory: &mut Memory, number: usize) -> Storage {
     let base = NonNull::from(&mut memory.0[number]).cast::<u8>();
-    // SAFETY: the memory is initialised, and there for ever; nobody uses the ring that the last program had there.
+    // SAFETY: the memory is initialised, and there for ever; nobody uses the ring that the last
+    // program had there.
     unsafe { Storage::from_raw(base, 2 * STORAGE_ALIGN) }.expect("it is aligned")
 }
 
@@ -162,8 +167,9 @@ struct Outcome {
     broken: bool,
 }
 
-/// One task does `act`; after its instruction `i` comes the other, which does the same, and is interrupted after its
-/// instruction `j`. Then the first moves the stream to another ring, and has the old one freed.
+/// One task does `act`; after its instruction `i` comes the other, which does the same, and is
+/// interrupted after its instruction `j`. Then the first moves the stream to another ring, and has
+/// the old one freed.
 fn run<const P: bool>(memory: &mut Memory, act: Act, i: u64, j: u64) -> Outcome {
     let channel = Ch::<P>::new(Cpu, &NoHooks);
     channel
@@ -221,8 +227,8 @@ fn run<const P: bool>(memory: &mut Memory, act: Act, i: u64, j: u64) -> Outcome 
     outcome
 }
 
-/// All pairs of instructions; how many programs there were, in how many one task met the other in the middle, and in how many
-/// something was broken.
+/// All pairs of instructions; how many programs there were, in how many one task met the other in
+/// the middle, and in how many something was broken.
 fn every_pair<const P: bool>(act: Act, step: usize) -> [usize; 3] {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _cpu = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);

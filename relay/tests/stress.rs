@@ -1,8 +1,9 @@
-//! Several CPUs as threads, each writing its stream; a reader thread for each stream, which checks every
-//! byte; and the ledger of each stream, exact.
+//! Several CPUs as threads, each writing its stream; a reader thread for each stream, which checks
+//! every byte; and the ledger of each stream, exact.
 //!
-//! `cargo test` runs every shape once. `RELAY_STRESS_SECONDS=60 cargo test --release -p relayfs --test
-//! stress` goes on with other seeds for a minute, and says with `-- --nocapture` what it did.
+//! `cargo test` runs every shape once. `RELAY_STRESS_SECONDS=60 cargo test --release -p relayfs
+//! --test stress` goes on with other seeds for a minute, and says with `-- --nocapture` what it
+//! did.
 #![cfg(all(feature = "alloc", not(loom)))]
 
 use relay::{Channel, Geometry, Hooks, Loss, Mode, Platform, Storage};
@@ -30,8 +31,8 @@ thread_local! {
 }
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-// SAFETY: a thread is a CPU, and keeps the number that it was given; no two have the same. The number
-// passes from one round's thread to the next one's by a join. Nothing interrupts a thread.
+// SAFETY: a thread is a CPU, and keeps the number that it was given; no two have the same. The
+// number passes from one round's thread to the next one's by a join. Nothing interrupts a thread.
 unsafe impl Platform for Threads {
     type Pinned = ();
 

@@ -55,7 +55,8 @@ fn ensure(workspace: &Workspace, needs: &[Need]) {
     install::ensure(&mut system, needs).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// The text that babeltrace2 makes of a trace, of which it has nothing to complain but lost records.
+/// The text that babeltrace2 makes of a trace, of which it has nothing to complain but lost
+/// records.
 ///
 /// # Panics
 ///

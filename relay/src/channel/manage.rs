@@ -8,8 +8,9 @@ use crate::sync::{Ordering, Usage};
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// The periodic duty of each CPU: does what others have asked of its stream
-    /// ([flush](crate::Reader::request_flush),
-    /// [resize](Self::resize), [close](Self::request_close)), and moves [`Reader::quiet_since`](crate::Reader::quiet_since) on.
+    /// ([flush](crate::Reader::request_flush), [resize](Self::resize),
+    /// [close](Self::request_close)), and moves [`Reader::quiet_since`](crate::Reader::quiet_since)
+    /// on.
     ///
     /// Call it from the timer interrupt of every CPU that writes, or from task context. Not from
     /// NMI context: an NMI may come in the middle of one. With nothing to do it costs a few loads
@@ -27,8 +28,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any context but NMI.
     ///
     /// # Errors
-    /// [`StreamError`]; after [`StreamError::NoRoom`] nothing has changed, and it can be tried again
-    /// when the reader has consumed something.
+    /// [`StreamError`]; after [`StreamError::NoRoom`] nothing has changed, and it can be tried
+    /// again when the reader has consumed something.
     ///
     /// ```
     /// # use relay::host::{Cpu, Host};
@@ -79,8 +80,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// dropped.
     ///
     /// # Errors
-    /// [`StreamError`]: the stream was not started, is closed, the geometry is of another kind, or the storage is
-    /// too small.
+    /// [`StreamError`]: the stream was not started, is closed, the geometry is of another kind, or
+    /// the storage is too small.
     pub fn replace(&self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.owner()
             .ok_or(StreamError::NotStarted)?
@@ -88,14 +89,15 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     }
 
     /// Has the stream of `cpu` moved to a new ring of `geometry` in `storage`, at its next
-    /// [tick](Self::tick): to a larger or a smaller one, while it is written and read. No record is lost,
-    /// doubled or reordered by that.
+    /// [tick](Self::tick): to a larger or a smaller one, while it is written and read. No record is
+    /// lost, doubled or reordered by that.
     ///
     /// Any CPU, task context. The chapter
     /// [early start, larger rings](crate#early-start-larger-rings) has an example.
     ///
     /// # Errors
-    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. What is refused is dropped.
+    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. What
+    /// is refused is dropped.
     pub fn resize(
         &self,
         cpu: usize,
@@ -166,8 +168,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Any CPU, task context: it allocates.
     ///
     /// # Errors
-    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. It is as if it had not been
-    /// called, then.
+    /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet. It
+    /// is as if it had not been called, then.
     #[cfg(feature = "alloc")]
     pub fn adapt(
         &self,

@@ -54,7 +54,8 @@ pub trait Event {
     /// that writes it is short. Any context.
     fn size(&self) -> usize;
 
-    /// Stores the fields, [`size`](Self::size) bytes in all, in the order of the class. Any context.
+    /// Stores the fields, [`size`](Self::size) bytes in all, in the order of the class. Any
+    /// context.
     ///
     /// It is called between the reservation and the commit, pinned: it should be short. Where it
     /// unwinds, the record is counted as lost ([`Loss::Discarded`](crate::Loss::Discarded)).

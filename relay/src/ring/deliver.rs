@@ -147,8 +147,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         let block = entry.block();
         let geometry = &ring.geometry;
         let (start, end) = (geometry.start_reserve(), geometry.end_reserve());
-        // SAFETY: the packet is complete: every record in it is committed, and it is not readable yet.
-        // Only one context delivers. Header and trailer do not overlap (Geometry).
+        // SAFETY: the packet is complete: every record in it is committed, and it is not readable
+        // yet. Only one context delivers. Header and trailer do not overlap (Geometry).
         let header = unsafe { ring.bytes_mut(block, 0, start) };
         // SAFETY: as above.
         let trailer = unsafe { ring.bytes_mut(block, geometry.subbuf_size() - end, end) };

@@ -17,8 +17,8 @@ pub enum Delivery {
     /// Whole sub-buffers, when they are complete.
     Bulk,
     /// Also each record of the open sub-buffer, as soon as it and all before it are committed: see
-    /// [`Records::next_run`](crate::Records::next_run). Costs some work per record, and works only where nothing
-    /// is overwritten. (relayfs called it packet delivery.)
+    /// [`Records::next_run`](crate::Records::next_run). Costs some work per record, and works only
+    /// where nothing is overwritten. (relayfs called it packet delivery.)
     Record,
 }
 
@@ -26,8 +26,8 @@ pub enum Delivery {
 ///
 /// - the sub-buffer size is a power of two of 8 bytes to 1 GiB, the number of sub-buffers a power
 ///   of two of 2 to 32768, there are at most 64 spare blocks, and the whole fits an address space;
-/// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a sub-buffer
-///   are left for records;
+/// - after `start_reserve`, `channel_start_reserve` and `end_reserve` at least 8 bytes of a
+///   sub-buffer are left for records;
 /// - it is not both overwritten and delivered record by record.
 ///
 /// It is a value, made by [`new`](Self::new) and changed by what begins with `with_`, in a constant

@@ -11,10 +11,12 @@ use super::packet::Packet;
 /// context, NMI included. They must not
 ///
 /// - lock, wait or allocate;
-/// - panic: where that unwinds, the packet stays as it is, and no later one of the stream is delivered;
-/// - keep their own stream going: delivery ends when nothing more is complete. They may write records to it, which are nested
-///   ones like any other, but fewer than fit into a packet, must not [flush](crate::Channel::flush) it, and in record delivery, where
-///   each record is delivered by itself, must write none. They may write to other channels freely.
+/// - panic: where that unwinds, the packet stays as it is, and no later one of the stream is
+///   delivered;
+/// - keep their own stream going: delivery ends when nothing more is complete. They may write
+///   records to it, which are nested ones like any other, but fewer than fit into a packet, must
+///   not [flush](crate::Channel::flush) it, and in record delivery, where each record is delivered
+///   by itself, must write none. They may write to other channels freely.
 ///
 /// ```
 /// use relay::host::{Cpu, Host};
@@ -69,8 +71,8 @@ pub trait Hooks: Sync {
     }
 
     /// The fewest bytes of [start reserve](crate::Geometry::with_reserves) that
-    /// [`buffer_end`](Self::buffer_end) and
-    /// [`buffer_start`](Self::buffer_start) need: a stream does not [start](crate::Channel::start) with fewer.
+    /// [`buffer_end`](Self::buffer_end) and [`buffer_start`](Self::buffer_start) need: a stream
+    /// does not [start](crate::Channel::start) with fewer.
     fn least_start_reserve(&self) -> usize {
         0
     }

@@ -129,7 +129,8 @@ impl<'a> Observer<'a> {
     /// was.
     ///
     /// # Errors
-    /// [`ObserveError`], if it is the first that cannot be copied; a later one that cannot is as if it were gone.
+    /// [`ObserveError`], if it is the first that cannot be copied; a later one that cannot is as if
+    /// it were gone.
     pub fn read_last(
         &self,
         count: usize,

@@ -62,8 +62,8 @@ impl Stream {
             self.remote.first.store(oldest.as_ptr(), Ordering::Release);
             return false;
         }
-        // SAFETY: built by this stream. No writer: every CPU has left it. No reader: none holds it, and
-        // none that comes can find it, since it is out of the chain and nobody was walking.
+        // SAFETY: built by this stream. No writer: every CPU has left it. No reader: none holds it,
+        // and none that comes can find it, since it is out of the chain and nobody was walking.
         unsafe { Ring::destroy(oldest) };
         true
     }

@@ -135,12 +135,14 @@ impl Ring {
     pub(super) unsafe fn destroy(ring: NonNull<Self>) {
         #[cfg(loom)]
         {
-            // SAFETY: alive, as the caller says. It stays, so that whoever uses it nevertheless is found out.
+            // SAFETY: alive, as the caller says. It stays, so that whoever uses it nevertheless is
+            // found out.
             unsafe { ring.as_ref() }.life.with_mut(|_| ());
         }
         #[cfg(not(loom))]
         {
-            // SAFETY: the caller says it is alive and unused. Its parts are atomics, which need no drop.
+            // SAFETY: the caller says it is alive and unused. Its parts are atomics, which need no
+            // drop.
             let ring = unsafe { ring.read() };
             drop(ring);
         }
@@ -211,7 +213,8 @@ impl Ring {
     pub(super) unsafe fn slice<'b>(&self, block: usize, offset: usize, len: usize) -> &'b [u8] {
         let first = self.at(block, offset, len);
         self.track_read(first, len);
-        // SAFETY: `at` checked the range, and it is initialised; the caller says that nobody writes.
+        // SAFETY: `at` checked the range, and it is initialised; the caller says that nobody
+        // writes.
         unsafe { core::slice::from_raw_parts(first.as_ptr(), len) }
     }
 

@@ -1,7 +1,7 @@
 //! What one write takes in instructions, exactly, and that it takes no more than `bounds` says.
 //!
-//! The table: `cargo test -p relayfs --release --test instructions -- --nocapture`. `RELAY_SEARCH=N`
-//! tries N interrupted programs, `RELAY_SEARCH=all` every one, which takes long.
+//! The table: `cargo test -p relayfs --release --test instructions -- --nocapture`.
+//! `RELAY_SEARCH=N` tries N interrupted programs, `RELAY_SEARCH=all` every one, which takes long.
 #![cfg(all(target_os = "linux", target_arch = "x86_64", not(miri), not(loom)))]
 #![cfg_attr(
     debug_assertions,

@@ -1,5 +1,5 @@
-//! The search for the worst case: operations in all states, interrupted by all interrupts, after every
-//! instruction.
+//! The search for the worst case: operations in all states, interrupted by all interrupts, after
+//! every instruction.
 
 use crate::program::{Interrupt, Op, State, run};
 use std::fmt;

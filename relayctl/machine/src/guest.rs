@@ -34,7 +34,8 @@ pub enum Accel {
     Tcg,
     /// The processor, through /dev/kvm (experimental)
     Kvm,
-    /// The translator with a clock that counts instructions, one a tick; slow, one core for all CPUs
+    /// The translator with a clock that counts instructions, one a tick; slow, one core for all
+    /// CPUs
     Icount,
 }
 

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::pretended::*;
 use super::synthetic;
 
-/// A run whose pretended QEMU has ports: `fill` gets QEMU's arguments and the
-/// ports, that for panics last, then QEMU prints the good text and does `end`. Returns what is left, the
-/// text that was shown, and the capture.
+/// A run whose pretended QEMU has ports: `fill` gets QEMU's arguments and the ports, that for
+/// panics last, then QEMU prints the good text and does `end`. Returns what is left, the text that
+/// was shown, and the capture.
 fn run_with_ports(
     smp: usize,
     end: &str,

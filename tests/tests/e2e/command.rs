@@ -103,8 +103,8 @@ fn the_runner_refuses_what_is_not_a_kernel() {
     assert!(!output.stderr.is_empty(), "it says why");
 }
 
-/// `cargo install --path relayctl` makes a tool that reads captures anywhere: it needs nothing of the
-/// workspace.
+/// `cargo install --path relayctl` makes a tool that reads captures anywhere: it needs nothing of
+/// the workspace.
 #[test]
 fn an_installed_relayctl_reads_a_capture_in_an_empty_folder() {
     let folder = tempfile::tempdir().expect("there is room");

@@ -14,7 +14,8 @@ use super::snapshot::Bars;
 /// APIC. The boot code maps them.
 const WINDOW: Range<u64> = 0xf000_0000..0xfec0_0000;
 
-/// A bridge's two memory windows (PCI-to-PCI Bridge Architecture 1.2, sections 3.2.5.8 and 3.2.5.9).
+/// A bridge's two memory windows (PCI-to-PCI Bridge Architecture 1.2, sections 3.2.5.8 and
+/// 3.2.5.9).
 const BRIDGE_WINDOWS: [u8; 2] = [0x20, 0x24];
 
 /// The base address registers of a function, after those without an address were given one that

@@ -36,7 +36,8 @@ impl Outcome {
 }
 
 impl Trial {
-    /// The best of as many tries as are wanted: what lost least, and of those what was read soonest.
+    /// The best of as many tries as are wanted: what lost least, and of those what was read
+    /// soonest.
     ///
     /// # Errors
     /// As [`run`](Self::run).

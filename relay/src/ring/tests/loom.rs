@@ -397,8 +397,8 @@ fn records_one_by_one() {
     });
 }
 
-/// A reader falls asleep while a CPU does `act`, which makes something readable: it does not sleep, or it is
-/// woken.
+/// A reader falls asleep while a CPU does `act`, which makes something readable: it does not sleep,
+/// or it is woken.
 fn who_sleeps_is_woken(act: fn(&Stream, &Cpu)) {
     model(move |order| {
         let stream = stream(geometry(Mode::NoOverwrite, 0));
@@ -420,8 +420,8 @@ fn who_sleeps_is_woken(act: fn(&Stream, &Cpu)) {
 /// libbpf: with RELEASE where SEQ_CST was needed, a producer could miss that its consumer had gone
 /// to sleep.
 ///
-/// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside what it could
-/// read.
+/// Tried: a Release fence in `wake_readers`, or in `announce_sleep`, and the reader sleeps beside
+/// what it could read.
 #[test]
 fn libbpf_lost_wake_up_who_sleeps_is_woken() {
     who_sleeps_is_woken(|stream, cpu| {

@@ -159,8 +159,8 @@ fn lttng_0fdec686_wrap_check_against_a_concurrent_commit() {
 /// Here: whoever flushes, ticks or closes on one CPU leaves the streams of the others as they are;
 /// what a reader on another CPU wants is asked for and waits for the owner's tick.
 ///
-/// Tried by hand: `self.streams.first()` in place of `get(pin.cpu())` in `Channel::owner`. The first
-/// assertion fails: CPU 1 hands over what CPU 0 has written.
+/// Tried by hand: `self.streams.first()` in place of `get(pin.cpu())` in `Channel::owner`. The
+/// first assertion fails: CPU 1 hands over what CPU 0 has written.
 #[test]
 fn lttng_5e391252_flush_from_another_cpu() {
     /// Two CPUs, of which one at a time is the caller.
@@ -351,8 +351,8 @@ fn bbqueue_100_slice_outlives_its_slot() {
 /// Here: a reader that sleeps while the writer passes it, once and many times, over the end of the
 /// range of positions: it goes on with the oldest packet that is there.
 ///
-/// Tried by hand: `limit.saturating_sub(self.cursor)` in place of `distance` in `Reader::next_subbuf`.
-/// Behind the end of the range the reader finds nothing.
+/// Tried by hand: `limit.saturating_sub(self.cursor)` in place of `distance` in
+/// `Reader::next_subbuf`. Behind the end of the range the reader finds nothing.
 #[test]
 fn zephyr_41240_negative_buffered_count() {
     for laps in 0..4 {

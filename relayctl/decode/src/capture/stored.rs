@@ -160,8 +160,8 @@ impl Stored {
         Ok(stored)
     }
 
-    /// Looks for what the making of the capture tells of its faults, and compares the files beside the
-    /// trace with their lines in the list. Captures of earlier versions have no such lines.
+    /// Looks for what the making of the capture tells of its faults, and compares the files beside
+    /// the trace with their lines in the list. Captures of earlier versions have no such lines.
     fn check_beside(&mut self) -> Result<(), OpenError> {
         let run = self.folder.join(RUN);
         let promised = match read_bounded(&run, MAX_RUN) {

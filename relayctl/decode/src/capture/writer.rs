@@ -143,8 +143,8 @@ impl Capture {
         lock(&self.shared).intake.store.totals.clone()
     }
 
-    /// [Settles](Self::settle) and ends the capture, with what is to be known about how it was made. The
-    /// ports should have ended; what they take later is not written.
+    /// [Settles](Self::settle) and ends the capture, with what is to be known about how it was
+    /// made. The ports should have ended; what they take later is not written.
     ///
     /// # Errors
     ///

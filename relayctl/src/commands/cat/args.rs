@@ -26,7 +26,8 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "LIST")]
     pub(crate) cpu: Option<CpuSet>,
 
-    /// Only records at least so grave: emerg, alert, crit, error, warn, notice, info, debug or trace
+    /// Only records at least so grave: emerg, alert, crit, error, warn, notice, info, debug or
+    /// trace
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) level: Option<Severity>,
 
