@@ -5,7 +5,7 @@ extern crate std;
 
 use super::stage::*;
 use crate::record::{Fields, STAMP, extend};
-use crate::{Context, Geometry};
+use crate::{Context, Delivery, Geometry};
 use std::vec::Vec;
 
 /// Bytes of a record: stamp, full time.
@@ -93,26 +93,29 @@ fn a_record_that_comes_late_has_its_time() {
 #[test]
 fn a_packet_takes_what_is_younger_than_half_a_lap_of_the_time_and_nothing_else() {
     const HALF: u64 = 1 << 39;
-    let mut ages = Vec::new();
-    for jump in HALF - 8..HALF + 8 {
-        on_channel(shape(), |channel| {
-            write(channel);
-            channel.platform().pass(jump);
-            write(channel);
-            channel.flush();
-            let mut reader = channel.reader(0).unwrap();
-            let taken: Vec<_> = core::iter::from_fn(|| reader.next_subbuf()).collect();
-            let begin = taken[0].packet().begin_ticks;
-            let last = taken.last().unwrap().records();
-            let time = u64::from_le_bytes(*last.last_chunk().unwrap());
-            let age = time - begin;
-            assert_eq!(taken.len() == 1, age < HALF, "of an age of {age}");
-            ages.push(age);
-        });
+    // The fast way, and the whole way, which a record takes in record delivery.
+    let by_record = shape().with_delivery(Delivery::Record).unwrap();
+    for shape in [shape(), by_record] {
+        let mut ages = Vec::new();
+        for jump in HALF - 8..HALF + 8 {
+            on_channel(shape, |channel| {
+                write(channel);
+                channel.platform().pass(jump);
+                write(channel);
+                channel.flush();
+                let mut reader = channel.reader(0).unwrap();
+                let taken: Vec<_> = core::iter::from_fn(|| reader.next_subbuf()).collect();
+                let begin = taken[0].packet().begin_ticks;
+                let last = taken.last().unwrap().records();
+                let age = u64::from_le_bytes(*last.last_chunk().unwrap()) - begin;
+                assert_eq!(taken.len() == 1, age < HALF, "of an age of {age}");
+                ages.push(age);
+            });
+        }
+        // The fast way that is refused looks at the clock again.
+        let near = [HALF - 1, HALF + 1];
+        assert!(near.iter().all(|age| ages.contains(age)), "{ages:?}");
     }
-    // One that is refused where it is just too young looks at the clock again.
-    let near = [HALF - 1, HALF + 1];
-    assert!(near.iter().all(|age| ages.contains(age)), "{ages:?}");
 }
 
 #[test]
