@@ -10,8 +10,7 @@ use relay::Losses;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-// ---- the port
-// -------------------------------------------------------------------------------------
+// ---- the port -----------------------------------------------------------------------------------
 
 use relay::clients::klog::{self, Klog, Record};
 use relay::record::Framed;
@@ -134,8 +133,7 @@ fn post_mortem(stopped: Stopped) -> (u64, u64) {
     (records, uncommitted)
 }
 
-// ---- end of the port
-// ------------------------------------------------------------------------------
+// ---- end of the port ----------------------------------------------------------------------------
 
 fn main() -> ExitCode {
     let is_complete = boot();

@@ -17,8 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-// ---- the CPU
-// --------------------------------------------------------------------------------------
+// ---- the CPU ------------------------------------------------------------------------------------
 
 /// The task that runs.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
@@ -115,8 +114,7 @@ unsafe impl<const PREEMPTS_NOT: bool> Platform for Cpu<PREEMPTS_NOT> {
     }
 }
 
-// ---- the tasks
-// ------------------------------------------------------------------------------------
+// ---- the tasks ----------------------------------------------------------------------------------
 
 type Ch<const PREEMPTS_NOT: bool> = Channel<Cpu<PREEMPTS_NOT>, 1>;
 

@@ -143,10 +143,15 @@ fn log_until(kind: Kind, end: &Timeout) {
         }
         let tick = timer.load(Ordering::Relaxed);
         let has_ticked = || timer.load(Ordering::Relaxed) != tick;
-        if kind == Kind::Flood {
-            flood_until(has_ticked);
-        } else {
-            idle::until(has_ticked);
+        match kind {
+            Kind::Flood => flood_until(has_ticked),
+            // In the middle of a record this CPU is pinned, so it is not idle.
+            Kind::Halfway => {
+                while !has_ticked() {
+                    x86_64::instructions::hlt();
+                }
+            }
+            _ => idle::until(has_ticked),
         }
     }
 }
