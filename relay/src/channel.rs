@@ -51,7 +51,7 @@ use core::marker::PhantomData;
 /// | to | call | context |
 /// |---|---|---|
 /// | give a CPU its ring | [`start`](Self::start) | task; any with static memory |
-/// | write | [`write`](Self::write), [`write_array`](Self::write_array), [`write_event`](Self::write_event), [`write_event_array`](Self::write_event_array), [`reserve_with`](Self::reserve_with) | any |
+/// | write | [`write`](Self::write), [`write_array`](Self::write_array), [`write_event`](Self::write_event), [`write_event_array`](Self::write_event_array), [`emit`](Self::emit), [`reserve_with`](Self::reserve_with) | any |
 /// | hand over what there is | [`flush`](Self::flush) | any |
 /// | do what others ask for | [`tick`](Self::tick) | task, IRQ |
 /// | read | [`reader`](Self::reader), [`observe`](Self::observe) | task, IRQ; any CPU |

@@ -2,8 +2,7 @@
 //!
 //! An [`Event`] is a value that [`Channel::emit`](crate::Channel::emit) writes. A channel's
 //! [`StreamClass`] lists its [`EventClass`]es, and they their [`Field`]s; the
-//! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Constants: nothing of it
-//! is there at run time but what describes it.
+//! [metadata](crate::ctf::metadata) tells them to whoever reads a capture. Classes are constants.
 //!
 //! ```
 //! use relay::event::{EventClass, Field, Kind, StreamClass};

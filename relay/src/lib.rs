@@ -111,6 +111,7 @@
 //! | [`write`](Channel::write) | these bytes | nothing: the clock is read where a sub-buffer begins or ends or another record of the CPU is under way, and in record delivery |
 //! | [`write_array`](Channel::write_array) | as many bytes as the type says | the same; the shortest code |
 //! | [`write_event`](Channel::write_event), [`write_event_array`](Channel::write_event_array) | a [header](record) with time and event id, then these bytes | a look at the clock |
+//! | [`emit`](Channel::emit) | an [event](event::Event) of a type of yours, in place | a look at the clock |
 //! | [`reserve_with`](Channel::reserve_with) | what you make of it, in place | a look at the clock |
 //!
 //! A [`Slot`] is space that is yours alone until the closure that is given it returns; then it is

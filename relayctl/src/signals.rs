@@ -19,10 +19,10 @@ pub(crate) fn on_end(end: impl FnOnce() + Send + 'static) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
         let mut signals = signals.forever();
-        if signals.next().is_some() {
-            thread::spawn(end);
-        }
-        if signals.next().is_some() {
+        let asked = signals.next().map(|_| thread::Builder::new().spawn(end));
+        // Where there can be no more threads, once is enough.
+        let is_heard = asked.is_some_and(|spawned| spawned.is_ok());
+        if !is_heard || signals.next().is_some() {
             process::exit(Exit::Infrastructure.code().into());
         }
     });

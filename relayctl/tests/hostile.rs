@@ -350,6 +350,33 @@ fn sockets_are_recorded() {
     server.join().expect("it served");
 }
 
+/// The largest counts that a header can have, in every place: tables, judgements and JSON of them.
+#[test]
+fn absurd_counts_are_shown() {
+    const MOST: u64 = (1 << 60) - 1;
+    let text = metadata(2);
+    let mut stream = Stream::new(1, 1, 1000);
+    stream.lost = [MOST, 0, 0, 0, 0, 0];
+    stream.overwritten = MOST;
+    stream.uncommitted = MOST;
+    stream.number = MOST - 1;
+    stream.ordinal = MOST;
+    let packets = [stream.packet(2000, 0), stream.packet(u64::MAX, 1)];
+    let raw = [metadata_packets(&text, 4096), packets.to_vec()].concat();
+    let raw = raw.concat();
+    let path = folder("absurd").join("raw");
+    fs::create_dir_all(path.parent().expect("a folder")).expect("it is writable");
+    fs::write(&path, raw).expect("it is writable");
+    for (command, code) in [("stat", 0), ("verify", 1), ("cat", 0)] {
+        for json in [&[][..], &["--json"]] {
+            let args = [&[command, path.to_str().expect("UTF-8")][..], json].concat();
+            let left = relayctl(&args);
+            assert_eq!(left.code, Some(code), "{args:?}: {left:?}");
+            assert!(!left.err.contains("panicked"), "{left:?}");
+        }
+    }
+}
+
 /// Reads bytes in every way there is.
 fn read_all(bytes: &[u8]) {
     let scratch = Scratch::new().expect("there is room");

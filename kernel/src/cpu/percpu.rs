@@ -3,7 +3,8 @@
 //! Blocks are static, so that the boot CPU has one before there is memory and
 //! anybody may look at anybody's. Fields that interrupts and NMIs of the same CPU
 //! change are changed by handlers only, and every handler leaves what it found:
-//! that is why plain loads and stores are enough (see [`IrqLevel`]).
+//! that is why plain loads and stores are enough (see [`IrqLevel`]). Pins are counted by tasks, too:
+//! by single instructions.
 
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};

@@ -279,13 +279,16 @@ impl Taken {
 }
 
 /// Where the next item of a sub-buffer begins, from `offset` on, and when it was logged: at the
-/// end, and where there is something malformed, when the packet was closed. Looks at no more than
-/// the record's stamp.
+/// end, and where a stamp is malformed, when the packet was closed. Looks at no more than the
+/// record's stamp; no record is younger than its packet's end, whatever its stamp says.
 fn look_ahead(subbuf: &SubBuffer<'static>, offset: usize) -> (usize, u64) {
     let (packet, records) = (subbuf.packet(), subbuf.records());
     let mut fields = Fields::new(records.get(offset..).unwrap_or_default());
     match fields.next_stamp() {
-        Ok(Some(stamp)) => (offset, extend(stamp.time(), packet.begin_ticks)),
+        Ok(Some(stamp)) => {
+            let ticks = extend(stamp.time(), packet.begin_ticks);
+            (offset, ticks.min(packet.end_ticks))
+        }
         Ok(None) => (records.len(), packet.end_ticks),
         Err(_) => (offset, packet.end_ticks),
     }

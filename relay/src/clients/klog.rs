@@ -7,8 +7,9 @@
 //! [`Channel::start`](crate::Channel::start).
 //!
 //! A message is formatted once, into a buffer on the stack: without a heap, without a lock, and
-//! whatever its arguments print. One that is longer than [`MAX_MESSAGE`] bytes, or than a
-//! sub-buffer, is cut, and says how much is missing. One of which an argument fails to print says
+//! whatever its arguments print, before the CPU is pinned. Where a line is longer than a sub-buffer
+//! takes, module and file name are cut to a quarter of the room each; a message that is longer than
+//! [`MAX_MESSAGE`] bytes, or still too long, is cut, and says how much is missing. One of which an argument fails to print says
 //! so at that place.
 //!
 //! | bytes | field |

@@ -65,8 +65,8 @@ pub trait Event {
 /// The place of a record's fields, filled one after the other; numbers are little-endian. The
 /// counterpart of [`record::Fields`](crate::record::Fields).
 ///
-/// What does not fit is left out, whole: a mistake in [`Event::size`], and told by an assertion
-/// where those are on. Any context.
+/// What does not fit is left out, and what is not stored is zeros: mistakes in [`Event::size`],
+/// which an assertion tells where those are on. Any context.
 #[derive(Debug)]
 pub struct FieldsMut<'a> {
     rest: &'a mut [u8],
@@ -86,7 +86,8 @@ impl<'a> FieldsMut<'a> {
         self.rest.len()
     }
 
-    /// The next `len` bytes, to be filled by the caller; fewer if there are not so many left.
+    /// The next `len` bytes, to be filled by the caller, which hold what was there before; fewer if
+    /// there are not so many left.
     #[inline(always)]
     pub fn next(&mut self, len: usize) -> &'a mut [u8] {
         let rest = core::mem::take(&mut self.rest);
@@ -96,12 +97,23 @@ impl<'a> FieldsMut<'a> {
         next
     }
 
-    /// Stores bytes.
+    /// Ends the fields: nothing that was there before stays.
+    #[inline(always)]
+    fn finish(self) {
+        debug_assert!(
+            self.rest.is_empty(),
+            "the fields are shorter than `size` said"
+        );
+        self.rest.fill(0);
+    }
+
+    /// Stores bytes, all or none of them.
     #[inline(always)]
     pub fn bytes(&mut self, bytes: &[u8]) {
         let place = self.next(bytes.len());
-        if place.len() == bytes.len() {
-            place.copy_from_slice(bytes);
+        match place.len() == bytes.len() {
+            true => place.copy_from_slice(bytes),
+            false => place.fill(0),
         }
     }
 
@@ -144,7 +156,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
         self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
             let context = self.platform().context();
-            event.store(&mut FieldsMut::new(slot.stamp(E::CLASS.id, context)));
+            let mut fields = FieldsMut::new(slot.stamp(E::CLASS.id, context));
+            event.store(&mut fields);
+            fields.finish();
         })
     }
 }

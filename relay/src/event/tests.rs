@@ -127,5 +127,41 @@ fn what_does_not_fit_is_left_out_whole() {
     let told = catch_unwind(AssertUnwindSafe(|| fields.u32(7)));
     assert_eq!(told.is_err(), cfg!(debug_assertions));
     assert_eq!(bytes, [1, 2, 0]);
-    assert_eq!(STAMP, 7);
+}
+
+/// An event that says that it has eight bytes, and stores one.
+struct Short;
+
+impl Event for Short {
+    const CLASS: EventClass = EventClass {
+        id: 3,
+        name: "short",
+        fields: &[],
+    };
+
+    fn size(&self) -> usize {
+        8
+    }
+
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u8(1);
+    }
+}
+
+#[test]
+fn what_is_not_stored_is_told_and_shows_nothing_old() {
+    static CHANNEL: Channel<Host, 64> = Channel::new(Host, &Framed);
+    let cpu = start(&CHANNEL);
+    // A whole lap of other bytes.
+    for _ in 0..4 {
+        CHANNEL.write(&[0xEE; 256]).unwrap();
+        CHANNEL.flush();
+        drop(CHANNEL.reader(cpu.number()).unwrap().next_subbuf());
+    }
+    let told = catch_unwind(AssertUnwindSafe(|| CHANNEL.emit(&Short)));
+    assert_eq!(told.is_err(), cfg!(debug_assertions));
+    CHANNEL.flush();
+    if let Some(taken) = CHANNEL.reader(cpu.number()).unwrap().next_subbuf() {
+        assert!(cfg!(debug_assertions) || taken.records()[STAMP..] == [1, 0, 0, 0, 0, 0, 0, 0]);
+    }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Options};
 use relay_decode::wire::Kind;
 use relay_machine::workspace::Workspace;
+use serde_json::{Value, json};
 
 use crate::terminal::say;
 
@@ -14,18 +15,21 @@ use crate::terminal::say;
 const CAPTURES: &str = "captures";
 
 /// The folder that captures lie in: `captures` in the workspace that the current
-/// folder is in, else in the current folder. Relative if it lies in the current folder.
+/// folder is in, else in the current folder.
 fn root() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
-    match Workspace::around(&here) {
-        Some(workspace) if workspace.root != here => workspace.root.join(CAPTURES),
-        _ => PathBuf::from(CAPTURES),
-    }
+    let workspace = Workspace::around(&here).map(|workspace| workspace.root);
+    workspace.unwrap_or(here).join(CAPTURES)
 }
 
 /// The newest capture in the default folder.
 pub(super) fn latest() -> PathBuf {
     capture::latest(&root())
+}
+
+/// What made a capture, for its `run.json`.
+pub(super) fn versions() -> Value {
+    json!({ "relayctl": env!("CARGO_PKG_VERSION") })
 }
 
 /// Milliseconds since 1970.

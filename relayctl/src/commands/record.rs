@@ -16,10 +16,10 @@ use relay_decode::capture::{Capture, CaptureError};
 use relay_decode::wire::Kind;
 use serde_json::json;
 
-use super::captures::{CaptureArgs, unix_ms};
+use super::captures::{CaptureArgs, unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
-use crate::terminal::say;
+use crate::terminal::{self, say};
 
 /// Chunks that may wait to be written.
 const QUEUE: usize = 16;
@@ -182,6 +182,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let info = json!({
         "command": "record",
+        "versions": versions(),
         "arguments": std::env::args().collect::<Vec<_>>(),
         "from": from.to_string(),
         "started_unix_ms": started,
@@ -192,7 +193,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let totals = capture.finish(info).map_err(failed)?;
     say(format!(
         "{}: {} packets, {} bytes, {} bytes of fragments",
-        folder.display(),
+        terminal::near(&folder).display(),
         totals.packets,
         totals.bytes,
         totals.fragments

@@ -10,6 +10,7 @@ use relay_decode::audit::Audit;
 use relay_decode::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
 
 use super::captures;
+use crate::terminal::near;
 
 /// Why there is nothing to read.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl fmt::Display for SourceError {
             Self::NoLatest(path) => write!(
                 f,
                 "there is no capture yet ({}): 'relayctl run' makes one, or name one",
-                path.display()
+                near(path).display()
             ),
             Self::Open(error) => error.fmt(f),
             Self::Raw(path, error) => write!(f, "{}: {error}", path.display()),

@@ -6,4 +6,4 @@ mod term;
 
 pub(crate) use render::{META, Renderer, cpu_style, note_style, severity_style};
 pub(crate) use symbols::LazySymbols;
-pub(crate) use term::{ColorChoice, Output, say};
+pub(crate) use term::{ColorChoice, Output, near, say};

@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
 
@@ -48,6 +49,12 @@ pub(crate) fn say(text: impl AsRef<str>) {
     for line in text.as_ref().lines() {
         let _ = writeln!(stderr, "relayctl: {line}");
     }
+}
+
+/// A path as people see it: relative, if it lies in the current folder.
+pub(crate) fn near(path: &Path) -> &Path {
+    let here = env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path)
 }
 
 /// An output that may lose its reader: after a broken pipe it swallows

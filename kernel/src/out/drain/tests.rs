@@ -5,8 +5,8 @@ use core::fmt::Arguments;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use relay::clients::klog::{Place, Severity};
 use relay::fs::Mount;
-use relay::record::Framed;
-use relay::{Channel, Geometry, Loss, Platform, Storage};
+use relay::record::{Framed, Stamp};
+use relay::{Channel, Context, Geometry, Loss, Platform, Storage};
 
 /// Which CPU the thread plays, and what time it is.
 struct Stage {
@@ -185,6 +185,25 @@ fn losses_stand_where_they_happened_and_the_end_adds_up() {
     assert_eq!(out, expected);
     assert!(drain.is_at_end());
     assert_eq!(drain.open_streams().count(), 0);
+}
+
+/// What a damaged stamp says of the time holds nothing back: no record is younger than its packet.
+#[test]
+fn damage_from_the_far_future_comes_out_in_its_place() {
+    let log = log_of(2);
+    let mut drain = drain_of(log);
+    let far = Stamp::new(klog::EVENT_ID, Context::Task, u64::MAX / 2).to_bytes();
+    on(log, 0, |log| log.write(&far).unwrap());
+    on(log, 0, TestLog::flush);
+    say(log, 1, format_args!("later"));
+    on(log, 1, TestLog::flush);
+    let out = drained(&mut drain);
+    assert!(
+        out[0].starts_with("0: the record at byte 0 is malformed"),
+        "{out:?}"
+    );
+    tick_all(log, 2);
+    assert_eq!(drained(&mut drain), ["1:0 later"]);
 }
 
 #[test]

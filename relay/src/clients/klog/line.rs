@@ -75,7 +75,7 @@ impl Line {
     /// saying how much. To be called once.
     pub(super) fn finish(&mut self, room: usize) -> &[u8] {
         if self.missing != 0 || self.bytes.len() > room {
-            self.note_the_cut(room);
+            self.fit(room);
         }
         let message = &mut self.bytes[self.message..];
         if has_nul(message) {
@@ -105,10 +105,14 @@ impl Line {
         }
     }
 
-    /// Cuts the message so that the record has at most `room` bytes, and says so.
+    /// Cuts the names, and if need be the message, so that the record has at most `room` bytes; says
+    /// how much of the message is missing.
     #[cold]
-    fn note_the_cut(&mut self, room: usize) {
+    fn fit(&mut self, room: usize) {
         self.shorten_names((room.saturating_sub(FIXED) / 4).min(MAX_NAME));
+        if self.missing == 0 && self.bytes.len() <= room {
+            return;
+        }
         let said = text(&self.bytes[self.message..]);
         let limit = room.saturating_sub(self.message).min(MAX_MESSAGE);
         let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();

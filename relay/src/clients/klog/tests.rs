@@ -210,6 +210,51 @@ fn a_small_sub_buffer_cuts_earlier_and_loses_nothing() {
     }
 }
 
+/// Names give way first, and a message that then fits is whole: no note says that nothing is missing.
+#[test]
+fn in_a_small_sub_buffer_names_give_way_before_the_message() {
+    let name = "n".repeat(255);
+    let step = if cfg!(miri) { 37 } else { 1 };
+    for size in [128, 256, 512] {
+        let room = size - STAMP;
+        let most = (room - 11) / 4;
+        for module in [1, most, most + 1, 255] {
+            for len in (0..room).step_by(step) {
+                let channel = channel(size);
+                let said = "m".repeat(len);
+                let place = Place {
+                    module: &name[..module],
+                    file: "f.rs",
+                    line: 1,
+                };
+                write(&channel, Severity::Info, place, format_args!("{said}")).unwrap();
+                channel.flush();
+                let taken = channel.reader(0).unwrap().next_subbuf().unwrap();
+                let record = records(taken.records(), 0).next().unwrap().unwrap();
+                let names = 11 + 4;
+                let fits_with = |module: usize| names + module + len <= room;
+                let kept = if fits_with(module) {
+                    module
+                } else {
+                    module.min(most)
+                };
+                assert_eq!(record.place.module.len(), kept, "{size} {module} {len}");
+                let is_whole = record.message == said;
+                assert_eq!(
+                    is_whole,
+                    fits_with(kept),
+                    "{size} {module} {len}: {record:?}"
+                );
+                if !is_whole {
+                    let (head, note) = record.message.split_once("...[").unwrap();
+                    let missing = len - head.len();
+                    assert_eq!(note, format!("{missing} bytes cut]"));
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn an_argument_that_logs_itself_is_a_nested_record() {
     struct Chatty<'a>(&'a Channel<TestCpu, 1>);

@@ -183,9 +183,11 @@ impl Capture {
                 "error": store.error.as_ref().map(ToString::to_string),
             });
             info.insert("capture".to_owned(), made);
-            let (relayctl, format) = (env!("CARGO_PKG_VERSION"), relay_format::VERSION);
-            let versions = json!({ "relayctl": relayctl, "format": format });
-            info.insert("versions".to_owned(), versions);
+            // Beside those of the programs that made it.
+            let versions = info.entry("versions").or_insert_with(|| json!({}));
+            if let Some(versions) = versions.as_object_mut() {
+                versions.insert("format".to_owned(), relay_format::VERSION.into());
+            }
         }
         if totals.bytes == 0 && !self.is_named {
             // Nothing came: there is nothing to look at later.

@@ -28,7 +28,7 @@ use error::RunError;
 use judge::judge;
 use watch::Watch;
 
-use super::captures::unix_ms;
+use super::captures::{unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{LazySymbols, say};
@@ -109,6 +109,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if let Some(capture) = watch.capture.take() {
         let info = json!({
             "command": "run",
+            "versions": versions(),
             "arguments": std::env::args().collect::<Vec<_>>(),
             "kernel": kernel,
             "kernel_command_line": config.words.join(" "),

@@ -1,6 +1,7 @@
 //! What a run ends with: a table for people, a JSON object for programs.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use relay_decode::balance::{Balance, Verdict};
@@ -9,6 +10,7 @@ use relay_format::{Context, Severity};
 use serde::Serialize;
 
 use crate::report::{self, Reasons, Sums};
+use crate::terminal;
 
 /// How a run ended, apart from its records.
 #[derive(Clone, Debug, Serialize)]
@@ -52,11 +54,14 @@ impl CaptureFacts {
         match self.verdict {
             Some(verdict) => format!(
                 "capture {}: {verdict}, {} records in {} packets, {} bytes",
-                self.path, self.records, self.packets, self.bytes
+                terminal::near(Path::new(&self.path)).display(),
+                self.records,
+                self.packets,
+                self.bytes
             ),
             None => format!(
                 "capture {}: no records came beside the console's text",
-                self.path
+                terminal::near(Path::new(&self.path)).display()
             ),
         }
     }
