@@ -13,11 +13,12 @@ use crate::cpu::clock;
 /// Where readers find them: `/klog/0`.
 pub(crate) static NAMES: Namespace<4> = Namespace::new();
 
+/// The description of all first: a sink sends it before everything else.
 static MOUNTS: [&Mount; 4] = [
     &metadata::MOUNT,
     &klog::MOUNT,
-    &claims::MOUNT,
     &flood::MOUNT,
+    &claims::MOUNT,
 ];
 
 /// The channels that every CPU has a stream of, in the order in which they are closed: claims are

@@ -36,27 +36,21 @@ enum Source {
 }
 
 impl Stream {
-    /// The streams of `cpu` that there are, the metadata first.
+    /// The streams of `cpu` that there are, in the order of the registry, which begins with the
+    /// metadata.
     pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
-        let new = move |source, is_metadata| Self {
-            cpu,
-            source,
-            is_metadata,
-            ended: false,
-        };
-        let read = move |channel, is_metadata| {
-            let file = NAMES.channel(channel).ok()?.file(cpu).ok()?;
-            Some(new(Source::Read(file.open().ok()?), is_metadata))
-        };
-        let klog = printed::is_kept(cpu).then(|| new(Source::Printed, false));
-        [
-            read("/metadata", true),
-            klog,
-            read("/flood", false),
-            read("/claims", false),
-        ]
-        .into_iter()
-        .flatten()
+        NAMES.channels().filter_map(move |mount| {
+            let source = match mount.path() {
+                "/klog" => printed::is_kept(cpu).then_some(Source::Printed)?,
+                _ => Source::Read(mount.file(cpu).ok()?.open().ok()?),
+            };
+            Some(Self {
+                cpu,
+                source,
+                is_metadata: mount.path() == "/metadata",
+                ended: false,
+            })
+        })
     }
 
     /// The next sub-buffer, if there is one.
