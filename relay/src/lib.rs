@@ -198,7 +198,9 @@
 //!
 //! let mut copy = [0; 64];
 //! let mut newest = None;
-//! RECORDER.observe(0)?.read_last(1, &mut copy, |packet, _| newest = Some(packet.ordinal + packet.records))?;
+//! RECORDER.observe(0)?.read_last(1, &mut copy, |packet, _| {
+//!     newest = Some(packet.ordinal + packet.records);
+//! })?;
 //! assert_eq!(newest, Some(100));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
