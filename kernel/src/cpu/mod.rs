@@ -3,11 +3,13 @@
 //! From the ground up; a lower file never imports a higher one:
 //!
 //! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
+//!   [`patience`]: waiting for something that moves;
 //! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
 //! - [`machine`]: all this as relay sees it.
 
 pub(crate) mod clock;
 pub(crate) mod machine;
+pub(crate) mod patience;
 pub(crate) mod percpu;
 pub(crate) mod vector;
 

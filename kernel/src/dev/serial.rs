@@ -6,12 +6,19 @@ use uart_16550::{Config, Uart16550};
 /// The port of COM1 on every PC.
 const COM1: u16 = 0x3f8;
 
-/// How often the transmitter is looked at before it counts as stuck.
+/// How often the transmitter is looked at before it counts as stuck: for a second and more, where a
+/// look takes 1 us.
 const PATIENCE: usize = 1_000_000;
 
 /// The serial port.
 #[derive(Debug)]
-pub(crate) struct Uart(Uart16550<PioBackend>);
+pub(crate) struct Uart {
+    port: Uart16550<PioBackend>,
+    /// It took nothing for so long that it is not waited for, until it takes something.
+    is_stuck: bool,
+    /// Bytes that it did not take since it is stuck.
+    lost: u64,
+}
 
 impl Uart {
     /// Takes the port over and sets it up; `None` if there is none. What is on its way out is
@@ -29,17 +36,39 @@ impl Uart {
         // Nothing watches the line: nobody there is no reason to wait.
         config.check_cts_before_sending = false;
         port.init(config).ok()?;
-        Some(Self(port))
+        Some(Self {
+            port,
+            is_stuck: false,
+            lost: 0,
+        })
     }
 
-    /// Sends `bytes`, and waits until all are on their way.
+    /// Sends `bytes`, and waits until all are on their way; a port that takes nothing for a second
+    /// is waited for no more, and what it does not take is lost, but [counted](Self::take_lost).
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         let mut tries = 0;
-        while !rest.is_empty() && tries < PATIENCE {
-            let sent = self.0.send_bytes(rest);
+        while !rest.is_empty() {
+            let sent = self.port.send_bytes(rest);
             rest = rest.get(sent..).unwrap_or_default();
-            tries = if sent == 0 { tries + 1 } else { 0 };
+            if sent != 0 {
+                (tries, self.is_stuck) = (0, false);
+                continue;
+            }
+            tries += 1;
+            if self.is_stuck || tries == PATIENCE {
+                self.is_stuck = true;
+                self.lost += rest.len() as u64;
+                return;
+            }
         }
+    }
+
+    /// How many bytes were lost, as soon as the port takes something again. Each is told once.
+    pub(crate) fn take_lost(&mut self) -> u64 {
+        if self.is_stuck {
+            return 0;
+        }
+        core::mem::take(&mut self.lost)
     }
 }

@@ -12,7 +12,7 @@ use crate::cpu::percpu;
 use crate::dev::acpi;
 use crate::logs::registry;
 use crate::mem::{self, stacks};
-use crate::out::{console, printed, virtio};
+use crate::out::{console, intake, virtio};
 
 /// Which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -60,8 +60,8 @@ pub(crate) fn bring_up(
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();
     registry::grow_log(cpus);
-    printed::keep(cpus);
-    console::init();
+    console::init(cpus);
+    intake::start(cpus);
     idle::print();
     registry::start_others(cpus, options);
     registry::describe(cpus);

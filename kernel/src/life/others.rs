@@ -5,7 +5,9 @@ use crate::arch::smp::{self, INIT_PAUSE_MS, StartError, Starter};
 use crate::arch::stop;
 use crate::base::cpuset::CpuSet;
 use crate::cpu::clock::Timeout;
+use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
+use crate::out::pump;
 
 /// How long nothing may happen before CPUs that have not come up are given up.
 /// Emulated on a busy host a CPU can stand still for half a second.
@@ -13,7 +15,8 @@ const START_PATIENCE_MS: u64 = 5_000;
 /// After this long without a sign a CPU gets a second start-up command, which
 /// real machines may need (Intel SDM Vol. 3A, 9.4.4.1).
 const SECOND_STARTUP_MS: u64 = 200;
-/// How long the end of a scenario waits for the next CPU to park.
+/// How long the end of a scenario waits for the next CPU to park, while no sink moves: longer than
+/// a CPU waits for its sink.
 const PARK_PATIENCE_MS: u64 = 10_000;
 
 /// Starts the CPUs with these local APIC identifiers as CPU 1, 2, ... (`ids[0]` is the boot CPU),
@@ -68,19 +71,14 @@ fn begin(starter: &Starter<'_>, cpus: CpuSet) {
 fn wait_for(wanted: CpuSet, again: impl Fn()) {
     let moment = Timeout::after_ms(SECOND_STARTUP_MS);
     let mut is_again_due = true;
-    let mut patience = Timeout::after_ms(START_PATIENCE_MS);
-    let mut seen = percpu::online();
+    let mut patience = Patience::after_ms(START_PATIENCE_MS, percpu::online().bits().into());
     idle::until(|| {
         let online = percpu::online();
-        if online != seen {
-            seen = online;
-            patience = Timeout::after_ms(START_PATIENCE_MS);
-        }
         if is_again_due && moment.expired() {
             is_again_due = false;
             again();
         }
-        wanted.without(online).is_empty() || patience.expired()
+        wanted.without(online).is_empty() || patience.is_over(online.bits().into())
     });
 }
 
@@ -92,14 +90,10 @@ pub(crate) fn park() -> CpuSet {
     let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
     park::ask();
     smp::wake(others);
-    let mut seen = stop::parked();
-    let mut patience = Timeout::after_ms(PARK_PATIENCE_MS);
+    let moved = || pump::moved().wrapping_add(stop::parked().iter().count() as u64);
+    let mut patience = Patience::after_ms(PARK_PATIENCE_MS, moved());
     idle::until_even_if_parking(|| {
-        if stop::parked() != seen {
-            seen = stop::parked();
-            patience = Timeout::after_ms(PARK_PATIENCE_MS);
-        }
-        others.without(stop::parked()).is_empty() || patience.expired()
+        others.without(stop::parked()).is_empty() || patience.is_over(moved())
     });
     others.without(stop::parked())
 }

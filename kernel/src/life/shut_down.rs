@@ -2,7 +2,7 @@
 
 use super::{close, others};
 use crate::dev::{self, ExitCode};
-use crate::out::{console, pump};
+use crate::out::{console, pump, virtio};
 
 /// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
 /// Task context, on the boot CPU.
@@ -14,11 +14,15 @@ pub(crate) fn park_others() -> bool {
     awake.is_empty()
 }
 
-/// Closes the streams of this CPU, has everything printed and sent, and ends the machine. Nothing
-/// is logged after it. Task context, on the only CPU that still runs.
+/// Closes the streams of this CPU, has everything printed and sent, and ends the machine: as failed
+/// if something could not be sent. Nothing is logged after it. Task context, on the only CPU that
+/// still runs.
 pub(crate) fn shut_down(code: ExitCode) -> ! {
     close::this_cpu();
-    console::finish();
-    pump::finish(core::hint::spin_loop);
-    dev::exit(code)
+    pump::finish_all(|| {
+        virtio::listen();
+        console::poll();
+    });
+    let all_sent = console::finish();
+    dev::exit(if all_sent { code } else { ExitCode::Fail })
 }

@@ -26,6 +26,9 @@ const EARLY: Geometry = channel::fixed(4096, 4);
 /// The rings after that: some 1500 lines each.
 const FULL: Geometry = channel::fixed(8192, 16);
 
+/// Bytes of records in a packet, at most.
+pub(crate) const MAX_PACKET: usize = FULL.subbuf_size();
+
 static EARLY_MEMORY: StaticMemory<{ Storage::bytes_for(&EARLY) }> = StaticMemory::new();
 
 static BACKEND: Klog<Machine, MAX_CPUS> = Klog::new(&CHANNEL);

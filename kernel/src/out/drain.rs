@@ -1,15 +1,18 @@
 //! The drain: takes what every CPU has logged, and merges it by time.
 //!
-//! It knows nothing but the log's files, so that it could run outside the kernel. It consumes: a
-//! sub-buffer that was read to its end is the writer's again. Nobody waits for it; what a CPU logs
-//! while its ring is full is lost, and the drain says so where it happened.
+//! It knows nothing but the [copies](super::copies) of the log's packets, so that it holds up
+//! nobody. What was lost, and what was skipped because it was too slow, it says where it happened.
 
+use alloc::boxed::Box;
+use alloc::vec;
 use core::array;
 
+use relay::Losses;
 use relay::clients::klog::{self, Record};
-use relay::fs::File;
 use relay::record::{Fields, Malformed, extend};
-use relay::{Losses, OpenError, Reader, SubBuffer};
+
+use super::copies::{Copied, Copies};
+use crate::logs::klog::MAX_PACKET;
 
 /// What comes out of the drain.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,12 +35,23 @@ pub(crate) enum Item<'a> {
         /// How many, by reason.
         lost: Losses,
     },
+    /// Records were passed over here: the drain was too slow for them.
+    Skipped {
+        /// The CPU that logged them.
+        cpu: usize,
+        /// The number of the record that comes next.
+        before: u64,
+        /// How many.
+        records: u64,
+    },
     /// The stream of this CPU was closed, and this was all of it.
     End {
         /// The CPU.
         cpu: usize,
         /// Records that came out of the drain.
         delivered: u64,
+        /// Records that it has passed over.
+        skipped: u64,
         /// Records that were lost, by reason.
         lost: Losses,
     },
@@ -52,7 +66,7 @@ pub(crate) enum Item<'a> {
     },
 }
 
-/// The readers of all CPUs of a log.
+/// What is read of all CPUs of a log.
 #[derive(Debug)]
 pub(crate) struct Drain<const CPUS: usize> {
     feeds: [Option<Feed>; CPUS],
@@ -61,64 +75,60 @@ pub(crate) struct Drain<const CPUS: usize> {
 /// What is being read of one CPU.
 #[derive(Debug)]
 struct Feed {
-    reader: Reader<'static>,
+    copies: &'static Copies,
+    /// The records of the packet that is being read.
+    buffer: Box<[u8]>,
     taken: Option<Taken>,
     /// Losses that an item has told of.
     told: Losses,
+    /// The number of the record that comes next.
+    number: u64,
     /// Records given out.
     delivered: u64,
-    /// What is not taken yet is younger.
+    /// Records passed over.
+    skipped: u64,
+    /// What is not there yet is younger.
     quiet_since: u64,
     ended: bool,
 }
 
-/// A sub-buffer, and how far it was read.
+/// A packet, and how far it was read.
 #[derive(Debug)]
 struct Taken {
-    subbuf: SubBuffer<'static>,
+    packet: Copied,
     /// Bytes read.
     offset: usize,
-    /// The number of the record that comes next.
-    number: u64,
     /// The time of what comes next.
     ticks: u64,
 }
 
 impl<const CPUS: usize> Drain<CPUS> {
-    /// Opens `files`: those of a log whose CPUs have numbers below `CPUS`.
-    ///
-    /// # Errors
-    /// [`OpenError::Busy`] if one of them is being read by somebody else.
-    pub(crate) fn open(files: impl Iterator<Item = File>) -> Result<Self, OpenError> {
+    /// Reads `copies`: those of CPUs with numbers below `CPUS`. Allocates. It is the only one that
+    /// releases them.
+    pub(crate) fn of(copies: impl Iterator<Item = (usize, &'static Copies)>) -> Self {
         let mut feeds = array::from_fn(|_| None);
-        for file in files {
-            if let Some(feed) = feeds.get_mut(file.cpu()) {
-                *feed = Some(Feed::new(file.open()?));
+        for (cpu, copies) in copies {
+            if let Some(feed) = feeds.get_mut(cpu) {
+                *feed = Some(Feed::new(copies));
             }
         }
-        Ok(Self { feeds })
+        Self { feeds }
     }
 
-    /// Looks for what has become readable, and asks for the rest where there is nothing.
+    /// Looks for what has come.
     pub(crate) fn refill(&mut self) {
         self.feeds.iter_mut().flatten().for_each(Feed::refill);
     }
 
-    /// Gives sub-buffers that were read to their end to `done`, and goes on with the next.
-    pub(crate) fn settle(&mut self, mut done: impl FnMut(SubBuffer<'static>)) {
-        for feed in self.feeds.iter_mut().flatten() {
-            feed.settle(&mut done);
-        }
-    }
-
-    /// The oldest of what is there, after [`settle`](Self::settle), unless something older may
-    /// still come: from a CPU that `is_live` and has given nothing as young as that. What is older
-    /// than `patience` (a time in ticks) is not held back.
+    /// The oldest of what is there, unless something older may still come: from a CPU that
+    /// `is_live` and has given nothing as young as that. What is older than `patience` (a time in
+    /// ticks) is not held back.
     pub(crate) fn next(
         &mut self,
         is_live: impl Fn(usize) -> bool,
         patience: u64,
     ) -> Option<Item<'_>> {
+        self.feeds.iter_mut().flatten().for_each(Feed::settle);
         let feeds = self
             .feeds
             .iter()
@@ -155,109 +165,139 @@ impl<const CPUS: usize> Drain<CPUS> {
 }
 
 impl Feed {
-    fn new(reader: Reader<'static>) -> Self {
+    fn new(copies: &'static Copies) -> Self {
         Self {
-            reader,
+            copies,
+            buffer: vec![0; MAX_PACKET].into_boxed_slice(),
             taken: None,
             told: Losses::default(),
+            number: 0,
             delivered: 0,
+            skipped: 0,
             quiet_since: 0,
             ended: false,
         }
     }
 
-    /// Takes the next sub-buffer, if none is being read and there is one; asks for it otherwise.
+    /// Takes the next packet, if none is being read and there is one.
     fn refill(&mut self) {
         if self.taken.is_some() || self.ended {
             return;
         }
-        // The time first: what was readable then is found now.
-        self.quiet_since = self.reader.quiet_since();
-        match self.reader.next_subbuf() {
-            Some(subbuf) => self.taken = Some(Taken::new(subbuf)),
-            None => self.reader.request_flush(),
-        }
+        // The time first: what was there then is found now.
+        self.quiet_since = self.copies.quiet();
+        self.taken = self.copies.first().map(|packet| {
+            self.copies.read(&packet, &mut self.buffer);
+            let mut taken = Taken {
+                packet,
+                offset: 0,
+                ticks: 0,
+            };
+            taken.look_ahead(&self.buffer, 0);
+            taken
+        });
     }
 
-    /// Gives what was read to its end to `done` and goes on with the next.
-    fn settle(&mut self, done: &mut impl FnMut(SubBuffer<'static>)) {
+    /// Releases packets that were read to their end and have nothing more to tell, and goes on with
+    /// the next.
+    fn settle(&mut self) {
         while let Some(taken) = &self.taken {
-            let packet = taken.subbuf.packet();
+            let packet = &taken.packet;
             let tells = self.told != packet.lost || (packet.is_final && !self.ended);
-            if !taken.is_at_end() || tells {
+            if !taken.is_at_end() || self.number < packet.ordinal || tells {
                 return;
             }
-            if let Some(taken) = self.taken.take() {
-                done(taken.subbuf);
-            }
+            // Behind damage there may be records that were not found.
+            self.number = packet.end();
+            self.copies.release(packet);
+            self.taken = None;
             self.refill();
         }
     }
 
-    /// Gives out the next item of the sub-buffer that is being read: its records, then what it
-    /// says of losses, then the end of the stream.
+    /// Gives out the next item of the packet that is being read: what was passed over before it,
+    /// its records, what it says of losses, the end of the stream.
     fn step(&mut self, cpu: usize) -> Option<Item<'_>> {
         let taken = self.taken.as_mut()?;
-        let packet = *taken.subbuf.packet();
+        let packet = taken.packet;
+        if self.number < packet.ordinal {
+            let records = packet.ordinal - self.number;
+            self.number = packet.ordinal;
+            self.skipped += records;
+            return Some(Item::Skipped {
+                cpu,
+                before: packet.ordinal,
+                records,
+            });
+        }
         if !taken.is_at_end() {
-            let item = taken.step(cpu);
+            let item = taken.step(&self.buffer, cpu, self.number);
+            self.number += 1;
             self.delivered += u64::from(matches!(item, Item::Record { .. }));
             return Some(item);
         }
         if self.told != packet.lost {
-            let before = packet.ordinal.wrapping_add(packet.records);
             let lost = packet.lost.since(&self.told);
             self.told = packet.lost;
-            return Some(Item::Lost { cpu, before, lost });
+            return Some(Item::Lost {
+                cpu,
+                before: packet.end(),
+                lost,
+            });
         }
         self.ended = true;
         Some(Item::End {
             cpu,
             delivered: self.delivered,
+            skipped: self.skipped,
             lost: packet.lost,
         })
     }
 }
 
 impl Taken {
-    fn new(subbuf: SubBuffer<'static>) -> Self {
-        let (offset, ticks) = look_ahead(&subbuf, 0);
-        Self {
-            offset,
-            number: subbuf.packet().ordinal,
-            ticks,
-            subbuf,
-        }
-    }
-
     fn is_at_end(&self) -> bool {
-        self.offset >= self.subbuf.records().len()
+        self.offset >= self.packet.length
     }
 
-    /// Gives out the next record, of which there is one.
-    fn step(&mut self, cpu: usize) -> Item<'_> {
-        let Self {
-            subbuf,
-            offset,
-            number,
-            ticks,
-        } = self;
-        let records = subbuf.records();
-        let mut fields = Fields::new(records.get(*offset..).unwrap_or_default());
-        let record = klog::next(&mut fields, subbuf.packet().begin_ticks);
-        let (from, own) = (*offset, *number);
+    /// Goes to the next item from `offset` on, and finds out when it was logged: at the end, and
+    /// where a stamp is malformed, when the packet was closed. Looks at no more than the record's
+    /// stamp; no record is younger than its packet's end, whatever its stamp says.
+    fn look_ahead(&mut self, buffer: &[u8], offset: usize) {
+        let records = buffer.get(..self.packet.length).unwrap_or_default();
+        let mut fields = Fields::new(records.get(offset..).unwrap_or_default());
+        let Copied {
+            begin_ticks,
+            end_ticks,
+            ..
+        } = self.packet;
+        (self.offset, self.ticks) = match fields.next_stamp() {
+            Ok(Some(stamp)) => {
+                let ticks = extend(stamp.time(), begin_ticks);
+                (offset, ticks.min(end_ticks))
+            }
+            Ok(None) => (records.len(), end_ticks),
+            Err(_) => (offset, end_ticks),
+        };
+    }
+
+    /// Gives out the next record, of which there is one, with this number.
+    fn step<'b>(&mut self, buffer: &'b [u8], cpu: usize, number: u64) -> Item<'b> {
+        let records = buffer.get(..self.packet.length).unwrap_or_default();
+        let from = self.offset;
+        let mut fields = Fields::new(records.get(from..).unwrap_or_default());
+        let record = klog::next(&mut fields, self.packet.begin_ticks);
         // Behind something malformed the next record cannot be found.
         let after = match record {
             Ok(_) => from + fields.offset(),
             Err(_) => records.len(),
         };
-        (*offset, *ticks) = look_ahead(subbuf, after);
-        *number += 1;
+        self.look_ahead(buffer, after);
         let malformed = match record {
             Ok(Some(record)) => {
                 return Item::Record {
                     cpu,
-                    number: own,
+                    number,
                     record,
                 };
             }
@@ -272,25 +312,9 @@ impl Taken {
         };
         Item::Damaged {
             cpu,
-            number: own,
+            number,
             malformed,
         }
-    }
-}
-
-/// Where the next item of a sub-buffer begins, from `offset` on, and when it was logged: at the
-/// end, and where a stamp is malformed, when the packet was closed. Looks at no more than the
-/// record's stamp; no record is younger than its packet's end, whatever its stamp says.
-fn look_ahead(subbuf: &SubBuffer<'static>, offset: usize) -> (usize, u64) {
-    let (packet, records) = (subbuf.packet(), subbuf.records());
-    let mut fields = Fields::new(records.get(offset..).unwrap_or_default());
-    match fields.next_stamp() {
-        Ok(Some(stamp)) => {
-            let ticks = extend(stamp.time(), packet.begin_ticks);
-            (offset, ticks.min(packet.end_ticks))
-        }
-        Ok(None) => (records.len(), packet.end_ticks),
-        Err(_) => (offset, packet.end_ticks),
     }
 }
 

@@ -3,14 +3,15 @@
 //! From the ground up; a lower file never imports a higher one:
 //!
 //! - [`sink`]: what takes packets out of the machine;
-//! - [`printed`]: klog that the console is done with; [`stream`]: a stream on its way to a sink;
-//! - [`pump`]: from streams to sinks; [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of
-//!   a virtio-console;
+//! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
+//! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
+//! - [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of a virtio-console;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;
+mod copies;
 mod drain;
-pub(crate) mod printed;
+pub(crate) mod intake;
 pub(crate) mod pump;
 pub(crate) mod salvage;
 mod sink;

@@ -4,24 +4,38 @@
 //! and gives them back to their writers when the sink is done. There is one for each sink; CPU `c`
 //! uses pump `c mod pumps`, so that with a sink per CPU no two CPUs share anything. If somebody is
 //! at a pump already (an interrupt finds the task at it), the other goes on; nobody waits.
+//!
+//! At the end of the machine CPU 0 runs all pumps as long as any of them moves something, and then
+//! says what was [not sent](unsent).
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::fmt;
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use relay::SubBuffer;
+use relay::fs::Mount;
 use spin::Mutex;
 
 use super::sink::{Sink, Submitted};
 use super::stream::Stream;
+use super::{copies, intake};
 use crate::base::cpuset::MAX_CPUS;
-use crate::cpu::{clock, percpu};
+use crate::cpu::patience::Patience;
+use crate::cpu::percpu;
+use crate::logs::registry::NAMES;
 
-/// How long the end waits for a sink that moves nothing.
-const PATIENCE_MS: u64 = 5_000;
+/// How long the end waits while no sink moves anything.
+pub(crate) const PATIENCE_MS: u64 = 5_000;
 
-/// How many pumps there are; 0 before there are any.
+/// How many pumps there are; 0 before it is known whether there are any.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// There is a sink for each pump, or there should be.
+static SINKS_FOUND: AtomicBool = AtomicBool::new(false);
+
+/// Grows whenever any sink takes a packet or is done with one.
+static MOVED: AtomicU64 = AtomicU64::new(0);
 
 static PUMPS: [Mutex<Option<Pump>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
 
@@ -35,9 +49,10 @@ struct Pump {
     is_dead: bool,
 }
 
-/// Says that there will be so many pumps: those of CPUs 0 to `count - 1`. Task context on the boot
-/// CPU, once.
-pub(super) fn set_count(count: usize) {
+/// Says that there will be so many pumps, those of CPUs 0 to `count - 1`, and whether sinks were
+/// found for them. Task context on the boot CPU, once.
+pub(super) fn set_count(count: usize, sinks_found: bool) {
+    SINKS_FOUND.store(sinks_found, Ordering::Relaxed);
     COUNT.store(count, Ordering::Release);
 }
 
@@ -46,31 +61,33 @@ pub(super) fn is_mine() -> bool {
     percpu::cpu_index() < COUNT.load(Ordering::Acquire)
 }
 
+/// The CPUs that use a pump.
+fn cpus_of(pump: usize) -> impl Iterator<Item = usize> {
+    (pump..MAX_CPUS).step_by(COUNT.load(Ordering::Acquire).max(1))
+}
+
 /// Starts the pump of the calling CPU, which [is its own](is_mine), with `sink`. Task context.
 pub(super) fn start(sink: Box<dyn Sink>) {
     let cpu = percpu::cpu_index();
-    let count = COUNT.load(Ordering::Acquire);
-    let streams = (cpu..MAX_CPUS)
-        .step_by(count.max(1))
-        .flat_map(Stream::all_of)
-        .collect();
-    *PUMPS[cpu].lock() = Some(Pump {
+    let pump = Pump {
         sink,
-        streams,
+        streams: cpus_of(cpu).flat_map(Stream::all_of).collect(),
         refused: None,
         is_dead: false,
-    });
+    };
+    *PUMPS[cpu].lock() = Some(pump);
+}
+
+/// The pump of the calling CPU, which [is its own](is_mine), has no sink: klog of its CPUs is the
+/// console's alone. Task context.
+pub(super) fn do_without() {
+    cpus_of(percpu::cpu_index()).for_each(intake::give_up);
 }
 
 /// Moves what can be moved at the pump of the calling CPU, unless somebody is at it. Task and IRQ
 /// context.
 pub(crate) fn poll() {
-    if let Some(cell) = mine()
-        && let Some(mut guard) = cell.try_lock()
-        && let Some(pump) = guard.as_mut()
-    {
-        pump.run();
-    }
+    look(Pump::run);
 }
 
 /// Whether the sink of the calling CPU is done with something. Asked before the CPU halts, with
@@ -79,54 +96,81 @@ pub(crate) fn has_work() -> bool {
     look(|pump| pump.sink.has_reclaimable()).unwrap_or(false)
 }
 
+/// A number that grows whenever any sink moves something, or klog is taken. Any context.
+pub(crate) fn moved() -> u64 {
+    MOVED.load(Ordering::Relaxed).wrapping_add(intake::taken())
+}
+
 /// Moves the rest, after the streams of the calling CPU were closed: calls `meanwhile` until it has
-/// left the machine, or the sink has stood still for too long. Task context.
-pub(crate) fn finish(mut meanwhile: impl FnMut()) {
-    let mut moved = progress();
-    let mut patience = clock::Timeout::after_ms(PATIENCE_MS);
-    while !is_done() && !patience.expired() {
-        poll();
-        meanwhile();
-        if progress() != moved {
-            moved = progress();
-            patience = clock::Timeout::after_ms(PATIENCE_MS);
+/// left the machine, or no sink has moved for too long. Task context.
+pub(crate) fn finish(meanwhile: impl FnMut()) {
+    wait_for(is_done, poll, meanwhile);
+}
+
+/// Moves the rest of all CPUs, likewise, on the only one that still runs. Task context.
+pub(crate) fn finish_all(meanwhile: impl FnMut()) {
+    let each = |act: &mut dyn FnMut(&mut Pump)| {
+        for cell in &PUMPS {
+            if let Some(pump) = cell.try_lock().as_deref_mut().and_then(Option::as_mut) {
+                act(pump);
+            }
         }
+    };
+    let run_all = || each(&mut Pump::run);
+    let is_done = || {
+        let mut done = true;
+        each(&mut |pump| done &= pump.is_done());
+        done
+    };
+    wait_for(is_done, run_all, meanwhile);
+}
+
+/// Calls `act` and `meanwhile` until `is_done`, or no sink has moved for too long.
+fn wait_for(is_done: impl Fn() -> bool, act: impl Fn(), mut meanwhile: impl FnMut()) {
+    let mut patience = Patience::after_ms(PATIENCE_MS, moved());
+    while !is_done() && !patience.is_over(moved()) {
+        act();
+        meanwhile();
     }
 }
 
-/// Whether there are sinks at all.
-pub(crate) fn has_sinks() -> bool {
-    COUNT.load(Ordering::Relaxed) != 0
+/// Whether there is a sink for what the calling CPU writes. Task context.
+pub(crate) fn has_sink() -> bool {
+    let works = |pump: &Pump| !pump.is_dead;
+    mine().is_some_and(|cell| {
+        let guard = cell.try_lock();
+        guard.is_none_or(|pump| pump.as_ref().is_some_and(works))
+    })
 }
 
 /// Whether nothing of the calling CPU's pump is under way: what was sent has arrived.
 pub(crate) fn is_drained() -> bool {
-    let Some(guard) = mine().and_then(Mutex::try_lock) else {
-        return false;
-    };
-    let idle = |pump: &Pump| pump.refused.is_none() && pump.sink.in_flight() == 0;
-    guard.as_ref().is_none_or(idle)
+    match mine().map(Mutex::try_lock) {
+        Some(Some(guard)) => guard.as_ref().is_none_or(Pump::is_idle),
+        Some(None) => false,
+        None => true,
+    }
 }
 
 /// Whether everything that the calling CPU wrote has been given to its sink, or cannot be; if the
 /// pump is its own: whether everything that passes through it has left the machine.
 fn is_done() -> bool {
-    match mine().and_then(Mutex::try_lock) {
-        Some(guard) => guard
-            .as_ref()
-            .is_none_or(|pump| pump.is_done(percpu::cpu_index())),
-        None => mine().is_none(),
-    }
-}
-
-/// What the sink of the calling CPU has moved.
-fn progress() -> u64 {
-    look(|pump| pump.sink.progress()).unwrap_or(0)
+    let cpu = percpu::cpu_index();
+    let sent = match mine().map(Mutex::try_lock) {
+        Some(Some(guard)) => guard.as_ref().is_none_or(|pump| {
+            let is_owner = cpu < COUNT.load(Ordering::Relaxed);
+            pump.is_done_with(|stream| is_owner || stream.cpu == cpu)
+                && (!is_owner || pump.is_idle())
+        }),
+        Some(None) => false,
+        None => true,
+    };
+    sent && intake::is_done(cpu)
 }
 
 /// Asks the pump of the calling CPU; `None` if there is none, or somebody is at it.
-fn look<R>(ask: impl FnOnce(&Pump) -> R) -> Option<R> {
-    mine()?.try_lock()?.as_ref().map(ask)
+fn look<R>(ask: impl FnOnce(&mut Pump) -> R) -> Option<R> {
+    mine()?.try_lock()?.as_mut().map(ask)
 }
 
 fn mine() -> Option<&'static Mutex<Option<Pump>>> {
@@ -137,45 +181,164 @@ fn mine() -> Option<&'static Mutex<Option<Pump>>> {
 impl Pump {
     /// Gives back what the sink is done with, and gives it what there is.
     fn run(&mut self) {
+        let mut moved = 0;
         while let Some(done) = self.sink.reclaim() {
             drop(done);
+            moved += 1;
         }
-        if self.sink.is_dead() {
-            // The streams read here are lost to the capture; what waits is given back, so that
-            // writers and console go on.
-            self.is_dead = true;
-            self.refused = None;
+        if self.sink.is_dead() && !self.is_dead {
+            self.die();
         }
         while let Some(subbuf) = self.next() {
-            if self.is_dead {
-                continue;
-            }
             match self.sink.submit(subbuf) {
-                Submitted::Taken => continue,
+                Submitted::Taken => {
+                    moved += 1;
+                    continue;
+                }
                 Submitted::NotNow(subbuf) => self.refused = Some(subbuf),
-                Submitted::Never => self.is_dead = true,
+                Submitted::Never => self.die(),
             }
             break;
         }
         self.sink.notify();
+        if moved != 0 {
+            MOVED.fetch_add(moved, Ordering::Relaxed);
+        }
+    }
+
+    /// The sink is dead: what waits is given back. klog is the console's alone from now on; the
+    /// other streams wait for nobody, and lose what their rings do not hold.
+    fn die(&mut self) {
+        self.is_dead = true;
+        self.refused = None;
+        self.streams.iter().for_each(Stream::give_up);
     }
 
     /// What is to be sent next.
     fn next(&mut self) -> Option<SubBuffer<'static>> {
+        if self.is_dead {
+            return None;
+        }
         if self.refused.is_some() {
             return self.refused.take();
         }
         self.streams.iter_mut().find_map(Stream::next)
     }
 
-    /// Whether nothing is left to send or to wait for, for `cpu`.
-    fn is_done(&self, cpu: usize) -> bool {
-        let is_owner = cpu < COUNT.load(Ordering::Relaxed);
-        let mut mine = self
-            .streams
-            .iter()
-            .filter(|stream| is_owner || stream.cpu == cpu);
-        let has_sent = !is_owner || self.sink.in_flight() == 0;
-        self.is_dead || (self.refused.is_none() && has_sent && mine.all(|stream| stream.ended))
+    /// Whether nothing is under way.
+    fn is_idle(&self) -> bool {
+        self.is_dead || (self.refused.is_none() && self.sink.in_flight() == 0)
     }
+
+    /// Whether the streams that are asked for were given to the sink, or cannot be.
+    fn is_done_with(&self, asked: impl Fn(&Stream) -> bool) -> bool {
+        let mut streams = self.streams.iter().filter(|stream| asked(stream));
+        self.is_dead || (self.refused.is_none() && streams.all(|stream| stream.ended))
+    }
+
+    /// Whether everything has left the machine, or cannot.
+    fn is_done(&self) -> bool {
+        self.is_idle() && self.is_done_with(|_| true)
+    }
+}
+
+/// Something that was not sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unsent<'a> {
+    /// Nothing of this CPU was sent.
+    All {
+        /// The CPU.
+        cpu: usize,
+    },
+    /// The stream was not sent to its end.
+    Open {
+        /// Its CPU.
+        cpu: usize,
+        /// Its channel.
+        path: &'a str,
+    },
+    /// Packets of the stream were left out: the sink stood still while the console went on.
+    LeftOut {
+        /// Its CPU.
+        cpu: usize,
+        /// Its channel.
+        path: &'a str,
+        /// How many.
+        packets: u64,
+    },
+    /// The sink has not said that it has sent these packets.
+    UnderWay {
+        /// How many.
+        packets: usize,
+    },
+    /// Nobody knows what was sent: a CPU that did not park is at this pump.
+    Unknown {
+        /// The pump's number.
+        pump: usize,
+    },
+}
+
+impl fmt::Display for Unsent<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All { cpu } => write!(f, "cpu {cpu}: nothing was sent"),
+            Self::Open { cpu, path } => write!(f, "cpu {cpu}: {path} was not sent to its end"),
+            Self::LeftOut { cpu, path, packets } => {
+                write!(f, "cpu {cpu}: {packets} packets of {path} were not sent")
+            }
+            Self::UnderWay { packets } => write!(f, "{packets} packets may not have arrived"),
+            Self::Unknown { pump } => {
+                write!(
+                    f,
+                    "what pump {pump} has sent is not known: a CPU hangs at it"
+                )
+            }
+        }
+    }
+}
+
+/// Tells of what was not sent, of all CPUs, and why: to `tell` goes what, and the sink. Task
+/// context, at the end, on the only CPU that still runs.
+pub(crate) fn unsent(mut tell: impl FnMut(Unsent<'_>, &dyn fmt::Display)) {
+    let count = COUNT.load(Ordering::Acquire);
+    for (number, cell) in PUMPS.iter().enumerate().take(count) {
+        let Some(guard) = cell.try_lock() else {
+            tell(Unsent::Unknown { pump: number }, &"its lock is taken");
+            continue;
+        };
+        let Some(pump) = guard.as_ref() else {
+            for cpu in cpus_of(number).filter(|cpu| has_written(*cpu)) {
+                if SINKS_FOUND.load(Ordering::Relaxed) {
+                    tell(Unsent::All { cpu }, &"it has no port");
+                } else if copies::of(cpu).is_none() {
+                    tell(
+                        Unsent::All { cpu },
+                        &"there are neither ports nor a console",
+                    );
+                }
+            }
+            continue;
+        };
+        for stream in &pump.streams {
+            let Stream { cpu, path, .. } = *stream;
+            if !stream.ended {
+                tell(Unsent::Open { cpu, path }, &pump.sink);
+            }
+            let packets = stream.left_out();
+            if packets != 0 {
+                tell(Unsent::LeftOut { cpu, path, packets }, &pump.sink);
+            }
+        }
+        let packets = pump.sink.in_flight() + usize::from(pump.refused.is_some());
+        if packets != 0 {
+            tell(Unsent::UnderWay { packets }, &pump.sink);
+        }
+    }
+}
+
+/// Whether `cpu` has written anything, or tried to.
+fn has_written(cpu: usize) -> bool {
+    let stats = |mount: &'static Mount| mount.file(cpu).ok()?.stats();
+    let mut all = NAMES.channels().filter_map(stats);
+    all.any(|stats| stats.records != 0 || stats.lost.total() != 0)
 }

@@ -1,12 +1,16 @@
 //! What takes packets out of the machine.
 
+use core::fmt;
+
 use relay::SubBuffer;
 
 /// A way out for packets, which belongs to one pump. A packet is not copied: the sink has it until
 /// it is done with it, and its space in the ring so long.
 ///
+/// Shown (`Display`) as its name and what keeps it from sending, if anything does.
+///
 /// Task and IRQ context. None of the calls waits.
-pub(crate) trait Sink: Send {
+pub(crate) trait Sink: fmt::Display + Send {
     /// Takes a packet, to be sent after those before it, if it can.
     fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted;
 
@@ -24,9 +28,6 @@ pub(crate) trait Sink: Send {
 
     /// Whether it will never send anything again. What it is given back for then was not sent.
     fn is_dead(&self) -> bool;
-
-    /// A number that grows whenever it moves something.
-    fn progress(&self) -> u64;
 }
 
 /// What a sink has done with a packet.

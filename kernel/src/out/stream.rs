@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay::{Reader, SubBuffer};
 
-use super::printed;
+use super::intake;
 use crate::logs::registry::NAMES;
 
 /// Nothing but metadata and klog is sent for now: see [`pause`].
@@ -22,6 +22,8 @@ pub(crate) fn pause(paused: bool) {
 /// A stream of a CPU.
 pub(super) struct Stream {
     pub(super) cpu: usize,
+    /// The path of its channel.
+    pub(super) path: &'static str,
     source: Source,
     is_metadata: bool,
     pub(super) ended: bool,
@@ -31,8 +33,8 @@ pub(super) struct Stream {
 enum Source {
     /// It is read here.
     Read(Reader<'static>),
-    /// klog: the console reads it, and has printed it first.
-    Printed,
+    /// klog: the [intake] reads it, for the console too.
+    Intake,
 }
 
 impl Stream {
@@ -40,12 +42,14 @@ impl Stream {
     /// metadata.
     pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
         NAMES.channels().filter_map(move |mount| {
+            let file = mount.file(cpu).ok()?;
             let source = match mount.path() {
-                "/klog" => printed::is_kept(cpu).then_some(Source::Printed)?,
-                _ => Source::Read(mount.file(cpu).ok()?.open().ok()?),
+                "/klog" => Source::Intake,
+                _ => Source::Read(file.open().ok()?),
             };
             Some(Self {
                 cpu,
+                path: mount.path(),
                 source,
                 is_metadata: mount.path() == "/metadata",
                 ended: false,
@@ -59,7 +63,7 @@ impl Stream {
             return None;
         }
         let Source::Read(reader) = &mut self.source else {
-            let next = printed::take(self.cpu);
+            let next = intake::next(self.cpu);
             self.ended = next.as_ref().is_some_and(|next| next.packet().is_final);
             return next;
         };
@@ -77,5 +81,20 @@ impl Stream {
             }
         }
         next
+    }
+
+    /// Packets that were left out because the sink stood still for too long.
+    pub(super) fn left_out(&self) -> u64 {
+        match self.source {
+            Source::Read(_) => 0,
+            Source::Intake => intake::left_out(self.cpu),
+        }
+    }
+
+    /// Nothing of it will be sent any more.
+    pub(super) fn give_up(&self) {
+        if matches!(self.source, Source::Intake) {
+            intake::give_up(self.cpu);
+        }
     }
 }

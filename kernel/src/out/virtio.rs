@@ -1,11 +1,12 @@
 //! The sinks of a virtio-console: a port each.
 
 use alloc::boxed::Box;
+use core::fmt;
 
 use relay::SubBuffer;
 
 use super::sink::{Sink, Submitted};
-use super::{printed, pump, salvage};
+use super::{pump, salvage};
 use crate::cpu::percpu;
 use crate::dev::virtio::console::driver::PortInfo;
 use crate::dev::virtio::console::port::{Reclaimed, Refusal, Rejected};
@@ -44,10 +45,27 @@ impl Sink for Port {
     fn is_dead(&self) -> bool {
         Port::is_dead(self).is_some()
     }
+}
 
-    fn progress(&self) -> u64 {
-        let counters = Port::counters(self);
-        counters.submitted + counters.sent
+impl fmt::Display for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counters = self.counters();
+        write!(
+            f,
+            "port {}: sent {} of {} packets",
+            self.name(),
+            counters.sent,
+            counters.submitted
+        )?;
+        if let Some(dead) = Port::is_dead(self) {
+            write!(f, "; {dead}")
+        } else if !self.is_host_open() {
+            f.write_str("; the host has closed it")
+        } else if self.in_flight() != 0 {
+            f.write_str("; the host does not read")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -57,7 +75,9 @@ pub(crate) fn init(cpus: usize) {
     vcon::start();
     let found = vcon::with_console(|console| usable_ports(console).count()).unwrap_or(0);
     if found == 0 {
-        return printed::give_up();
+        log::info!("no ports: what the CPUs write goes to the console only, as far as it is text");
+        // Each CPU looks after its own log.
+        return pump::set_count(cpus, false);
     }
     let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
     if senseless != 0 {
@@ -70,7 +90,7 @@ pub(crate) fn init(cpus: usize) {
     }
     let ports = found.min(cpus);
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
-    pump::set_count(ports);
+    pump::set_count(ports, true);
 }
 
 /// The ports that CPUs may use.
@@ -102,8 +122,11 @@ pub(crate) fn join() {
             );
             pump::start(Box::new(port));
         }
-        Some(Err(error)) => log::warn!("cpu {cpu} has no port: {error}"),
-        None => {}
+        Some(Err(error)) => {
+            log::warn!("cpu {cpu} has no port: {error}");
+            pump::do_without();
+        }
+        None => pump::do_without(),
     }
 }
 

@@ -50,7 +50,7 @@ const EMPTY: u32 = 2;
 const REFILL: u32 = 3;
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
-    if !pump::has_sinks() {
+    if !pump::has_sink() {
         log::error!("there is no port to drain to");
         return Verdict::Fail;
     }

@@ -38,11 +38,17 @@ pub(super) fn write(
                 "-- cpu {cpu}: {total} {records} lost before {cpu}:{before} ({lost})"
             )
         }
+        Item::Skipped {
+            cpu,
+            before,
+            records,
+        } => write_skipped(out, *cpu, *before, *records),
         Item::End {
             cpu,
             delivered,
+            skipped,
             lost,
-        } => write_end(out, *cpu, *delivered, lost),
+        } => write_end(out, *cpu, *delivered, *skipped, lost),
         Item::Damaged {
             cpu,
             number,
@@ -56,14 +62,38 @@ pub(super) fn write(
     }
 }
 
-fn write_end(out: &mut impl Write, cpu: usize, delivered: u64, lost: &Losses) -> fmt::Result {
-    let total = lost.total();
-    let attempted = delivered.wrapping_add(total);
+/// Says that records were not printed, before the one with the number `before`.
+pub(super) fn write_skipped(
+    out: &mut impl Write,
+    cpu: usize,
+    before: u64,
+    records: u64,
+) -> fmt::Result {
+    let noun = if records == 1 { "record" } else { "records" };
     writeln!(
         out,
-        "-- cpu {cpu}: end of stream: attempted {attempted}, delivered {delivered}, \
-         lost {total} ({lost:#})"
+        "-- cpu {cpu}: {records} {noun} skipped before {cpu}:{before}: the console is too slow"
     )
+}
+
+/// `delivered` is what was printed.
+fn write_end(
+    out: &mut impl Write,
+    cpu: usize,
+    delivered: u64,
+    skipped: u64,
+    lost: &Losses,
+) -> fmt::Result {
+    let total = lost.total();
+    let attempted = delivered.wrapping_add(skipped).wrapping_add(total);
+    write!(
+        out,
+        "-- cpu {cpu}: end of stream: attempted {attempted}, delivered {delivered}, "
+    )?;
+    if skipped != 0 {
+        write!(out, "skipped {skipped}, ")?;
+    }
+    writeln!(out, "lost {total} ({lost:#})")
 }
 
 /// Writes a record as a line, the further lines of its message below it.
@@ -170,6 +200,7 @@ mod tests {
         let item = Item::End {
             cpu: 3,
             delivered: 66,
+            skipped: 0,
             lost: Losses::default(),
         };
         write(&mut out, &item, |ticks| ticks).unwrap();
@@ -177,6 +208,30 @@ mod tests {
             out,
             "-- cpu 3: end of stream: attempted 66, delivered 66, lost 0 (full 0, too_big 0, \
              wrapped 0, nested 0, closed 0, discarded 0)\n"
+        );
+    }
+
+    #[test]
+    fn what_was_skipped_is_said_where_it_was_and_at_the_end() {
+        let mut out = String::new();
+        let skipped = Item::Skipped {
+            cpu: 3,
+            before: 17,
+            records: 1,
+        };
+        write(&mut out, &skipped, |ticks| ticks).unwrap();
+        let end = Item::End {
+            cpu: 3,
+            delivered: 66,
+            skipped: 1,
+            lost: Losses([2, 0, 0, 0, 0, 0]),
+        };
+        write(&mut out, &end, |ticks| ticks).unwrap();
+        assert_eq!(
+            out,
+            "-- cpu 3: 1 record skipped before 3:17: the console is too slow\n\
+             -- cpu 3: end of stream: attempted 69, delivered 66, skipped 1, lost 2 (full 2, \
+             too_big 0, wrapped 0, nested 0, closed 0, discarded 0)\n"
         );
     }
 }

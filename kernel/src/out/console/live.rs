@@ -3,15 +3,15 @@
 
 use core::fmt::Write;
 
-use relay::fs::Mount;
 use spin::Mutex;
 
 use super::output::Output;
 use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::patience::Patience;
 use crate::cpu::{clock, percpu};
-use crate::logs::registry::NAMES;
+use crate::logs::klog;
 use crate::out::drain::Drain;
-use crate::out::printed;
+use crate::out::{copies, intake, pump};
 
 /// How many items one call prints at most: the caller may have something else to do.
 const BATCH: usize = 64;
@@ -27,33 +27,32 @@ const FINISH_PATIENCE_MS: u64 = 2_000;
 static CONSOLE: Mutex<Option<Console>> = Mutex::new(None);
 
 struct Console {
-    log: &'static Mount,
     drain: Drain<MAX_CPUS>,
     out: Output,
+    /// Grows with each item.
+    printed: u64,
 }
 
-/// Starts the console. Task context on the boot CPU, when the streams of klog and the clock's
-/// calibration are there.
-pub(crate) fn init() {
-    let log = match NAMES.channel("/klog") {
-        Ok(log) => log,
-        Err(error) => return log::error!("no console: {error}"),
-    };
-    let drain = match Drain::open(log.files()) {
-        Ok(drain) => drain,
-        Err(error) => return log::error!("no console: {error}"),
-    };
+/// Starts the console for CPUs 0 to `cpus - 1`, if there is a serial port. Task context on the boot
+/// CPU, when the clock is calibrated, before the [intakes](intake) start.
+pub(crate) fn init(cpus: usize) {
     let Some(out) = Output::open() else {
-        // Nobody will see this but a debugger.
-        return log::error!("no console: COM1 does not answer");
+        return log::warn!("no console: COM1 does not answer; the log goes to ports only");
     };
-    *CONSOLE.lock() = Some(Console { log, drain, out });
+    copies::keep(cpus);
+    *CONSOLE.lock() = Some(Console {
+        drain: Drain::of(copies::all()),
+        out,
+        printed: 0,
+    });
 }
 
-/// Prints some of what there is to print, unless another CPU is at it; true if there may be more.
+/// Takes what all CPUs have logged, and prints some of it unless another CPU is at it; true if
+/// there may be more.
 ///
 /// Task context, interrupts on or off. Takes the console's lock if it is free.
 pub(crate) fn poll() -> bool {
+    intake::take_all();
     match CONSOLE.try_lock() {
         Some(mut console) => console
             .as_mut()
@@ -62,41 +61,21 @@ pub(crate) fn poll() -> bool {
     }
 }
 
-/// Prints everything that is left, after all streams were closed; says which were not. Task
-/// context, the only CPU that still runs.
-pub(crate) fn finish() {
+/// Prints everything that is left, after all streams were closed; says which were not, and what was
+/// not sent. True if everything was sent. Task context, the only CPU that still runs.
+pub(crate) fn finish() -> bool {
     let mut guard = CONSOLE.lock();
     let Some(console) = guard.as_mut() else {
-        return;
+        let mut sent = true;
+        pump::unsent(|_, _| sent = false);
+        return sent;
     };
-    let mut patience = clock::Timeout::after_ms(FINISH_PATIENCE_MS);
-    while !console.drain.is_at_end() && !patience.expired() {
-        if console.print(BATCH, |_| false) {
-            patience = clock::Timeout::after_ms(FINISH_PATIENCE_MS);
-        }
+    let mut patience = Patience::after_ms(FINISH_PATIENCE_MS, console.printed);
+    while !console.drain.is_at_end() && !patience.is_over(console.printed) {
+        intake::take_all();
+        console.print(BATCH, |_| false);
     }
-    // What was printed last is handed over, too.
-    console.print(1, |_| false);
-    for (cpu, printed) in console.drain.open_streams() {
-        let _ = writeln!(
-            console.out,
-            "-- cpu {cpu}: stream is not closed, {printed} records printed"
-        );
-    }
-    let skipped = printed::skipped();
-    if skipped != 0 {
-        let _ = writeln!(
-            console.out,
-            "-- {skipped} sub-buffers were not captured: ports too slow"
-        );
-    }
-    let no_ring = console.log.lost_no_ring();
-    if no_ring != 0 {
-        let _ = writeln!(
-            console.out,
-            "-- {no_ring} records lost on CPUs without a ring"
-        );
-    }
+    console.conclude()
 }
 
 /// Whether older records may still come from `cpu`.
@@ -110,12 +89,35 @@ impl Console {
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {
-            self.drain.settle(printed::put);
             let Some(item) = self.drain.next(&is_live, patience) else {
                 return false;
             };
             self.out.print(&item);
+            self.printed += 1;
         }
         true
+    }
+
+    /// Says what was not printed to its end, and what was not sent, of which there is nothing if
+    /// this is true.
+    fn conclude(&mut self) -> bool {
+        let out = &mut self.out;
+        for (cpu, printed) in self.drain.open_streams() {
+            // The port takes everything.
+            let _ = writeln!(
+                out,
+                "-- cpu {cpu}: stream is not closed, {printed} records printed"
+            );
+        }
+        let mut sent = true;
+        pump::unsent(|what, sink| {
+            sent = false;
+            let _ = writeln!(out, "-- {what} ({sink})");
+        });
+        let no_ring = klog::CHANNEL.lost_no_ring();
+        if no_ring != 0 {
+            let _ = writeln!(out, "-- {no_ring} records lost on CPUs without a ring");
+        }
+        sent
     }
 }

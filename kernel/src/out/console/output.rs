@@ -9,17 +9,24 @@ use crate::cpu::clock;
 use crate::dev::serial::Uart;
 use crate::out::drain::Item;
 
-/// The number of the first record of each CPU that was not printed. Kept outside the console so
-/// that the post-mortem, which cannot have the lock, goes on there.
+/// The number of the first record of each CPU that was neither printed nor skipped, and how many
+/// were skipped. Kept outside the console so that the post-mortem, which cannot have the lock, goes
+/// on there.
 static UNPRINTED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+static SKIPPED: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// A line was begun and not ended.
 static IN_LINE: AtomicBool = AtomicBool::new(false);
 
-/// The number of the first record of `cpu` that was not printed. Any context, after the CPU that
-/// prints has stopped.
+/// The number of the first record of `cpu` that was neither printed nor skipped. Any context, after
+/// the CPU that prints has stopped.
 pub(super) fn unprinted(cpu: usize) -> u64 {
     UNPRINTED[cpu % MAX_CPUS].load(Ordering::Relaxed)
+}
+
+/// How many of the records before were skipped. Likewise.
+pub(super) fn skipped(cpu: usize) -> u64 {
+    SKIPPED[cpu % MAX_CPUS].load(Ordering::Relaxed)
 }
 
 /// The serial port as a place for lines.
@@ -34,11 +41,29 @@ impl Output {
     /// Prints an item, and notes that it was printed.
     pub(super) fn print(&mut self, item: &Item<'_>) {
         IN_LINE.store(true, Ordering::Relaxed);
-        // The port takes everything.
+        // The port takes everything, or counts what it does not.
         let _ = line::write(self, item, clock::micros);
-        if let Item::Record { cpu, number, .. } | Item::Damaged { cpu, number, .. } = *item {
-            // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
-            UNPRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
+        let lost = self.0.take_lost();
+        if lost != 0 {
+            let _ = writeln!(
+                self,
+                "\n-- {lost} bytes of text were lost: COM1 took nothing"
+            );
+        }
+        // ORDERING: read by the post-mortem after this CPU acknowledged that it stopped.
+        match *item {
+            Item::Record { cpu, number, .. } | Item::Damaged { cpu, number, .. } => {
+                UNPRINTED[cpu].store(number.wrapping_add(1), Ordering::Relaxed);
+            }
+            Item::Skipped {
+                cpu,
+                before,
+                records,
+            } => {
+                SKIPPED[cpu].fetch_add(records, Ordering::Relaxed);
+                UNPRINTED[cpu].store(before, Ordering::Relaxed);
+            }
+            Item::Lost { .. } | Item::End { .. } => {}
         }
         // Release: after the number, so that the post-mortem prints no record again without saying
         // so.

@@ -2,7 +2,9 @@
 //! that have stopped, merged by time.
 //!
 //! It only reads. Neither relay's words nor the console's are changed or trusted to be at rest: the
-//! CPU that was at them may have been stopped anywhere.
+//! CPU that was at them may have been stopped anywhere. The copies that the console had yet to print
+//! come first, then what the rings still hold, of which a part was copied: the records' numbers tell
+//! what was printed.
 
 use core::fmt::Write;
 
@@ -12,15 +14,26 @@ use relay::{Salvage, SalvagedPacket};
 use spin::Mutex;
 
 use super::line;
-use super::output::{Output, unprinted};
+use super::output::{Output, skipped, unprinted};
 use crate::arch::stop;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
-use crate::logs::klog::CHANNEL as KLOG;
+use crate::logs::klog::{CHANNEL as KLOG, MAX_PACKET};
+use crate::out::copies::{self, Copied, Copies};
 
 /// What is left of each CPU's records. Static because a panic may be short of stack; only the CPU
 /// that ends the machine comes here.
-static TRAILS: Mutex<[Option<Trail<'static>>; MAX_CPUS]> = Mutex::new([const { None }; MAX_CPUS]);
+static LEFT: Mutex<Left> = Mutex::new(Left {
+    trails: [const { None }; MAX_CPUS],
+    buffer: [0; MAX_PACKET],
+});
+
+/// See [`LEFT`].
+struct Left {
+    trails: [Option<Trail<'static>>; MAX_CPUS],
+    /// Where a copied packet is read.
+    buffer: [u8; MAX_PACKET],
+}
 
 /// Prints what was logged and not printed. Panic context, after `stop::stop_others`; nothing may be
 /// logged after it.
@@ -30,11 +43,12 @@ pub(crate) fn panic_flush() {
     };
     out.end_line();
     // Held only by a CPU that fails in here, which then does not come again.
-    let Some(mut trails) = TRAILS.try_lock() else {
+    let Some(mut left) = LEFT.try_lock() else {
         return;
     };
+    let Left { trails, buffer } = &mut *left;
     for (cpu, trail) in trails.iter_mut().enumerate() {
-        *trail = Trail::of(cpu);
+        *trail = Trail::of(cpu, buffer);
         if trail.is_none() && KLOG.stats(cpu).is_some_and(|stats| stats.packets != 0) {
             let _ = writeln!(
                 out,
@@ -43,7 +57,7 @@ pub(crate) fn panic_flush() {
         }
     }
     while let Some(trail) = earliest(trails.as_mut_slice()) {
-        trail.print(&mut out);
+        trail.print(&mut out, buffer);
     }
     for trail in trails.iter().flatten() {
         trail.conclude(&mut out);
@@ -61,65 +75,79 @@ fn earliest<'t>(trails: &'t mut [Option<Trail<'static>>]) -> Option<&'t mut Trai
 /// The records of a CPU that has stopped.
 struct Trail<'a> {
     cpu: usize,
+    copies: Option<&'static Copies>,
+    /// The copied packet that comes next.
+    copied: Option<Copied>,
     salvage: Salvage<'a>,
-    packet: Option<SalvagedPacket<'a>>,
+    packet: Option<Packet<'a>>,
     /// Which run of committed records of the packet is being read, and how far.
     run: usize,
     offset: usize,
     /// The number of the record that comes next, and its time; `None` at the end.
     number: u64,
     ticks: Option<u64>,
+    /// The number of the first record that was neither printed nor skipped.
+    unprinted: u64,
+    skipped: u64,
     uncommitted: usize,
     in_doubt: bool,
 }
 
+/// A packet that is being read.
+enum Packet<'a> {
+    /// A copy of the console's.
+    Copied(Copied),
+    /// It is in the ring.
+    Salvaged(SalvagedPacket<'a>),
+}
+
 impl Trail<'static> {
     /// What `cpu` has left; `None` if it has no stream, or may still be writing to it.
-    fn of(cpu: usize) -> Option<Self> {
+    fn of(cpu: usize, buffer: &mut [u8]) -> Option<Self> {
         KLOG.stats(cpu)?;
         let salvage = KLOG.salvage(stop::proof(cpu)?)?;
+        let copies = copies::of(cpu);
         let mut trail = Self {
             cpu,
+            copies,
+            copied: copies.and_then(Copies::first),
             salvage,
             packet: None,
             run: 0,
             offset: 0,
             number: 0,
             ticks: None,
+            unprinted: unprinted(cpu),
+            skipped: skipped(cpu),
             uncommitted: 0,
             in_doubt: false,
         };
-        trail.seek(unprinted(cpu));
+        trail.seek(buffer);
         Some(trail)
     }
 }
 
-impl<'a> Trail<'a> {
-    /// Goes on to the first record, from here on, whose number is at least `number`.
-    fn seek(&mut self, number: u64) {
+impl Trail<'_> {
+    /// Goes on to the first record, from here on, that was neither printed nor skipped.
+    fn seek(&mut self, buffer: &mut [u8]) {
         self.ticks = None;
         loop {
-            let Some(packet) = &self.packet else {
-                let Some(next) = self.salvage.next() else {
-                    self.number = self.number.max(number);
-                    return;
-                };
-                (self.run, self.offset, self.number) = (0, 0, next.packet().ordinal);
-                self.uncommitted += next.uncommitted();
-                self.in_doubt |= next.is_cut();
-                self.packet = Some(next);
-                continue;
-            };
-            if packet.committed().nth(self.run).is_none() {
+            if self.packet.is_none() && !self.open_next() {
+                return;
+            }
+            let Some(read) = self.read(buffer) else {
                 self.packet = None;
                 continue;
-            }
-            match self.read() {
-                Ok((Some(record), _)) if self.number >= number => {
-                    self.ticks = Some(record.ticks);
-                    return;
+            };
+            match read {
+                Ok((Some(record), after)) => {
+                    let ticks = record.ticks;
+                    if self.number >= self.unprinted {
+                        self.ticks = Some(ticks);
+                        return;
+                    }
+                    self.pass(after);
                 }
-                Ok((Some(_), after)) => self.pass(after),
                 Ok((None, _)) => (self.run, self.offset) = (self.run + 1, 0),
                 Err(()) => {
                     self.in_doubt = true;
@@ -129,40 +157,75 @@ impl<'a> Trail<'a> {
         }
     }
 
+    /// Goes on to the next packet; false if there is none.
+    fn open_next(&mut self) -> bool {
+        let (packet, ordinal) = if let Some(copied) = self.copied {
+            self.copied = self.copies.and_then(|copies| copies.at(copied.next));
+            (Packet::Copied(copied), copied.ordinal)
+        } else if let Some(next) = self.salvage.next() {
+            self.uncommitted += next.uncommitted();
+            self.in_doubt |= next.is_cut();
+            let ordinal = next.packet().ordinal;
+            (Packet::Salvaged(next), ordinal)
+        } else {
+            return false;
+        };
+        (self.run, self.offset, self.number) = (0, 0, ordinal);
+        self.packet = Some(packet);
+        true
+    }
+
     /// Goes behind the record that ends at `after`.
     fn pass(&mut self, after: usize) {
         self.offset = after;
         self.number = self.number.wrapping_add(1);
     }
 
-    /// The record that comes next in the run, and where it ends; an error if it is none.
-    fn read(&self) -> Result<(Option<Record<'a>>, usize), ()> {
-        let packet = self.packet.as_ref().ok_or(())?;
-        let run = packet.committed().nth(self.run).unwrap_or_default();
+    /// The record that comes next in the run, and where it ends; an error if it is none; `None` if
+    /// the packet has no more runs.
+    fn read<'b>(&'b self, buffer: &'b mut [u8]) -> Option<Result<(Option<Record<'b>>, usize), ()>> {
+        let (run, begin_ticks) = match self.packet.as_ref()? {
+            Packet::Copied(copied) => {
+                let copies = self.copies.filter(|_| self.run == 0)?;
+                (copies.read(copied, buffer) as &[u8], copied.begin_ticks)
+            }
+            Packet::Salvaged(packet) => (
+                packet.committed().nth(self.run)?,
+                packet.packet().begin_ticks,
+            ),
+        };
         let mut fields = Fields::new(run.get(self.offset..).unwrap_or_default());
-        let record = klog::next(&mut fields, packet.packet().begin_ticks).map_err(|_| ())?;
-        Ok((record, self.offset + fields.offset()))
+        let record = klog::next(&mut fields, begin_ticks).map_err(|_| ());
+        Some(record.map(|record| (record, self.offset + fields.offset())))
     }
 
     /// Prints the next record and goes behind it.
-    fn print(&mut self, out: &mut Output) {
-        if let Ok((Some(record), after)) = self.read() {
+    fn print(&mut self, out: &mut Output, buffer: &mut [u8]) {
+        if let Some(Ok((Some(record), after))) = self.read(buffer) {
+            let passed_over = self.number.saturating_sub(self.unprinted);
+            if passed_over != 0 {
+                // The port takes everything.
+                let _ = line::write_skipped(out, self.cpu, self.number, passed_over);
+            }
             let micros = clock::micros(record.ticks);
-            // The port takes everything.
             let _ = line::write_record(out, self.cpu, self.number, &record, micros);
+            self.skipped += passed_over;
             self.pass(after);
+            self.unprinted = self.number;
         }
-        self.seek(self.number);
+        self.seek(buffer);
     }
 
     /// Says how the stream was left.
     fn conclude(&self, out: &mut Output) {
         let Self {
-            cpu,
-            number,
-            uncommitted,
-            ..
+            cpu, uncommitted, ..
         } = self;
+        // What was skipped last, and has left its ring.
+        let passed_over = self.number.saturating_sub(self.unprinted);
+        if passed_over != 0 {
+            let _ = line::write_skipped(out, *cpu, self.number, passed_over);
+        }
         if *uncommitted != 0 {
             let _ = writeln!(
                 out,
@@ -180,9 +243,10 @@ impl<'a> Trail<'a> {
             let total = lost.total();
             let _ = writeln!(out, "-- cpu {cpu}: {total} records lost in all ({lost})");
         }
+        let printed = self.unprinted.wrapping_sub(self.skipped);
         let _ = writeln!(
             out,
-            "-- cpu {cpu}: stream is not closed, {number} records printed"
+            "-- cpu {cpu}: stream is not closed, {printed} records printed"
         );
     }
 }

@@ -2,7 +2,8 @@
 //! `attempted = delivered + lost + uncommitted`.
 //!
 //! What was delivered is counted here, by record number; what was attempted and
-//! lost is the guest's claim, made when it closes a stream. Both must agree.
+//! lost is the guest's claim, made when it closes a stream. Both must agree. What the console was
+//! too slow for it says where it was: these records are the capture's to prove.
 
 use std::collections::BTreeMap;
 
@@ -38,6 +39,8 @@ pub struct Stream {
     pub contexts: [u64; Context::ALL.len()],
     /// Losses that were announced between records.
     pub announced: Lost,
+    /// Records that the console says it was too slow for.
+    pub passed_over: u64,
     /// Records that were reserved but not committed when the machine panicked.
     pub uncommitted: u64,
     /// The guest's account of the stream, made when it was closed.
@@ -132,7 +135,8 @@ impl Stream {
             .saturating_add(lost.total())
             .saturating_add(self.uncommitted);
         let attempted = match self.end {
-            Some(end) => end.attempted,
+            // What it was too slow for was not the console's to deliver.
+            Some(end) => end.attempted.saturating_sub(end.skipped),
             None => explained.saturating_add(self.unexplained_gaps()),
         };
         Balance {
@@ -147,13 +151,14 @@ impl Stream {
         }
     }
 
-    /// Skipped numbers that neither a discarded nor an uncommitted record explains:
-    /// only those two hold a number and are not printed.
+    /// Skipped numbers that are not explained: by the console, which was too slow, or by a discarded
+    /// or an uncommitted record. Only those hold a number and are not printed.
     fn unexplained_gaps(&self) -> u64 {
         let lost = self.end.map_or(self.announced, |end| end.reasons);
         self.skipped()
             .saturating_sub(lost.get(Loss::Discarded))
             .saturating_sub(self.uncommitted)
+            .saturating_sub(self.passed_over)
     }
 
     /// How far the promise is proven for this stream.
@@ -203,14 +208,20 @@ impl Stream {
                 end.delivered, self.delivered
             ));
         }
+        if end.skipped != self.passed_over {
+            wrong.push(format!(
+                "the guest says that it skipped {} records, and named {}",
+                end.skipped, self.passed_over
+            ));
+        }
         let explained = self
             .delivered
             .saturating_add(lost)
             .saturating_add(self.uncommitted);
-        if end.attempted != explained {
+        if end.attempted.saturating_sub(end.skipped) != explained {
             wrong.push(format!(
-                "attempted {}, but {} delivered + {lost} lost + {} uncommitted = {explained}",
-                end.attempted, self.delivered, self.uncommitted
+                "attempted {}, but {} delivered + {} skipped + {lost} lost + {} uncommitted",
+                end.attempted, self.delivered, end.skipped, self.uncommitted
             ));
         }
         for ((reason, announced), (_, total)) in
@@ -257,6 +268,9 @@ impl Ledger {
                 }
             }
             Line::Lost(notice) => self.on(notice.cpu, |s| s.lost(notice)),
+            Line::Skipped(notice) => self.on(notice.cpu, |s| {
+                s.passed_over = s.passed_over.saturating_add(notice.skipped);
+            }),
             Line::End(notice) => self.on(notice.cpu, |s| s.ended(*notice)),
             Line::Uncommitted { cpu, count } => {
                 self.on(*cpu, |s| {

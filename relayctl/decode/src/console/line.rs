@@ -42,7 +42,19 @@ pub struct LostNotice {
     pub reasons: Lost,
 }
 
-/// `-- cpu 3: end of stream: attempted 78, delivered 66, lost 12 (full 12, ...)`
+/// `-- cpu 3: 12 records skipped before 3:567: the console is too slow`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SkipNotice {
+    /// The stream.
+    pub cpu: u32,
+    /// How many records were not printed.
+    pub skipped: u64,
+    /// The number of the record that came after them.
+    pub before: u64,
+}
+
+/// `-- cpu 3: end of stream: attempted 78, delivered 66, lost 12 (full 12, ...)`; where records were
+/// skipped, `skipped 3, ` stands before `lost`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndNotice {
     /// The stream.
@@ -51,6 +63,8 @@ pub struct EndNotice {
     pub attempted: u64,
     /// Records that the guest printed, by its own count.
     pub delivered: u64,
+    /// Records that the console was too slow for: the capture has them.
+    pub skipped: u64,
     /// Records that were lost.
     pub lost: u64,
     /// Why they were lost.
@@ -66,6 +80,8 @@ pub enum Line<'a> {
     Continuation(&'a str),
     /// Records of a stream were lost.
     Lost(LostNotice),
+    /// Records of a stream were not printed, because the console was too slow for them.
+    Skipped(SkipNotice),
     /// A stream was closed and printed to its end.
     End(EndNotice),
     /// Panic only: records that were reserved but not committed.
@@ -163,15 +179,21 @@ fn parse_notice(notice: &str) -> Option<Line<'_>> {
     let cpu = number(cpu)?;
     if let Some(claims) = rest.strip_prefix("end of stream: ") {
         let (claims, reasons) = claims.strip_suffix(')')?.split_once(" (")?;
-        let mut claims = claims.split(", ");
+        let mut claims = claims.split(", ").peekable();
+        let skips = |claim: &&str| claim.starts_with("skipped ");
         let mut claim = |name: &str| number(claims.next()?.strip_prefix(name)?.strip_prefix(' ')?);
-        let (attempted, delivered, lost) =
-            (claim("attempted")?, claim("delivered")?, claim("lost")?);
+        let (attempted, delivered) = (claim("attempted")?, claim("delivered")?);
+        let skipped = match claims.next_if(skips) {
+            Some(claim) => number(claim.strip_prefix("skipped ")?)?,
+            None => 0,
+        };
+        let lost = number(claims.next()?.strip_prefix("lost ")?)?;
         let reasons = parse_losses(reasons)?;
         return Some(Line::End(EndNotice {
             cpu,
             attempted,
             delivered,
+            skipped,
             lost,
             reasons,
         }));
@@ -188,15 +210,23 @@ fn parse_notice(notice: &str) -> Option<Line<'_>> {
     if rest == "uncommitted at panic" {
         return Some(Line::Uncommitted { cpu, count });
     }
+    let before = |place: &str| {
+        let (stream, before) = place.split_once(':')?;
+        (number::<u32>(stream)? == cpu).then(|| number(before))?
+    };
+    if let Some(place) = rest.strip_prefix("skipped before ") {
+        let before = before(place.strip_suffix(": the console is too slow")?)?;
+        return Some(Line::Skipped(SkipNotice {
+            cpu,
+            skipped: count,
+            before,
+        }));
+    }
     let (place, reasons) = rest
         .strip_prefix("lost before ")?
         .strip_suffix(')')?
         .split_once(" (")?;
-    let (stream, before) = place.split_once(':')?;
-    if number::<u32>(stream)? != cpu {
-        return None;
-    }
-    let (before, reasons) = (number(before)?, parse_losses(reasons)?);
+    let (before, reasons) = (before(place)?, parse_losses(reasons)?);
     Some(Line::Lost(LostNotice {
         cpu,
         lost: count,

@@ -11,5 +11,7 @@ mod line;
 mod splitter;
 
 pub use ledger::{Ledger, MAX_CPUS, Stream};
-pub use line::{EndNotice, Line, LostNotice, Record, backtrace_frame, instruction_pointer};
+pub use line::{
+    EndNotice, Line, LostNotice, Record, SkipNotice, backtrace_frame, instruction_pointer,
+};
 pub use splitter::{LineSplitter, MAX_LINE, RawLine};

@@ -286,7 +286,6 @@ impl<D: Device, B: InFlight> Port<D, B> {
 
     /// Whether the host has the port open. It may close at any time; what is in flight then is
     /// lost.
-    #[cfg(test)]
     pub(crate) fn is_host_open(&self) -> bool {
         self.line.is_host_open()
     }

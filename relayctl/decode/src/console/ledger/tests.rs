@@ -72,7 +72,7 @@ fn a_gap_is_unaccounted() {
 fn a_missing_tail_is_unaccounted() {
     let ledger = ledger(&(record(0, 0) + &end(0, 4, 1, 0)));
     assert_eq!(ledger.balance().unaccounted, 3);
-    assert!(broken(&ledger).contains("attempted 4, but 1 delivered + 0 lost"));
+    assert!(broken(&ledger).contains("attempted 4, but 1 delivered + 0 skipped + 0 lost"));
 }
 
 #[test]
@@ -81,6 +81,30 @@ fn a_gap_of_discarded_records_is_explained() {
         + &record(0, 2)
         + "-- cpu 0: end of stream: attempted 3, delivered 2, lost 1 (full 0, discarded 1)\n";
     assert_eq!(ledger(&text).verdict(), Verdict::Complete);
+}
+
+#[test]
+fn what_the_console_was_too_slow_for_is_explained_if_it_says_so() {
+    let skipped = "-- cpu 0: 3 records skipped before 0:4: the console is too slow\n";
+    let end = "-- cpu 0: end of stream: attempted 7, delivered 2, skipped 3, lost 2 (full 2)\n";
+    let good = record(0, 0) + skipped + &record(0, 4) + end;
+    let console = ledger(&good);
+    assert_eq!(console.verdict(), Verdict::Complete);
+    let expected = Balance {
+        attempted: 4,
+        delivered: 2,
+        lost: relay_format::Losses([2, 0, 0, 0, 0, 0]).into(),
+        ..Balance::default()
+    };
+    assert_eq!(console.balance(), expected);
+    // It must say so where it was, and how many in all.
+    let silent = good.replace(skipped, "");
+    assert!(broken(&ledger(&silent)).contains("3 record numbers never came"));
+    assert!(broken(&ledger(&silent)).contains("skipped 3 records, and named 0"));
+    let fewer = good.replace("3 records skipped", "2 records skipped");
+    assert!(broken(&ledger(&fewer)).contains("1 record numbers never came"));
+    let last = record(0, 0) + "-- cpu 0: 1 record skipped before 0:2: the console is too slow\n";
+    assert_eq!(ledger(&last).verdict(), Verdict::Open);
 }
 
 #[test]

@@ -24,6 +24,21 @@ fn reads_a_record() {
 }
 
 #[test]
+fn reads_what_the_console_was_too_slow_for() {
+    let text = "-- cpu 3: 12 records skipped before 3:567: the console is too slow";
+    let expected = SkipNotice {
+        cpu: 3,
+        skipped: 12,
+        before: 567,
+    };
+    assert_eq!(Line::parse(text), Line::Skipped(expected));
+    let other = text.replace("3:567", "4:567");
+    assert!(matches!(Line::parse(&other), Line::Notice(_)));
+    let end = "-- cpu 3: end of stream: attempted 9, delivered 5, skipped 3, lost 1 (full 1)";
+    assert!(matches!(Line::parse(end), Line::End(end) if (end.skipped, end.lost) == (3, 1)));
+}
+
+#[test]
 fn a_message_may_be_empty() {
     for text in [
         "[1.000000] 0:0 task WARN  m f.rs:1: ",
@@ -75,6 +90,7 @@ fn reads_the_notices() {
             cpu: 3,
             attempted: 1300,
             delivered: 66,
+            skipped: 0,
             lost: 1234,
             reasons
         })

@@ -1,0 +1,183 @@
+//! klog's only consumer: takes the packets of each CPU, copies them for the console, and keeps them
+//! for their sink.
+//!
+//! The console never stands between the records and the sink, nor the sink between them and the
+//! console: a packet is taken as long as one of the two has room.
+//!
+//! | console | sink | then |
+//! |---|---|---|
+//! | has room | has room | it has both |
+//! | is full | has room | the console skips it, and says so |
+//! | has room | is full | the sink never gets the one that has waited longest; the end of the machine says so |
+//! | has room | is gone | the sink never gets it; the end of the machine says so |
+//! | is full | is full, or gone | it stays in the ring |
+//!
+//! *Room* for the sink is a short queue of taken packets: so many may wait while it takes nothing,
+//! and before it is known whether there is one. The oldest gives way, since a ring is written in
+//! order: a packet that is held stops the writer when it comes round. So do the packets that the
+//! sink has taken and is not done with. The last packet of a stream has room in both.
+//!
+//! Whoever finds the lock free may do it: the CPU that prints, for all, so that the last words of a
+//! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes before
+//! the packet is given back, so that a panic finds each packet at one of the two places.
+
+use alloc::collections::VecDeque;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use relay::{Reader, SubBuffer};
+use spin::Mutex;
+
+use super::copies::{self, Copies};
+use crate::base::cpuset::MAX_CPUS;
+use crate::logs::registry::NAMES;
+
+/// Packets that wait for their sink, per CPU, at most.
+const WAITING: usize = 12;
+
+/// Packets taken, of all CPUs.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+static INTAKES: [Mutex<Option<Intake>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
+
+/// The consumer of one CPU's klog.
+pub(super) struct Intake {
+    reader: Reader<'static>,
+    copies: Option<&'static Copies>,
+    /// There is a sink, or it was not looked for yet.
+    has_sink: bool,
+    waiting: VecDeque<SubBuffer<'static>>,
+    /// Packets that the sink will not get.
+    left_out: u64,
+    ended: bool,
+}
+
+/// Starts the intakes of CPUs 0 to `cpus - 1`. Task context on the boot CPU, when the streams of
+/// klog are there, and the copies if there is a console.
+pub(crate) fn start(cpus: usize) {
+    let Ok(mount) = NAMES.channel("/klog") else {
+        return;
+    };
+    for file in mount.files().take(cpus) {
+        let cpu = file.cpu();
+        match file.open() {
+            Ok(reader) => *INTAKES[cpu].lock() = Some(Intake::new(reader, copies::of(cpu))),
+            Err(error) => log::error!("nobody reads the log of cpu {cpu}: {error}"),
+        }
+    }
+}
+
+/// Takes what there is of all CPUs. Task context.
+pub(super) fn take_all() {
+    for intake in &INTAKES {
+        with(intake, Intake::take);
+    }
+}
+
+/// The next packet of `cpu` for its sink. Task and IRQ context.
+pub(super) fn next(cpu: usize) -> Option<SubBuffer<'static>> {
+    with(INTAKES.get(cpu)?, Intake::next)?
+}
+
+/// The klog of `cpu` has no sink any more: what waits is given back. Task and IRQ context, by who
+/// has its pump.
+pub(super) fn give_up(cpu: usize) {
+    if let Some(intake) = INTAKES.get(cpu) {
+        with(intake, Intake::give_up);
+    }
+}
+
+/// How many packets of `cpu` its sink did not and will not get. Task context, at the end.
+pub(super) fn left_out(cpu: usize) -> u64 {
+    let left_out = INTAKES
+        .get(cpu)
+        .and_then(|intake| with(intake, |intake| intake.left_out));
+    left_out.unwrap_or(0)
+}
+
+/// Whether all that `cpu` has logged was taken, or nobody is there who could. Task context.
+pub(super) fn is_done(cpu: usize) -> bool {
+    let Some(guard) = INTAKES.get(cpu).and_then(Mutex::try_lock) else {
+        return false;
+    };
+    let nobody = |intake: &Intake| !intake.has_sink && intake.copies.is_none();
+    guard
+        .as_ref()
+        .is_none_or(|intake| intake.ended || nobody(intake))
+}
+
+/// A number that grows whenever a packet of any CPU is taken. Any context.
+pub(super) fn taken() -> u64 {
+    TAKEN.load(Ordering::Relaxed)
+}
+
+/// Asks the intake, if it is there and nobody is at it.
+fn with<R>(intake: &Mutex<Option<Intake>>, ask: impl FnOnce(&mut Intake) -> R) -> Option<R> {
+    intake.try_lock()?.as_mut().map(ask)
+}
+
+impl Intake {
+    /// Takes from `reader`, and copies for the console, if there is one.
+    pub(super) fn new(reader: Reader<'static>, copies: Option<&'static Copies>) -> Self {
+        Self {
+            reader,
+            copies,
+            has_sink: true,
+            // Never grows: interrupts use it.
+            waiting: VecDeque::with_capacity(WAITING),
+            left_out: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes what can be taken, and asks for the rest.
+    pub(super) fn take(&mut self) {
+        while !self.ended && (self.sink_has_room() || self.console_has_room()) {
+            // The time first: what was readable then is found now.
+            let quiet = self.reader.quiet_since();
+            let Some(packet) = self.reader.next_subbuf() else {
+                self.ended = self.reader.is_at_end();
+                if let Some(copies) = self.copies {
+                    copies.set_quiet(quiet);
+                }
+                self.reader.request_flush();
+                return;
+            };
+            TAKEN.fetch_add(1, Ordering::Relaxed);
+            self.ended = packet.packet().is_final;
+            if let Some(copies) = self.copies {
+                copies.push(packet.packet(), packet.records());
+            }
+            if !self.sink_has_room() {
+                self.left_out += 1;
+                self.waiting.pop_front();
+            }
+            if self.has_sink {
+                self.waiting.push_back(packet);
+            }
+        }
+    }
+
+    fn sink_has_room(&self) -> bool {
+        self.has_sink && self.waiting.len() < WAITING
+    }
+
+    fn console_has_room(&self) -> bool {
+        self.copies.is_some_and(Copies::has_room)
+    }
+
+    /// There is no sink.
+    pub(super) fn give_up(&mut self) {
+        self.has_sink = false;
+        self.left_out += self.waiting.len() as u64;
+        self.waiting.clear();
+    }
+
+    /// The next packet for the sink.
+    pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
+        self.take();
+        self.waiting.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests;
