@@ -3,6 +3,7 @@
 mod capture;
 mod command;
 mod cost;
+mod device;
 mod failure;
 mod salvage;
 mod smoke;
