@@ -5,6 +5,7 @@ mod command;
 mod cost;
 mod device;
 mod failure;
+mod ringless;
 mod salvage;
 mod smoke;
 mod source;

@@ -85,6 +85,8 @@ pub enum Line<'a> {
     /// Panic only: the console was stopped within the line above; if that is a
     /// record, it comes again, whole.
     Cut,
+    /// `-- 12 records lost on CPUs without a ring`: of all CPUs together.
+    NoRing(u64),
     /// Another notice of the console (`-- ` and the text).
     Notice(&'a str),
     /// The kernel's last resort: a panic inside relay itself (`!! ` and the text).
@@ -158,6 +160,9 @@ fn parse_record(rest: &str) -> Option<Record<'_>> {
 fn parse_notice(notice: &str) -> Option<Line<'_>> {
     if notice == "the line above was cut off" {
         return Some(Line::Cut);
+    }
+    if let Some(count) = notice.strip_suffix(" records lost on CPUs without a ring") {
+        return Some(Line::NoRing(number(count)?));
     }
     let (cpu, rest) = notice.strip_prefix("cpu ")?.split_once(": ")?;
     let cpu = number(cpu)?;
