@@ -9,7 +9,7 @@ use crate::balance::Lost;
 /// One log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Time since power-on in microseconds, by the CPU's time stamp counter.
+    /// Time since the machine's start in microseconds, by the CPU's time stamp counter.
     pub time_us: u64,
     /// The CPU that logged it.
     pub cpu: u32,
