@@ -78,7 +78,15 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
     }
     let verdict = scenario::run(&options);
     let all_parked = shut_down::park_others();
-    let verdict = if all_parked { verdict } else { Verdict::Fail };
+    let lacks = base::shortfall::is_noted();
+    if lacks {
+        log::error!("this machine cannot use all that it has: an error above says what and why");
+    }
+    let verdict = if all_parked && !lacks {
+        verdict
+    } else {
+        Verdict::Fail
+    };
     scenario::conclude(&options, verdict);
     shut_down::shut_down(match verdict {
         Verdict::Pass => ExitCode::Pass,

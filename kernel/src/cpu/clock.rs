@@ -1,35 +1,55 @@
 //! Reading the clock: the time stamp counter, and what its ticks are in time.
 //!
-//! QEMU keeps the counters of all CPUs in step. How fast they count is found out by
-//! `arch::calibrate`; until then, an assumed rate stands in.
+//! Time zero is the machine's start: the first instruction of its boot code. The counter need not
+//! stand at 0 then (under KVM it shows how long the host has been up), so what it showed is taken
+//! off, once and here: all times of this kernel count from there. QEMU keeps the counters of all
+//! CPUs in step. How fast they count is found out by `arch::calibrate`; until then, an assumed
+//! rate stands in.
 
+mod origin;
 mod rate;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use origin::Origin;
 pub(crate) use rate::scale;
 
 /// The rate that timeouts assume where it could not be found out. Too fast for
 /// most machines: timeouts become longer, not shorter.
 const ASSUMED_HZ: u64 = 4_000_000_000;
 
+/// Time zero.
+static ORIGIN: Origin = Origin::new();
+
 /// Ticks per second; 0 while it is not known.
 static FREQUENCY: AtomicU64 = AtomicU64::new(0);
 
-/// The time now, in ticks since power-on. Any context.
+/// Makes `counter`, which the time stamp counter has shown, time zero. Once, by the boot CPU,
+/// before anybody asks for the time.
+pub(crate) fn begin(counter: u64) {
+    ORIGIN.set(counter);
+}
+
+/// The time now, in ticks since the machine's start. Any context.
 ///
 /// On one CPU it never goes back. Other loads may move across it.
 #[inline]
 pub(crate) fn ticks() -> u64 {
+    ORIGIN.ticks(counter())
+}
+
+/// The time stamp counter.
+#[inline]
+fn counter() -> u64 {
     // SAFETY: every x86_64 CPU has the instruction, and the kernel does not disable it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// 128 bits that differ from boot to boot: from the processor's random numbers, where it has them,
-/// and the time. Good for names, not for secrets. Task context.
+/// and the counter. Good for names, not for secrets. Task context.
 pub(crate) fn random_seed() -> u128 {
     let random = x86_64::instructions::random::RdRand::new();
-    let draw = || random.and_then(|random| random.get_u64()).unwrap_or(0) ^ mix(ticks());
+    let draw = || random.and_then(|random| random.get_u64()).unwrap_or(0) ^ mix(counter());
     u128::from(draw()) << 64 | u128::from(draw())
 }
 
@@ -60,8 +80,8 @@ pub(crate) fn millis(ticks: u64) -> u64 {
     scale(ticks, 1000, frequency_hz().unwrap_or(ASSUMED_HZ))
 }
 
-/// Whole microseconds since power-on, rounded down; by an assumed frequency while the true one is
-/// unknown.
+/// Whole microseconds since the machine's start, rounded down; by an assumed frequency while the
+/// true one is unknown.
 pub(crate) fn micros(ticks: u64) -> u64 {
     scale(ticks, 1_000_000, frequency_hz().unwrap_or(ASSUMED_HZ))
 }

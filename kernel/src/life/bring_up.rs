@@ -8,14 +8,15 @@ use super::{idle, others};
 use crate::arch::handlers::{self, Handlers};
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
-use crate::cpu::percpu;
+use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::registry;
 use crate::mem::{self, stacks};
 use crate::out::{console, intake, virtio};
 
-/// Which CPU this is, where records go, what happens on a fault: before all else.
+/// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
+    clock::begin(boot::entry_ticks());
     percpu::install(0);
     registry::start_early();
     handlers::register(traps);

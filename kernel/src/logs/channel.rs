@@ -5,6 +5,7 @@ use relay::fs::Mount;
 use relay::{Channel, Geometry, GeometryError, Storage};
 
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::shortfall;
 use crate::cpu::machine::Machine;
 
 /// A channel of this kernel.
@@ -40,13 +41,39 @@ pub(super) const fn mount(path: &'static str, channel: &'static PerCpu) -> Mount
     }
 }
 
-/// Starts the stream of `cpu` in memory of the heap. A CPU that gets no memory is
-/// reported, and what it writes is counted as lost. Task context.
-pub(super) fn start(channel: &PerCpu, name: &str, cpu: usize, geometry: Geometry) {
+/// Starts the stream of `cpu` in memory of the heap; whether that worked. A CPU that gets no memory
+/// is reported, and what it writes is counted as lost. Task context, before the CPU starts.
+pub(super) fn start(channel: &PerCpu, name: &str, cpu: usize, geometry: Geometry) -> bool {
     let started = Storage::allocate(&geometry)
         .map_err(relay::StartError::Storage)
         .and_then(|memory| channel.start(cpu, memory, geometry));
-    if let Err(error) = started {
-        log::error!("cpu {cpu} has no {name}: {error}");
+    if let Err(error) = &started {
+        log::error!("cpu {cpu} has no ring for {name}: {error}");
+    }
+    started.is_ok()
+}
+
+/// The same, for a channel without which nobody can tell what a CPU did: a CPU that has no stream
+/// there is a [shortfall](shortfall::note).
+pub(super) fn start_vital(channel: &PerCpu, name: &str, cpu: usize, geometry: Geometry) {
+    if !start(channel, name, cpu, geometry) {
+        shortfall::note();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay::NoHooks;
+
+    /// The only test that may note a shortfall: there is one word for it.
+    #[test]
+    fn only_a_vital_channel_that_a_cpu_lacks_is_a_shortfall() {
+        static CHANNEL: PerCpu = Channel::new(Machine, &NoHooks);
+        let ring = fixed(1024, 2);
+        assert!(!start(&CHANNEL, "x", MAX_CPUS, ring));
+        assert!(!shortfall::is_noted());
+        start_vital(&CHANNEL, "x", MAX_CPUS, ring);
+        assert!(shortfall::is_noted());
     }
 }

@@ -4,6 +4,9 @@
 //! context; at the end each CPU writes its counts to the channel `claims`. So that the host can
 //! compare them with what it received: a ledger kept by relay alone could be right by construction
 //! only.
+//!
+//! A CPU that has no ring in a channel has no stream there that could tell of its losses: it says
+//! here that all of its attempts were lost. A CPU gets its rings before it starts, or never.
 
 use relay::ctf::Packets;
 use relay::event::{CONTEXT, Event, EventClass, Field, FieldsMut, Kind, StreamClass};
@@ -13,6 +16,7 @@ use relay::{Channel, Context, Geometry};
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::cpu::machine::Machine;
+use crate::cpu::percpu;
 
 /// What the calling CPU has tried to write to a channel, in a context.
 struct Claim {
@@ -43,11 +47,37 @@ impl Event for Claim {
     }
 }
 
+/// The calling CPU has no ring in a channel, and has lost all that it tried to write there.
+struct NoRing {
+    channel: u16,
+    lost: u64,
+}
+
+impl Event for NoRing {
+    const CLASS: EventClass = EventClass {
+        id: 2,
+        name: "no_ring",
+        fields: &[
+            Field::new("channel", Kind::U16),
+            Field::new("lost", Kind::U64),
+        ],
+    };
+
+    fn size(&self) -> usize {
+        2 + 8
+    }
+
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u16(self.channel);
+        fields.u64(self.lost);
+    }
+}
+
 /// The channel `claims`, described.
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 2,
     name: "claims",
-    events: &[Claim::CLASS],
+    events: &[Claim::CLASS, NoRing::CLASS],
 };
 
 pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
@@ -60,19 +90,28 @@ const RING: Geometry = channel::fixed(1024, 2);
 /// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
 pub(super) fn start(cpus: usize) {
     for cpu in 0..cpus {
-        channel::start(&CHANNEL, "claims", cpu, RING);
+        channel::start_vital(&CHANNEL, "claims", cpu, RING);
     }
 }
 
-/// Writes the claims of the calling CPU. Task context, when it writes to no other channel any more.
-pub(super) fn report(all: &[&Attempts]) {
-    for attempts in all {
+/// Writes the claims of the calling CPU about the channels in which it counted attempts. Task
+/// context, when it writes to no other channel any more.
+pub(super) fn report(all: &[(&PerCpu, &Attempts)]) {
+    let me = percpu::cpu_index();
+    for (channel, attempts) in all {
         for context in Context::ALL {
             // What is lost is counted by the channel, and missed by the host.
             let _ = CHANNEL.emit(&Claim {
                 channel: attempts.channel(),
                 from: context,
                 attempted: attempts.tried(context),
+            });
+        }
+        if channel.stats(me).is_none() {
+            let tried = Context::ALL.map(|context| attempts.tried(context));
+            let _ = CHANNEL.emit(&NoRing {
+                channel: attempts.channel(),
+                lost: tried.into_iter().fold(0, u64::wrapping_add),
             });
         }
     }

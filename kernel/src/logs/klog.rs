@@ -74,6 +74,6 @@ pub(super) fn grow(cpus: usize) {
         log::error!("the log of cpu 0 stays at its early size: {error}");
     }
     for cpu in 1..cpus {
-        channel::start(&CHANNEL, "klog", cpu, FULL);
+        channel::start_vital(&CHANNEL, "klog", cpu, FULL);
     }
 }

@@ -10,6 +10,7 @@ use relay::fs::Mount;
 use relay::{Channel, Geometry};
 
 use super::channel::{self, PerCpu, UUID};
+use crate::base::shortfall;
 use crate::cpu::clock;
 use crate::cpu::machine::Machine;
 
@@ -22,7 +23,7 @@ pub(super) const RING: Geometry = channel::fixed(4096, 4);
 
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {
-    channel::start(&CHANNEL, "metadata", 0, RING);
+    channel::start_vital(&CHANNEL, "metadata", 0, RING);
 }
 
 /// Writes the description of `streams` on `cpus` CPUs, and closes it. Once, on the boot CPU, when
@@ -37,6 +38,7 @@ pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
     let written = write!(Text, "{trace}").is_ok() && CHANNEL.close().is_ok();
     if !written {
         log::error!("the metadata does not fit its ring: captures will not explain themselves");
+        shortfall::note();
     }
 }
 

@@ -38,7 +38,10 @@ pub(crate) static SALVAGED: [(&PerCpu, &Packets); 4] = [
 const STREAMS: [StreamClass; 3] = [klog::STREAM, claims::STREAM, flood::STREAM];
 
 /// What is counted apart from relay.
-static ATTEMPTS: [&Attempts; 2] = [&klog::ATTEMPTS, &flood::ATTEMPTS];
+static ATTEMPTS: [(&PerCpu, &Attempts); 2] = [
+    (&klog::CHANNEL, &klog::ATTEMPTS),
+    (&flood::CHANNEL, &flood::ATTEMPTS),
+];
 
 /// Gives the channels their names and starts the log on the boot CPU. The first thing of all, once
 /// the CPU knows its number.
@@ -58,8 +61,9 @@ pub(crate) fn grow_log(cpus: usize) {
 /// Gives them streams of all other channels, likewise.
 pub(crate) fn start_others(cpus: usize, options: &Options<'_>) {
     claims::start(cpus);
-    flood::start(cpus, options);
     metadata::start();
+    // Last: it may take all the memory that there is.
+    flood::start(cpus, options);
 }
 
 /// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the

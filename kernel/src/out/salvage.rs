@@ -13,6 +13,7 @@ use spin::Mutex;
 
 use crate::arch::stop;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::shortfall;
 use crate::cpu::clock::Timeout;
 use crate::dev::virtio::console::driver::OpenError;
 use crate::dev::virtio::console::polled::{Polled, Stuck};
@@ -46,7 +47,9 @@ pub(crate) fn keep(console: &mut Console) -> Result<bool, OpenError> {
         return Ok(false);
     };
     // Polled: it has no use for interrupts.
-    let port = console.open(info.id, None)?;
+    let port = console
+        .open(info.id, None)
+        .inspect_err(|_| shortfall::note())?;
     *PORT.lock() = Some(Polled::new(port, Box::leak(Box::new([0; HEADER]))));
     Ok(true)
 }

@@ -87,7 +87,15 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         .filter_map(|cpu| CHANNEL.stats(cpu))
         .map(|stats| stats.lost.total())
         .sum();
-    log::info!("{} records tried in {took} us, {lost} lost", tried());
+    let no_ring = CHANNEL.lost_no_ring();
+    log::info!(
+        "{} records tried in {took} us, {} lost",
+        tried(),
+        lost.saturating_add(no_ring)
+    );
+    if no_ring != 0 {
+        log::warn!("{no_ring} of them were lost on CPUs that have no ring for them");
+    }
     if all_done() {
         Verdict::Pass
     } else {

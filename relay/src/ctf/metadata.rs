@@ -217,7 +217,7 @@ typealias integer { size = 8; align = 8; signed = false; encoding = UTF8; } := u
 const CLOCK_HEAD: &str = "
 clock {
     name = ticks;
-    description = \"time stamp counter since power-on\";
+    description = \"time stamp counter since the machine's start\";
 ";
 
 const CLOCK_TAIL: &str = "    precision = 0;

@@ -10,7 +10,7 @@ use relay_format::{Loss, Losses};
 pub struct Lost {
     /// What the ledger of a stream counts.
     pub counted: Losses,
-    /// There was no ring for the CPU; only a console tells of these.
+    /// There was no ring for the CPU: no stream tells of these, a console or a claim does.
     pub no_ring: u64,
     /// Known from the numbering, but not received.
     pub missing: u64,

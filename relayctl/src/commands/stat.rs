@@ -12,9 +12,6 @@ use crate::exit::Exit;
 use crate::report::{self, Reasons, Sums};
 use crate::terminal::{Output, say};
 
-/// The reason that only a console tells; no capture has it.
-const CONSOLES_OWN: &str = "no_ring";
-
 /// A stream, as JSON shows it.
 #[derive(Debug, Serialize)]
 struct Cpu {
@@ -97,7 +94,6 @@ fn json(audit: &Audit) -> String {
 /// The ledger as a table.
 fn table(audit: &Audit, schema: &Schema) -> String {
     let reasons = Lost::default().named().map(|(reason, _)| reason);
-    let reasons = reasons.iter().filter(|reason| **reason != CONSOLES_OWN);
     let heads = [
         "channel",
         "cpu",
@@ -108,11 +104,10 @@ fn table(audit: &Audit, schema: &Schema) -> String {
         "attempted",
     ];
     let ends = ["overwritten", "uncommitted", "unaccounted", "stream"];
-    let heads = heads.iter().chain(reasons).chain(&ends);
+    let heads = heads.iter().chain(&reasons).chain(&ends);
     let mut rows = vec![heads.map(|head| (*head).to_owned()).collect::<Vec<_>>()];
     let row = |channel: &str, cpu: String, counts: [u64; 3], rate: String, balance: &Balance| {
         let lost = balance.lost.named().into_iter();
-        let lost = lost.filter(|(reason, _)| *reason != CONSOLES_OWN);
         let sums = [
             balance.overwritten,
             balance.uncommitted,

@@ -170,6 +170,15 @@ fn text(audit: &Audit) -> String {
             };
         }
     }
+    for stream in &audit.streams {
+        if let Some(lost) = stream.ringless() {
+            let file = &stream.file;
+            let _ = writeln!(
+                text,
+                "{file}: its CPU has no ring for it, and lost {lost} records"
+            );
+        }
+    }
     if audit.fragments > 0 {
         let _ = writeln!(
             text,

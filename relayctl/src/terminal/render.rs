@@ -100,9 +100,11 @@ impl Renderer {
             Line::Record(record) if self.colour => record_in_colour(&mut shown, text, record),
             Line::Record(_) => shown.push_str(text),
             Line::Continuation(_) | Line::Text(_) => self.styled(&mut shown, META, text),
-            Line::Lost(_) | Line::Skipped(_) | Line::Uncommitted { .. } | Line::Cut => {
-                self.styled(&mut shown, LOSS, text)
-            }
+            Line::Lost(_)
+            | Line::Skipped(_)
+            | Line::NoRing(_)
+            | Line::Uncommitted { .. }
+            | Line::Cut => self.styled(&mut shown, LOSS, text),
             Line::End(end) if end.lost > 0 => self.styled(&mut shown, LOSS, text),
             Line::End(_) | Line::NotClosed { .. } | Line::Notice(_) => {
                 self.styled(&mut shown, NOTICE, text);

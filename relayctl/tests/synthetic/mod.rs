@@ -122,6 +122,12 @@ impl Stream {
         self.record(1, ticks, TASK, &payload);
     }
 
+    pub(crate) fn no_ring(&mut self, ticks: u64, channel: u16, lost: u64) {
+        let mut payload = channel.to_le_bytes().to_vec();
+        payload.extend(lost.to_le_bytes());
+        self.record(2, ticks, TASK, &payload);
+    }
+
     pub(crate) fn flood(&mut self, ticks: u64, context: u8, sequence: u64, length: u16) {
         let mut sealed = sequence.to_le_bytes().to_vec();
         sealed.extend(self.cpu.to_le_bytes());

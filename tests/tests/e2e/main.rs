@@ -3,7 +3,9 @@
 mod capture;
 mod command;
 mod cost;
+mod device;
 mod failure;
+mod ringless;
 mod salvage;
 mod smoke;
 mod source;

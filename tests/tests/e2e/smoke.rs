@@ -39,6 +39,12 @@ fn smoke(smp: u32) {
         0.0 < first_ms && first_ms <= wall_ms,
         "first line {first_ms}, all {wall_ms}"
     );
+    // The guest's time begins after QEMU has started, whatever the counter of its CPU shows then.
+    let stamp_ms = records[0].time_us as f64 / 1e3;
+    assert!(
+        stamp_ms <= first_ms,
+        "the first line is of {stamp_ms} ms, and came after {first_ms} ms"
+    );
     println!(
         "{smp} CPUs: first line {first_ms} ms, all {wall_ms} ms, {} records",
         records.len()

@@ -43,6 +43,17 @@ impl Snapshot {
         self.words[usize::from(offset / 4)]
     }
 
+    /// Changes the word at an offset, which is rounded down likewise: for who reads it from here.
+    pub(crate) fn set_word(&mut self, offset: u8, word: u32) {
+        self.words[usize::from(offset / 4)] = word;
+    }
+
+    /// Whether there is such a base address register, and it decodes memory.
+    pub(crate) fn is_memory(&self, bar: u8) -> bool {
+        let info = self.bars.get(usize::from(bar)).and_then(Option::as_ref);
+        info.and_then(BarInfo::memory_address_size).is_some()
+    }
+
     /// The physical addresses of a structure in the memory that a base address register decodes.
     ///
     /// # Errors

@@ -25,6 +25,11 @@ use crate::dev::pci::{self, CAPABILITY_VENDOR, Capabilities, Capability, PciErro
 
 /// The longest structure that is mapped: what is longer makes no sense.
 const LONGEST: u32 = 1 << 20;
+/// Of the registers that queues are notified with there may be as many as queues can be numbered,
+/// each on a page of its own (QEMU's `page-per-vq=on`).
+const LONGEST_NOTIFY: u32 = 1 << (16 + 12);
+/// A type of structure that there is not, and that drivers ignore (section 4.1.4.1).
+const RESERVED_TYPE: u32 = 0;
 /// No interrupt (section 4.1.4.3.1). The device also answers this to one that it will not raise.
 const NO_VECTOR: u16 = 0xffff;
 
@@ -115,9 +120,9 @@ impl PciDevice {
         let Some(function) = pci::find(|info| virtio_device_type(info) == Some(device)) else {
             return Ok(None);
         };
-        let snapshot = pci::enable(function)?;
+        let mut snapshot = pci::enable(function)?;
         let capabilities = Capabilities::of(&snapshot)?;
-        let structures = Structures::of(&snapshot, &capabilities)?;
+        let structures = Structures::choose(&mut snapshot, &capabilities)?;
         let common = map(&structures.common)?;
         let notify = map(&structures.notify)?;
         map(&structures.isr)?;
@@ -171,9 +176,14 @@ struct Structures {
 }
 
 impl Structures {
-    /// Finds the structures as `PciTransport` does: the first of each type that is long enough.
-    fn of(snapshot: &Snapshot, capabilities: &Capabilities) -> Result<Self, Unusable> {
-        let first = |kind| first(snapshot, capabilities, kind);
+    /// Chooses the structures, and hides from `PciTransport` what it would take instead: it wants
+    /// the first of each type, wherever that is.
+    ///
+    /// A device may tell of a structure more than once, in the order of its preference (section
+    /// 4.1.4). Taken is the first that lies in memory: QEMU's `modern-pio-notify=on` puts one
+    /// among I/O ports before it.
+    fn choose(snapshot: &mut Snapshot, capabilities: &Capabilities) -> Result<Self, Unusable> {
+        let mut first = |kind| first(snapshot, capabilities, kind);
         let (common, _) =
             first(VIRTIO_PCI_CAP_COMMON_CFG)?.ok_or(VirtioPciError::MissingCommonConfig)?;
         let (notify, capability) =
@@ -185,12 +195,13 @@ impl Structures {
         let all = [Some(&common), Some(&notify), Some(&isr), device.as_ref()];
         for (kind, place) in (1..).zip(all) {
             let Some(place) = place else { continue };
-            let least = match kind {
-                VIRTIO_PCI_CAP_COMMON_CFG => size_of::<CommonConfiguration>() as u64,
-                _ => 1,
+            let (least, most) = match kind {
+                VIRTIO_PCI_CAP_COMMON_CFG => (size_of::<CommonConfiguration>() as u64, LONGEST),
+                VIRTIO_PCI_CAP_NOTIFY_CFG => (1, LONGEST_NOTIFY),
+                _ => (1, LONGEST),
             };
             let length = place.end - place.start;
-            if length < least || length > u64::from(LONGEST) || !place.start.is_multiple_of(4) {
+            if length < least || length > u64::from(most) || !place.start.is_multiple_of(4) {
                 let length = length as u32;
                 return Err(Unusable::Structure { kind, length });
             }
@@ -211,9 +222,10 @@ impl From<VirtioPciError> for Unusable {
     }
 }
 
-/// The first structure of a type, and the capability that tells of it (section 4.1.4).
+/// The first structure of a type that lies in memory, and the capability that tells of it (section
+/// 4.1.4). Those before it get a type that everybody ignores.
 fn first(
-    snapshot: &Snapshot,
+    snapshot: &mut Snapshot,
     capabilities: &Capabilities,
     kind: u8,
 ) -> Result<Option<(Range<u64>, Capability)>, Unusable> {
@@ -222,21 +234,28 @@ fn first(
     } else {
         16
     };
-    let found = capabilities.with_id(CAPABILITY_VENDOR).find(|capability| {
+    for capability in capabilities.with_id(CAPABILITY_VENDOR) {
         let header = snapshot.word(capability.offset);
-        (header >> 16) as u8 >= least && (header >> 24) as u8 == kind
-    });
-    let Some(capability) = found else {
-        return Ok(None);
-    };
-    let damaged = PciError::Capabilities {
-        offset: capability.offset,
-    };
-    // All of it lies within configuration space, or `virtio-drivers` would read beyond.
-    let word = |distance| capability.word(snapshot, distance).ok_or(damaged.clone());
-    word(least - 4)?;
-    let place = snapshot.memory(word(4)? as u8, word(8)?, word(12)?)?;
-    Ok(Some((place, capability)))
+        if ((header >> 16) as u8) < least || (header >> 24) as u8 != kind {
+            continue;
+        }
+        let damaged = PciError::Capabilities {
+            offset: capability.offset,
+        };
+        // All of it lies within configuration space, or `virtio-drivers` would read beyond.
+        let word = |distance| capability.word(snapshot, distance).ok_or(damaged.clone());
+        word(least - 4)?;
+        let (bar, offset, length) = (word(4)? as u8, word(8)?, word(12)?);
+        if snapshot.is_memory(bar) {
+            let place = snapshot.memory(bar, offset, length)?;
+            return Ok(Some((place, capability)));
+        }
+        snapshot.set_word(
+            capability.offset,
+            header & 0x00ff_ffff | RESERVED_TYPE << 24,
+        );
+    }
+    Ok(None)
 }
 
 /// The registers that queues are notified with (section 4.1.4.4).

@@ -7,9 +7,9 @@
 //! !! a line of the fallback
 //! ```
 //!
-//! Seconds since power-on, CPU and number of the record in its stream, context, severity, module,
-//! file and line. Nothing that a message says can look like another line, or reach the terminal
-//! as a control sequence.
+//! Seconds since the machine's start, CPU and number of the record in its stream, context,
+//! severity, module, file and line. Nothing that a message says can look like another line, or
+//! reach the terminal as a control sequence.
 
 use core::fmt::{self, Write};
 
@@ -18,7 +18,8 @@ use relay::clients::klog::Record;
 
 use crate::out::drain::Item;
 
-/// Writes `item` as a line or more; `micros` turns ticks into microseconds since power-on.
+/// Writes `item` as a line or more; `micros` turns ticks into microseconds since the machine's
+/// start.
 pub(super) fn write(
     out: &mut impl Write,
     item: &Item<'_>,

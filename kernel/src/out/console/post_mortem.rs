@@ -62,6 +62,10 @@ pub(crate) fn panic_flush() {
     for trail in trails.iter().flatten() {
         trail.conclude(&mut out);
     }
+    let no_ring = KLOG.lost_no_ring();
+    if no_ring != 0 {
+        let _ = writeln!(out, "-- {no_ring} records lost on CPUs without a ring");
+    }
 }
 
 /// The trail whose next record is the oldest of all.

@@ -7,8 +7,8 @@ use relay_format::Context;
 use super::stream::StreamAudit;
 use crate::records::{Channel, Record, Schema, Value};
 
-/// The channel of claims, and its kind of record.
-const CHANNEL: &str = "claims";
+/// The channel of claims.
+pub(super) const CHANNEL: &str = "claims";
 /// Its kind of record.
 const EVENT: &str = "claim";
 

@@ -6,6 +6,7 @@
 
 mod claims;
 mod flood;
+mod ringless;
 mod stream;
 
 use crate::balance::{Balance, Verdict};
@@ -14,6 +15,7 @@ use crate::capture::{OpenError, Stored};
 pub use stream::StreamAudit;
 
 use claims::Claims;
+use ringless::Ringless;
 
 /// What was found in a capture.
 #[derive(Debug)]
@@ -36,18 +38,22 @@ impl Audit {
     /// When a file of it cannot be read. Nothing that is in the files is an error here.
     pub fn of(stored: &Stored) -> Result<Self, OpenError> {
         let mut claims = Claims::new(&stored.schema);
+        let mut ringless = Ringless::new(&stored.schema);
         let mut streams = Vec::new();
         for stream in &stored.streams {
             let channel = stored.channel(stream);
             let found = StreamAudit::of(stored, stream, |record, values| {
                 claims.record(channel, stream.cpu, record, values);
+                ringless.record(channel, stream.cpu, record, values);
             });
             streams.push(found?);
         }
+        let mut problems = stored.problems.clone();
+        problems.extend(ringless.settle(&mut streams));
         let compared = claims.compare(&mut streams);
         Ok(Self {
             streams,
-            problems: stored.problems.clone(),
+            problems,
             fragments: stored.fragments,
             claims: compared,
         })

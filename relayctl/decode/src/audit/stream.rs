@@ -42,6 +42,8 @@ pub struct StreamAudit {
     cut: u64,
     /// Records that are there but cannot be decoded, or are there twice.
     undecoded: u64,
+    /// What the CPU lost here, if it says that it has no ring here.
+    ringless: Option<u64>,
     /// Whether packets are not in the list of packets, so that nobody knows whether
     /// they are as they arrived.
     is_unlisted: bool,
@@ -162,6 +164,17 @@ impl StreamAudit {
             .push(format!("{} at {offset}: {what}", self.file));
     }
 
+    /// The CPU says that it has no ring here, and that it lost so many records.
+    pub(super) fn set_ringless(&mut self, lost: u64) {
+        self.ringless = Some(lost);
+    }
+
+    /// How many records the CPU lost here, where it has no ring; nothing where it has one.
+    #[must_use]
+    pub fn ringless(&self) -> Option<u64> {
+        self.ringless
+    }
+
     /// Whether a packet belongs into this stream.
     fn belongs(&mut self, schema: &Schema, offset: u64, header: &Header) -> bool {
         let belongs = header.uuid == schema.uuid
@@ -267,7 +280,15 @@ impl StreamAudit {
     #[must_use]
     pub fn balance(&self) -> Balance {
         let Some(last) = &self.last else {
-            return Balance::default();
+            let no_ring = self.ringless.unwrap_or(0);
+            return Balance {
+                attempted: no_ring,
+                lost: Lost {
+                    no_ring,
+                    ..Lost::default()
+                },
+                ..Balance::default()
+            };
         };
         let gaps = self.skipped.saturating_add(self.absent);
         let overwritten = last.overwritten.clamp(self.skipped.min(gaps), gaps);
@@ -297,16 +318,20 @@ impl StreamAudit {
         self.cut
     }
 
-    /// Whether the stream was closed, and no packet of it is missing.
+    /// Whether the stream was closed, and no packet of it is missing; or its CPU says that there
+    /// can be none.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.last.is_some_and(|last| last.is_final)
+        match &self.last {
+            Some(last) => last.is_final,
+            None => self.ringless.is_some(),
+        }
     }
 
     /// The judgement.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        let is_whole = self.last.is_some_and(|last| last.uncommitted == 0) && self.cut == 0;
+        let is_whole = self.last.is_none_or(|last| last.uncommitted == 0) && self.cut == 0;
         let is_open = !(self.is_closed() && is_whole) || self.is_unlisted;
         let mut problems = self.problems.clone();
         if self.more_problems > 0 {

@@ -241,6 +241,8 @@ impl Stream {
 pub struct Ledger {
     /// What was seen, by CPU.
     streams: BTreeMap<u32, Stream>,
+    /// Records lost on CPUs without a ring, as the console says at its end.
+    no_ring: u64,
     /// Lines about CPUs beyond [`MAX_CPUS`].
     foreign: u64,
     /// CPU and number of the last record.
@@ -278,6 +280,7 @@ impl Ledger {
                 });
             }
             Line::NotClosed { cpu, printed } => self.on(*cpu, |s| s.printed = Some(*printed)),
+            Line::NoRing(count) => self.no_ring = self.no_ring.saturating_add(*count),
             Line::Continuation(_) | Line::Notice(_) | Line::Fallback(_) | Line::Text(_) => {}
         }
     }
@@ -305,7 +308,16 @@ impl Ledger {
     /// The sums over all streams.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        self.streams.values().map(Stream::balance).sum()
+        let ringless = Balance {
+            attempted: self.no_ring,
+            lost: Lost {
+                no_ring: self.no_ring,
+                ..Lost::default()
+            },
+            ..Balance::default()
+        };
+        let streams = self.streams.values().map(Stream::balance);
+        streams.chain([ringless]).sum()
     }
 
     /// The verdict over all streams.

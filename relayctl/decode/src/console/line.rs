@@ -9,7 +9,7 @@ use crate::balance::Lost;
 /// One log record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// Time since power-on in microseconds, by the CPU's time stamp counter.
+    /// Time since the machine's start in microseconds, by the CPU's time stamp counter.
     pub time_us: u64,
     /// The CPU that logged it.
     pub cpu: u32,
@@ -101,6 +101,8 @@ pub enum Line<'a> {
     /// Panic only: the console was stopped within the line above; if that is a
     /// record, it comes again, whole.
     Cut,
+    /// `-- 12 records lost on CPUs without a ring`: of all CPUs together.
+    NoRing(u64),
     /// Another notice of the console (`-- ` and the text).
     Notice(&'a str),
     /// The kernel's last resort: a panic inside relay itself (`!! ` and the text).
@@ -174,6 +176,9 @@ fn parse_record(rest: &str) -> Option<Record<'_>> {
 fn parse_notice(notice: &str) -> Option<Line<'_>> {
     if notice == "the line above was cut off" {
         return Some(Line::Cut);
+    }
+    if let Some(count) = notice.strip_suffix(" records lost on CPUs without a ring") {
+        return Some(Line::NoRing(number(count)?));
     }
     let (cpu, rest) = notice.strip_prefix("cpu ")?.split_once(": ")?;
     let cpu = number(cpu)?;

@@ -45,9 +45,9 @@ pub struct Filter {
     pub cpus: Option<CpuSet>,
     /// At least so grave; what has no severity is not wanted then.
     pub level: Option<Severity>,
-    /// From this time after power-on.
+    /// From this time after the machine's start.
     pub since: Option<Duration>,
-    /// Up to this time after power-on.
+    /// Up to this time after the machine's start.
     pub until: Option<Duration>,
 }
 

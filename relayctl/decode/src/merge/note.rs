@@ -44,7 +44,7 @@ pub enum What {
     Damage(String),
 }
 
-/// From one time to another, in nanoseconds after power-on.
+/// From one time to another, in nanoseconds after the machine's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Not before this.

@@ -12,7 +12,7 @@ pub struct Shown<'a> {
     pub channel: &'a Channel,
     /// Its CPU.
     pub cpu: u32,
-    /// Its time in nanoseconds since power-on.
+    /// Its time in nanoseconds since the machine's start.
     pub ns: u64,
     /// Its severity, if it has one.
     pub severity: Option<Severity>,

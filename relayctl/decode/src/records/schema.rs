@@ -238,7 +238,7 @@ impl Schema {
         channels.get(at.ok()?)
     }
 
-    /// Nanoseconds since the clock's zero, which is power-on, rounded down.
+    /// Nanoseconds since the clock's zero, which is the machine's start, rounded down.
     #[must_use]
     pub fn nanoseconds(&self, ticks: u64) -> u64 {
         let ns = u128::from(ticks) * 1_000_000_000 / u128::from(self.clock.frequency);

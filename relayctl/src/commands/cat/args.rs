@@ -31,11 +31,11 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) level: Option<Severity>,
 
-    /// Only records from this time on, in seconds after power-on
+    /// Only records from this time on, in seconds after the machine's start
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) since: Option<Duration>,
 
-    /// Only records up to this time, in seconds after power-on
+    /// Only records up to this time, in seconds after the machine's start
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) until: Option<Duration>,
 
@@ -52,7 +52,7 @@ pub(crate) struct CatArgs {
 
     /// How a record is shown: text with fields in braces
     ///
-    /// {time} seconds since power-on, {ns} the same in nanoseconds, {ticks} in the
+    /// {time} seconds since the machine's start, {ns} the same in nanoseconds, {ticks} in the
     /// clock's ticks; {cpu}, {number} of the record in its stream, {packet} that it
     /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}; {origin}
     /// {module} and {file}:{line} of the log, channel and event of others; {msg} the
@@ -96,7 +96,7 @@ impl CatArgs {
     }
 }
 
-/// Reads a time in seconds after power-on, such as `1.25`.
+/// Reads a time in seconds after the machine's start, such as `1.25`.
 fn parse_seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a time in seconds, such as 1.25");
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));

@@ -15,6 +15,7 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         packets: totals.packets,
         records: 0,
         bytes: totals.bytes,
+        no_ring: 0,
     };
     problems.extend(totals.contradictions);
     if let Some(error) = totals.metadata_error {
@@ -25,7 +26,9 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         let audit = Stored::open(capture.folder()).and_then(|stored| Audit::of(&stored));
         let verdict = match audit {
             Ok(audit) => {
-                facts.records = audit.balance().delivered;
+                let balance = audit.balance();
+                facts.records = balance.delivered;
+                facts.no_ring = balance.lost.no_ring;
                 audit.verdict()
             }
             Err(error) => Verdict::Broken(vec![error.to_string()]),

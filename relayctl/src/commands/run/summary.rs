@@ -46,19 +46,29 @@ pub(crate) struct CaptureFacts {
     pub(crate) records: u64,
     /// Bytes that were written.
     pub(crate) bytes: u64,
+    /// Records lost on CPUs that have no ring for them.
+    pub(crate) no_ring: u64,
 }
 
 impl CaptureFacts {
     /// A line for people.
     fn line(&self) -> String {
         match self.verdict {
-            Some(verdict) => format!(
-                "capture {}: {verdict}, {} records in {} packets, {} bytes",
-                terminal::near(Path::new(&self.path)).display(),
-                self.records,
-                self.packets,
-                self.bytes
-            ),
+            Some(verdict) => {
+                let mut line = format!(
+                    "capture {}: {verdict}, {} records in {} packets, {} bytes",
+                    terminal::near(Path::new(&self.path)).display(),
+                    self.records,
+                    self.packets,
+                    self.bytes
+                );
+                if self.no_ring > 0 {
+                    let lost = self.no_ring;
+                    // Writing to a `String` cannot fail.
+                    let _ = write!(line, "; {lost} lost on CPUs that have no ring for them");
+                }
+                line
+            }
             None => format!(
                 "capture {}: no records came beside the console's text",
                 terminal::near(Path::new(&self.path)).display()
@@ -301,6 +311,7 @@ mod tests {
                 packets: 2,
                 records: 7,
                 bytes: 4096,
+                no_ring: 0,
             }),
         };
         (ledger, run)
@@ -354,5 +365,17 @@ mod tests {
             "first log line 0.083 s after QEMU's start, 1.200 s in all"
         );
         assert_eq!(lines[7], "scenario smoke on 2 CPUs: pass");
+    }
+
+    #[test]
+    fn what_was_lost_for_want_of_a_ring_is_told() {
+        let (_, run) = sample();
+        let mut facts = run.capture.expect("there is a capture");
+        facts.no_ring = 20;
+        assert_eq!(
+            facts.line(),
+            "capture captures/x: complete, 7 records in 2 packets, 4096 bytes; 20 lost on CPUs \
+             that have no ring for them"
+        );
     }
 }

@@ -18,6 +18,10 @@ use crate::dev::virtio::queue::{Queue, QueueError, QueueFault};
 const F_MULTIPORT: u64 = 1 << 1;
 /// Feature: the device follows virtio 1.0 or later (section 6).
 const F_VERSION_1: u64 = 1 << 32;
+/// Feature: the device reaches memory as the platform lets it (section 6), and may refuse to work
+/// for who does not know that. It gets physical addresses from this kernel, which turns no IOMMU
+/// on: they are right wherever none translates.
+const F_ACCESS_PLATFORM: u64 = 1 << 33;
 
 /// Where the configuration tells the number of ports (section 5.3.4).
 const MAX_NR_PORTS: usize = 4;
@@ -165,7 +169,7 @@ impl<D: Device> Driver<D> {
         if offered & F_VERSION_1 == 0 {
             return Err(Error::Legacy);
         }
-        let accepted = offered & (F_VERSION_1 | F_MULTIPORT);
+        let accepted = offered & (F_VERSION_1 | F_MULTIPORT | F_ACCESS_PLATFORM);
         transport.write_driver_features(accepted);
         status |= DeviceStatus::FEATURES_OK;
         transport.set_status(status);

@@ -45,7 +45,9 @@ impl fmt::Display for Error {
                 f.write_str("no memory for control messages; start the machine with more")
             }
             Self::Control(fault) => write!(f, "control queue: {fault}"),
-            Self::Silent => f.write_str("the device does not take the driver's messages"),
+            Self::Silent => f.write_str(
+                "the device does not take the driver's messages; does an IOMMU keep it from memory?",
+            ),
             Self::NeedsReset => f.write_str("the device says that it failed and wants a reset"),
         }
     }

@@ -221,6 +221,8 @@ pub(super) struct State {
     pub(super) resets: bool,
     /// It accepts the driver's features.
     pub(super) accepts: bool,
+    /// It accepts them only with these.
+    pub(super) insists: u64,
     /// It takes messages.
     pub(super) listens: bool,
     /// It has doorbells for the queues below this.
@@ -257,6 +259,7 @@ impl Fake {
             status: 0xf,
             resets: true,
             accepts: true,
+            insists: 0,
             listens: true,
             doorbells: 66,
             interrupts: 32,
@@ -394,7 +397,7 @@ impl Transport for Fake {
             return;
         }
         state.status = status.bits();
-        if !state.accepts {
+        if !state.accepts || state.accepted & state.insists != state.insists {
             state.status &= !DeviceStatus::FEATURES_OK.bits();
         }
     }

@@ -43,6 +43,7 @@ use self::polled::Polled;
 use self::port::{InFlight, Port};
 use super::pci::PciDevice;
 use crate::arch::{apic, handlers};
+use crate::base::shortfall;
 use crate::cpu::clock;
 use crate::dev::pci::msix::Target;
 
@@ -84,7 +85,7 @@ pub(crate) fn init() -> Result<Option<Console>, Error> {
 }
 
 /// Looks for the console device, says in the log what it found, and keeps it for
-/// [`with_console`].
+/// [`with_console`]. One that is there and cannot be used is a [shortfall](shortfall::note).
 ///
 /// Once, by the boot CPU, in task context, when memory, the local APIC and the clock are up.
 pub(crate) fn start() {
@@ -98,7 +99,8 @@ pub(crate) fn start() {
         }
         Ok(None) => log::info!("no virtio-console device: the log goes to the serial console only"),
         Err(error) => {
-            log::error!("virtio-console: {error}; the log goes to the serial console only")
+            log::error!("virtio-console: {error}; the log goes to the serial console only");
+            shortfall::note();
         }
     }
 }
@@ -139,13 +141,14 @@ pub(crate) fn with_console<R>(action: impl FnOnce(&mut Console) -> R) -> Option<
 /// Opens a port, once, for the CPU that calls: interrupts come to it. Allocates. Task context.
 ///
 /// # Errors
-/// When there is no such port, or it is or was open.
+/// When there is no such port, or it is or was open, or it has no usable queue: a
+/// [shortfall](shortfall::note).
 pub(crate) fn open_here<B: InFlight>(
     console: &mut Console,
     id: usize,
 ) -> Result<PciPort<B>, OpenError> {
     // Before a vector is spent on it.
-    console.can_open(id)?;
+    console.can_open(id).inspect_err(|_| shortfall::note())?;
     let target = console.port_line(id).and_then(to_this_cpu);
     console.open(id, target)
 }

@@ -46,6 +46,16 @@ fn a_closed_stream_balances() {
 }
 
 #[test]
+fn what_cpus_without_a_ring_lost_is_in_the_sums() {
+    let text = record(0, 0) + &end(0, 4, 1, 3) + "-- 12 records lost on CPUs without a ring\n";
+    let ledger = ledger(&text);
+    assert_eq!(ledger.verdict(), Verdict::Complete);
+    let balance = ledger.balance();
+    assert_eq!((balance.attempted, balance.delivered), (16, 1));
+    assert_eq!((balance.lost.no_ring, balance.lost.total()), (12, 15));
+}
+
+#[test]
 fn nothing_seen_proves_nothing() {
     assert_eq!(ledger("").verdict(), Verdict::Open);
 }

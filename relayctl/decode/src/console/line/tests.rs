@@ -96,6 +96,12 @@ fn reads_the_notices() {
         })
     );
     assert_eq!(
+        Line::parse("-- 12 records lost on CPUs without a ring"),
+        Line::NoRing(12)
+    );
+    let no_count = "-- +12 records lost on CPUs without a ring";
+    assert_eq!(Line::parse(no_count), Line::Notice(&no_count[3..]));
+    assert_eq!(
         Line::parse("-- cpu 3: 2 records uncommitted at panic"),
         Line::Uncommitted { cpu: 3, count: 2 }
     );

@@ -112,6 +112,17 @@ fn a_device_that_wants_a_reset_gets_one() {
 }
 
 #[test]
+fn a_device_whose_memory_is_the_platforms_is_accepted_as_that() {
+    let fake = Fake::new(&[(0, "klog-0", true)]);
+    // QEMU's `iommu_platform=on`: it insists that drivers know.
+    fake.state().features |= 1 << 33;
+    fake.state().insists = 1 << 33;
+    let console = start(&fake).unwrap();
+    assert_eq!(console.ports().count(), 1);
+    assert_eq!(fake.state().accepted, 1 << 33 | 1 << 32 | 1 << 1);
+}
+
+#[test]
 fn devices_that_cannot_be_used_are_refused() {
     let refuse = |change: &dyn Fn(&Fake)| {
         let fake = Fake::new(&[(0, "klog-0", true)]);
