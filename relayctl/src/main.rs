@@ -22,5 +22,6 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    signals::outlive_file_limit();
     cli::main(std::env::args_os()).into()
 }

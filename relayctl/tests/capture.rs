@@ -5,7 +5,9 @@ mod synthetic;
 use std::fs;
 use std::path::Path;
 
-use synthetic::{Stream, capture, folder, metadata, metadata_packets, record, relayctl, small};
+use synthetic::{
+    Stream, capture, folder, metadata, metadata_packets, record, recorded, relayctl, small,
+};
 
 /// Runs `verify` and returns the exit code and the judgement.
 fn verify(folder: &Path) -> (Option<i32>, String) {
@@ -264,7 +266,7 @@ fn a_full_capture_is_open() {
         "--out",
         out.to_str().unwrap(),
     ]);
-    assert_eq!(left.code, Some(0));
+    assert_eq!(left.code, Some(1), "something was left out");
     assert!(left.err.contains("--max-size"), "{left:?}");
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
 }
@@ -295,10 +297,11 @@ fn packets_before_the_metadata_wait_for_it() {
         verify(&capture("early", &packets)),
         (Some(0), "complete".to_owned())
     );
-    // Without it nothing is lost either.
+    // Without it nothing is lost either, but nothing can be read.
     packets.truncate(packets.len() - 1);
-    let out = capture("early", &packets);
-    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    let (out, left) = recorded("early", &packets);
+    assert_eq!(left.code, Some(1));
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
     assert_eq!(fs::read(out.join("fragments/0")).unwrap(), packets.concat());
 }
 
@@ -446,7 +449,11 @@ fn the_newest_capture_is_the_default() {
     assert_eq!(entries.count(), 4, "three captures and the link");
     // Nothing came: nothing is left.
     fs::write(here.join("nothing"), "").unwrap();
-    assert_eq!(run(&["record", "--from", "nothing"]).code, Some(0));
+    let left = run(&["record", "--from", "nothing"]);
+    assert_eq!(
+        (left.code, left.err.as_str()),
+        (Some(1), "relayctl: nothing: nothing came\n")
+    );
     assert_eq!(fs::read_dir(here.join("captures")).unwrap().count(), 4);
     let link = fs::read_link(here.join("captures/latest")).unwrap();
     assert!(

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use relay_decode::audit::Audit;
-use relay_decode::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
+use relay_decode::capture::{
+    self, BootFolder, Boots, CaptureError, OpenError, Scratch, Stored, Totals,
+};
 
+use super::boots::{NoBoot, Selection, Which};
 use super::captures;
+use crate::exit::Exit;
 use crate::terminal::near;
 
 /// Why there is nothing to read.
@@ -25,6 +29,18 @@ pub(crate) enum SourceError {
     Scratch(CaptureError),
     /// It holds no metadata.
     NoMetadata(PathBuf, Box<Totals>),
+    /// It has no such boot.
+    NoBoot(NoBoot),
+}
+
+impl SourceError {
+    /// How a command ends that has nothing to read.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::NoBoot(_) => Exit::Usage,
+            _ => Exit::Infrastructure,
+        }
+    }
 }
 
 impl fmt::Display for SourceError {
@@ -45,6 +61,7 @@ impl fmt::Display for SourceError {
                 totals.fragments,
                 totals.metadata_error.as_deref().unwrap_or("none came")
             ),
+            Self::NoBoot(error) => error.fmt(f),
         }
     }
 }
@@ -57,7 +74,11 @@ pub(crate) struct ReportArgs {
     /// A capture, a raw file, or - for standard input; the newest capture if not given
     pub(crate) capture: Option<PathBuf>,
 
-    /// One JSON object
+    /// Which boots of a machine that was reset: a number from 1, all, or last
+    #[arg(long, value_name = "BOOT", default_value_t)]
+    pub(crate) boot: Which,
+
+    /// One JSON object for each boot, a line each
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -65,25 +86,27 @@ pub(crate) struct ReportArgs {
 /// Something to read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The capture.
-    pub(crate) stored: Stored,
-    /// Where it is, if it is made of a raw file; it is removed with this.
+    /// The capture's folder.
+    folder: PathBuf,
+    /// What it is made of, if that is a raw file, and what came of it.
+    raw: Option<(PathBuf, Totals)>,
+    /// The folder again, in this case; it is removed with this.
     _scratch: Option<Scratch>,
 }
 
 impl Source {
-    /// Opens the capture or raw file that was named, the newest capture if none
+    /// Finds the capture or raw file that was named, the newest capture if none
     /// was. `-` is standard input.
     ///
     /// # Errors
     ///
-    /// When there is none, or it cannot be read.
+    /// When there is none, or a raw file cannot be read.
     pub(crate) fn open(name: Option<&Path>) -> Result<Self, SourceError> {
         match name {
             None => {
                 let latest = captures::latest();
                 match latest.is_dir() {
-                    true => Self::folder(&latest),
+                    true => Ok(Self::folder(latest)),
                     false => Err(SourceError::NoLatest(latest)),
                 }
             }
@@ -96,43 +119,62 @@ impl Source {
                     File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
                 Self::raw(name, file)
             }
-            Some(name) => Self::folder(name),
+            Some(name) => Ok(Self::folder(name.to_owned())),
         }
     }
 
-    /// Opens it, and reads all of it for its ledger.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it cannot be read.
-    pub(crate) fn audited(name: Option<&Path>) -> Result<(Self, Audit), SourceError> {
-        let source = Self::open(name)?;
-        let audit = Audit::of(&source.stored).map_err(SourceError::Open)?;
-        Ok((source, audit))
-    }
-
-    /// Opens a capture.
-    fn folder(folder: &Path) -> Result<Self, SourceError> {
-        let stored = Stored::open(folder).map_err(SourceError::Open)?;
-        Ok(Self {
-            stored,
+    /// A capture.
+    fn folder(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            raw: None,
             _scratch: None,
-        })
+        }
     }
 
     /// Reads a raw stream of packets.
     fn raw(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
         let scratch = Scratch::new().map_err(|error| SourceError::Raw(name.into(), error))?;
         let totals = capture::read_raw(input, scratch.path()).map_err(SourceError::Scratch)?;
-        match Stored::open(scratch.path()) {
-            Ok(stored) => Ok(Self {
-                stored,
-                _scratch: Some(scratch),
-            }),
-            Err(OpenError::NoMetadata { .. }) => {
-                Err(SourceError::NoMetadata(name.into(), Box::new(totals)))
+        Ok(Self {
+            folder: scratch.path().to_owned(),
+            raw: Some((name.to_owned(), totals)),
+            _scratch: Some(scratch),
+        })
+    }
+
+    /// The boots that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such boot, or it cannot be found out.
+    pub(crate) fn boots(&self, wanted: Which) -> Result<Selection, SourceError> {
+        let boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
+        wanted.of(boots).map_err(SourceError::NoBoot)
+    }
+
+    /// Opens a boot.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn boot(&self, boot: &BootFolder) -> Result<Stored, SourceError> {
+        Stored::open(&boot.folder).map_err(|error| match (error, &self.raw) {
+            (OpenError::NoMetadata { .. }, Some((name, totals))) => {
+                SourceError::NoMetadata(name.clone(), Box::new(totals.clone()))
             }
-            Err(error) => Err(SourceError::Open(error)),
-        }
+            (error, _) => SourceError::Open(error),
+        })
+    }
+
+    /// Opens a boot, and reads all of it for its ledger.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn audited(&self, boot: &BootFolder) -> Result<(Stored, Audit), SourceError> {
+        let stored = self.boot(boot)?;
+        let audit = Audit::of(&stored).map_err(SourceError::Open)?;
+        Ok((stored, audit))
     }
 }

@@ -293,13 +293,18 @@ pub(crate) fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
 
 /// Makes a capture of packets that came over one port, and returns its folder.
 pub(crate) fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
-    let folder = folder(name);
-    let raw = folder.join("raw");
-    fs::write(&raw, packets.concat()).expect("it is writable");
-    let out = folder.join("capture");
-    let left = record(&raw, &out);
+    let (out, left) = recorded(name, packets);
     assert_eq!(left.code, Some(0), "{}", left.err);
     out
+}
+
+/// The same, of packets that `record` may have something to say about: the folder, and what it said.
+pub(crate) fn recorded(name: &str, packets: &[Vec<u8>]) -> (PathBuf, Left) {
+    let folder = folder(name);
+    let (raw, out) = (folder.join("raw"), folder.join("capture"));
+    fs::write(&raw, packets.concat()).expect("it is writable");
+    let left = record(&raw, &out);
+    (out, left)
 }
 
 /// Runs `relayctl record` on a file.

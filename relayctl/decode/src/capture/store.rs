@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::error::CaptureError;
 use super::folder::{self, CONSOLE, FRAGMENTS, PACKETS, TRACE};
 use super::index;
+use super::strays::Strays;
 use crate::wire::crc32c_append;
 
 /// How many files are held open.
@@ -35,13 +36,27 @@ pub struct Totals {
     /// Bytes that were left out, because the capture had its largest size or could not
     /// be written.
     pub left_out: u64,
-    /// Whether the metadata came, and was understood.
+    /// Whether metadata came, and was understood.
     pub has_metadata: bool,
-    /// Why the metadata could not be used.
+    /// Why metadata could not be used, if none could.
     pub metadata_error: Option<String>,
+    /// How many boots have metadata, and a trace.
+    pub boots: u32,
+    /// What came of others, once it is known that their metadata will not come.
+    pub strays: Strays,
 }
 
 impl Totals {
+    /// Whether something came that can be read, and nothing of it was left out, cannot be read, or
+    /// contradicts the rest. Whether it is whole is another question.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.has_metadata
+            && self.left_out == 0
+            && self.contradictions.is_empty()
+            && self.strays.is_empty()
+    }
+
     /// Bytes that came, whatever became of them: tells whether more have come since.
     #[must_use]
     pub fn came(&self) -> u64 {
@@ -129,26 +144,62 @@ impl Store {
         }
     }
 
-    /// Notes that two things that came cannot both be true.
-    pub(super) fn contradiction(&mut self, what: String) {
+    /// Notes in `all`, that is of one boot, that two things that came cannot both be true.
+    pub(super) fn contradiction(&mut self, all: &mut Vec<String>, what: String) {
         self.say(&what);
-        if self.totals.contradictions.len() < MAX_CONTRADICTIONS {
-            self.totals.contradictions.push(what);
+        for all in [all, &mut self.totals.contradictions] {
+            if all.len() < MAX_CONTRADICTIONS {
+                all.push(what.clone());
+            }
         }
     }
 
-    /// Appends a packet to its stream's file, and says where.
-    pub(super) fn append_packet(&mut self, file: &str, packet: &[u8], crc: u32) -> Option<u64> {
-        let offset = self.append(&Path::new(TRACE).join(file), packet)?;
-        self.list(file, offset, packet.len() as u64, crc);
-        self.totals.packets += 1;
-        Some(offset)
+    /// Appends to a file of the trace in a boot's folder, adds the line to the list there, and says
+    /// where. What has no line in the list is not there either.
+    pub(super) fn append_listed(
+        &mut self,
+        within: &Path,
+        file: &str,
+        bytes: &[u8],
+        crc: u32,
+    ) -> Option<u64> {
+        let (path, size) = (within.join(TRACE).join(file), bytes.len() as u64);
+        let offset = self.append(&path, bytes)?;
+        if self.list(within, file, offset, size, crc) {
+            return Some(offset);
+        }
+        self.cut(&path, offset);
+        self.totals.bytes = self.totals.bytes.saturating_sub(size);
+        self.totals.left_out += size;
+        None
     }
 
-    /// Adds a line to the list of packets.
-    pub(super) fn list(&mut self, file: &str, offset: u64, size: u64, crc: u32) {
+    /// Adds a line to the list of packets in a boot's folder; false if it cannot be written.
+    pub(super) fn list(
+        &mut self,
+        within: &Path,
+        file: &str,
+        offset: u64,
+        size: u64,
+        crc: u32,
+    ) -> bool {
         let line = index::line(file, offset, size, crc);
-        self.append(Path::new(PACKETS), line.as_bytes());
+        let written = self.append(&within.join(PACKETS), line.as_bytes());
+        written.is_some()
+    }
+
+    /// Cuts off the end of a file that cannot stay. Where even that fails, whoever reads it finds
+    /// bytes without a line.
+    fn cut(&mut self, path: &Path, length: u64) {
+        let whole = self.folder.join(path);
+        if length == 0 {
+            self.files.remove(path);
+            let _ = fs::remove_file(whole);
+        } else if let Some(growing) = self.files.get_mut(path) {
+            growing.length = length;
+            let file = OpenOptions::new().write(true).open(whole);
+            let _ = file.and_then(|file| file.set_len(length));
+        }
     }
 
     /// The length of the console's text, if there is some and the list can have it.
@@ -158,11 +209,11 @@ impl Store {
         length.filter(|length| u32::try_from(*length).is_ok())
     }
 
-    /// Takes bytes that are no whole packet of a known stream.
-    pub(super) fn fragment(&mut self, port: u32, bytes: &[u8]) {
-        if self.has_room(bytes.len() as u64) {
+    /// Takes bytes that are no whole packet of a known stream, of a boot or of nobody.
+    pub(super) fn fragment(&mut self, within: &Path, port: u32, bytes: &[u8]) {
+        let path = within.join(FRAGMENTS).join(port.to_string());
+        if self.has_room(bytes.len() as u64) && self.append(&path, bytes).is_some() {
             self.totals.fragments += bytes.len() as u64;
-            self.append(&Path::new(FRAGMENTS).join(port.to_string()), bytes);
         }
     }
 
@@ -198,6 +249,7 @@ impl Store {
                 Some(offset)
             }
             Err(error) => {
+                self.totals.left_out += bytes.len() as u64;
                 let path = self.folder.join(path);
                 self.fail(CaptureError::Write { path, error });
                 None

@@ -10,6 +10,7 @@ use relay_decode::records::Schema;
 use relay_format::Severity;
 
 use super::template::{self, Template};
+use crate::commands::boots::Which;
 use crate::terminal::{ColorChoice, say};
 
 /// The options of `cat`.
@@ -17,6 +18,10 @@ use crate::terminal::{ColorChoice, say};
 pub(crate) struct CatArgs {
     /// A capture, a raw file, or - for standard input; the newest capture if not given
     pub(crate) capture: Option<PathBuf>,
+
+    /// Which boots of a machine that was reset: a number from 1, all, or last
+    #[arg(long, value_name = "BOOT", default_value_t)]
+    pub(crate) boot: Which,
 
     /// Only this channel; may be given again
     #[arg(long = "channel", value_name = "NAME")]

@@ -6,6 +6,7 @@ use std::io;
 use relay_decode::capture::{FollowError, OpenError};
 
 use crate::commands::source::SourceError;
+use crate::exit::Exit;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
@@ -22,6 +23,16 @@ pub(super) enum CatError {
     Output(io::Error),
     /// The user has seen enough.
     Stopped,
+}
+
+impl CatError {
+    /// How `cat` ends.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            _ => Exit::Infrastructure,
+        }
+    }
 }
 
 impl fmt::Display for CatError {

@@ -9,6 +9,7 @@ mod template;
 
 use std::io;
 
+use relay_decode::capture::Uuid;
 use relay_decode::merge::{Filter, Merge};
 
 pub(crate) use args::CatArgs;
@@ -16,6 +17,7 @@ use error::CatError;
 use follow::follow;
 use printer::Printer;
 
+use super::boots::title;
 use super::source::Source;
 use crate::exit::Exit;
 use crate::terminal::say;
@@ -24,29 +26,60 @@ use crate::terminal::say;
 pub(crate) fn cat(args: &CatArgs) -> Exit {
     let filter = args.filter();
     let shown = match args.follow {
-        true => follow(args, &filter),
+        true => follow(args, &filter).map(|()| Damage::None),
         false => show(args, &filter),
     };
     match shown {
-        Ok(()) | Err(CatError::Stopped) => Exit::Good,
+        Ok(Damage::None) | Err(CatError::Stopped) => Exit::Good,
+        Ok(Damage::Some) => Exit::Failed,
         // Whoever has read enough has read enough.
         Err(CatError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
             say(error.to_string());
-            Exit::Infrastructure
+            error.exit()
         }
     }
 }
 
-/// Shows the records that are there.
-fn show(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
+/// Whether something of a capture is not as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// It is.
+    None,
+    /// It is not, which was said.
+    Some,
+}
+
+/// Shows the records that are there, boot by boot.
+fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
-    let stored = &source.stored;
-    args.warn_of_unknown(&stored.schema);
-    for problem in &stored.problems {
-        say(problem);
-    }
+    let selection = source.boots(args.boot).map_err(CatError::Source)?;
+    selection.problems.iter().for_each(say);
     let mut printer = Printer::new(args);
-    Merge::of(stored, filter)?.each(|next| printer.show(next))?;
-    printer.flush()
+    let mut is_damaged = !selection.problems.is_empty();
+    for boot in &selection.boots {
+        let stored = match source.boot(boot) {
+            Ok(stored) => stored,
+            Err(error) if selection.of == 1 => return Err(CatError::Source(error)),
+            // The others can be shown.
+            Err(error) => {
+                say(error.to_string());
+                is_damaged = true;
+                continue;
+            }
+        };
+        args.warn_of_unknown(&stored.schema);
+        let uuid = Some(Uuid(stored.schema.uuid));
+        printer.begin(boot.number, title(selection.of, boot, uuid))?;
+        let gone = stored.gone().map_err(CatError::Open)?;
+        stored.problems.iter().chain(&gone).for_each(say);
+        is_damaged |= !stored.problems.is_empty() || !gone.is_empty();
+        Merge::of(&stored, filter)?.each(|next| printer.show(next))?;
+    }
+    printer.flush()?;
+    is_damaged |= printer.is_damaged;
+    Ok(match is_damaged {
+        true => Damage::Some,
+        false => Damage::None,
+    })
 }

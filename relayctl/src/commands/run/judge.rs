@@ -1,8 +1,10 @@
 //! What became of the capture of a run.
 
+use std::path::Path;
+
 use relay_decode::audit::Audit;
 use relay_decode::balance::Verdict;
-use relay_decode::capture::{Capture, Stored};
+use relay_decode::capture::{Boots, Capture, OpenError, Stored};
 
 use super::summary::CaptureFacts;
 
@@ -23,14 +25,9 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
     if totals.has_metadata {
-        let audit = Stored::open(capture.folder()).and_then(|stored| Audit::of(&stored));
-        let verdict = match audit {
-            Ok(audit) => {
-                let balance = audit.balance();
-                facts.records = balance.delivered;
-                facts.no_ring = balance.lost.no_ring;
-                audit.verdict()
-            }
+        let beside = totals.strays.sentences().collect();
+        let verdict = match judge_boots(capture.folder(), &mut facts) {
+            Ok(verdicts) => Verdict::of_all(beside, verdicts),
             Err(error) => Verdict::Broken(vec![error.to_string()]),
         };
         facts.verdict = Some(verdict.name());
@@ -43,4 +40,17 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         }
     }
     facts
+}
+
+/// Judges each boot of a capture: one, unless the machine was reset.
+fn judge_boots(folder: &Path, facts: &mut CaptureFacts) -> Result<Vec<Verdict>, OpenError> {
+    let boots = Boots::of(folder)?;
+    let verdicts = boots.all.iter().map(|boot| {
+        let audit = Audit::of(&Stored::open(&boot.folder)?)?;
+        let balance = audit.balance();
+        facts.records = facts.records.saturating_add(balance.delivered);
+        facts.no_ring = facts.no_ring.saturating_add(balance.lost.no_ring);
+        Ok(audit.verdict())
+    });
+    verdicts.collect()
 }
