@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +19,16 @@ fn run_with_ports(
     end: &str,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
+    run_changed(|command| command, smp, end, fill)
+}
+
+/// The same, of a relayctl that `change` has changed.
+pub(super) fn run_changed(
+    change: impl FnOnce(Command) -> Command,
+    smp: usize,
+    end: &str,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
     let out = capture();
     let done = out.with_extension("done");
     // Prints QEMU's arguments, then waits like a machine that runs.
@@ -29,7 +39,11 @@ fn run_with_ports(
         print_good(),
     );
     let folder = out.to_str().expect("it is text");
-    let mut child = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder])
+    let command = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder]);
+    let mut child = change(command)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("relayctl starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
@@ -54,7 +68,7 @@ fn run_with_ports(
 }
 
 /// Runs `verify`, and returns the exit code and the judgement.
-fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
+pub(super) fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
     let left = synthetic::relayctl(&["verify".as_ref(), folder.as_os_str()]);
     let last = left.out.lines().last().unwrap_or_default().to_owned();
     (left.code, last)

@@ -307,6 +307,23 @@ pub(crate) fn recorded(name: &str, packets: &[Vec<u8>]) -> (PathBuf, Left) {
     (out, left)
 }
 
+/// A command whose files may not grow beyond so many blocks of 512 bytes.
+pub(crate) fn limited(command: &Command, blocks: u64) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(format!("ulimit -f {blocks}; exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(key, value),
+            None => limited.env_remove(key),
+        };
+    }
+    limited
+}
+
 /// Runs `relayctl record` on a file.
 pub(crate) fn record(raw: &Path, out: &Path) -> Left {
     relayctl(&[

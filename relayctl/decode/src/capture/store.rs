@@ -164,13 +164,20 @@ impl Store {
         crc: u32,
     ) -> Option<u64> {
         let (path, size) = (within.join(TRACE).join(file), bytes.len() as u64);
-        let offset = self.append(&path, bytes)?;
-        if self.list(within, file, offset, size, crc) {
-            return Some(offset);
+        let offset = self.append(&path, bytes);
+        if let Some(offset) = offset {
+            if self.list(within, file, offset, size, crc) {
+                return Some(offset);
+            }
+            self.cut(&path, offset);
+            self.totals.bytes = self.totals.bytes.saturating_sub(size);
+            self.totals.left_out += size;
         }
-        self.cut(&path, offset);
-        self.totals.bytes = self.totals.bytes.saturating_sub(size);
-        self.totals.left_out += size;
+        // A file with nothing in it is no stream.
+        if self.files.get(&path).is_some_and(|file| file.length == 0) {
+            self.forget(&path);
+            let _ = fs::remove_file(self.folder.join(path));
+        }
         None
     }
 
@@ -191,13 +198,9 @@ impl Store {
     /// Cuts off the end of a file that cannot stay. Where even that fails, whoever reads it finds
     /// bytes without a line.
     fn cut(&mut self, path: &Path, length: u64) {
-        let whole = self.folder.join(path);
-        if length == 0 {
-            self.files.remove(path);
-            let _ = fs::remove_file(whole);
-        } else if let Some(growing) = self.files.get_mut(path) {
+        if let Some(growing) = self.files.get_mut(path) {
             growing.length = length;
-            let file = OpenOptions::new().write(true).open(whole);
+            let file = OpenOptions::new().write(true).open(self.folder.join(path));
             let _ = file.and_then(|file| file.set_len(length));
         }
     }
