@@ -20,8 +20,11 @@ use crate::terminal::{Output, say};
 struct Verified<'a> {
     verdict: &'static str,
     problems: Vec<String>,
+    /// Why the whole is not complete, beside its streams.
+    open: &'a [String],
     claims: u64,
     fragments: u64,
+    left_out: u64,
     total: Sums<u64>,
     streams: Vec<VerifiedStream<'a>>,
 }
@@ -116,6 +119,8 @@ fn json(audit: &Audit) -> String {
         verdict: verdict.name(),
         claims: audit.claims,
         fragments: audit.fragments,
+        left_out: audit.left_out,
+        open: &audit.open,
         total: audit.balance().into(),
         streams: streams.collect(),
         problems: verdict.problems(),
@@ -149,6 +154,9 @@ fn text(audit: &Audit) -> String {
     for problem in verdict.clone().problems() {
         // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(text, "broken: {problem}");
+    }
+    for reason in &audit.open {
+        let _ = writeln!(text, "open: {reason}");
     }
     for stream in &audit.streams {
         if stream.verdict() == Verdict::Open {

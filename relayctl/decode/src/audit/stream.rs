@@ -44,6 +44,8 @@ pub struct StreamAudit {
     undecoded: u64,
     /// What the CPU lost here, if it says that it has no ring here.
     ringless: Option<u64>,
+    /// What its CPU counted, and no packet tells of, because the last ones are not there.
+    missing_end: u64,
     /// Whether packets are not in the list of packets, so that nobody knows whether
     /// they are as they arrived.
     is_unlisted: bool,
@@ -169,6 +171,18 @@ impl StreamAudit {
         self.ringless = Some(lost);
     }
 
+    /// The CPU counted so many attempts more than the packets know of: the stream is not as open as
+    /// it seems, since its last packets are missing.
+    pub(super) fn set_missing_end(&mut self, attempts: u64) {
+        self.missing_end = attempts;
+        if attempts > 0 {
+            let what = format!(
+                "{attempts} records that its CPU counted are not there: its last packets are missing"
+            );
+            self.problem(0, what);
+        }
+    }
+
     /// How many records the CPU lost here, where it has no ring; nothing where it has one.
     #[must_use]
     pub fn ringless(&self) -> Option<u64> {
@@ -276,27 +290,30 @@ impl StreamAudit {
         self.contexts.iter().sum()
     }
 
-    /// The sums of the stream, up to its last packet.
+    /// The sums of the stream, up to its last packet, and what its CPU counted after that.
     #[must_use]
     pub fn balance(&self) -> Balance {
         let Some(last) = &self.last else {
-            let no_ring = self.ringless.unwrap_or(0);
+            let lost = Lost {
+                no_ring: self.ringless.unwrap_or(0),
+                missing: self.missing_end,
+                ..Lost::default()
+            };
             return Balance {
-                attempted: no_ring,
-                lost: Lost {
-                    no_ring,
-                    ..Lost::default()
-                },
+                attempted: lost.total(),
+                lost,
                 ..Balance::default()
             };
         };
         let gaps = self.skipped.saturating_add(self.absent);
         let overwritten = last.overwritten.clamp(self.skipped.min(gaps), gaps);
         let lost = Lost {
-            missing: (gaps - overwritten).saturating_add(self.in_doubt),
+            missing: (gaps - overwritten)
+                .saturating_add(self.in_doubt)
+                .saturating_add(self.missing_end),
             ..last.lost.into()
         };
-        let attempted = last.attempted();
+        let attempted = last.attempted().saturating_add(self.missing_end);
         let delivered = self.records();
         let explained = delivered
             .saturating_add(lost.total())

@@ -109,8 +109,12 @@ pub struct Stored {
     pub streams: Vec<Stream>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
+    /// Why the capture is not complete, whatever its streams say.
+    pub open: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
+    /// Bytes that came, and were left out.
+    pub left_out: u64,
     /// Whether the capture was made to its end.
     pub is_finished: bool,
     /// The packets as they arrived.
@@ -151,7 +155,9 @@ impl Stored {
             streams: Stream::all(&schema),
             schema,
             problems,
+            open: Vec::new(),
             fragments: fragments(&folder.join(FRAGMENTS)),
+            left_out: 0,
             is_finished: folder.join(RUN).is_file(),
             index,
         };
@@ -169,11 +175,14 @@ impl Stored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(OpenError::Io(run, error)),
         };
-        if self.is_finished && promised.is_none() {
-            self.problems.push(format!("{RUN}: it is no JSON"));
+        match &promised {
+            Some(run) => self.check_making(&run["capture"]),
+            None if self.is_finished => self.problems.push(format!("{RUN}: it is no JSON")),
+            None => self.open.push(format!(
+                "there is no {RUN}: the making of the capture did not come to its end, or its end \
+                 was cut off"
+            )),
         }
-        self.problems
-            .extend(promised.as_ref().map(contradictions).unwrap_or_default());
         let promised = promised.as_ref().map(|run| &run["capture"]["files"]);
         let promised = promised.and_then(|files| files.as_array());
         for name in [CONSOLE, RUN] {
@@ -200,6 +209,34 @@ impl Stored {
             self.problems.push(problem);
         }
         Ok(())
+    }
+
+    /// Uses what was written about the making of the capture when it ended.
+    fn check_making(&mut self, made: &Value) {
+        self.problems.extend(contradictions(made));
+        self.left_out = made["left_out"].as_u64().unwrap_or(0);
+        if self.left_out > 0 {
+            let (left_out, largest) = (self.left_out, made["max_size"].as_u64().unwrap_or(0));
+            self.open.push(match made["error"].as_str() {
+                Some(error) => {
+                    let error = printable(error.as_bytes());
+                    format!("{left_out} bytes that came are left out: {error}")
+                }
+                None => format!(
+                    "{left_out} bytes that came are left out: the capture has its largest size, \
+                     {largest} bytes (--max-size)"
+                ),
+            });
+        }
+        let listed = self.streams.iter().map(|stream| self.listed(stream) as u64);
+        let listed = listed.fold(0, u64::saturating_add);
+        if let Some(packets) = made["packets"].as_u64()
+            && packets != listed
+        {
+            self.problems.push(format!(
+                "packets: {packets} packets were written, {listed} are listed"
+            ));
+        }
     }
 
     /// Finds files that are no stream of the capture, and lines about such.
@@ -258,8 +295,8 @@ impl Stored {
 }
 
 /// What came twice, and not the same, by what was written about the making of a capture.
-fn contradictions(run: &Value) -> Vec<String> {
-    let all = run["capture"]["contradictions"].as_array();
+fn contradictions(made: &Value) -> Vec<String> {
+    let all = made["contradictions"].as_array();
     let all = all.into_iter().flatten().filter_map(Value::as_str);
     all.take(MAX_CONTRADICTIONS)
         .map(|what| printable(what.as_bytes()).into_owned())

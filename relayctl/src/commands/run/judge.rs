@@ -6,8 +6,9 @@ use relay_decode::capture::{Capture, Stored};
 
 use super::summary::CaptureFacts;
 
-/// Judges what was captured, and adds what is wrong to `problems`.
-pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFacts {
+/// Judges what was captured, and adds what is wrong to `problems`: `is_due` says that the guest
+/// claims to have sent all of it, so that what is not complete is wrong.
+pub(super) fn judge(capture: &Capture, is_due: bool, problems: &mut Vec<String>) -> CaptureFacts {
     let totals = capture.totals();
     let mut facts = CaptureFacts {
         path: capture.folder().display().to_string(),
@@ -17,9 +18,13 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         bytes: totals.bytes,
         no_ring: 0,
     };
-    problems.extend(totals.contradictions);
+    let mut wrong = totals.contradictions;
+    if totals.left_out > 0 {
+        let left_out = totals.left_out;
+        wrong.push(format!("{left_out} bytes that came are left out"));
+    }
     if let Some(error) = totals.metadata_error {
-        problems.push(format!("the capture has no metadata: {error}"));
+        wrong.push(format!("it has no metadata: {error}"));
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
     if totals.has_metadata {
@@ -29,18 +34,34 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
                 let balance = audit.balance();
                 facts.records = balance.delivered;
                 facts.no_ring = balance.lost.no_ring;
-                audit.verdict()
+                if is_due {
+                    wrong.extend(unsent(&audit));
+                }
+                match audit.verdict_so_far() {
+                    Verdict::Complete if totals.left_out > 0 => Verdict::Open,
+                    verdict => verdict,
+                }
             }
             Err(error) => Verdict::Broken(vec![error.to_string()]),
         };
         facts.verdict = Some(verdict.name());
-        if let Verdict::Broken(reasons) = verdict {
-            problems.extend(
-                reasons
-                    .into_iter()
-                    .map(|reason| format!("capture: {reason}")),
-            );
-        }
+        wrong.extend(verdict.problems());
     }
+    problems.extend(wrong.into_iter().map(|what| format!("capture: {what}")));
     facts
+}
+
+/// The streams that did not come to their end.
+fn unsent(audit: &Audit) -> Option<String> {
+    let open = audit.streams.iter();
+    let open = open.filter(|stream| stream.verdict() == Verdict::Open);
+    let files: Vec<_> = open.map(|stream| stream.file.as_str()).collect();
+    let what = match files.len() {
+        0 => return None,
+        1 => "stream did",
+        _ => "streams did",
+    };
+    let count = files.len();
+    let names = files.join(" ");
+    Some(format!("{count} {what} not come to an end: {names}"))
 }

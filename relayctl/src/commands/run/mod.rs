@@ -15,7 +15,7 @@ use std::sync::mpsc;
 
 use relay_decode::capture::Capture;
 use relay_decode::wire::Kind;
-use relay_machine::guest::{Accel, Event, Guest, GuestConfig};
+use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd};
 use relay_machine::install::{self, Need, RealSystem};
 use relay_machine::ports::{MAX_PORTS, Ports};
 use relay_machine::workspace::{RUNNER, Workspace};
@@ -23,7 +23,7 @@ use serde_json::json;
 
 pub(crate) use args::RunArgs;
 use args::Transport;
-use end::explain;
+use end::{End, explain};
 use error::RunError;
 use judge::judge;
 use watch::Watch;
@@ -103,7 +103,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let mut problems = watch.problems(end);
     let mut facts = None;
     if let Some(capture) = &watch.capture {
-        facts = Some(judge(capture, &mut problems));
+        let is_due = end == End::Guest(GuestEnd::Pass);
+        facts = Some(judge(capture, is_due, &mut problems));
     }
     let mut exit = end.exit(watch.endless, problems.is_empty());
     if let Some(capture) = watch.capture.take() {
