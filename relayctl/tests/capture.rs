@@ -258,7 +258,7 @@ fn a_full_capture_is_open() {
     let left = relayctl(&[
         "record",
         "--max-size",
-        "6000",
+        "2000",
         "--from",
         raw.to_str().unwrap(),
         "--out",

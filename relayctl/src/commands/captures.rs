@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Args;
-use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Options};
+use clap::{Args, ValueEnum};
+use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Keep, Options};
 use relay_decode::wire::Kind;
 use relay_machine::workspace::Workspace;
 use serde_json::{Value, json};
@@ -49,10 +49,25 @@ pub(crate) struct CaptureArgs {
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// The most bytes of a capture, such as 500M or 4G; what comes after is left out
+    /// The most bytes of packets, such as 500M or 4G; the text of the console may have as many, and
+    /// what a panic leaves always has room
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
     #[arg(value_parser = parse_size)]
     pub(crate) max_size: u64,
+
+    /// What is kept when more than that comes
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) keep: KeepArg,
+}
+
+/// What is kept of more than there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepArg {
+    /// What came first; nothing is written after it
+    #[default]
+    Oldest,
+    /// What came last: the oldest packets make room
+    Newest,
 }
 
 impl CaptureArgs {
@@ -64,6 +79,10 @@ impl CaptureArgs {
             out: self.out.clone(),
             force: self.force,
             max_size: self.max_size,
+            keep: match self.keep {
+                KeepArg::Oldest => Keep::Oldest,
+                KeepArg::Newest => Keep::Newest,
+            },
             kind,
             announce: |what| say(what),
         }

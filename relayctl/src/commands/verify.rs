@@ -166,6 +166,7 @@ fn text(audit: &Audit) -> String {
                     "open: {}: {}; proven up to packet {}, record {}{}",
                     stream.file,
                     match (last.is_final, last.uncommitted) {
+                        _ if stream.is_left_out() => "packets that came are left out",
                         (true, 0) => "packets that are not in the list of packets",
                         (true, _) => "its CPU was stopped in the middle of a record",
                         (false, _) => "no closing packet",
@@ -204,10 +205,14 @@ fn text(audit: &Audit) -> String {
     } = audit.balance();
     let _ = writeln!(
         text,
-        "attempted {attempted} = delivered {delivered} + lost {} (missing {}) + overwritten \
+        "attempted {attempted} = delivered {delivered} + lost {} (missing {}{}) + overwritten \
          {overwritten} + uncommitted {uncommitted}; unaccounted {unaccounted}; {} claims compared",
         lost.total(),
         lost.missing,
+        match lost.left_out {
+            0 => String::new(),
+            left_out => format!(", left out {left_out}"),
+        },
         audit.claims
     );
     let _ = writeln!(text, "{}", verdict.name());

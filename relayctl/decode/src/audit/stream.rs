@@ -2,7 +2,7 @@
 
 use super::flood::Flood;
 use crate::balance::{Balance, Lost, Verdict};
-use crate::capture::{Item, OpenError, PacketSource, Stored, Stream};
+use crate::capture::{Item, LeftOut, OpenError, PacketSource, Stored, Stream};
 use crate::records::{Record, Records, Schema, Value};
 use crate::wire::Header;
 
@@ -34,8 +34,15 @@ pub struct StreamAudit {
     skipped: u64,
     /// Records that ordinals jump over where packets are missing.
     absent: u64,
-    /// Whether packets are missing.
+    /// Whether packets are missing, or left out.
     has_gaps: bool,
+    /// The packets that came and are left out.
+    runs: Vec<LeftOut>,
+    /// Records that ordinals jump over where packets are left out, and what was attempted in
+    /// packets that are left out of the end.
+    left_out: u64,
+    /// Of these, what was attempted in packets that are left out of the end.
+    left_out_end: u64,
     /// Records that were left out of salvaged packets, because they are in doubt.
     in_doubt: u64,
     /// Packets that such records were left out of.
@@ -68,12 +75,14 @@ impl StreamAudit {
             channel: channel.name.clone(),
             cpu: stream.cpu,
             file: stream.file.clone(),
+            runs: stored.left_out(stream).to_vec(),
             ..Self::default()
         };
         let Some(mut reader) = stored.packets(stream)? else {
             if stored.listed(stream) > 0 {
                 audit.problem(0, "the file is not there");
             }
+            audit.leave_out_end();
             return Ok(audit);
         };
         let mut flood = Flood::new(channel, stream.cpu);
@@ -214,9 +223,12 @@ impl StreamAudit {
             None => (0, 0, 0),
         };
         let is = header.number;
+        let is_left_out = is > number && self.runs.iter().any(|run| run.holds(number, is - 1));
         if is < number {
             self.problem(offset, format!("packet {is}, where {number} should be"));
             self.undecoded += header.records;
+        } else if is_left_out {
+            self.has_gaps = true;
         } else if is > number {
             self.has_gaps = true;
             self.problem(
@@ -225,6 +237,7 @@ impl StreamAudit {
             );
         }
         match header.ordinal.checked_sub(ordinal) {
+            Some(gap) if is_left_out => self.left_out += gap,
             Some(gap) if is > number => self.absent += gap,
             Some(gap) => self.skipped += gap,
             None if is >= number => self.problem(
@@ -266,8 +279,17 @@ impl StreamAudit {
         self.last = Some(*header);
     }
 
+    /// Counts what was attempted in packets that are left out of the end.
+    fn leave_out_end(&mut self) {
+        let known = self.balance().attempted;
+        let attempted = self.runs.iter().map(|run| run.attempted).max();
+        self.left_out += attempted.unwrap_or(0).saturating_sub(known);
+        self.left_out_end = attempted.unwrap_or(0).saturating_sub(known);
+    }
+
     /// Checks the sums at the end of the stream.
     fn conclude(&mut self) {
+        self.leave_out_end();
         let Some(last) = self.last else {
             return;
         };
@@ -297,6 +319,7 @@ impl StreamAudit {
             let lost = Lost {
                 no_ring: self.ringless.unwrap_or(0),
                 missing: self.missing_end,
+                left_out: self.left_out,
                 ..Lost::default()
             };
             return Balance {
@@ -311,9 +334,13 @@ impl StreamAudit {
             missing: (gaps - overwritten)
                 .saturating_add(self.in_doubt)
                 .saturating_add(self.missing_end),
+            left_out: self.left_out,
             ..last.lost.into()
         };
-        let attempted = last.attempted().saturating_add(self.missing_end);
+        let attempted = last
+            .attempted()
+            .saturating_add(self.missing_end)
+            .saturating_add(self.left_out_end);
         let delivered = self.records();
         let explained = delivered
             .saturating_add(lost.total())
@@ -327,6 +354,12 @@ impl StreamAudit {
             uncommitted: last.uncommitted,
             unaccounted: attempted.abs_diff(explained).max(self.undecoded),
         }
+    }
+
+    /// Whether packets that came are left out.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        !self.runs.is_empty()
     }
 
     /// Packets that were cut, because records in them are in doubt.
@@ -349,7 +382,7 @@ impl StreamAudit {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let is_whole = self.last.is_none_or(|last| last.uncommitted == 0) && self.cut == 0;
-        let is_open = !(self.is_closed() && is_whole) || self.is_unlisted;
+        let is_open = !(self.is_closed() && is_whole) || self.is_unlisted || !self.runs.is_empty();
         let mut problems = self.problems.clone();
         if self.more_problems > 0 {
             let (file, more) = (&self.file, self.more_problems);

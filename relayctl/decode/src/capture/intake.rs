@@ -67,10 +67,14 @@ impl Intake {
 
     /// Begins with the streams: the metadata is complete.
     fn begin(&mut self, text: &[u8], schema: Box<Schema>) {
-        if self.store.has_room(text.len() as u64) {
-            self.store.append(&Path::new(TRACE).join(METADATA), text);
-            self.store
-                .list(METADATA, 0, text.len() as u64, crc32c(text));
+        // There is always room for it: without it nothing can be read.
+        if self
+            .store
+            .append(&Path::new(TRACE).join(METADATA), text)
+            .is_some()
+        {
+            let size = text.len() as u64;
+            self.store.list(METADATA, 0, size, crc32c(text));
         }
         self.schema = Some(schema);
         self.store.totals.has_metadata = true;
@@ -107,9 +111,7 @@ impl Intake {
         let Some(file) = self.file_of(header) else {
             return self.store.fragment(port, packet);
         };
-        if self.store.has_room(packet.len() as u64) {
-            self.store.append_packet(&file, packet, crc);
-        }
+        self.store.packet(&file, header, packet, crc);
     }
 
     /// The name of the file of a packet's stream; `None` if the metadata does not know the stream.

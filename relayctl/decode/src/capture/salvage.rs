@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -14,7 +14,8 @@ use relay_format::packet;
 use super::error::CaptureError;
 use super::folder::{SALVAGED, TRACE, open_file};
 use super::intake::Intake;
-use super::store::Store;
+use super::left_out::LeftOut;
+use super::store::{ROOM, Store};
 use crate::wire::{self, HEADER_SIZE, Header, crc32c};
 
 /// The most packets that wait. Their bytes lie in a file.
@@ -52,19 +53,26 @@ struct Written {
     last: Option<u64>,
     /// Where packets with wanted numbers lie, and how long they are.
     places: HashMap<u64, (u64, u64)>,
+    /// What came and is left out.
+    left_out: Option<LeftOut>,
 }
 
 impl Written {
     /// Looks through a stream's file, which holds whole packets only.
-    fn of(path: &Path, wanted: &HashSet<u64>) -> io::Result<Self> {
-        let mut written = Self::default();
+    fn of(path: &Path, left_out: Option<LeftOut>, wanted: &HashSet<u64>) -> io::Result<Self> {
+        let mut written = Self {
+            left_out,
+            ..Self::default()
+        };
         let file = match open_file(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(written),
             Err(error) => return Err(error),
         };
-        let (length, mut offset) = (file.metadata()?.len(), 0);
+        let length = file.metadata()?.len();
+        let mut offset = left_out.map_or(0, |left_out| left_out.hole);
         let mut from = BufReader::with_capacity(1 << 16, &file);
+        from.seek(SeekFrom::Start(offset))?;
         while offset < length {
             let mut header = [0; HEADER_SIZE];
             from.read_exact(&mut header)?;
@@ -114,13 +122,14 @@ impl Waiting {
         if self.is_over || self.packets.len() == MAX_WAITING {
             return store.fragment(port, packet);
         }
-        if !store.has_room(packet.len() as u64) {
+        let size = packet.len() as u64;
+        if self.bytes.saturating_add(size) > store.max_size.max(ROOM) || store.is_over {
+            store.totals.left_out += size;
             return;
         }
         let Some(offset) = store.append(Path::new(SALVAGED), packet) else {
             return;
         };
-        let size = packet.len() as u64;
         self.bytes += size;
         self.packets.push(Place {
             stream: (header.stream_id, header.cpu),
@@ -142,18 +151,13 @@ impl Waiting {
         // Their bytes are counted where they go now.
         store.totals.bytes = store.totals.bytes.saturating_sub(waiting.bytes);
         let path = store.folder.join(SALVAGED);
-        if store.is_full {
-            // What was left out before them is missing: they would lie behind a gap.
-            store.totals.left_out += waiting.bytes;
-        } else {
-            // The first of several that are alike in all this is the first that came.
-            let packets = &mut waiting.packets;
-            packets.sort_by_key(|packet| (packet.stream, packet.number));
-            let settled = open_file(&path).and_then(|file| distribute(intake, &file, packets));
-            if let Err(error) = settled {
-                let path = path.clone();
-                intake.store.fail(CaptureError::Write { path, error });
-            }
+        // The first of several that are alike in all this is the first that came.
+        let packets = &mut waiting.packets;
+        packets.sort_by_key(|packet| (packet.stream, packet.number));
+        let settled = open_file(&path).and_then(|file| distribute(intake, &file, packets));
+        if let Err(error) = settled {
+            let path = path.clone();
+            intake.store.fail(CaptureError::Write { path, error });
         }
         intake.store.forget(Path::new(SALVAGED));
         // If it stays, it does no harm.
@@ -208,7 +212,8 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
             Some(written) => written,
             none => {
                 let wanted = packets.iter().map(|place| place.number).collect();
-                none.insert((name.clone(), Written::of(&path, &wanted)?))
+                let left_out = intake.store.left_out(&name).copied();
+                none.insert((name.clone(), Written::of(&path, left_out, &wanted)?))
             }
         };
         if written.last < Some(place.number) {
@@ -231,6 +236,12 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
                      it is among the fragments"
                 ));
                 intake.store.fragment(place.port, &packet);
+            }
+            None if written
+                .left_out
+                .is_some_and(|all| all.holds(place.number, place.number)) =>
+            {
+                intake.store.totals.left_out += place.size;
             }
             // It is missing between packets that are there: the trace says so.
             None => intake.store.fragment(place.port, &packet),

@@ -7,12 +7,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::CaptureError;
-use super::folder::{self, CONSOLE, FRAGMENTS, PACKETS, TRACE};
+use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, TRACE};
 use super::index;
-use crate::wire::crc32c_append;
+use super::keep::{self, Dropped, Keep, Newest};
+use super::left_out::LeftOut;
+use crate::wire::{Header, crc32c_append};
 
 /// How many files are held open.
 const MAX_OPEN: usize = 256;
+
+/// Bytes for which there is room in any case, however small the capture shall be, for the console's
+/// text and for what a panic leaves: it is what people look for.
+pub(super) const ROOM: u64 = 16 << 20;
 
 /// The most contradictions that are told.
 pub(super) const MAX_CONTRADICTIONS: usize = 16;
@@ -28,7 +34,7 @@ pub struct Totals {
     pub doubles: u64,
     /// Packets that came twice, and not the same; some of them.
     pub contradictions: Vec<String>,
-    /// Bytes that were written.
+    /// Bytes that were written and are kept.
     pub bytes: u64,
     /// Bytes that were no whole packet, or a packet of no known stream.
     pub fragments: u64,
@@ -71,8 +77,16 @@ pub(super) struct Store {
     pub(super) folder: PathBuf,
     /// Where captures lie, and the link to the newest one.
     root: PathBuf,
-    /// The most bytes.
+    /// The most bytes of packets and fragments; the console's text may have as many again.
     pub(super) max_size: u64,
+    /// What is kept of more.
+    keep: Keep,
+    /// What is kept, and what made room, if the newest are kept.
+    newest: Newest,
+    /// What is left out, by file, if the oldest are kept.
+    left_out: HashMap<String, LeftOut>,
+    /// The line about the metadata, which stays in the list, and where it is.
+    metadata_line: Option<(u64, String)>,
     /// Tells the user.
     announce: fn(&str),
     /// What came so far.
@@ -81,8 +95,12 @@ pub(super) struct Store {
     files: HashMap<PathBuf, Growing>,
     /// CRC-32C of what the console said.
     pub(super) console_crc: u32,
+    /// Bytes of the list that were given back.
+    list_hole: u64,
     /// Whether the capture has its largest size.
-    pub(super) is_full: bool,
+    is_full: bool,
+    /// Whether the capture has ended: nothing is written any more.
+    pub(super) is_over: bool,
     /// What could not be written; the capture ends there.
     pub(super) error: Option<CaptureError>,
 }
@@ -96,18 +114,24 @@ impl Store {
     pub(super) fn begin(
         folder: PathBuf,
         root: &Path,
-        max_size: u64,
+        (max_size, keep): (u64, Keep),
         announce: fn(&str),
     ) -> Result<Self, CaptureError> {
         let mut store = Self {
             folder,
             root: root.to_owned(),
             max_size,
+            keep,
+            newest: Newest::default(),
+            left_out: HashMap::new(),
+            metadata_line: None,
             announce,
             totals: Totals::default(),
             files: HashMap::new(),
             console_crc: 0,
+            list_hole: 0,
             is_full: false,
+            is_over: false,
             error: None,
         };
         store.append(Path::new(PACKETS), &[]);
@@ -124,7 +148,13 @@ impl Store {
 
     /// Takes bytes of the serial console.
     pub(super) fn console(&mut self, bytes: &[u8]) {
-        if self.has_room(bytes.len() as u64) && self.append(Path::new(CONSOLE), bytes).is_some() {
+        let size = bytes.len() as u64;
+        let console = self.files.get(Path::new(CONSOLE));
+        let length = console.map_or(0, |console| console.length);
+        // It has a limit of its own: the end of the text is what people look for.
+        if length.saturating_add(size) > self.max_size.max(ROOM) || self.is_over {
+            self.totals.left_out += size;
+        } else if self.append(Path::new(CONSOLE), bytes).is_some() {
             self.console_crc = crc32c_append(self.console_crc, bytes);
         }
     }
@@ -137,6 +167,26 @@ impl Store {
         }
     }
 
+    /// Appends a packet to its stream's file, if there is room, or older ones make room.
+    pub(super) fn packet(&mut self, file: &str, header: &Header, packet: &[u8], crc: u32) {
+        let size = packet.len() as u64;
+        if self.keep == Keep::Newest {
+            self.make_room(size);
+        }
+        if !self.has_room(size) {
+            let one = LeftOut::of(header);
+            let left_out = self.left_out.entry(file.to_owned());
+            left_out.and_modify(|all| all.add(one)).or_insert(one);
+            return;
+        }
+        let line = self.list_length();
+        if let Some(offset) = self.append_packet(file, packet, crc)
+            && self.keep == Keep::Newest
+        {
+            self.newest.note(file, offset, line, header);
+        }
+    }
+
     /// Appends a packet to its stream's file, and says where.
     pub(super) fn append_packet(&mut self, file: &str, packet: &[u8], crc: u32) -> Option<u64> {
         let offset = self.append(&Path::new(TRACE).join(file), packet)?;
@@ -145,9 +195,105 @@ impl Store {
         Some(offset)
     }
 
+    /// Has the oldest packets make room for so many bytes, and some more.
+    fn make_room(&mut self, size: u64) {
+        let after = self.limited_bytes().saturating_add(size);
+        if after <= self.max_size || self.error.is_some() || self.is_over {
+            return;
+        }
+        if self.newest.is_new() {
+            self.say(&format!(
+                "the capture has its largest size, {} bytes (--max-size): the oldest packets make \
+                 room from now on",
+                self.max_size
+            ));
+        }
+        let wanted = after - self.max_size + self.max_size / 16;
+        let before = self.newest.count();
+        let dropped = self.newest.drop_oldest(wanted);
+        for (file, left_out) in &dropped.files {
+            let path = self.folder.join(TRACE).join(file);
+            if let Err(error) = keep::punch(&path, left_out.hole) {
+                self.say(&format!(
+                    "{}: its beginning cannot be given back, so that the newest packets are left \
+                     out from now on: {error}",
+                    path.display()
+                ));
+                (self.keep, self.newest) = (Keep::Oldest, Newest::default());
+                return;
+            }
+        }
+        self.totals.packets -= before - self.newest.count();
+        self.totals.bytes -= dropped.bytes;
+        self.totals.left_out += dropped.bytes;
+        self.shorten_list(&dropped);
+    }
+
+    /// Says in the list what is left out, and gives back the lines about what is gone.
+    fn shorten_list(&mut self, dropped: &Dropped) {
+        let length = self.list_length();
+        let hole = dropped.line.min(length);
+        let lines = dropped.files.iter().map(|(file, all)| all.line(file));
+        let mut lines: String = lines.collect();
+        // The metadata's line stays.
+        if let Some((at, line)) = &mut self.metadata_line
+            && *at < hole
+        {
+            *at = length + lines.len() as u64;
+            lines += line;
+        }
+        self.append(Path::new(PACKETS), lines.as_bytes());
+        if keep::punch(&self.folder.join(PACKETS), hole).is_ok() {
+            self.totals.bytes -= hole - self.list_hole;
+            self.list_hole = hole;
+        }
+    }
+
+    /// The length of the list.
+    fn list_length(&self) -> u64 {
+        let list = self.files.get(Path::new(PACKETS));
+        list.map_or(0, |list| list.length)
+    }
+
+    /// Bytes that the largest size is about: the console's text has a limit of its own.
+    fn limited_bytes(&self) -> u64 {
+        let console = self.files.get(Path::new(CONSOLE));
+        let console = console.map_or(0, |console| console.length);
+        self.totals.bytes.saturating_sub(console)
+    }
+
+    /// What is left out of a stream's file.
+    pub(super) fn left_out(&self, file: &str) -> Option<&LeftOut> {
+        self.newest
+            .left_out(file)
+            .or_else(|| self.left_out.get(file))
+    }
+
+    /// Says in the list what is left out, and closes the holes. The ports have ended.
+    pub(super) fn conclude(&mut self) {
+        let left_out: Vec<_> = self.left_out.drain().collect();
+        for (file, left_out) in left_out {
+            self.append(Path::new(PACKETS), left_out.line(&file).as_bytes());
+        }
+        if self.newest.is_new() || self.error.is_some() {
+            return;
+        }
+        if let Err(error) = keep::close_holes(&self.folder) {
+            let path = self.folder.join(PACKETS);
+            self.fail(CaptureError::Write { path, error });
+        }
+        // The handles are of files that are not there any more, and nothing more comes.
+        self.files.values_mut().for_each(|file| file.file = None);
+        (self.keep, self.newest) = (Keep::Oldest, Newest::default());
+        self.is_full = true;
+    }
+
     /// Adds a line to the list of packets.
     pub(super) fn list(&mut self, file: &str, offset: u64, size: u64, crc: u32) {
         let line = index::line(file, offset, size, crc);
+        if file == METADATA {
+            self.metadata_line = Some((self.list_length(), line.clone()));
+        }
         self.append(Path::new(PACKETS), line.as_bytes());
     }
 
@@ -166,10 +312,10 @@ impl Store {
         }
     }
 
-    /// Whether so many bytes may be written. Once something may not, nothing
-    /// may: streams end early, and have no gaps.
+    /// Whether so many bytes may be written. Once something may not, nothing may: streams end
+    /// early, and have no gaps.
     pub(super) fn has_room(&mut self, bytes: u64) -> bool {
-        let fits = self.totals.bytes.saturating_add(bytes) <= self.max_size;
+        let fits = self.limited_bytes().saturating_add(bytes) <= self.max_size;
         if !fits && !self.is_full {
             self.is_full = true;
             self.say(&format!(
@@ -177,7 +323,7 @@ impl Store {
                 self.max_size
             ));
         }
-        let has_room = !self.is_full && self.error.is_none();
+        let has_room = !self.is_full && !self.is_over && self.error.is_none();
         if !has_room {
             self.totals.left_out += bytes;
         }

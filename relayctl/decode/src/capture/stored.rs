@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::folder::{CONSOLE, FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
+use super::left_out::LeftOut;
 use super::reader::PacketReader;
 use super::store::MAX_CONTRADICTIONS;
 use crate::escape::printable;
@@ -280,14 +281,21 @@ impl Stored {
     /// When it is there and cannot be opened.
     pub fn packets(&self, stream: &Stream) -> Result<Option<PacketReader<'_>>, OpenError> {
         let path = self.folder.join(TRACE).join(&stream.file);
-        match PacketReader::open(&path, self.index.of(&stream.file)) {
+        let (begin, entries) = (self.index.begin(&stream.file), self.index.of(&stream.file));
+        match PacketReader::open(&path, begin, entries) {
             Ok(reader) => Ok(Some(reader)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpenError::Io(path, error)),
         }
     }
 
-    /// How many packets of a stream arrived.
+    /// The packets of a stream that came and are left out.
+    #[must_use]
+    pub fn left_out(&self, stream: &Stream) -> &[LeftOut] {
+        self.index.left_out(&stream.file)
+    }
+
+    /// How many packets of a stream arrived, and were kept.
     #[must_use]
     pub fn listed(&self, stream: &Stream) -> usize {
         self.index.of(&stream.file).len()

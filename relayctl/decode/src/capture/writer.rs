@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::error::CaptureError;
 use super::folder::{self, CONSOLE, RUN};
 use super::intake::Intake;
+use super::keep::Keep;
 use super::salvage::Waiting;
 use super::store::{Store, Totals};
 use crate::wire::{Kind, Piece, Splitter, crc32c};
@@ -25,8 +26,11 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// Whether an existing capture there is replaced.
     pub force: bool,
-    /// The most bytes that are written.
+    /// The most bytes of packets. The console's text may have as many again, and what a panic
+    /// leaves has room in any case.
     pub max_size: u64,
+    /// What is kept of more.
+    pub keep: Keep,
     /// Where the bytes come from.
     pub kind: Kind,
     /// Told at once what the user should know: that the capture has its largest
@@ -43,6 +47,7 @@ impl Options {
             out: Some(folder.to_owned()),
             force: false,
             max_size: u64::MAX,
+            keep: Keep::Oldest,
             kind,
             announce: |_| {},
         }
@@ -97,7 +102,12 @@ impl Capture {
         let Options { root, out, .. } = options;
         let folder = folder::create(root, out.as_deref(), options.force);
         let folder = folder.map_err(CaptureError::Folder)?;
-        let store = Store::begin(folder.clone(), root, options.max_size, options.announce)?;
+        let store = Store::begin(
+            folder.clone(),
+            root,
+            (options.max_size, options.keep),
+            options.announce,
+        )?;
         let shared = Shared {
             intake: Intake::new(store),
             waiting: Waiting::default(),
@@ -131,8 +141,8 @@ impl Capture {
         lock(&self.shared).intake.store.console(bytes);
     }
 
-    /// Puts what a stopped CPU left where it belongs. The ports should have ended; what they take
-    /// later of this kind is a fragment.
+    /// Puts what a stopped CPU left where it belongs, and says what is left out. The ports should
+    /// have ended; what they take later of this kind is a fragment.
     pub fn settle(&self) {
         lock(&self.shared).settle();
     }
@@ -200,7 +210,7 @@ impl Capture {
         let path = self.folder.join(RUN);
         let written = fs::write(&path, text);
         // Whoever is late finds it closed.
-        store.is_full = true;
+        store.is_over = true;
         if let Some(error) = store.error.take() {
             return Err(error);
         }
@@ -225,6 +235,7 @@ impl Shared {
     /// Puts what a stopped CPU left where it belongs.
     fn settle(&mut self) {
         self.waiting.settle(&mut self.intake);
+        self.intake.store.conclude();
     }
 }
 

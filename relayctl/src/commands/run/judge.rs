@@ -51,10 +51,10 @@ pub(super) fn judge(capture: &Capture, is_due: bool, problems: &mut Vec<String>)
     facts
 }
 
-/// The streams that did not come to their end.
+/// The streams that did not come to their end, but for those of which something is left out.
 fn unsent(audit: &Audit) -> Option<String> {
     let open = audit.streams.iter();
-    let open = open.filter(|stream| stream.verdict() == Verdict::Open);
+    let open = open.filter(|stream| stream.verdict() == Verdict::Open && !stream.is_left_out());
     let files: Vec<_> = open.map(|stream| stream.file.as_str()).collect();
     let what = match files.len() {
         0 => return None,
