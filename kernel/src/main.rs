@@ -105,6 +105,7 @@ fn run_other_cpu() -> ! {
 fn on_timer() {
     scenario::on_timer();
     logs::registry::tick();
+    out::virtio::hear();
     out::pump::poll();
 }
 
