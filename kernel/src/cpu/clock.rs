@@ -16,7 +16,7 @@ pub(crate) use rate::scale;
 
 /// The rate that timeouts assume where it could not be found out. Too fast for
 /// most machines: timeouts become longer, not shorter.
-const ASSUMED_HZ: u64 = 4_000_000_000;
+pub(crate) const ASSUMED_HZ: u64 = 4_000_000_000;
 
 /// Time zero.
 static ORIGIN: Origin = Origin::new();
