@@ -125,8 +125,8 @@ fn every_clock_of_a_pc_gives_the_right_rates() {
 
 #[test]
 fn clocks_may_wrap() {
-    // 24 bits, and 16, which pass their end in the first round.
-    for clock in [PM_TIMER, PIT] {
+    // 24 bits, and 16, which pass their end in the first round; and 13, which do in nearly each.
+    for clock in [PM_TIMER, PIT, (1_600_000, 0x1fff)] {
         let world = World::new(RATES, |_| 0);
         let begin = world.now.get();
         let result = by(&world, clock, |now| {
@@ -170,6 +170,12 @@ fn rounds_that_are_disturbed_do_not_count() {
         _ => 0,
     };
     assert_right(well(first, PIT), 700);
+    // In each sample one of the tries: the others count.
+    let tries = |number: u64| match number % 40 {
+        0 => number / 40 % 7 * 40_000,
+        _ => 0,
+    };
+    assert_right(well(tries, HPET), 1500);
     // Samples that always take long, the one longer, the other less.
     let noise = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 52;
     assert_right(well(noise, HPET), 300);
