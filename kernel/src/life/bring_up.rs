@@ -56,7 +56,7 @@ pub(crate) fn bring_up(
     apic::enable();
     percpu::set_apic_id(apic::id());
     platform.processors.put_first(apic::id());
-    let calibration = calibrate::calibrate(platform.hpet, options.tsc_hz)?;
+    let calibration = calibrate::calibrate(platform.clocks, options.tsc_hz);
 
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();

@@ -199,9 +199,9 @@ fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
     let were_on = interrupts::are_enabled();
     interrupts::disable();
     for i in 0..tries {
-        let start = clock::ticks();
+        let start = clock::counter();
         op(i);
-        let took = clock::ticks().wrapping_sub(start);
+        let took = clock::counter().wrapping_sub(start);
         let Cost { least, most } = seen.unwrap_or(Cost {
             least: took,
             most: took,

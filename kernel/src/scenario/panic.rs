@@ -57,8 +57,8 @@ enum Kind {
     Halfway,
     /// `flood`: an explicit panic while every CPU writes as fast as it can.
     Flood,
-    /// `relay`: a panic whose message panics while it is being logged, so that the
-    /// report itself fails and only the fallback is left.
+    /// `relay`: a panic whose message panics while it is told, so that the report itself fails and
+    /// only the fallback is left.
     Relay,
 }
 
@@ -195,12 +195,13 @@ fn fail(kind: Kind) {
     }
 }
 
-/// Panics when it is printed.
+/// Panics while it is printed.
 struct Unprintable;
 
 impl fmt::Display for Unprintable {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("this panic comes while the first one is being logged")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this is the panic that the scenario is about")?;
+        panic!("this panic comes while the first one is being told")
     }
 }
 
