@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Options};
+use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
 use relay_machine::workspace::Workspace;
 use serde_json::{Value, json};
@@ -30,6 +31,13 @@ pub(super) fn latest() -> PathBuf {
 /// What made a capture, for its `run.json`.
 pub(super) fn versions() -> Value {
     json!({ "relayctl": env!("CARGO_PKG_VERSION") })
+}
+
+/// The arguments of this program, for a capture's `run.json`: what is no UTF-8 is escaped.
+pub(super) fn arguments() -> Vec<String> {
+    let arguments = std::env::args_os();
+    let shown = arguments.map(|argument| printable(argument.as_encoded_bytes()).into_owned());
+    shown.collect()
 }
 
 /// Milliseconds since 1970.

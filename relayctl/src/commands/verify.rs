@@ -75,9 +75,9 @@ fn unreadable(args: &ReportArgs, error: &SourceError) -> Exit {
     let name = verdict.name();
     let text = match (args.json, &verdict) {
         (true, Verdict::Broken(problems)) => {
-            json!({ "verdict": name, "problems": problems }).to_string() + "\n"
+            report::line(&json!({ "verdict": name, "problems": problems }))
         }
-        (true, _) => json!({ "verdict": name, "problems": [] }).to_string() + "\n",
+        (true, _) => report::line(&json!({ "verdict": name, "problems": [] })),
         (false, _) => format!("{name}: {what}\n{name}\n"),
     };
     if verdict == Verdict::Open {

@@ -6,11 +6,10 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::ArgPredicate;
 use relay_decode::merge::{CpuSet, Filter};
-use relay_decode::records::Schema;
 use relay_format::Severity;
 
 use super::template::{self, Template};
-use crate::terminal::{ColorChoice, say};
+use crate::terminal::ColorChoice;
 
 /// The options of `cat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
@@ -18,11 +17,11 @@ pub(crate) struct CatArgs {
     /// A capture, a raw file, or - for standard input; the newest capture if not given
     pub(crate) capture: Option<PathBuf>,
 
-    /// Only this channel; may be given again
+    /// Only this channel, which the capture must have; may be given again
     #[arg(long = "channel", value_name = "NAME")]
     pub(crate) channels: Vec<String>,
 
-    /// Only these CPUs, such as 0,2-4
+    /// Only these CPUs, such as 0,2-4; each number or range must begin with one that there is
     #[arg(long, value_name = "LIST")]
     pub(crate) cpu: Option<CpuSet>,
 
@@ -82,16 +81,6 @@ impl CatArgs {
             level: self.level,
             since: self.since,
             until: self.until,
-        }
-    }
-
-    /// Warns of wanted channels that there are not.
-    pub(super) fn warn_of_unknown(&self, schema: &Schema) {
-        for name in &self.channels {
-            let mut channels = schema.channels.iter();
-            if !channels.any(|channel| channel.name == *name) {
-                say(format!("there is no channel '{name}' in this capture"));
-            }
         }
     }
 }

@@ -4,12 +4,15 @@ use std::fmt;
 use std::io;
 
 use relay_decode::capture::{FollowError, OpenError};
+use relay_decode::merge::FilterError;
 
 use crate::commands::source::SourceError;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
 pub(super) enum CatError {
+    /// What is wanted is not there.
+    Filter(FilterError),
     /// There is nothing to read.
     Source(SourceError),
     /// A file of the capture cannot be read.
@@ -27,6 +30,7 @@ pub(super) enum CatError {
 impl fmt::Display for CatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Filter(error) => error.fmt(f),
             Self::Source(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Follow(error) => error.fmt(f),
@@ -34,6 +38,12 @@ impl fmt::Display for CatError {
             Self::Output(error) => write!(f, "cannot write the records: {error}"),
             Self::Stopped => f.write_str("stopped"),
         }
+    }
+}
+
+impl From<FilterError> for CatError {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let Some((schema, streams)) = followed.metadata(&stop)? else {
         return Ok(());
     };
-    args.warn_of_unknown(&schema);
+    filter.check(&schema)?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
     let open = |stream| Ok(Some(LivePackets::new(&folder, stream, is_own)));

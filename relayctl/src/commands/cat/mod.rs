@@ -33,7 +33,10 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         Err(CatError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
             say(error.to_string());
-            Exit::Infrastructure
+            match error {
+                CatError::Filter(_) => Exit::Usage,
+                _ => Exit::Infrastructure,
+            }
         }
     }
 }
@@ -42,7 +45,7 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
 fn show(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
     let stored = &source.stored;
-    args.warn_of_unknown(&stored.schema);
+    filter.check(&stored.schema)?;
     for problem in &stored.problems {
         say(problem);
     }

@@ -113,6 +113,15 @@ impl RunArgs {
     }
 }
 
+impl RunArgs {
+    /// How many CPUs the machine shall have; nothing if QEMU is told otherwise.
+    pub(super) fn cpus(&self) -> Option<u32> {
+        let mut own = self.qemu_args.iter();
+        let is_smp = own.any(|argument| argument == "-smp" || argument == "--smp");
+        (!is_smp).then_some(self.smp)
+    }
+}
+
 /// Reads what runs the guest's code.
 fn accel() -> impl TypedValueParser<Value = Accel> {
     let help = |accel| match accel {

@@ -3,15 +3,25 @@
 use relay_decode::audit::Audit;
 use relay_decode::balance::Verdict;
 use relay_decode::capture::{Capture, Stored};
+use relay_decode::escape::printable;
 
 use super::summary::CaptureFacts;
 
-/// Judges what was captured, and adds what is wrong to `problems`.
-pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFacts {
-    let totals = capture.totals();
+/// Judges what was captured of a machine that was to have so many CPUs, if that is known, and adds
+/// what is wrong to `problems`.
+pub(super) fn judge(
+    capture: &Capture,
+    wanted: Option<u32>,
+    problems: &mut Vec<String>,
+) -> CaptureFacts {
+    let (totals, folder) = (capture.totals(), capture.folder());
     let mut facts = CaptureFacts {
-        path: capture.folder().display().to_string(),
+        path: match folder.to_str() {
+            Some(path) => path.to_owned(),
+            None => printable(folder.as_os_str().as_encoded_bytes()).into_owned(),
+        },
         verdict: None,
+        cpus: None,
         packets: totals.packets,
         records: 0,
         bytes: totals.bytes,
@@ -22,7 +32,10 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
     if totals.has_metadata {
-        let audit = Stored::open(capture.folder()).and_then(|stored| Audit::of(&stored));
+        let audit = Stored::open(folder).and_then(|stored| {
+            facts.cpus = Some(stored.schema.cpus);
+            Audit::of(&stored)
+        });
         let verdict = match audit {
             Ok(audit) => {
                 facts.records = audit.balance().delivered;
@@ -38,6 +51,13 @@ pub(super) fn judge(capture: &Capture, problems: &mut Vec<String>) -> CaptureFac
                     .map(|reason| format!("capture: {reason}")),
             );
         }
+    }
+    if let (Some(cpus), Some(wanted)) = (facts.cpus, wanted)
+        && cpus != wanted
+    {
+        problems.push(format!(
+            "the machine was to have {wanted} CPUs, and the kernel found {cpus}"
+        ));
     }
     facts
 }

@@ -31,7 +31,7 @@ use error::RunError;
 use judge::judge;
 use watch::Watch;
 
-use super::captures::{unix_ms, versions};
+use super::captures::{arguments, unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{LazySymbols, Output, say};
@@ -115,15 +115,15 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let mut problems = watch.problems(end);
     let mut facts = None;
     if let Some(capture) = &watch.capture {
-        facts = Some(judge(capture, &mut problems));
+        facts = Some(judge(capture, args.cpus(), &mut problems));
     }
     let mut exit = end.exit(watch.endless, problems.is_empty());
     if let Some(capture) = watch.capture.take() {
         let info = json!({
             "command": "run",
             "versions": versions(),
-            "arguments": std::env::args().collect::<Vec<_>>(),
-            "kernel": kernel,
+            "arguments": arguments(),
+            "kernel": printable(kernel.as_os_str().as_encoded_bytes()),
             "kernel_command_line": config.words.join(" "),
             "smp": args.smp,
             "memory_mib": args.memory,

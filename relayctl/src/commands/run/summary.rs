@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use relay_decode::balance::{Balance, Verdict};
 use relay_decode::console::Ledger;
+use relay_decode::escape::printable;
 use relay_format::{Context, Severity};
 use serde::Serialize;
 
@@ -25,8 +26,8 @@ pub(crate) struct RunFacts {
     pub(crate) first_line_ms: Option<f64>,
     /// Milliseconds from QEMU's start to its end.
     pub(crate) wall_ms: f64,
-    /// CPUs of the machine.
-    pub(crate) smp: u32,
+    /// CPUs that the machine had, if that is known.
+    pub(crate) smp: Option<u32>,
     /// What is wrong with the records.
     pub(crate) problems: Vec<String>,
     /// The capture.
@@ -40,6 +41,8 @@ pub(crate) struct CaptureFacts {
     pub(crate) path: String,
     /// `complete`, `open` or `broken`; nothing if no metadata came.
     pub(crate) verdict: Option<&'static str>,
+    /// CPUs that have streams, by the metadata.
+    pub(crate) cpus: Option<u32>,
     /// Packets of streams.
     pub(crate) packets: u64,
     /// Records in them.
@@ -51,18 +54,14 @@ pub(crate) struct CaptureFacts {
 impl CaptureFacts {
     /// A line for people.
     fn line(&self) -> String {
+        let path = terminal::near(Path::new(&self.path));
+        let path = printable(path.as_os_str().as_encoded_bytes());
         match self.verdict {
             Some(verdict) => format!(
-                "capture {}: {verdict}, {} records in {} packets, {} bytes",
-                terminal::near(Path::new(&self.path)).display(),
-                self.records,
-                self.packets,
-                self.bytes
+                "capture {path}: {verdict}, {} records in {} packets, {} bytes",
+                self.records, self.packets, self.bytes
             ),
-            None => format!(
-                "capture {}: no records came beside the console's text",
-                terminal::near(Path::new(&self.path)).display()
-            ),
+            None => format!("capture {path}: no records came beside the console's text"),
         }
     }
 }
@@ -219,11 +218,10 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         None => "no log line".to_owned(),
     };
     let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
-    let _ = writeln!(
-        text,
-        "scenario {} on {} CPUs: {}",
-        run.scenario, run.smp, run.result
-    );
+    let cpus = run
+        .smp
+        .map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
+    let _ = writeln!(text, "scenario {}{cpus}: {}", run.scenario, run.result);
     text
 }
 
@@ -293,11 +291,12 @@ mod tests {
             exit: 0,
             first_line_ms: Some(83.25),
             wall_ms: 1200.0,
-            smp: 2,
+            smp: Some(2),
             problems: Vec::new(),
             capture: Some(CaptureFacts {
                 path: "captures/x".into(),
                 verdict: Some("complete"),
+                cpus: Some(2),
                 packets: 2,
                 records: 7,
                 bytes: 4096,
