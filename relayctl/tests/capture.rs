@@ -344,6 +344,123 @@ fn raw_bytes_are_as_good_as_a_capture() {
     assert_eq!(String::from_utf8(piped.stdout).unwrap(), show(&out));
 }
 
+/// Runs `tar`, which packs what is in a folder.
+fn tar(args: &[&str], folder: &Path) {
+    let output = std::process::Command::new("tar")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .expect("there is tar");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_packed_capture_is_as_good_as_its_folder() {
+    let out = capture("packed", &small());
+    let home = out.parent().unwrap();
+    let show = |path: &Path| relayctl(&["cat".as_ref(), path.as_os_str()]).out;
+    for (args, name) in [
+        (&["-cf", "a.tar", "capture"][..], "a.tar"),
+        (&["-czf", "a.tar.gz", "capture"], "a.tar.gz"),
+        (
+            &["-czf", "named-like-nothing", "--format=posix", "./capture"],
+            "named-like-nothing",
+        ),
+        (&["-cf", "within.tar", "-C", "capture", "."], "within.tar"),
+    ] {
+        tar(args, home);
+        assert_eq!(
+            verify(&home.join(name)),
+            (Some(0), "complete".to_owned()),
+            "{name}"
+        );
+        assert_eq!(show(&home.join(name)), show(&out), "{name}");
+    }
+    let piped = std::process::Command::new(env!("CARGO_BIN_EXE_relayctl"))
+        .args(["verify", "-"])
+        .stdin(fs::File::open(home.join("a.tar.gz")).unwrap())
+        .output()
+        .unwrap();
+    assert!(piped.stdout.ends_with(b"complete\n"));
+    // A raw stream, in gzip.
+    let gzip = std::process::Command::new("gzip")
+        .arg("-k")
+        .arg(home.join("raw"))
+        .status();
+    assert!(gzip.expect("there is gzip").success());
+    assert_eq!(
+        verify(&home.join("raw.gz")),
+        (Some(0), "complete".to_owned())
+    );
+    // Cut off.
+    let whole = fs::read(home.join("a.tar")).unwrap();
+    fs::write(home.join("cut.tar"), &whole[..whole.len() * 2 / 3]).unwrap();
+    let left = relayctl(&["verify".as_ref(), home.join("cut.tar").as_os_str()]);
+    assert_eq!(left.code, Some(1));
+    assert!(left.out.contains("cut.tar: "), "{left:?}");
+    // It does not grow.
+    let left = relayctl(&[
+        "cat".as_ref(),
+        "-f".as_ref(),
+        home.join("a.tar.gz").as_os_str(),
+    ]);
+    assert_eq!(left.code, Some(2), "{left:?}");
+    assert!(left.err.contains("without --follow"), "{left:?}");
+    fs::write(home.join("z"), b"\x28\xb5\x2f\xfd").unwrap();
+    let left = relayctl(&["verify".as_ref(), home.join("z").as_os_str()]);
+    assert_eq!(left.code, Some(3));
+    assert!(left.err.contains("packed by zstd"), "{left:?}");
+}
+
+#[test]
+fn a_trace_by_itself_is_open_at_best() {
+    let out = capture("trace", &small());
+    let show = |path: &Path| relayctl(&["cat".as_ref(), path.as_os_str()]).out;
+    // The path of the trace within a capture means the capture.
+    assert_eq!(verify(&out.join("trace")), (Some(0), "complete".to_owned()));
+    let home = out.parent().unwrap();
+    tar(&["-cf", "only.tar", "capture/trace"], home);
+    tar(&["-cf", "files.tar", "-C", "capture/trace", "."], home);
+    fs::create_dir(home.join("copied")).unwrap();
+    tar(&["-xf", "only.tar", "-C", "copied"], home);
+    for copy in [
+        "copied/capture",
+        "copied/capture/trace",
+        "only.tar",
+        "files.tar",
+    ] {
+        let copy = home.join(copy);
+        let left = relayctl(&["verify".as_ref(), copy.as_os_str()]);
+        assert_eq!(
+            (left.code, left.out.lines().last()),
+            (Some(0), Some("open")),
+            "{left:?}"
+        );
+        assert!(
+            left.out.starts_with("open: only the trace is there: "),
+            "{left:?}"
+        );
+        assert_eq!(show(&copy), show(&out));
+        for command in ["cat", "stat"] {
+            let left = relayctl(&[command.as_ref(), copy.as_os_str()]);
+            assert_eq!(left.code, Some(0));
+            assert!(left.err.contains("only the trace is there"), "{left:?}");
+        }
+        let left = relayctl(&["verify".as_ref(), "--json".as_ref(), copy.as_os_str()]);
+        let json: serde_json::Value = serde_json::from_str(&left.out).expect("it is JSON");
+        assert_eq!(json["unproven"].as_array().map(Vec::len), Some(1));
+    }
+    // It proves what is wrong nevertheless.
+    let klog = home.join("copied/capture/trace/klog_1");
+    let mut bytes = fs::read(&klog).unwrap();
+    bytes.drain(..bytes.len() / 2);
+    fs::write(&klog, bytes).unwrap();
+    assert_eq!(
+        verify(&home.join("copied/capture/trace")),
+        (Some(1), "broken".to_owned())
+    );
+}
+
 #[test]
 fn an_existing_folder_needs_force() {
     let out = capture("force", &small());
@@ -594,7 +711,10 @@ fn a_capture_whose_making_was_cut_off_is_open_at_best() {
     fs::write(out.join("packets"), &list[..before]).unwrap();
     fs::remove_file(out.join("run.json")).unwrap();
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    // With the list gone, too, this is a trace that somebody has copied.
     fs::remove_file(out.join("packets")).unwrap();
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    fs::write(out.join("console.log"), "").unwrap();
     assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
     // Its records are shown nevertheless.
     let left = relayctl(&["cat".as_ref(), "--json".as_ref(), out.as_os_str()]);

@@ -1,6 +1,7 @@
 //! Where captures lie, and what they are called.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -10,7 +11,7 @@ use relay_decode::wire::Kind;
 use relay_machine::workspace::Workspace;
 use serde_json::{Value, json};
 
-use crate::terminal::say;
+use crate::terminal::{near, say};
 
 /// The folder that captures lie in by default.
 const CAPTURES: &str = "captures";
@@ -26,6 +27,17 @@ fn root() -> PathBuf {
 /// The newest capture in the default folder.
 pub(super) fn latest() -> PathBuf {
     capture::latest(&root())
+}
+
+/// The capture that a path leads to. If that goes over a link, as the one to the newest capture
+/// does, the user is told which capture it is.
+pub(super) fn named(path: &Path) -> PathBuf {
+    let Ok(target) = fs::read_link(path) else {
+        return path.to_owned();
+    };
+    let target = path.parent().unwrap_or(Path::new("")).join(target);
+    say(format!("reading {}", near(&target).display()));
+    target
 }
 
 /// What made a capture, for its `run.json`.

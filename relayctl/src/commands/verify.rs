@@ -20,6 +20,7 @@ use crate::terminal::{Output, say};
 struct Verified<'a> {
     verdict: &'static str,
     problems: Vec<String>,
+    unproven: &'a [String],
     claims: u64,
     fragments: u64,
     total: Sums<u64>,
@@ -49,7 +50,7 @@ pub(crate) fn verify(args: &ReportArgs) -> Exit {
         false => text(&audit),
     };
     let verdict = audit.verdict();
-    if verdict == Verdict::Open {
+    if verdict == Verdict::Open && audit.unproven.is_empty() {
         say("open: streams without a closing packet are proven up to their last packet only");
     }
     answer(&text, &verdict)
@@ -115,6 +116,7 @@ fn json(audit: &Audit) -> String {
     report::line(&Verified {
         verdict: verdict.name(),
         claims: audit.claims,
+        unproven: &audit.unproven,
         fragments: audit.fragments,
         total: audit.balance().into(),
         streams: streams.collect(),
@@ -149,6 +151,9 @@ fn text(audit: &Audit) -> String {
     for problem in verdict.clone().problems() {
         // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(text, "broken: {problem}");
+    }
+    for what in &audit.unproven {
+        let _ = writeln!(text, "open: {what}");
     }
     for stream in &audit.streams {
         if stream.verdict() == Verdict::Open {

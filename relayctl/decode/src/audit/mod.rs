@@ -22,6 +22,8 @@ pub struct Audit {
     pub streams: Vec<StreamAudit>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
+    /// What is not there, so that the capture is open at best.
+    pub unproven: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
     /// How many claims were compared with the records.
@@ -48,6 +50,7 @@ impl Audit {
         Ok(Self {
             streams,
             problems: stored.problems.clone(),
+            unproven: stored.unproven.clone(),
             fragments: stored.fragments,
             claims: compared,
         })
@@ -63,6 +66,7 @@ impl Audit {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let streams = self.streams.iter().map(StreamAudit::verdict);
-        Verdict::of_all(self.problems.clone(), streams)
+        let beside = (!self.unproven.is_empty()).then_some(Verdict::Open);
+        Verdict::of_all(self.problems.clone(), streams.chain(beside))
     }
 }

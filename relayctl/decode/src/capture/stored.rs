@@ -22,6 +22,10 @@ const MAX_FOREIGN: usize = 16;
 /// The longest `run.json` that is read, in bytes.
 const MAX_RUN: u64 = 16 << 20;
 
+/// What cannot be proven of a trace by itself.
+const BARE: &str = "only the trace is there: without its list of packets nobody knows whether its \
+                    packets are as they came, whether more came, and how the run ended";
+
 /// Why a capture cannot be read.
 #[derive(Debug)]
 pub enum OpenError {
@@ -103,12 +107,16 @@ impl Stream {
 pub struct Stored {
     /// The folder.
     pub folder: PathBuf,
+    /// The trace: `trace` within the folder, or the folder itself, if somebody copied only that.
+    trace: PathBuf,
     /// What the metadata says.
     pub schema: Schema,
     /// The streams that the metadata promises, by channel, then CPU.
     pub streams: Vec<Stream>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
+    /// What is not there, so that something cannot be proven.
+    pub unproven: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
     /// Whether the capture was made to its end.
@@ -118,44 +126,53 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Opens a capture.
+    /// Opens a capture, or the trace of one: within it, or copied by itself.
     ///
     /// # Errors
     ///
     /// When there is none, or its metadata cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (schema, metadata) = read_metadata(folder)?;
+        let (folder, trace) = &place(folder);
+        let (schema, metadata) = read_metadata_of(folder, trace)?;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io(path, error)
         };
         let path = folder.join(PACKETS);
-        let mut problems = Vec::new();
+        let (mut problems, mut unproven) = (Vec::new(), Vec::new());
+        let is_bare = ![PACKETS, RUN, CONSOLE]
+            .iter()
+            .any(|name| folder.join(name).exists());
         let mut index = match open_file(&path) {
             Ok(file) => Index::read(BufReader::new(file)).map_err(io(&path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                problems.push(
-                    "packets: there is no list of packets to compare the streams with".to_owned(),
-                );
+                match is_bare {
+                    true => unproven.push(BARE.to_owned()),
+                    false => problems.push(
+                        "packets: there is no list of packets to compare the streams with"
+                            .to_owned(),
+                    ),
+                }
                 Index::default()
             }
             Err(error) => return Err(io(&path)(error)),
         };
         problems.append(&mut index.problems);
-        if index.of(METADATA) != [metadata] {
+        if !is_bare && index.of(METADATA) != [metadata] {
             problems.push("metadata: it is not as it arrived".to_owned());
         }
-        let trace = folder.join(TRACE);
         let mut stored = Self {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
+            trace: trace.clone(),
             streams: Stream::all(&schema),
             schema,
             problems,
+            unproven,
             fragments: fragments(&folder.join(FRAGMENTS)),
             is_finished: folder.join(RUN).is_file(),
             index,
         };
-        stored.find_foreign(&trace).map_err(io(&trace))?;
+        stored.find_foreign(trace).map_err(io(trace))?;
         stored.check_beside()?;
         Ok(stored)
     }
@@ -242,12 +259,18 @@ impl Stored {
     ///
     /// When it is there and cannot be opened.
     pub fn packets(&self, stream: &Stream) -> Result<Option<PacketReader<'_>>, OpenError> {
-        let path = self.folder.join(TRACE).join(&stream.file);
+        let path = self.path(stream);
         match PacketReader::open(&path, self.index.of(&stream.file)) {
             Ok(reader) => Ok(Some(reader)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpenError::Io(path, error)),
         }
+    }
+
+    /// A stream's file.
+    #[must_use]
+    pub fn path(&self, stream: &Stream) -> PathBuf {
+        self.trace.join(&stream.file)
     }
 
     /// How many packets of a stream arrived.
@@ -266,9 +289,30 @@ fn contradictions(run: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied by
+/// itself is both.
+fn place(named: &Path) -> (PathBuf, PathBuf) {
+    let trace = named.join(TRACE);
+    if trace.is_dir() || !named.join(METADATA).is_file() {
+        return (named.to_owned(), trace);
+    }
+    // What `.` is called.
+    let whole = named.canonicalize().unwrap_or_else(|_| named.to_owned());
+    match whole.parent() {
+        Some(parent) if whole.ends_with(TRACE) && parent.join(PACKETS).is_file() => {
+            (parent.to_owned(), named.to_owned())
+        }
+        _ => (named.to_owned(), named.to_owned()),
+    }
+}
+
 /// Reads the metadata of a capture, and what its line in the list should be.
 pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError> {
-    let trace = folder.join(TRACE);
+    read_metadata_of(folder, &folder.join(TRACE))
+}
+
+/// The same, of a trace that may lie elsewhere.
+fn read_metadata_of(folder: &Path, trace: &Path) -> Result<(Schema, Entry), OpenError> {
     if !trace.is_dir() {
         return Err(OpenError::NoCapture(folder.to_owned()));
     }
@@ -283,7 +327,7 @@ pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError>
             return Err(OpenError::NoMetadata {
                 folder: folder.to_owned(),
                 had_packets: !(list.is_empty() || is_beside)
-                    || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
+                    || fs::read_dir(trace).is_ok_and(|mut entries| entries.next().is_some()),
             });
         }
         Err(error) => return Err(OpenError::Io(path, error)),

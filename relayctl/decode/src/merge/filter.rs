@@ -153,9 +153,8 @@ impl Filter {
             let mut events = channel.events();
             events.any(|event| event.field("severity").is_some())
         };
-        let is_wanted = |channel: &&Channel| {
-            self.channels.is_empty() || self.channels.iter().any(|name| *name == channel.name)
-        };
+        let is_wanted =
+            |channel: &&Channel| self.channels.is_empty() || self.channels.contains(&channel.name);
         if self.level.is_some() && !all().filter(is_wanted).any(|channel| has_levels(&channel)) {
             return Err(FilterError::Level {
                 names: names(&mut all().filter(is_wanted)),

@@ -14,7 +14,8 @@ use crate::terminal::ColorChoice;
 /// The options of `cat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CatArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
+    /// capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// Only this channel, which the capture must have; may be given again

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use relay_decode::capture::{FollowError, OpenError};
 use relay_decode::merge::FilterError;
@@ -13,6 +14,8 @@ use crate::commands::source::SourceError;
 pub(super) enum CatError {
     /// What is wanted is not there.
     Filter(FilterError),
+    /// A packed capture cannot be followed.
+    Packed(PathBuf),
     /// There is nothing to read.
     Source(SourceError),
     /// A file of the capture cannot be read.
@@ -31,6 +34,11 @@ impl fmt::Display for CatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(error) => error.fmt(f),
+            Self::Packed(path) => write!(
+                f,
+                "{}: a packed capture does not grow: show it without --follow",
+                path.display()
+            ),
             Self::Source(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Follow(error) => error.fmt(f),

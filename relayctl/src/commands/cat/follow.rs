@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::{
-    Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
+    self, Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
     Stream, Totals,
 };
 use relay_decode::merge::{Filter, Merge};
@@ -132,6 +132,7 @@ impl Followed {
                 return Self::capture(&latest);
             }
             Some(name) if name == Path::new("-") => Input::Stdin,
+            Some(name) if is_packed(name) => return Err(CatError::Packed(name.into())),
             Some(name) if name.is_file() => {
                 let file = GrowingFile::open(name)
                     .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
@@ -188,6 +189,14 @@ impl Followed {
             }
         }
     }
+}
+
+/// Whether a file is a packed capture, which does not grow.
+fn is_packed(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let file = path.is_file().then(|| File::open(path).ok()).flatten();
+    let read = file.map(|file| file.take(512).read_to_end(&mut head));
+    read.is_some_and(|read| read.is_ok()) && capture::is_packed(&head)
 }
 
 /// Where raw bytes come from.

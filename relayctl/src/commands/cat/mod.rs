@@ -34,7 +34,7 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         Err(error) => {
             say(error.to_string());
             match error {
-                CatError::Filter(_) => Exit::Usage,
+                CatError::Filter(_) | CatError::Packed(_) => Exit::Usage,
                 _ => Exit::Infrastructure,
             }
         }
@@ -46,7 +46,7 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
     let stored = &source.stored;
     filter.check(&stored.schema)?;
-    for problem in &stored.problems {
+    for problem in stored.problems.iter().chain(&stored.unproven) {
         say(problem);
     }
     let mut printer = Printer::new(args);
