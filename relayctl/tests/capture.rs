@@ -682,11 +682,32 @@ fn the_newest_capture_is_the_default() {
     }
     let entries = fs::read_dir(here.join("captures")).unwrap();
     assert_eq!(entries.count(), 4, "three captures and the link");
-    // Nothing came: nothing is left.
+    let latest = || fs::read_link(here.join("captures/latest")).unwrap();
+    let link = latest();
+    for command in ["cat", "stat", "verify"] {
+        let left = run(&[command]);
+        let reads = format!("relayctl: reading captures/{}\n", link.display());
+        assert!(left.err.starts_with(&reads), "{left:?}");
+        let named = run(&[command, &format!("captures/{}", link.display())]);
+        assert_eq!((named.code, named.out), (left.code, left.out));
+        assert!(!named.err.contains("reading"), "{}", named.err);
+    }
+    // Nothing came: that is the newest one nevertheless, and none before it.
     fs::write(here.join("nothing"), "").unwrap();
-    assert_eq!(run(&["record", "--from", "nothing"]).code, Some(0));
-    assert_eq!(fs::read_dir(here.join("captures")).unwrap().count(), 4);
-    let link = fs::read_link(here.join("captures/latest")).unwrap();
+    run(&["record", "--from", "nothing"]);
+    assert_ne!(latest(), link);
+    let left = run(&["verify"]);
+    assert_ne!(left.out.lines().last(), Some("complete"));
+    assert!(
+        left.out.contains("nothing can be read without metadata"),
+        "{left:?}"
+    );
+    let empty = latest();
+    assert!(
+        left.err.contains(&format!("captures/{}", empty.display())),
+        "{left:?}"
+    );
+    assert_ne!(run(&["cat"]).code, Some(0));
     assert!(
         link.is_relative() && link.components().count() == 1,
         "{link:?}"

@@ -5,7 +5,7 @@ use relay_decode::escape;
 use serde::{Serialize, Serializer};
 
 /// The sums of one stream, or of several; losses as one number, or by [`Reasons`].
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Sums<L> {
     attempted: u64,
     delivered: u64,

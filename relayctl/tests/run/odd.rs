@@ -77,6 +77,33 @@ fn the_folder_for_temporary_files_may_have_a_long_path() {
 }
 
 #[test]
+fn the_line_for_gdb_is_one_that_a_shell_takes() {
+    let home = folder("gdb");
+    let elf = home.join("it's a (kernel)");
+    fs::copy(kernel(), &elf).expect("there is room");
+    let args = ["--gdb", "--kernel"].map(OsStr::new);
+    let args = [args[0], args[1], elf.as_os_str()];
+    let left: Left = relayctl_with(&(print_good() + "exit 33"), &args)
+        .output()
+        .expect("relayctl starts")
+        .into();
+    let line = left
+        .err
+        .lines()
+        .find_map(|line| line.strip_prefix("relayctl:     gdb "));
+    let line = line.unwrap_or_else(|| panic!("no line: {}", left.err));
+    let shell = std::process::Command::new("sh")
+        .args(["-c", &format!("printf '%s\\n' {line}")])
+        .output()
+        .expect("there is a shell");
+    let words = String::from_utf8(shell.stdout).expect("UTF-8");
+    assert_eq!(
+        words,
+        format!("-ex\ntarget remote :1234\n{}\n", elf.display())
+    );
+}
+
+#[test]
 fn the_summary_tells_how_many_cpus_the_machine_had() {
     let script = print_good() + "exit 33";
     let last = |args: &[&str]| {

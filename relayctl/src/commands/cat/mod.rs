@@ -6,6 +6,7 @@ mod follow;
 mod format;
 mod printer;
 mod template;
+mod wait;
 
 use std::io;
 

@@ -1,11 +1,28 @@
 //! What became of the capture of a run.
 
-use relay_decode::audit::Audit;
+use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::Verdict;
 use relay_decode::capture::{Capture, Stored};
 use relay_decode::escape::printable;
 
-use super::summary::CaptureFacts;
+use super::summary::{CaptureFacts, ChannelFacts};
+
+/// The ledger of each channel.
+fn channels(audit: &Audit) -> Vec<ChannelFacts> {
+    let of_one = audit
+        .streams
+        .chunk_by(|one, other| one.channel == other.channel);
+    let facts = of_one.filter_map(|streams| {
+        let balances = streams.iter().map(StreamAudit::balance);
+        let verdicts = streams.iter().map(StreamAudit::verdict);
+        Some(ChannelFacts {
+            name: streams.first()?.channel.clone(),
+            balance: balances.sum(),
+            verdict: Verdict::of_all(Vec::new(), verdicts).name(),
+        })
+    });
+    facts.collect()
+}
 
 /// Judges what was captured of a machine that was to have so many CPUs, if that is known, and adds
 /// what is wrong to `problems`.
@@ -25,6 +42,7 @@ pub(super) fn judge(
         packets: totals.packets,
         records: 0,
         bytes: totals.bytes,
+        channels: Vec::new(),
     };
     problems.extend(totals.contradictions);
     if let Some(error) = totals.metadata_error {
@@ -39,6 +57,7 @@ pub(super) fn judge(
         let verdict = match audit {
             Ok(audit) => {
                 facts.records = audit.balance().delivered;
+                facts.channels = channels(&audit);
                 audit.verdict()
             }
             Err(error) => Verdict::Broken(vec![error.to_string()]),

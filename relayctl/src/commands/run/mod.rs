@@ -69,9 +69,13 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         checked.map_err(|error| RunError::Usage(error.to_string()))?;
     }
     if args.gdb {
+        let kernel = shlex::bytes::try_quote(kernel.as_os_str().as_encoded_bytes());
         say(format!(
             "QEMU waits for a debugger; start it with:\n    gdb -ex 'target remote :1234' {}",
-            kernel.display()
+            // A path has no NUL, which is all that cannot be quoted.
+            kernel
+                .map(|path| printable(&path).into_owned())
+                .unwrap_or_default()
         ));
     }
     let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;

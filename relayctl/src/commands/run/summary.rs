@@ -8,7 +8,7 @@ use relay_decode::balance::{Balance, Verdict};
 use relay_decode::console::Ledger;
 use relay_decode::escape::printable;
 use relay_format::{Context, Severity};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::{self, Reasons, Sums};
 use crate::terminal;
@@ -49,6 +49,25 @@ pub(crate) struct CaptureFacts {
     pub(crate) records: u64,
     /// Bytes that were written.
     pub(crate) bytes: u64,
+    /// Its channels.
+    pub(crate) channels: Vec<ChannelFacts>,
+}
+
+/// What a capture has of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ChannelFacts {
+    /// The channel's name.
+    pub(crate) name: String,
+    /// The ledger of its streams.
+    #[serde(flatten, serialize_with = "sums")]
+    pub(crate) balance: Balance,
+    /// `complete`, `open` or `broken`.
+    pub(crate) verdict: &'static str,
+}
+
+/// A ledger as JSON shows it.
+fn sums<S: Serializer>(balance: &Balance, serializer: S) -> Result<S::Ok, S::Error> {
+    Sums::<u64>::from(*balance).serialize(serializer)
 }
 
 impl CaptureFacts {
@@ -72,9 +91,14 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// All streams together, as JSON shows them.
+/// What the console's text is about.
+const CHANNEL: &str = "klog";
+
+/// All streams of the log together, as JSON shows them.
 #[derive(Debug, Serialize)]
 struct Total {
+    /// The channel: of others the console tells nothing, the capture does.
+    channel: &'static str,
     #[serde(flatten)]
     sums: Sums<u64>,
     verdict: &'static str,
@@ -144,11 +168,12 @@ pub(crate) fn json(ledger: &Ledger, run: &RunFacts) -> String {
     report::line(&Summary {
         run,
         total: Total {
+            channel: CHANNEL,
             sums: ledger.balance().into(),
             verdict: ledger.verdict().name(),
         },
         channels: [Channel {
-            name: "klog",
+            name: CHANNEL,
             cpus: cpus.collect(),
         }],
     })
@@ -197,7 +222,7 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         (&shown[..], sums.1),
         verdict.name().to_owned(),
     ));
-    let mut text = report::align(&rows);
+    let mut text = format!("{CHANNEL}, by the console's text:\n") + &report::align(&rows);
     let lost = ledger.balance().lost;
     if lost.total() > 0 {
         let reasons = lost.named().into_iter().filter(|(_, count)| *count > 0);
@@ -212,6 +237,7 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
     }
     if let Some(capture) = &run.capture {
         let _ = writeln!(text, "{}", capture.line());
+        text += &channels(&capture.channels);
     }
     let first = match run.first_line_ms {
         Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
@@ -223,6 +249,37 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         .map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
     let _ = writeln!(text, "scenario {}{cpus}: {}", run.scenario, run.result);
     text
+}
+
+/// The channels of a capture as a table, if it has some.
+fn channels(channels: &[ChannelFacts]) -> String {
+    if channels.is_empty() {
+        return String::new();
+    }
+    let heads = ["channel", "records", "attempted", "lost"];
+    let ends = ["overwritten", "uncommitted", "unaccounted", "streams"];
+    let heads = heads.iter().chain(&ends).map(|head| (*head).to_owned());
+    let mut rows = vec![heads.collect::<Vec<_>>()];
+    for ChannelFacts {
+        name,
+        balance,
+        verdict,
+    } in channels
+    {
+        let counts = [
+            balance.delivered,
+            balance.attempted,
+            balance.lost.total(),
+            balance.overwritten,
+            balance.uncommitted,
+            balance.unaccounted,
+        ];
+        let mut row = vec![printable(name.as_bytes()).into_owned()];
+        row.extend(counts.map(|count| count.to_string()));
+        row.push((*verdict).to_owned());
+        rows.push(row);
+    }
+    report::align(&rows)
 }
 
 /// The severities that have a column: those that nearly every log has, and what else occurred.
@@ -300,6 +357,16 @@ mod tests {
                 packets: 2,
                 records: 7,
                 bytes: 4096,
+                channels: vec![ChannelFacts {
+                    name: "flood".to_owned(),
+                    balance: Balance {
+                        attempted: 9,
+                        delivered: 7,
+                        overwritten: 2,
+                        ..Balance::default()
+                    },
+                    verdict: "complete",
+                }],
             }),
         };
         (ledger, run)
@@ -325,6 +392,17 @@ mod tests {
             assert_eq!(total[key], count, "{key}");
         }
         assert_eq!(total["verdict"], "open");
+        assert_eq!(total["channel"], "klog");
+        let flood = &value["run"]["capture"]["channels"][0];
+        assert_eq!(
+            (
+                &flood["name"],
+                &flood["attempted"],
+                &flood["overwritten"],
+                &flood["lost"]
+            ),
+            (&"flood".into(), &9.into(), &2.into(), &0.into())
+        );
         let channel = &value["channels"][0];
         assert_eq!(channel["name"], "klog");
         let cpu = &channel["cpus"][1];
@@ -338,7 +416,9 @@ mod tests {
     fn the_table_names_everything() {
         let (ledger, run) = sample();
         let text = table(&ledger, &run);
-        let lines: Vec<_> = text.lines().collect();
+        let (title, rest) = text.split_once('\n').expect("it has lines");
+        assert_eq!(title, "klog, by the console's text:");
+        let lines: Vec<_> = rest.lines().collect();
         assert!(lines[0].ends_with("unaccounted  stream"));
         assert!(lines[1].trim_start().starts_with("0 ") && lines[1].ends_with("complete"));
         assert!(lines[2].ends_with("open, proven up to 1:0"));
@@ -349,9 +429,14 @@ mod tests {
             "capture captures/x: complete, 7 records in 2 packets, 4096 bytes"
         );
         assert_eq!(
-            lines[6],
+            lines[6..8].join("\n"),
+            "channel  records  attempted  lost  overwritten  uncommitted  unaccounted  streams\n\
+             \x20 flood        7          9     0            2            0            0  complete"
+        );
+        assert_eq!(
+            lines[8],
             "first log line 0.083 s after QEMU's start, 1.200 s in all"
         );
-        assert_eq!(lines[7], "scenario smoke on 2 CPUs: pass");
+        assert_eq!(lines[9], "scenario smoke on 2 CPUs: pass");
     }
 }
