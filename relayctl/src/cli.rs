@@ -51,7 +51,11 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     if args.iter().any(|arg| arg == "--help" || arg == "help") {
         // What the kernel has is only looked for when somebody wants to know.
         let help = commands::run_help();
-        command = command.mut_subcommand("run", |run| run.after_long_help(help));
+        let ends = command.get_after_help().map(ToString::to_string);
+        let all = format!("{help}\n{}", ends.unwrap_or_default());
+        command = command
+            .after_long_help(all)
+            .mut_subcommand("run", |run| run.after_long_help(help));
     }
     let parsed = command.try_get_matches_from(args);
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {

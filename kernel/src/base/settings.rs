@@ -6,6 +6,8 @@
 
 use core::fmt;
 
+use super::cpuset::MAX_CPUS;
+
 /// Something that the command line can set, as `key=value`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
@@ -26,6 +28,8 @@ pub(crate) enum Takes {
     Number(Range),
     /// A power of two.
     PowerOfTwo(Range),
+    /// The number of a CPU. Whether the machine has it is for the reader of the setting to say.
+    Cpu(Range),
     /// One of these words.
     OneOf(&'static [Choice]),
 }
@@ -100,7 +104,7 @@ pub(crate) const TSC_HZ: Setting = Setting {
 pub(crate) const LOSE: Setting = Setting {
     key: "lose",
     about: "starts this CPU too late, to see that a missing CPU is reported",
-    takes: Takes::number(1, super::cpuset::MAX_CPUS as u64 - 1, ""),
+    takes: Takes::cpu(1),
     default: Preset::Else("none"),
 };
 
@@ -158,11 +162,22 @@ impl Takes {
         Self::Number(Range { least, most, unit })
     }
 
+    /// A CPU from this one on.
+    pub(crate) const fn cpu(least: u64) -> Self {
+        Self::Cpu(Range {
+            least,
+            most: MAX_CPUS as u64 - 1,
+            unit: "",
+        })
+    }
+
     /// Reads a value: the number, or the word's place among those that are taken. `None` if it is
     /// none of this setting's.
     pub(crate) fn read(&self, text: &str) -> Option<u64> {
         match self {
-            Self::Number(range) => number(text).filter(|number| range.has(*number)),
+            Self::Number(range) | Self::Cpu(range) => {
+                number(text).filter(|number| range.has(*number))
+            }
             Self::PowerOfTwo(range) => {
                 number(text).filter(|number| range.has(*number) && number.is_power_of_two())
             }
@@ -192,6 +207,7 @@ impl fmt::Display for Takes {
         let (what, range) = match self {
             Self::Number(range) => ("a number", range),
             Self::PowerOfTwo(range) => ("a power of two", range),
+            Self::Cpu(range) => ("the number of a CPU", range),
             Self::OneOf(choices) => {
                 return choices.iter().enumerate().try_for_each(|(place, choice)| {
                     let separator = match place {
@@ -329,6 +345,7 @@ impl<const ROOM: usize> Text<ROOM> {
             match &setting.takes {
                 Takes::Number(range) => self.range("number", range),
                 Takes::PowerOfTwo(range) => self.range("power_of_two", range),
+                Takes::Cpu(range) => self.range("cpu", range),
                 Takes::OneOf(choices) => self.choices(choices),
             }
             self.end("},");

@@ -9,7 +9,6 @@ use super::definition::{Scenario, Verdict};
 use super::flood::{self, Part};
 use crate::arch::provoke;
 use crate::base::cmdline::Options;
-use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::{About, COUNT, Choice, Preset, SUBBUF, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
@@ -120,7 +119,7 @@ const KIND: Setting = Setting {
 const CPU: Setting = Setting {
     key: "cpu",
     about: "the CPU that fails",
-    takes: Takes::number(0, MAX_CPUS as u64 - 1, ""),
+    takes: Takes::cpu(0),
     default: Preset::Else("1, or 0 where it is alone"),
 };
 

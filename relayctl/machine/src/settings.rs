@@ -92,6 +92,8 @@ pub enum Takes {
     Number(Range),
     /// A power of two.
     PowerOfTwo(Range),
+    /// The number of a CPU that the machine has.
+    Cpu(Range),
     /// One of these words.
     OneOf(Vec<Choice>),
 }
@@ -117,6 +119,15 @@ pub struct Choice {
 }
 
 impl Takes {
+    /// The same for a machine of so many CPUs, if that is known.
+    fn with(&self, cpus: Option<u32>) -> Self {
+        let mut takes = self.clone();
+        if let (Self::Cpu(range), Some(cpus)) = (&mut takes, cpus) {
+            range.most = range.most.min(u64::from(cpus).saturating_sub(1));
+        }
+        takes
+    }
+
     /// Whether it takes a value: numbers are decimal, or hexadecimal after `0x`.
     fn has(&self, text: &str) -> bool {
         let within = |range: &Range| {
@@ -128,7 +139,7 @@ impl Takes {
             number.filter(|number| (range.least..=range.most).contains(number))
         };
         match self {
-            Self::Number(range) => within(range).is_some(),
+            Self::Number(range) | Self::Cpu(range) => within(range).is_some(),
             Self::PowerOfTwo(range) => within(range).is_some_and(u64::is_power_of_two),
             Self::OneOf(choices) => choices.iter().any(|choice| choice.word == text),
         }
@@ -140,6 +151,10 @@ impl fmt::Display for Takes {
         let (what, range) = match self {
             Self::Number(range) => ("a number", range),
             Self::PowerOfTwo(range) => ("a power of two", range),
+            Self::Cpu(range) if range.least > range.most => {
+                return f.write_str("the number of a CPU, and the machine has too few");
+            }
+            Self::Cpu(range) => ("the number of a CPU", range),
             Self::OneOf(choices) => {
                 let words: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
                 return write!(f, "one of {}", words.join(", "));
@@ -268,7 +283,8 @@ impl Settings {
             .map_err(SettingsError::Text)
     }
 
-    /// Checks the settings, each `key=value`, that a scenario is to be started with.
+    /// Checks the settings, each `key=value`, that a scenario is to be started with on a machine of
+    /// so many CPUs, if that is known.
     ///
     /// # Errors
     ///
@@ -277,6 +293,7 @@ impl Settings {
         &self,
         scenario: &str,
         words: impl IntoIterator<Item = &'a str>,
+        cpus: Option<u32>,
     ) -> Result<(), WordError> {
         let mut scenarios = self.scenarios.iter();
         let Some(found) = scenarios.find(|known| known.name == scenario) else {
@@ -299,15 +316,16 @@ impl Settings {
                     known: settings().map(|setting| setting.key.clone()).collect(),
                 });
             };
-            if !setting.takes.has(value) {
-                let words: Vec<_> = match &setting.takes {
+            let takes = setting.takes.with(cpus);
+            if !takes.has(value) {
+                let words: Vec<_> = match &takes {
                     Takes::OneOf(choices) => choices.iter().map(|c| c.word.clone()).collect(),
-                    Takes::Number(_) | Takes::PowerOfTwo(_) => Vec::new(),
+                    _ => Vec::new(),
                 };
                 return Err(WordError::Value {
                     key: key.to_owned(),
                     value: value.to_owned(),
-                    takes: setting.takes.to_string(),
+                    takes: takes.to_string(),
                     near: nearest(value, &words).map(str::to_owned),
                 });
             }
@@ -345,7 +363,7 @@ fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
                     writeln!(f, "              {word:<9} {about}")?;
                 }
             }
-            Takes::Number(_) | Takes::PowerOfTwo(_) => {
+            _ => {
                 writeln!(f, "              {takes}; default: {default}")?;
             }
         }
@@ -369,7 +387,7 @@ mod tests {
     }
 
     fn check(scenario: &str, words: &[&str]) -> Result<(), String> {
-        let checked = sample().check(scenario, words.iter().copied());
+        let checked = sample().check(scenario, words.iter().copied(), Some(32));
         checked.map_err(|error| error.to_string())
     }
 
@@ -446,6 +464,20 @@ mod tests {
         ] {
             assert!(check("smoke", &[word]).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn a_cpu_is_one_that_the_machine_has() {
+        let check = |scenario, word, cpus| {
+            let checked = sample().check(scenario, [word], cpus);
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(check("panic", "cpu=7", Some(8)), Ok(()));
+        assert_eq!(check("panic", "cpu=7", None), Ok(()));
+        let wrong = "cpu=7: the value must be the number of a CPU from 0 to 6";
+        assert_eq!(check("panic", "cpu=7", Some(7)), Err(wrong.to_owned()));
+        let wrong = "lose=1: the value must be the number of a CPU, and the machine has too few";
+        assert_eq!(check("smoke", "lose=1", Some(1)), Err(wrong.to_owned()));
     }
 
     #[test]

@@ -78,6 +78,7 @@ fn scenarios_and_settings_are_listed() {
     for shown in [
         ask(&["run", "--list", "--kernel", elf]),
         ask(&["run", "--help"]),
+        ask(&["--help"]),
         ask(&["help", "run"]),
     ] {
         for what in [

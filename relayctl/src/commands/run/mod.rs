@@ -65,7 +65,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     }
     if let Some(takes) = takes {
         let settings = args.settings.iter().map(String::as_str);
-        let checked = takes.check(&args.scenario, settings);
+        let checked = takes.check(&args.scenario, settings, args.cpus());
         checked.map_err(|error| RunError::Usage(error.to_string()))?;
     }
     if args.gdb {
