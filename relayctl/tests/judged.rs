@@ -21,7 +21,7 @@ fn json_of(command: &str, capture: &Path) -> (Option<i32>, Value) {
 /// The verdict, the exit code, and what is wrong, in one text.
 fn verify(capture: &Path) -> (String, Option<i32>, String) {
     let (code, said) = json_of("verify", capture);
-    let texts = [&said["problems"], &said["open"]];
+    let texts = [&said["problems"], &said["unproven"]];
     let texts = texts
         .into_iter()
         .flat_map(|all| all.as_array().expect("a list"));

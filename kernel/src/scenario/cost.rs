@@ -14,12 +14,16 @@ use x86_64::instructions::interrupts;
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::settings::About;
 use crate::cpu::clock;
 use crate::cpu::machine::Machine;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "cost",
-    about: "what writing costs, in instructions (--accel icount)",
+    about: About {
+        name: "cost",
+        about: "what writing costs, in instructions (--accel icount)",
+        settings: &[],
+    },
     boot_cpu,
     other_cpu: |_| {},
     on_timer: || {},

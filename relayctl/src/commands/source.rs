@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use relay_decode::audit::Audit;
-use relay_decode::capture::{self, CaptureError, OpenError, Scratch, Stored, Totals};
+use relay_decode::capture::{
+    self, CaptureError, OpenError, Packed, PackedError, Scratch, Stored, Totals,
+};
 
 use super::captures;
 use crate::terminal::near;
@@ -21,6 +23,8 @@ pub(crate) enum SourceError {
     Open(OpenError),
     /// A raw file, or standard input, cannot be read.
     Raw(PathBuf, io::Error),
+    /// A packed capture cannot be read.
+    Packed(PathBuf, PackedError),
     /// What it says cannot be kept while it is sorted.
     Scratch(CaptureError),
     /// It holds no metadata.
@@ -37,6 +41,7 @@ impl fmt::Display for SourceError {
             ),
             Self::Open(error) => error.fmt(f),
             Self::Raw(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Packed(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Scratch(error) => error.fmt(f),
             Self::NoMetadata(path, totals) => write!(
                 f,
@@ -54,7 +59,8 @@ impl std::error::Error for SourceError {}
 /// The options of every command that judges a capture.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReportArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
+    /// capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// One JSON object
@@ -67,13 +73,13 @@ pub(crate) struct ReportArgs {
 pub(crate) struct Source {
     /// The capture.
     pub(crate) stored: Stored,
-    /// Where it is, if it is made of a raw file; it is removed with this.
+    /// Where it is, if it is made of a raw file or unpacked; it is removed with this.
     _scratch: Option<Scratch>,
 }
 
 impl Source {
-    /// Opens the capture or raw file that was named, the newest capture if none
-    /// was. `-` is standard input.
+    /// Opens the capture or file that was named, the newest capture if none was: the user is told
+    /// which that is. `-` is standard input.
     ///
     /// # Errors
     ///
@@ -82,21 +88,21 @@ impl Source {
         match name {
             None => {
                 let latest = captures::latest();
-                match latest.is_dir() {
-                    true => Self::folder(&latest),
-                    false => Err(SourceError::NoLatest(latest)),
+                if !latest.is_dir() {
+                    return Err(SourceError::NoLatest(latest));
                 }
+                Self::folder(&captures::named(&latest))
             }
             Some(name) if name == Path::new("-") => {
-                Self::raw(Path::new("standard input"), io::stdin().lock())
+                Self::file(Path::new("standard input"), io::stdin().lock())
             }
             // A pipe is as good as a file.
             Some(name) if name.exists() && !name.is_dir() => {
                 let file =
                     File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
-                Self::raw(name, file)
+                Self::file(name, file)
             }
-            Some(name) => Self::folder(name),
+            Some(name) => Self::folder(&captures::named(name)),
         }
     }
 
@@ -120,9 +126,28 @@ impl Source {
         })
     }
 
-    /// Reads a raw stream of packets.
-    fn raw(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
+    /// Reads a packed capture, or a raw stream of packets.
+    fn file(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
+        let failed = |error| SourceError::Packed(name.into(), error);
         let scratch = Scratch::new().map_err(|error| SourceError::Raw(name.into(), error))?;
+        match Packed::of(input).map_err(failed)? {
+            Packed::Raw(input) => Self::raw(name, input, scratch),
+            Packed::Archive(input) => {
+                let unpacked = capture::unpack(input, scratch.path()).map_err(failed)?;
+                let mut stored = Stored::open(&unpacked.folder).map_err(SourceError::Open)?;
+                let told = unpacked.problems.into_iter();
+                let told = told.map(|what| format!("{}: {what}", name.display()));
+                stored.problems.extend(told);
+                Ok(Self {
+                    stored,
+                    _scratch: Some(scratch),
+                })
+            }
+        }
+    }
+
+    /// Reads a raw stream of packets.
+    fn raw(name: &Path, input: impl io::Read, scratch: Scratch) -> Result<Self, SourceError> {
         let totals = capture::read_raw(input, scratch.path()).map_err(SourceError::Scratch)?;
         match Stored::open(scratch.path()) {
             Ok(stored) => Ok(Self {

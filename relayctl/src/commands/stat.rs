@@ -47,6 +47,7 @@ pub(crate) fn stat(args: &ReportArgs) -> Exit {
             return Exit::Infrastructure;
         }
     };
+    audit.unproven.iter().for_each(say);
     let text = match args.json {
         true => json(&audit),
         false => table(&audit, &source.stored.schema),

@@ -21,7 +21,7 @@ struct Verified<'a> {
     verdict: &'static str,
     problems: Vec<String>,
     /// Why the whole is not complete, beside its streams.
-    open: &'a [String],
+    unproven: &'a [String],
     claims: u64,
     fragments: u64,
     left_out: u64,
@@ -52,7 +52,7 @@ pub(crate) fn verify(args: &ReportArgs) -> Exit {
         false => text(&audit),
     };
     let verdict = audit.verdict();
-    if verdict == Verdict::Open {
+    if verdict == Verdict::Open && audit.unproven.is_empty() {
         say("open: streams without a closing packet are proven up to their last packet only");
     }
     answer(&text, &verdict)
@@ -78,9 +78,9 @@ fn unreadable(args: &ReportArgs, error: &SourceError) -> Exit {
     let name = verdict.name();
     let text = match (args.json, &verdict) {
         (true, Verdict::Broken(problems)) => {
-            json!({ "verdict": name, "problems": problems }).to_string() + "\n"
+            report::line(&json!({ "verdict": name, "problems": problems }))
         }
-        (true, _) => json!({ "verdict": name, "problems": [] }).to_string() + "\n",
+        (true, _) => report::line(&json!({ "verdict": name, "problems": [] })),
         (false, _) => format!("{name}: {what}\n{name}\n"),
     };
     if verdict == Verdict::Open {
@@ -118,9 +118,9 @@ fn json(audit: &Audit) -> String {
     report::line(&Verified {
         verdict: verdict.name(),
         claims: audit.claims,
+        unproven: &audit.unproven,
         fragments: audit.fragments,
         left_out: audit.left_out,
-        open: &audit.open,
         total: audit.balance().into(),
         streams: streams.collect(),
         problems: verdict.problems(),
@@ -155,8 +155,8 @@ fn text(audit: &Audit) -> String {
         // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(text, "broken: {problem}");
     }
-    for reason in &audit.open {
-        let _ = writeln!(text, "open: {reason}");
+    for what in &audit.unproven {
+        let _ = writeln!(text, "open: {what}");
     }
     for stream in &audit.streams {
         if stream.verdict() == Verdict::Open {

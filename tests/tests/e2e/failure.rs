@@ -175,13 +175,3 @@ fn a_hang_is_an_infrastructure_failure() {
     );
     assert_eq!(run.summary()["total"]["unaccounted"], 0);
 }
-
-#[test]
-fn an_unknown_scenario_fails() {
-    let run = boot(&["--smp", "2", "--scenario", "no-such-scenario"]);
-    run.assert_code(1);
-    assert!(
-        run.has(Severity::Error, "no-such-scenario"),
-        "no error names the scenario"
-    );
-}

@@ -24,8 +24,8 @@ pub struct Audit {
     pub streams: Vec<StreamAudit>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
-    /// Why the capture cannot be complete, whatever its streams say.
-    pub open: Vec<String>,
+    /// What is not there, or not kept, so that the capture is open at best.
+    pub unproven: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
     /// Bytes that came, and were left out of the capture.
@@ -58,7 +58,7 @@ impl Audit {
         Ok(Self {
             streams,
             problems,
-            open: stored.open.clone(),
+            unproven: stored.unproven.clone(),
             fragments: stored.fragments,
             left_out: stored.left_out,
             claims: compared,
@@ -74,7 +74,7 @@ impl Audit {
     /// The judgement over all streams, and over the making of the capture.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        match (self.verdict_so_far(), self.open.is_empty()) {
+        match (self.verdict_so_far(), self.unproven.is_empty()) {
             (Verdict::Complete, false) => Verdict::Open,
             (verdict, _) => verdict,
         }

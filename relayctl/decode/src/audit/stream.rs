@@ -89,10 +89,7 @@ impl StreamAudit {
         let mut buffer = Vec::new();
         loop {
             let item = reader.next(&mut buffer);
-            let item = item.map_err(|error| {
-                let path = stored.folder.join("trace").join(&stream.file);
-                OpenError::Io(path, error)
-            })?;
+            let item = item.map_err(|error| OpenError::Io(stored.path(stream), error))?;
             match item {
                 Some(Item::Packet { offset, header }) => {
                     if !audit.belongs(&stored.schema, offset, &header) {

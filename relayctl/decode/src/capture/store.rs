@@ -135,6 +135,8 @@ impl Store {
             error: None,
         };
         store.append(Path::new(PACKETS), &[]);
+        // At once: whatever becomes of it, no older one is taken for it.
+        store.link();
         match store.error.take() {
             Some(error) => Err(error),
             None => Ok(store),
@@ -337,9 +339,6 @@ impl Store {
         }
         match self.try_append(path, bytes) {
             Ok(offset) => {
-                if self.totals.bytes == 0 && !bytes.is_empty() {
-                    self.link();
-                }
                 self.totals.bytes += bytes.len() as u64;
                 Some(offset)
             }

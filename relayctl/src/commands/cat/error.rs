@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use relay_decode::capture::{FollowError, OpenError};
+use relay_decode::merge::FilterError;
 
 use crate::commands::source::SourceError;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
 pub(super) enum CatError {
+    /// What is wanted is not there.
+    Filter(FilterError),
+    /// A packed capture cannot be followed.
+    Packed(PathBuf),
     /// There is nothing to read.
     Source(SourceError),
     /// A file of the capture cannot be read.
@@ -27,6 +33,12 @@ pub(super) enum CatError {
 impl fmt::Display for CatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Filter(error) => error.fmt(f),
+            Self::Packed(path) => write!(
+                f,
+                "{}: a packed capture does not grow: show it without --follow",
+                path.display()
+            ),
             Self::Source(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Follow(error) => error.fmt(f),
@@ -34,6 +46,12 @@ impl fmt::Display for CatError {
             Self::Output(error) => write!(f, "cannot write the records: {error}"),
             Self::Stopped => f.write_str("stopped"),
         }
+    }
+}
+
+impl From<FilterError> for CatError {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
     }
 }
 

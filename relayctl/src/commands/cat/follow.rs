@@ -2,17 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::{
-    Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
+    self, Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
     Stream, Totals,
 };
 use relay_decode::merge::{Filter, Merge};
@@ -23,16 +20,13 @@ use serde_json::json;
 use super::args::CatArgs;
 use super::error::CatError;
 use super::printer::Printer;
-use crate::commands::captures;
+use super::wait::{self, POLL, pause};
 use crate::commands::source::SourceError;
 use crate::signals;
 use crate::terminal::say;
 
 /// How long a packet is held back for older ones that are still on their way.
 const HOLD: Duration = Duration::from_millis(200);
-
-/// How often is looked for what comes.
-const POLL: Duration = Duration::from_millis(50);
 
 /// The most packets that wait to be shown before more are looked for.
 const MAX_WAITING: usize = 1 << 22;
@@ -42,11 +36,12 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
-    let mut followed = Followed::open(args.capture.as_deref())?;
+    let name = wait::for_source(args.capture.as_deref(), &stop)?;
+    let mut followed = Followed::open(&name)?;
     let Some((schema, streams)) = followed.metadata(&stop)? else {
         return Ok(());
     };
-    args.warn_of_unknown(&schema);
+    filter.check(&schema)?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
     let open = |stream| Ok(Some(LivePackets::new(&folder, stream, is_own)));
@@ -91,27 +86,6 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     }
 }
 
-/// Waits until it is time to look again.
-///
-/// # Errors
-///
-/// When there is nobody any more who wants to see what comes.
-fn pause(stop: &AtomicBool) -> Result<(), CatError> {
-    let stdout = io::stdout();
-    // Nothing is asked for, so that only the reader's end is reported.
-    let mut reader = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    let time = PollTimeout::try_from(POLL).unwrap_or(PollTimeout::ZERO);
-    match poll(&mut reader, time) {
-        Ok(0) | Err(Errno::EINTR) => {}
-        Ok(_) => return Err(CatError::Stopped),
-        Err(error) => return Err(CatError::Output(error.into())),
-    }
-    match stop.load(Ordering::Relaxed) {
-        true => Err(CatError::Stopped),
-        false => Ok(()),
-    }
-}
-
 /// What is followed: a capture, or a raw stream of which one is made.
 struct Followed {
     /// The capture.
@@ -122,25 +96,19 @@ struct Followed {
 
 impl Followed {
     /// Opens a capture, a raw file, or standard input.
-    fn open(name: Option<&Path>) -> Result<Self, CatError> {
+    fn open(name: &Path) -> Result<Self, CatError> {
         let input = match name {
-            None => {
-                let latest = captures::latest();
-                if !latest.is_dir() {
-                    return Err(CatError::Source(SourceError::NoLatest(latest)));
-                }
-                return Self::capture(&latest);
-            }
-            Some(name) if name == Path::new("-") => Input::Stdin,
-            Some(name) if name.is_file() => {
+            name if name == Path::new("-") => Input::Stdin,
+            name if is_packed(name) => return Err(CatError::Packed(name.into())),
+            name if name.is_file() => {
                 let file = GrowingFile::open(name)
                     .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
                 Input::Growing(file)
             }
-            Some(name) if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
-            Some(name) => return Self::capture(name),
+            name if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
+            name => return Self::capture(name),
         };
-        let feed = Feed::start(name.unwrap_or(Path::new("-")), input).map_err(CatError::Source)?;
+        let feed = Feed::start(name, input).map_err(CatError::Source)?;
         let live = Live::open(feed.scratch.path())?;
         Ok(Self {
             live,
@@ -188,6 +156,14 @@ impl Followed {
             }
         }
     }
+}
+
+/// Whether a file is a packed capture, which does not grow.
+fn is_packed(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let file = path.is_file().then(|| File::open(path).ok()).flatten();
+    let read = file.map(|file| file.take(512).read_to_end(&mut head));
+    read.is_some_and(|read| read.is_ok()) && capture::is_packed(&head)
 }
 
 /// Where raw bytes come from.

@@ -6,6 +6,7 @@ mod follow;
 mod format;
 mod printer;
 mod template;
+mod wait;
 
 use std::io;
 
@@ -33,7 +34,10 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         Err(CatError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
             say(error.to_string());
-            Exit::Infrastructure
+            match error {
+                CatError::Filter(_) | CatError::Packed(_) => Exit::Usage,
+                _ => Exit::Infrastructure,
+            }
         }
     }
 }
@@ -42,8 +46,8 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
 fn show(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
     let stored = &source.stored;
-    args.warn_of_unknown(&stored.schema);
-    for problem in &stored.problems {
+    filter.check(&stored.schema)?;
+    for problem in stored.problems.iter().chain(&stored.unproven) {
         say(problem);
     }
     let mut printer = Printer::new(args);

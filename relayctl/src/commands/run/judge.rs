@@ -1,22 +1,51 @@
 //! What became of the capture of a run.
 
-use relay_decode::audit::Audit;
+use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::Verdict;
 use relay_decode::capture::{Capture, Stored};
+use relay_decode::escape::printable;
 
-use super::summary::CaptureFacts;
+use super::summary::{CaptureFacts, ChannelFacts};
 
-/// Judges what was captured, and adds what is wrong to `problems`: `is_due` says that the guest
-/// claims to have sent all of it, so that what is not complete is wrong.
-pub(super) fn judge(capture: &Capture, is_due: bool, problems: &mut Vec<String>) -> CaptureFacts {
-    let totals = capture.totals();
+/// The ledger of each channel.
+fn channels(audit: &Audit) -> Vec<ChannelFacts> {
+    let of_one = audit
+        .streams
+        .chunk_by(|one, other| one.channel == other.channel);
+    let facts = of_one.filter_map(|streams| {
+        let balances = streams.iter().map(StreamAudit::balance);
+        let verdicts = streams.iter().map(StreamAudit::verdict);
+        Some(ChannelFacts {
+            name: streams.first()?.channel.clone(),
+            balance: balances.sum(),
+            verdict: Verdict::of_all(Vec::new(), verdicts).name(),
+        })
+    });
+    facts.collect()
+}
+
+/// Judges what was captured of a machine that was to have so many CPUs, if that is known, and adds
+/// what is wrong to `problems`. `is_due` says that the guest claims to have sent all of it, so that
+/// what is not complete is wrong.
+pub(super) fn judge(
+    capture: &Capture,
+    wanted: Option<u32>,
+    is_due: bool,
+    problems: &mut Vec<String>,
+) -> CaptureFacts {
+    let (totals, folder) = (capture.totals(), capture.folder());
     let mut facts = CaptureFacts {
-        path: capture.folder().display().to_string(),
+        path: match folder.to_str() {
+            Some(path) => path.to_owned(),
+            None => printable(folder.as_os_str().as_encoded_bytes()).into_owned(),
+        },
         verdict: None,
+        cpus: None,
         packets: totals.packets,
         records: 0,
         bytes: totals.bytes,
         no_ring: 0,
+        channels: Vec::new(),
     };
     let mut wrong = totals.contradictions;
     if totals.left_out > 0 {
@@ -28,12 +57,16 @@ pub(super) fn judge(capture: &Capture, is_due: bool, problems: &mut Vec<String>)
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
     if totals.has_metadata {
-        let audit = Stored::open(capture.folder()).and_then(|stored| Audit::of(&stored));
+        let audit = Stored::open(folder).and_then(|stored| {
+            facts.cpus = Some(stored.schema.cpus);
+            Audit::of(&stored)
+        });
         let verdict = match audit {
             Ok(audit) => {
                 let balance = audit.balance();
                 facts.records = balance.delivered;
                 facts.no_ring = balance.lost.no_ring;
+                facts.channels = channels(&audit);
                 if is_due {
                     wrong.extend(unsent(&audit));
                 }
@@ -48,6 +81,13 @@ pub(super) fn judge(capture: &Capture, is_due: bool, problems: &mut Vec<String>)
         wrong.extend(verdict.problems());
     }
     problems.extend(wrong.into_iter().map(|what| format!("capture: {what}")));
+    if let (Some(cpus), Some(wanted)) = (facts.cpus, wanted)
+        && cpus != wanted
+    {
+        problems.push(format!(
+            "the machine was to have {wanted} CPUs, and the kernel found {cpus}"
+        ));
+    }
     facts
 }
 
