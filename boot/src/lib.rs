@@ -78,6 +78,20 @@ pub use image::KernelImage;
 pub use layout::TRAMPOLINE_PAGE;
 pub use what::What;
 
+/// Keeps an array of bytes in a section of the kernel's ELF file, for whoever has the file. The
+/// section must be named in boot's linker script, which says that it is not loaded.
+#[macro_export]
+macro_rules! keep_in_elf {
+    ($section:literal, $bytes:expr) => {
+        const _: () = {
+            // SAFETY: nothing else is in a section of this name, and nothing is loaded from it.
+            #[used]
+            #[unsafe(link_section = $section)]
+            static KEPT: [u8; { $bytes.len() }] = $bytes;
+        };
+    };
+}
+
 /// The kernel command line (`-append`), without what [`report`] says was cut off; empty if there
 /// is none. Any context; on the host always empty.
 #[must_use]

@@ -5,7 +5,7 @@
 //!
 //! | floor | what |
 //! |---|---|
-//! | `base` | plain values: the command line, sets of CPUs |
+//! | `base` | plain values: the command line and what it may say, sets of CPUs |
 //! | `cpu` | this CPU: its number, its context, its clock; relay's `Platform` |
 //! | `logs` | what is written: the channels of all clients |
 //! | `mem` | frames, page tables, heap, stacks |
@@ -60,6 +60,10 @@ static BOOTLOADER_CONFIG: bootloader_api::BootloaderConfig = {
 #[cfg(target_os = "none")]
 bootloader_api::entry_point!(kernel_main, config = &BOOTLOADER_CONFIG);
 
+// What the command line may say, for whoever has the ELF file.
+#[cfg(target_os = "none")]
+boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
+
 /// What is done in traps.
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
@@ -72,20 +76,20 @@ static TRAPS: Handlers = Handlers {
 /// Brings up the machine, runs the scenario, ends the machine.
 fn kernel_main(info: &'static mut BootInfo) -> ! {
     bring_up::begin(&TRAPS);
-    let options = bring_up::command_line();
-    if let Err(error) = bring_up::bring_up(info, &options, run_other_cpu) {
-        panic!("bring-up failed: {error}");
-    }
+    let options = bring_up::command_line(&scenario::ABOUTS);
+    let missing = match bring_up::bring_up(info, &options, run_other_cpu) {
+        Ok(missing) => missing,
+        Err(error) => panic!("bring-up failed: {error}"),
+    };
     let verdict = scenario::run(&options);
     let all_parked = shut_down::park_others();
     let lacks = base::shortfall::is_noted();
     if lacks {
         log::error!("this machine cannot use all that it has: an error above says what and why");
     }
-    let verdict = if all_parked && !lacks {
-        verdict
-    } else {
-        Verdict::Fail
+    let verdict = match all_parked && missing.is_empty() && !lacks {
+        true => verdict,
+        false => Verdict::Fail,
     };
     scenario::conclude(&options, verdict);
     shut_down::shut_down(match verdict {
@@ -105,6 +109,7 @@ fn run_other_cpu() -> ! {
 fn on_timer() {
     scenario::on_timer();
     logs::registry::tick();
+    out::virtio::hear();
     out::pump::poll();
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{self, CatArgs, RecordArgs, ReportArgs, RunArgs};
 use crate::exit::Exit;
@@ -46,7 +46,19 @@ pub(crate) enum Command {
 
 /// Reads the command line and does what it says.
 pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<_> = args.into_iter().collect();
+    let mut command = Cli::command();
+    if args.iter().any(|arg| arg == "--help" || arg == "help") {
+        // What the kernel has is only looked for when somebody wants to know.
+        let help = commands::run_help();
+        let ends = command.get_after_help().map(ToString::to_string);
+        let all = format!("{help}\n{}", ends.unwrap_or_default());
+        command = command
+            .after_long_help(all)
+            .mut_subcommand("run", |run| run.after_long_help(help));
+    }
+    let parsed = command.try_get_matches_from(args);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to stdout and are not errors; a reader that
@@ -70,8 +82,6 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
     use crate::terminal::ColorChoice;
 

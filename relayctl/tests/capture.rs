@@ -3,10 +3,10 @@
 mod synthetic;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use synthetic::{
-    Stream, capture, folder, metadata, metadata_packets, record, recorded, relayctl, small,
+    Stream, TASK, capture, folder, metadata, metadata_packets, record, recorded, relayctl, small,
 };
 
 /// Runs `verify` and returns the exit code and the judgement.
@@ -200,12 +200,131 @@ fn cat_filters() {
     assert_eq!(count(&["--channel", "klog", "--channel", "claims"]), 19);
     assert_eq!(count(&["--cpu", "1"]), 17);
     assert_eq!(count(&["--cpu", "0-1"]), 33);
-    assert_eq!(count(&["--cpu", "2,3"]), 0);
     assert_eq!(count(&["--level", "error"]), 2);
     assert_eq!(count(&["--level", "warn"]), 4);
     assert_eq!(count(&["--since", "200000"]), 0);
     assert_eq!(count(&["--until", "1"]), 0);
     assert_eq!(count(&["--since", "1", "--until", "200000"]), 33);
+}
+
+/// A capture of one CPU whose log is one packet with records at these times, in ticks.
+fn one_packet(name: &str, begin: u64, times: &[u64], text: &str) -> PathBuf {
+    let mut packets = metadata_packets(&metadata(1), 1 << 20);
+    let mut klog = Stream::new(1, 0, begin);
+    for time in times {
+        klog.klog(*time, TASK, 3, 1, ["m", "f", text]);
+    }
+    let end = times.last().copied().unwrap_or(begin);
+    packets.push(klog.packet(end, 1));
+    capture(name, &packets)
+}
+
+/// The times that `cat` shows, in ticks.
+fn ticks(out: &Path, args: &[&str]) -> Vec<u64> {
+    let left = relayctl(&[&["cat", "--json", out.to_str().unwrap()], args].concat());
+    assert_eq!((left.code, left.err.as_str()), (Some(0), ""));
+    let lines = left.out.lines();
+    let records = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    records
+        .map(|record| record["ticks"].as_u64().unwrap())
+        .collect()
+}
+
+#[test]
+fn filters_by_time_reach_into_a_packet() {
+    let second = 2_611_200_000;
+    let out = one_packet("since", second, &[second, 3 * second], "x");
+    assert_eq!(ticks(&out, &[]), [second, 3 * second]);
+    assert_eq!(ticks(&out, &["--since", "2"]), [3 * second]);
+    assert_eq!(ticks(&out, &["--until", "2"]), [second]);
+    assert_eq!(ticks(&out, &["--since", "1", "--until", "3"]).len(), 2);
+    assert_eq!(
+        ticks(&out, &["--since", "1.000000001", "--until", "2.9"]),
+        [0; 0]
+    );
+}
+
+#[test]
+fn times_may_pass_the_end_of_their_bits_within_a_packet() {
+    // As long as a packet may be: a tick less than a lap. The bits end within it.
+    let lap = 1 << 40;
+    let begin = 5 * lap - 1000;
+    let times = [
+        begin,
+        begin + 999,
+        begin + 1000,
+        begin + 1001,
+        begin + lap - 1,
+    ];
+    let out = one_packet("lap", begin, &times, "x");
+    assert_eq!(ticks(&out, &[]), times);
+    assert_eq!(verify(&out).1, "open", "no claims: {}", problems(&out));
+}
+
+#[test]
+fn characters_that_show_nothing_are_shown() {
+    let out = one_packet(
+        "hidden",
+        0,
+        &[1],
+        "a\u{200b}\u{feff}\u{7f}\u{9b}\u{202e}\u{e0001}b",
+    );
+    let cat = |args: &[&str]| {
+        let left = relayctl(&[&["cat", out.to_str().unwrap()], args].concat());
+        assert_eq!((left.code, left.out.lines().count()), (Some(0), 1));
+        assert!(
+            left.out
+                .trim_end()
+                .chars()
+                .all(|c| (' '..='~').contains(&c)),
+            "{left:?}"
+        );
+        left.out
+    };
+    let text = r"a\u{200b}\u{feff}\x7f\u{9b}\u{202e}\u{e0001}b";
+    assert!(cat(&[]).ends_with(&format!("m f:1: {text}\n")));
+    assert!(cat(&["--log-format", "{fields}"]).contains(&format!("message=\"{text}\"")));
+    let json = cat(&["--json"]);
+    let text = r#""msg":"a\u200b\ufeff\u007f\u009b\u202e\udb40\udc01b""#;
+    assert!(json.contains(text), "{json}");
+}
+
+#[test]
+fn filters_that_name_nothing_are_usage_errors() {
+    let out = capture("nothing", &small());
+    let code = |args: &[&str], what: &str| {
+        let mut all = vec!["cat", out.to_str().unwrap()];
+        all.extend(args);
+        for follow in [false, true] {
+            if follow {
+                all.push("--follow");
+            }
+            let left = relayctl(&all);
+            assert_eq!(
+                (left.code, left.out.as_str()),
+                (Some(2), ""),
+                "{args:?}: {left:?}"
+            );
+            assert!(left.err.contains(what), "{args:?}: {}", left.err);
+        }
+    };
+    code(
+        &["--channel", "klog", "--channel", "nope"],
+        "no channel 'nope'; it has klog, claims, flood",
+    );
+    code(&["--cpu", "2,3"], "no CPU 2; it has CPUs 0-1");
+    code(&["--cpu", "0,7-9"], "no CPU 7-9; it has CPUs 0-1");
+    code(
+        &["--channel", "flood", "--level", "warn"],
+        "no level in the channel flood; --level is for klog",
+    );
+    code(
+        &["--since", "2", "--until", "1"],
+        "--until is before --since",
+    );
+    // What begins within is what is meant.
+    let left = relayctl(&["cat", out.to_str().unwrap(), "--cpu", "1-31"]);
+    assert_eq!(left.code, Some(0));
 }
 
 #[test]
@@ -223,6 +342,123 @@ fn raw_bytes_are_as_good_as_a_capture() {
         .output()
         .unwrap();
     assert_eq!(String::from_utf8(piped.stdout).unwrap(), show(&out));
+}
+
+/// Runs `tar`, which packs what is in a folder.
+fn tar(args: &[&str], folder: &Path) {
+    let output = std::process::Command::new("tar")
+        .args(args)
+        .current_dir(folder)
+        .output()
+        .expect("there is tar");
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_packed_capture_is_as_good_as_its_folder() {
+    let out = capture("packed", &small());
+    let home = out.parent().unwrap();
+    let show = |path: &Path| relayctl(&["cat".as_ref(), path.as_os_str()]).out;
+    for (args, name) in [
+        (&["-cf", "a.tar", "capture"][..], "a.tar"),
+        (&["-czf", "a.tar.gz", "capture"], "a.tar.gz"),
+        (
+            &["-czf", "named-like-nothing", "--format=posix", "./capture"],
+            "named-like-nothing",
+        ),
+        (&["-cf", "within.tar", "-C", "capture", "."], "within.tar"),
+    ] {
+        tar(args, home);
+        assert_eq!(
+            verify(&home.join(name)),
+            (Some(0), "complete".to_owned()),
+            "{name}"
+        );
+        assert_eq!(show(&home.join(name)), show(&out), "{name}");
+    }
+    let piped = std::process::Command::new(env!("CARGO_BIN_EXE_relayctl"))
+        .args(["verify", "-"])
+        .stdin(fs::File::open(home.join("a.tar.gz")).unwrap())
+        .output()
+        .unwrap();
+    assert!(piped.stdout.ends_with(b"complete\n"));
+    // A raw stream, in gzip.
+    let gzip = std::process::Command::new("gzip")
+        .arg("-k")
+        .arg(home.join("raw"))
+        .status();
+    assert!(gzip.expect("there is gzip").success());
+    assert_eq!(
+        verify(&home.join("raw.gz")),
+        (Some(0), "complete".to_owned())
+    );
+    // Cut off.
+    let whole = fs::read(home.join("a.tar")).unwrap();
+    fs::write(home.join("cut.tar"), &whole[..whole.len() * 2 / 3]).unwrap();
+    let left = relayctl(&["verify".as_ref(), home.join("cut.tar").as_os_str()]);
+    assert_eq!(left.code, Some(1));
+    assert!(left.out.contains("cut.tar: "), "{left:?}");
+    // It does not grow.
+    let left = relayctl(&[
+        "cat".as_ref(),
+        "-f".as_ref(),
+        home.join("a.tar.gz").as_os_str(),
+    ]);
+    assert_eq!(left.code, Some(2), "{left:?}");
+    assert!(left.err.contains("without --follow"), "{left:?}");
+    fs::write(home.join("z"), b"\x28\xb5\x2f\xfd").unwrap();
+    let left = relayctl(&["verify".as_ref(), home.join("z").as_os_str()]);
+    assert_eq!(left.code, Some(3));
+    assert!(left.err.contains("packed by zstd"), "{left:?}");
+}
+
+#[test]
+fn a_trace_by_itself_is_open_at_best() {
+    let out = capture("trace", &small());
+    let show = |path: &Path| relayctl(&["cat".as_ref(), path.as_os_str()]).out;
+    // The path of the trace within a capture means the capture.
+    assert_eq!(verify(&out.join("trace")), (Some(0), "complete".to_owned()));
+    let home = out.parent().unwrap();
+    tar(&["-cf", "only.tar", "capture/trace"], home);
+    tar(&["-cf", "files.tar", "-C", "capture/trace", "."], home);
+    fs::create_dir(home.join("copied")).unwrap();
+    tar(&["-xf", "only.tar", "-C", "copied"], home);
+    for copy in [
+        "copied/capture",
+        "copied/capture/trace",
+        "only.tar",
+        "files.tar",
+    ] {
+        let copy = home.join(copy);
+        let left = relayctl(&["verify".as_ref(), copy.as_os_str()]);
+        assert_eq!(
+            (left.code, left.out.lines().last()),
+            (Some(0), Some("open")),
+            "{left:?}"
+        );
+        assert!(
+            left.out.starts_with("open: only the trace is there: "),
+            "{left:?}"
+        );
+        assert_eq!(show(&copy), show(&out));
+        for command in ["cat", "stat"] {
+            let left = relayctl(&[command.as_ref(), copy.as_os_str()]);
+            assert_eq!(left.code, Some(0));
+            assert!(left.err.contains("only the trace is there"), "{left:?}");
+        }
+        let left = relayctl(&["verify".as_ref(), "--json".as_ref(), copy.as_os_str()]);
+        let json: serde_json::Value = serde_json::from_str(&left.out).expect("it is JSON");
+        assert_eq!(json["unproven"].as_array().map(Vec::len), Some(1));
+    }
+    // It proves what is wrong nevertheless.
+    let klog = home.join("copied/capture/trace/klog_1");
+    let mut bytes = fs::read(&klog).unwrap();
+    bytes.drain(..bytes.len() / 2);
+    fs::write(&klog, bytes).unwrap();
+    assert_eq!(
+        verify(&home.join("copied/capture/trace")),
+        (Some(1), "broken".to_owned())
+    );
 }
 
 #[test]
@@ -260,7 +496,7 @@ fn a_full_capture_is_open() {
     let left = relayctl(&[
         "record",
         "--max-size",
-        "6000",
+        "2000",
         "--from",
         raw.to_str().unwrap(),
         "--out",
@@ -331,11 +567,15 @@ fn what_the_ledger_forbids_is_broken() {
     let same = |_: &mut Stream| {};
     assert_eq!(judge(&same, 1, &[(1, 0, 8)]).0, "complete");
     assert_eq!(judge(&same, 0, &[(1, 0, 8)]).0, "open");
-    assert_eq!(judge(&same, 0, &[(1, 0, 80)]).0, "open");
     let is_broken = |(verdict, problems): (String, String), with: &str| {
         assert_eq!(verdict, "broken", "{problems}");
         assert!(problems.contains(with), "{problems}");
     };
+    // The stream ends early, and its CPU counted more than it knows of.
+    is_broken(
+        judge(&same, 0, &[(1, 0, 80)]),
+        "72 records that its CPU counted are not there",
+    );
     is_broken(
         judge(&same, 0, &[(1, 0, 7)]),
         "the writers claim 7 attempts, the ledger has 8",
@@ -447,15 +687,39 @@ fn the_newest_capture_is_the_default() {
     }
     let entries = fs::read_dir(here.join("captures")).unwrap();
     assert_eq!(entries.count(), 4, "three captures and the link");
-    // Nothing came: nothing is left.
+    let latest = || fs::read_link(here.join("captures/latest")).unwrap();
+    let link = latest();
+    for command in ["cat", "stat", "verify"] {
+        let left = run(&[command]);
+        let reads = format!("relayctl: reading captures/{}\n", link.display());
+        assert!(left.err.starts_with(&reads), "{left:?}");
+        let named = run(&[command, &format!("captures/{}", link.display())]);
+        assert_eq!((named.code, named.out), (left.code, left.out));
+        assert!(!named.err.contains("reading"), "{}", named.err);
+    }
+    // Nothing came: that is the newest one nevertheless, and none before it.
     fs::write(here.join("nothing"), "").unwrap();
     let left = run(&["record", "--from", "nothing"]);
     assert_eq!(
         (left.code, left.err.as_str()),
         (Some(1), "relayctl: nothing: nothing came\n")
     );
-    assert_eq!(fs::read_dir(here.join("captures")).unwrap().count(), 4);
-    let link = fs::read_link(here.join("captures/latest")).unwrap();
+    assert_ne!(latest(), link);
+    let left = run(&["verify"]);
+    assert_eq!(
+        (left.code, left.out.lines().last()),
+        (Some(1), Some("broken"))
+    );
+    assert!(
+        left.out.contains("nothing can be read without metadata"),
+        "{left:?}"
+    );
+    let empty = latest();
+    assert!(
+        left.err.contains(&format!("captures/{}", empty.display())),
+        "{left:?}"
+    );
+    assert_ne!(run(&["cat"]).code, Some(0));
     assert!(
         link.is_relative() && link.components().count() == 1,
         "{link:?}"
@@ -480,7 +744,10 @@ fn a_capture_whose_making_was_cut_off_is_open_at_best() {
     fs::write(out.join("packets"), &list[..before]).unwrap();
     fs::remove_file(out.join("run.json")).unwrap();
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    // With the list gone, too, this is a trace that somebody has copied.
     fs::remove_file(out.join("packets")).unwrap();
+    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    fs::write(out.join("console.log"), "").unwrap();
     assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
     // Its records are shown nevertheless.
     let left = relayctl(&["cat".as_ref(), "--json".as_ref(), out.as_os_str()]);

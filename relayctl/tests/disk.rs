@@ -100,11 +100,8 @@ fn a_disk_that_is_full_leaves_what_is_sound() {
             "{blocks}: {value}"
         );
         let records = on(&["cat", "--json"], &out);
-        assert_eq!(
-            (records.code, records.err.as_str()),
-            (Some(0), ""),
-            "{blocks}"
-        );
+        let is_said = records.err.contains("are left out: the capture is cut off");
+        assert_eq!((records.code, is_said), (Some(0), is_cut), "{blocks}");
         let records = records.out.lines().count() as u64;
         assert_eq!(value["total"]["delivered"], records);
         assert_eq!(value["total"]["unaccounted"], 0);
@@ -113,5 +110,5 @@ fn a_disk_that_is_full_leaves_what_is_sound() {
     }
     assert!(shown.is_sorted() && shown.len() > 5, "{shown:?}");
     assert_eq!(shown.last(), Some(&all));
-    assert!(shown[0] < 20, "{shown:?}");
+    assert!(shown[0] < 60, "{shown:?}");
 }

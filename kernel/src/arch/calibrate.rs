@@ -1,21 +1,26 @@
 //! How fast the clock counts.
 //!
-//! The rate of the time stamp counter is not announced anywhere (CPUID has no usable frequency leaf
-//! in QEMU), so bring-up measures it against the HPET, or else the PIT; or takes it from the
-//! command line.
+//! The rate of the time stamp counter is seldom announced, so bring-up [measures](measure) it
+//! against a clock whose rate is known: the HPET, the ACPI timer, or the PIT, whichever can be
+//! believed first. Or the command line says it. Where no clock can be believed, what the processor
+//! announces stands in, or else an assumption, which is said.
 
+mod announced;
 mod hpet;
+mod measure;
 mod pit;
+mod pm_timer;
 
 use core::fmt;
 
 use super::apic;
-use crate::cpu::clock::{self, scale, ticks};
+use crate::cpu::clock;
+use measure::{Counters, Distrust, Rates};
+pub(crate) use pm_timer::PmTimer;
 
-/// How long the measurement takes. The HPET's grain is 10 ns in QEMU and the
-/// worst sampling error some µs, so 10 ms give about 100 ppm; longer would
-/// delay the first log line.
-const MEASURE_MS: u64 = 10;
+/// The local APIC timer's rate that is assumed where it cannot be measured: QEMU's, after division.
+/// It decides how often timer interrupts come, and nothing else.
+const ASSUMED_APIC_HZ: u64 = 62_500_000;
 
 /// Where the frequency is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +29,14 @@ pub(crate) enum Method {
     Given,
     /// Measured against the HPET.
     Hpet,
+    /// Measured against the ACPI timer.
+    PmTimer,
     /// Measured against channel 2 of the PIT.
     Pit,
+    /// Not measured: what CPUID says.
+    Announced,
+    /// Not known.
+    Assumed,
 }
 
 impl fmt::Display for Method {
@@ -33,7 +44,10 @@ impl fmt::Display for Method {
         f.write_str(match self {
             Self::Given => "as given on the command line",
             Self::Hpet => "measured against the HPET",
+            Self::PmTimer => "measured against the ACPI timer",
             Self::Pit => "measured against the PIT",
+            Self::Announced => "as CPUID announces it",
+            Self::Assumed => "which is an assumption",
         })
     }
 }
@@ -42,11 +56,11 @@ impl fmt::Display for Method {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Calibration {
     /// Ticks of the time stamp counter per second.
-    pub(crate) tsc_hz: u64,
+    tsc_hz: u64,
     /// Counts of the local APIC's timer per second, after division.
-    pub(crate) apic_hz: u64,
-    /// Against what they were measured.
-    pub(crate) method: Method,
+    apic_hz: u64,
+    /// Where that is from.
+    method: Method,
 }
 
 impl fmt::Display for Calibration {
@@ -63,164 +77,99 @@ impl fmt::Display for Calibration {
     }
 }
 
-/// No reference clock moved: the frequency is unknown.
-#[derive(Debug)]
-pub(crate) struct NoReference;
-
-impl fmt::Display for NoReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "neither HPET nor PIT counts, so the clock's frequency is unknown; \
-             give it on the command line as tsc_hz=N",
-        )
-    }
-}
-
-/// Two counters, read as nearly at the same time as possible.
+/// The clocks of a machine that others can be measured against, beside the PIT.
 #[derive(Debug, Clone, Copy)]
-struct Sample {
-    tsc: u64,
-    apic: u32,
+pub(crate) struct Clocks {
+    /// Physical address of the HPET's registers, where there is an HPET.
+    pub(crate) hpet: Option<u64>,
+    /// The ACPI timer, where there is one.
+    pub(crate) pm_timer: Option<PmTimer>,
 }
 
-impl Sample {
-    /// Reads both counters, and `reference` with them. Of several tries the one
-    /// that took the least time counts: the others were interrupted by the host,
-    /// or had their code translated first.
-    fn take(mut reference: impl FnMut() -> u64) -> (Self, u64) {
-        let mut best = (u64::MAX, Self { tsc: 0, apic: 0 }, 0);
-        for _ in 0..8 {
-            let before = ticks();
-            let value = reference();
-            let between = ticks();
-            let apic = apic::timer_counts();
-            let took = ticks().wrapping_sub(before);
-            if took < best.0 {
-                let tsc = before + between.wrapping_sub(before) / 2;
-                best = (took, Self { tsc, apic }, value);
-            }
-        }
-        (best.1, best.2)
+/// This CPU's counters.
+struct Machine;
+
+impl Counters for Machine {
+    fn tsc(&self) -> u64 {
+        clock::ticks()
     }
 
-    /// Ticks and counts since an earlier sample.
-    fn since(self, earlier: Self) -> (u64, u64) {
-        (
-            self.tsc.wrapping_sub(earlier.tsc),
-            u64::from(self.apic.wrapping_sub(earlier.apic)),
-        )
+    fn apic(&self) -> u32 {
+        apic::timer_counts()
     }
 }
 
-/// Measures the clock and the local APIC's timer, which takes [`MEASURE_MS`].
+/// Measures the clock and the local APIC's timer, which takes 10 ms if all is well; says in the
+/// log what is not believed, and if the time is not known.
 ///
-/// `hpet` is the physical address of the HPET's registers; `given` the time
-/// stamp counter's frequency where it need not be measured. Task context on the
-/// boot CPU, once, with the local APIC mapped and its timer free.
-///
-/// # Errors
-/// When neither reference counts.
-pub(crate) fn calibrate(hpet: Option<u64>, given: Option<u64>) -> Result<Calibration, NoReference> {
+/// `given` is the time stamp counter's frequency where it need not be measured. Task context on
+/// the boot CPU, once, with the local APIC mapped and its timer free.
+pub(crate) fn calibrate(clocks: Clocks, given: Option<u64>) -> Calibration {
     apic::start_measuring();
-    let calibration = if let Some(hz) = given {
-        against_given(hz)
-    } else {
-        hpet.and_then(against_hpet)
-            .or_else(against_pit)
-            .ok_or(NoReference)?
+    let calibration = match given {
+        Some(hz) => unmeasured(hz, Method::Given),
+        None => measured(clocks).unwrap_or_else(fallback),
     };
     clock::set_frequency(calibration.tsc_hz);
     apic::set_timer_frequency(calibration.apic_hz);
-    Ok(calibration)
+    calibration
 }
 
-/// The rates, from what was counted in `reference` counts of a clock with `hz`.
-/// `None` when that is impossible: a counter stood still.
-fn rates(counted: (u64, u64), reference: u64, hz: u64, method: Method) -> Option<Calibration> {
-    let (tsc, apic) = counted;
-    let calibration = Calibration {
-        tsc_hz: scale(tsc, hz, reference),
-        apic_hz: scale(apic, hz, reference),
-        method,
+/// Measures against the first clock that can be believed.
+fn measured(clocks: Clocks) -> Option<Calibration> {
+    let hpet = || {
+        let hpet = hpet::Hpet::start(clocks.hpet?)?;
+        Some(measure::measure(&Machine, &hpet))
     };
-    (calibration.tsc_hz != 0 && calibration.apic_hz != 0).then_some(calibration)
+    let pm_timer = || Some(measure::measure(&Machine, &clocks.pm_timer?));
+    let pit = || Some(measure::measure(&Machine, &pit::Pit::start()));
+    believed(hpet(), "HPET", Method::Hpet)
+        .or_else(|| believed(pm_timer(), "ACPI timer", Method::PmTimer))
+        .or_else(|| believed(pit(), "PIT", Method::Pit))
 }
 
-/// Waits by the time stamp counter itself, to measure the timer only.
-fn against_given(hz: u64) -> Calibration {
-    let wait = hz / 1000 * MEASURE_MS;
-    let (first, _) = Sample::take(|| 0);
-    while ticks().wrapping_sub(first.tsc) < wait {
-        core::hint::spin_loop();
+/// The result, if there is one to be believed; says in the log if not.
+fn believed(
+    result: Option<Result<Rates, Distrust>>,
+    name: &str,
+    method: Method,
+) -> Option<Calibration> {
+    match result? {
+        Ok(Rates { tsc, apic }) => Some(Calibration {
+            tsc_hz: tsc,
+            apic_hz: apic,
+            method,
+        }),
+        Err(distrust) => {
+            log::warn!("the {name} is no clock to measure by: {distrust}");
+            None
+        }
     }
-    let (tsc, apic) = Sample::take(|| 0).0.since(first);
+}
+
+/// What stands in where nothing could be measured.
+fn fallback() -> Calibration {
+    let announced = announced::tsc_hz(announced::cpuid).filter(|hz| measure::is_possible(*hz));
+    if let Some(hz) = announced {
+        return unmeasured(hz, Method::Announced);
+    }
+    let hz = clock::ASSUMED_HZ;
+    log::warn!(
+        "how fast time passes is unknown: {hz} ticks a second are assumed, so all times may be \
+         wrong by the same factor; give the frequency on the command line as tsc_hz=N"
+    );
+    unmeasured(hz, Method::Assumed)
+}
+
+/// A rate that was not measured, and the local APIC's timer measured by it.
+fn unmeasured(tsc_hz: u64, method: Method) -> Calibration {
+    let apic_hz = measure::apic_rate(&Machine, tsc_hz).unwrap_or_else(|| {
+        log::warn!("the local APIC timer cannot be measured: {ASSUMED_APIC_HZ} Hz are assumed");
+        ASSUMED_APIC_HZ
+    });
     Calibration {
-        tsc_hz: hz,
-        apic_hz: scale(apic, hz, tsc).max(1),
-        method: Method::Given,
-    }
-}
-
-/// Measures against the HPET at this physical address.
-fn against_hpet(address: u64) -> Option<Calibration> {
-    let hpet = hpet::Hpet::start(address)?;
-    let wait = hpet.frequency_hz() / 1000 * MEASURE_MS;
-    let (first, start) = Sample::take(|| hpet.count());
-    let limit = StandstillLimit::new();
-    while hpet.since(start) < wait {
-        if limit.is_reached() {
-            return None;
-        }
-    }
-    let (last, end) = Sample::take(|| hpet.count());
-    let reference = hpet.between(start, end);
-    rates(
-        last.since(first),
-        reference,
-        hpet.frequency_hz(),
-        Method::Hpet,
-    )
-}
-
-/// Measures against the PIT.
-fn against_pit() -> Option<Calibration> {
-    let wait = pit::HZ * MEASURE_MS / 1000;
-    // What follows the start must be quick, so it is run once before.
-    let pit = pit::OneShot::start(u16::MAX);
-    Sample::take(|| u64::from(pit.is_over()));
-    let pit = pit::OneShot::start(wait as u16);
-    let first = Sample {
-        tsc: ticks(),
-        apic: apic::timer_counts(),
-    };
-    let limit = StandstillLimit::new();
-    while !pit.is_over() {
-        if limit.is_reached() {
-            return None;
-        }
-    }
-    let last = Sample {
-        tsc: ticks(),
-        apic: apic::timer_counts(),
-    };
-    rates(last.since(first), wait, pit::HZ, Method::Pit)
-}
-
-/// Ends the wait for a reference clock that does not count.
-struct StandstillLimit {
-    start: u64,
-}
-
-impl StandstillLimit {
-    /// A second at the least on any CPU there is; in which a working reference
-    /// has long passed [`MEASURE_MS`].
-    const TICKS: u64 = 8_000_000_000;
-
-    fn new() -> Self {
-        Self { start: ticks() }
-    }
-
-    fn is_reached(&self) -> bool {
-        ticks().wrapping_sub(self.start) > Self::TICKS
+        tsc_hz,
+        apic_hz,
+        method,
     }
 }

@@ -1,295 +1,297 @@
 //! The kernel command line: space separated `key=value` words.
 //!
 //! Pure text handling, without heap, usable from the first lines of bring-up.
-//! Nothing a command line says can make the kernel stop: what is not
-//! understood is handed to a callback as a [`Complaint`] and the default stays.
+//! Nothing a command line says can make the kernel stop there: what is not understood is handed to
+//! a callback as a [`Complaint`], the default stays, and the machine comes up, so that the
+//! complaint is heard. It ends as failed before the scenario starts.
 
 use core::fmt;
 
-use log::LevelFilter;
+use super::settings::{About, GENERAL, Preset, Setting, Takes};
 
-/// What the command line asked for, with defaults where it said nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The most settings that a command line can set.
+const MAX_GIVEN: usize = 16;
+
+/// What the command line asked for.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Options<'a> {
-    /// `scenario=NAME`: what the machine does after bring-up.
+    /// `scenario=NAME`: what the machine does after bring-up. The first of all without it.
     pub(crate) scenario: &'a str,
-    /// `seed=N`: the seed of everything random.
-    pub(crate) seed: u64,
-    /// `seconds=N`: how long scenarios that last shall last.
-    pub(crate) seconds: Option<u64>,
-    /// `loglevel=LEVEL`: the least severe level that is logged.
-    pub(crate) level: LevelFilter,
-    /// `tsc_hz=N`: the frequency of the time stamp counter, instead of measuring it.
-    pub(crate) tsc_hz: Option<u64>,
-    /// `lose=N`: start this CPU too late, to see that a missing CPU is reported.
-    pub(crate) lose: Option<usize>,
-    /// `cpu=N`: the CPU that a scenario acts on.
-    pub(crate) cpu: Option<usize>,
-    /// `kind=WORD`: the variant of a scenario.
-    pub(crate) kind: Option<&'a str>,
-    /// `records=N`: how many records each CPU shall write.
-    pub(crate) records: Option<u64>,
-    /// `subbuf=BYTES`: the size of the scenario's sub-buffers.
-    pub(crate) subbuf: Option<usize>,
-    /// `count=N`: the number of the scenario's sub-buffers.
-    pub(crate) count: Option<usize>,
+    /// Words that were not understood.
+    pub(crate) complaints: usize,
+    /// The scenario, if there is one with that name.
+    about: Option<&'static About>,
+    /// What was set: key and value.
+    given: [Option<(&'static str, u64)>; MAX_GIVEN],
 }
 
-impl Default for Options<'_> {
-    fn default() -> Self {
-        Self {
-            scenario: "smoke",
-            seed: 1,
-            seconds: None,
-            level: LevelFilter::Info,
-            tsc_hz: None,
-            lose: None,
-            cpu: None,
-            kind: None,
-            records: None,
-            subbuf: None,
-            count: None,
+impl Options<'_> {
+    /// What a setting was set to, as [`Takes::read`] gives it; its default, if that is a value.
+    pub(crate) fn value(&self, setting: &Setting) -> Option<u64> {
+        let mut given = self.given.iter().flatten();
+        if let Some((_, value)) = given.find(|(key, _)| *key == setting.key) {
+            return Some(*value);
+        }
+        // A scenario may have a default of its own.
+        match known(self.about, setting.key).unwrap_or(setting).default {
+            Preset::Value(value) => Some(value),
+            Preset::Else(_) => None,
+        }
+    }
+
+    /// Sets a setting; the last word counts.
+    fn set(&mut self, key: &'static str, value: u64) {
+        let is_free = |entry: &&mut Option<_>| entry.is_none_or(|(known, _)| known == key);
+        if let Some(entry) = self.given.iter_mut().find(is_free) {
+            *entry = Some((key, value));
         }
     }
 }
 
+/// The setting with this key, of those that a scenario takes.
+fn known(about: Option<&'static About>, key: &str) -> Option<&'static Setting> {
+    settings(about).find(|setting| setting.key == key)
+}
+
+/// What a scenario takes.
+fn settings(about: Option<&'static About>) -> impl Iterator<Item = &'static Setting> {
+    let own = about.map_or(&[][..], |about| about.settings);
+    own.iter().chain(&GENERAL)
+}
+
 /// Something on the command line that was not understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Complaint<'a> {
     /// A word without `=`, or without a key before it.
     NotAPair {
         /// The word as it stands on the command line.
         word: &'a str,
     },
-    /// A key that nothing reads.
+    /// There is no such scenario.
+    UnknownScenario {
+        /// Its name.
+        name: &'a str,
+        /// Those that there are.
+        scenarios: &'static [About],
+    },
+    /// A key that the scenario does not read.
     UnknownKey {
         /// The key.
         key: &'a str,
+        /// The scenario.
+        about: &'static About,
     },
-    /// A value that the key does not take; the default (or the earlier value) stays.
+    /// A value that the key does not take.
     BadValue {
         /// The key.
         key: &'a str,
         /// The value.
         value: &'a str,
         /// What would have been right.
-        wanted: &'static str,
+        wanted: Takes,
     },
 }
 
 impl fmt::Display for Complaint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("command line: ")?;
         match *self {
-            Self::NotAPair { word } => {
-                write!(
-                    f,
-                    "command line: '{word}' is ignored: a word must be key=value"
-                )
+            Self::NotAPair { word } => write!(f, "'{word}' is not key=value"),
+            Self::UnknownScenario { name, scenarios } => {
+                write!(f, "there is no scenario '{name}', only ")?;
+                list(f, scenarios.iter().map(|about| about.name))
             }
-            Self::UnknownKey { key } => write!(
-                f,
-                "command line: unknown key '{key}' is ignored; known keys: {KNOWN_KEYS}"
-            ),
+            Self::UnknownKey { key, about } => {
+                write!(f, "scenario {} takes no '{key}', only ", about.name)?;
+                list(f, settings(Some(about)).map(|setting| setting.key))
+            }
             Self::BadValue { key, value, wanted } => {
-                write!(f, "command line: {key}='{value}' is ignored: want {wanted}")
+                write!(f, "{key}={value}: the value must be {wanted}")
             }
         }
     }
 }
 
-/// The keys [`parse`] understands, for messages.
-const KNOWN_KEYS: &str =
-    "scenario, seed, seconds, loglevel, tsc_hz, lose, cpu, kind, records, subbuf, count";
+/// Writes words with commas between them.
+fn list<'a>(f: &mut fmt::Formatter<'_>, mut words: impl Iterator<Item = &'a str>) -> fmt::Result {
+    f.write_str(words.next().unwrap_or("none"))?;
+    words.try_for_each(|word| write!(f, ", {word}"))
+}
 
-/// Slowest and fastest clock that `tsc_hz` may claim. The range keeps every
-/// conversion between ticks and time within 64 bits.
-const TSC_HZ: core::ops::RangeInclusive<u64> = 1_000_000..=100_000_000_000;
-
-/// Longest run that `seconds` may ask for: a year.
-const SECONDS: core::ops::RangeInclusive<u64> = 1..=366 * 24 * 3600;
-
-/// Reads a command line. Where a key is given twice the last good value counts.
+/// Reads a command line for one of `scenarios`. Where a key is given twice the last good value
+/// counts.
 ///
-/// Words are separated by ASCII white space. Every word that is not understood
-/// is given to `complain`, in order.
-pub(crate) fn parse<'a>(text: &'a str, mut complain: impl FnMut(Complaint<'a>)) -> Options<'a> {
-    let mut options = Options::default();
-    for word in text.split_ascii_whitespace() {
-        let Some((key, value)) = word.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            complain(Complaint::NotAPair { word });
-            continue;
-        };
-        let understood = match key {
-            "scenario" => set(
-                &mut options.scenario,
-                text_value(value),
-                "a scenario's name",
-            ),
-            "seed" => set(&mut options.seed, number(value), "a number below 2^64"),
-            "seconds" => set(
-                &mut options.seconds,
-                number(value).filter(|n| SECONDS.contains(n)).map(Some),
-                "a number of seconds from 1 to a year",
-            ),
-            "loglevel" => set(
-                &mut options.level,
-                level(value),
-                "error, warn, info, debug or trace",
-            ),
-            "tsc_hz" => set(
-                &mut options.tsc_hz,
-                number(value).filter(|n| TSC_HZ.contains(n)).map(Some),
-                "a frequency in Hz from 1000000 to 100000000000",
-            ),
-            "lose" => set(&mut options.lose, cpu(value), "a CPU's number"),
-            "cpu" => set(&mut options.cpu, cpu(value), "a CPU's number"),
-            "kind" => set(&mut options.kind, text_value(value).map(Some), "a word"),
-            "records" => set(
-                &mut options.records,
-                number(value).map(Some),
-                "a number below 2^64",
-            ),
-            "subbuf" => set(&mut options.subbuf, size(value), "a number of bytes"),
-            "count" => set(&mut options.count, size(value), "a number"),
-            _ => {
-                complain(Complaint::UnknownKey { key });
-                continue;
-            }
-        };
-        if let Err(wanted) = understood {
-            complain(Complaint::BadValue { key, value, wanted });
+/// Words are separated by ASCII white space. Every word that is not understood is given to
+/// `complain`.
+pub(crate) fn parse<'a>(
+    text: &'a str,
+    scenarios: &'static [About],
+    mut complain: impl FnMut(Complaint<'a>),
+) -> Options<'a> {
+    let mut options = Options {
+        scenario: scenarios.first().map_or("", |about| about.name),
+        complaints: 0,
+        about: scenarios.first(),
+        given: [None; MAX_GIVEN],
+    };
+    let mut complaints = 0;
+    let mut complain = |complaint| {
+        complaints += 1;
+        complain(complaint);
+    };
+    let words = || text.split_ascii_whitespace();
+    // It says which others are taken, wherever it stands.
+    for name in words().filter_map(|word| word.strip_prefix("scenario=")) {
+        options.scenario = name;
+        options.about = scenarios.iter().find(|about| about.name == name);
+        if options.about.is_none() {
+            complain(Complaint::UnknownScenario { name, scenarios });
         }
     }
+    for word in words() {
+        match word.split_once('=') {
+            None | Some(("", _)) => complain(Complaint::NotAPair { word }),
+            Some(("scenario", _)) => {}
+            Some((key, value)) => match (known(options.about, key), options.about) {
+                (Some(setting), _) => match setting.takes.read(value) {
+                    Some(value) => options.set(setting.key, value),
+                    None => complain(Complaint::BadValue {
+                        key,
+                        value,
+                        wanted: setting.takes,
+                    }),
+                },
+                (None, Some(about)) => complain(Complaint::UnknownKey { key, about }),
+                // Nobody knows what the scenario would take.
+                (None, None) => {}
+            },
+        }
+    }
+    options.complaints = complaints;
     options
-}
-
-/// Stores a value that could be read, or says what was wanted instead.
-fn set<T>(target: &mut T, value: Option<T>, wanted: &'static str) -> Result<(), &'static str> {
-    *target = value.ok_or(wanted)?;
-    Ok(())
-}
-
-/// A value that is not empty.
-fn text_value(value: &str) -> Option<&str> {
-    (!value.is_empty()).then_some(value)
-}
-
-/// A decimal number, or a hexadecimal one after `0x`; no sign, no blanks.
-fn number(value: &str) -> Option<u64> {
-    let (digits, radix) = match value.strip_prefix("0x") {
-        Some(digits) => (digits, 16),
-        None => (value, 10),
-    };
-    if digits.starts_with('+') {
-        return None;
-    }
-    u64::from_str_radix(digits, radix).ok()
-}
-
-/// A CPU's number. Whether that CPU exists is for the reader of the option to say.
-fn cpu(value: &str) -> Option<Option<usize>> {
-    usize::try_from(number(value)?).ok().map(Some)
-}
-
-/// A size or count. Whether a buffer can have it is for the reader of the option to say.
-fn size(value: &str) -> Option<Option<usize>> {
-    usize::try_from(number(value)?).ok().map(Some)
-}
-
-/// A log level by its name, in lower case.
-fn level(value: &str) -> Option<LevelFilter> {
-    match value {
-        "error" => Some(LevelFilter::Error),
-        "warn" => Some(LevelFilter::Warn),
-        "info" => Some(LevelFilter::Info),
-        "debug" => Some(LevelFilter::Debug),
-        "trace" => Some(LevelFilter::Trace),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::settings::{COUNT, LOGLEVEL, LOSE, SECONDS, SUBBUF, TSC_HZ};
 
-    fn run(text: &str) -> (Options<'_>, Vec<Complaint<'_>>) {
+    /// A scenario's own default.
+    const LARGE: Setting = Setting {
+        default: Preset::Value(65536),
+        ..SUBBUF
+    };
+    static SCENARIOS: [About; 3] = [
+        About {
+            name: "first",
+            about: "reads nothing",
+            settings: &[],
+        },
+        About {
+            name: "second",
+            about: "reads much",
+            settings: &[SECONDS, SUBBUF, COUNT],
+        },
+        About {
+            name: "third",
+            about: "has a default of its own",
+            settings: &[LARGE],
+        },
+    ];
+
+    fn run(text: &str) -> (Options<'_>, Vec<String>) {
         let mut complaints = Vec::new();
-        let options = parse(text, |complaint| complaints.push(complaint));
+        let options = parse(text, &SCENARIOS, |complaint| {
+            complaints.push(complaint.to_string());
+        });
+        assert_eq!(options.complaints, complaints.len());
         (options, complaints)
     }
 
     #[test]
     fn nothing_gives_the_defaults() {
         for text in ["", " ", "\t \n"] {
-            assert_eq!(run(text), (Options::default(), vec![]));
-        }
-    }
-
-    #[test]
-    fn every_key_is_read() {
-        let (options, complaints) = run(
-            "scenario=panic seed=0x2a  seconds=5 loglevel=trace tsc_hz=2300000000 lose=3 \
-             cpu=1 kind=fault records=9 subbuf=4096 count=8",
-        );
-        assert_eq!(complaints, []);
-        assert_eq!(
-            options,
-            Options {
-                scenario: "panic",
-                seed: 42,
-                seconds: Some(5),
-                level: LevelFilter::Trace,
-                tsc_hz: Some(2_300_000_000),
-                lose: Some(3),
-                cpu: Some(1),
-                kind: Some("fault"),
-                records: Some(9),
-                subbuf: Some(4096),
-                count: Some(8),
-            }
-        );
-    }
-
-    #[test]
-    fn what_is_not_understood_is_reported_and_changes_nothing() {
-        let (options, complaints) =
-            run("quiet =x nope=1 seed=-1 seed=+1 seed=0x seed= loglevel=loud");
-        assert_eq!(options, Options::default());
-        assert_eq!(complaints.len(), 8);
-        assert_eq!(complaints[0], Complaint::NotAPair { word: "quiet" });
-        assert_eq!(complaints[1], Complaint::NotAPair { word: "=x" });
-        assert_eq!(complaints[2], Complaint::UnknownKey { key: "nope" });
-        for complaint in &complaints[3..7] {
-            assert!(matches!(complaint, Complaint::BadValue { key: "seed", .. }));
-        }
-        assert_eq!(
-            complaints[7].to_string(),
-            "command line: loglevel='loud' is ignored: want error, warn, info, debug or trace"
-        );
-    }
-
-    #[test]
-    fn out_of_range_values_are_refused() {
-        for text in [
-            "tsc_hz=999999",
-            "tsc_hz=100000000001",
-            "seconds=0",
-            "seconds=99999999999",
-            "seed=18446744073709551616",
-            "scenario=",
-            "kind=",
-            "cpu=x",
-        ] {
             let (options, complaints) = run(text);
-            assert_eq!(options, Options::default(), "{text}");
-            assert_eq!(complaints.len(), 1, "{text}");
+            assert_eq!((options.scenario, complaints.len()), ("first", 0));
+            assert_eq!(options.value(&LOGLEVEL), Some(2));
+            assert_eq!(options.value(&SUBBUF), Some(16384));
+            for setting in [TSC_HZ, LOSE, SECONDS] {
+                assert_eq!(options.value(&setting), None);
+            }
         }
+        assert_eq!(run("scenario=third").0.value(&SUBBUF), Some(65536));
+        assert_eq!(run("subbuf=512 scenario=third").0.value(&SUBBUF), Some(512));
+    }
+
+    #[test]
+    fn every_key_is_read_wherever_the_scenario_stands() {
+        let (options, complaints) = run(
+            "seconds=0x2a  loglevel=trace tsc_hz=2300000000 lose=3 scenario=second subbuf=4096 \
+             count=8",
+        );
+        assert_eq!(complaints, [""; 0]);
+        assert_eq!(options.scenario, "second");
+        for (setting, value) in [
+            (SECONDS, 42),
+            (LOGLEVEL, 4),
+            (TSC_HZ, 2_300_000_000),
+            (LOSE, 3),
+            (SUBBUF, 4096),
+            (COUNT, 8),
+        ] {
+            assert_eq!(options.value(&setting), Some(value), "{}", setting.key);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_with_what_would_be_right() {
+        let (options, complaints) =
+            run("quiet =x scenario=second nope=1 subbuf=64 count=3 seconds= loglevel=loud");
+        for setting in [LOGLEVEL, SECONDS, SUBBUF, COUNT] {
+            let (default, _) = run("scenario=second");
+            assert_eq!(options.value(&setting), default.value(&setting));
+        }
+        assert_eq!(
+            complaints,
+            [
+                "command line: 'quiet' is not key=value",
+                "command line: '=x' is not key=value",
+                "command line: scenario second takes no 'nope', only seconds, subbuf, count, \
+                 loglevel, lose, tsc_hz",
+                "command line: subbuf=64: the value must be a power of two from 256 to 1073741824 \
+                 bytes",
+                "command line: count=3: the value must be a power of two from 2 to 32768",
+                "command line: seconds=: the value must be a number from 1 to 31622400 seconds",
+                "command line: loglevel=loud: the value must be error, warn, info, debug or trace",
+            ]
+        );
+    }
+
+    #[test]
+    fn an_unknown_scenario_is_told_and_so_is_what_another_one_takes() {
+        let (options, complaints) = run("scenario=fourth speed=3");
+        assert_eq!(options.scenario, "fourth");
+        assert_eq!(
+            complaints,
+            ["command line: there is no scenario 'fourth', only first, second, third"]
+        );
+        let (_, complaints) = run("seconds=1");
+        assert_eq!(
+            complaints,
+            ["command line: scenario first takes no 'seconds', only loglevel, lose, tsc_hz"]
+        );
     }
 
     #[test]
     fn the_last_good_value_counts() {
-        let (options, complaints) = run("seed=1 seed=2 seed=x scenario=a=b");
-        assert_eq!((options.seed, options.scenario), (2, "a=b"));
+        let (options, complaints) = run("lose=1 lose=2 lose=x");
+        assert_eq!(options.value(&LOSE), Some(2));
         assert_eq!(complaints.len(), 1);
+    }
+
+    #[test]
+    fn all_settings_fit_at_once() {
+        let most = SCENARIOS.iter().map(|about| settings(Some(about)).count());
+        assert!(most.max().is_some_and(|most| most <= MAX_GIVEN));
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use rate::scale;
 
 /// The rate that timeouts assume where it could not be found out. Too fast for
 /// most machines: timeouts become longer, not shorter.
-const ASSUMED_HZ: u64 = 4_000_000_000;
+pub(crate) const ASSUMED_HZ: u64 = 4_000_000_000;
 
 /// Time zero.
 static ORIGIN: Origin = Origin::new();
@@ -38,9 +38,9 @@ pub(crate) fn ticks() -> u64 {
     ORIGIN.ticks(counter())
 }
 
-/// The time stamp counter.
+/// The time stamp counter itself, for differences: the shortest way to it. Any context.
 #[inline]
-fn counter() -> u64 {
+pub(crate) fn counter() -> u64 {
     // SAFETY: every x86_64 CPU has the instruction, and the kernel does not disable it.
     unsafe { core::arch::x86_64::_rdtsc() }
 }

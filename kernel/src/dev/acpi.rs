@@ -1,19 +1,26 @@
-//! The firmware's tables: which CPUs there are and where the HPET is.
+//! The firmware's tables: which CPUs there are, and where the clocks are.
 
 use core::{fmt, ptr::NonNull, slice};
 
 use acpi::{AcpiError, AcpiHandler, AcpiTable, AcpiTables, PhysicalMapping};
 
+use crate::arch::calibrate::{Clocks, PmTimer};
+
 use super::madt::{self, MadtError, Processors};
 use crate::mem as memory;
+
+/// In the FADT's flags: the power management timer has 32 bits.
+const FADT_TIMER_WIDE: u32 = 1 << 8;
+/// In the FADT's flags: there is no such hardware.
+const FADT_HARDWARE_REDUCED: u32 = 1 << 20;
 
 /// What bring-up needs to know about the machine.
 #[derive(Debug)]
 pub(crate) struct Platform {
     /// The CPUs, from the MADT.
     pub(crate) processors: Processors,
-    /// Physical address of the HPET's registers, where there is an HPET.
-    pub(crate) hpet: Option<u64>,
+    /// The clocks that other clocks can be measured against.
+    pub(crate) clocks: Clocks,
 }
 
 /// Why the tables could not be used.
@@ -42,7 +49,7 @@ impl fmt::Display for PlatformError {
 /// Task context on the boot CPU, after memory is up.
 ///
 /// # Errors
-/// When there are no tables, or no MADT, or a damaged one. A missing HPET is not an error.
+/// When there are no tables, or no MADT, or a damaged one. Missing clocks are no error.
 pub(crate) fn discover(rsdp: Option<u64>) -> Result<Platform, PlatformError> {
     let rsdp = rsdp.ok_or(PlatformError::NoRsdp)?;
     // SAFETY: the boot code found an RSDP at this address, in memory that it
@@ -57,7 +64,12 @@ pub(crate) fn discover(rsdp: Option<u64>) -> Result<Platform, PlatformError> {
         .find_table::<acpi::hpet::HpetTable>()
         .ok()
         .and_then(|table| hpet_address(bytes(&table)));
-    Ok(Platform { processors, hpet })
+    let pm_timer = tables
+        .find_table::<acpi::fadt::Fadt>()
+        .ok()
+        .and_then(|table| pm_timer(bytes(&table)));
+    let clocks = Clocks { hpet, pm_timer };
+    Ok(Platform { processors, clocks })
 }
 
 /// The whole table behind a mapping.
@@ -75,6 +87,30 @@ fn hpet_address(table: &[u8]) -> Option<u64> {
     let address: [u8; 8] = table.get(44..52)?.try_into().ok()?;
     let address = u64::from_le_bytes(address);
     (table[40] == 0 && address != 0 && address.is_multiple_of(8)).then_some(address)
+}
+
+/// The power management timer that the FADT tells of, if it is behind a port (ACPI 6.5, table 5.9):
+/// at offset 208 as a generic address, or else at 76 as a port.
+fn pm_timer(table: &[u8]) -> Option<PmTimer> {
+    let word = |at: usize| {
+        let word: [u8; 4] = table.get(at..at + 4)?.try_into().ok()?;
+        Some(u32::from_le_bytes(word))
+    };
+    let flags = word(112)?;
+    if table[91] != 4 || flags & FADT_HARDWARE_REDUCED != 0 {
+        return None;
+    }
+    let port = match (word(208), word(212), word(216)) {
+        (Some(space), Some(low), Some(high)) if low != 0 || high != 0 => {
+            // Among the I/O ports.
+            (space & 0xff == 1 && high == 0).then_some(low)?
+        }
+        _ => word(76)?,
+    };
+    Some(PmTimer {
+        port: u16::try_from(port).ok().filter(|port| *port != 0)?,
+        is_wide: flags & FADT_TIMER_WIDE != 0,
+    })
 }
 
 /// Gives `acpi` access to physical memory through the mapping of all of it.
@@ -114,5 +150,32 @@ mod tests {
         table[44] = 1;
         assert_eq!(hpet_address(&table), None);
         assert_eq!(hpet_address(&[0; 56]), None);
+    }
+
+    #[test]
+    fn the_pm_timer_is_found_behind_a_port_only() {
+        let table = |length: usize, changes: &[(usize, u8)]| {
+            let mut table = vec![0; 276];
+            table[76..80].copy_from_slice(&0x608_u32.to_le_bytes());
+            table[91] = 4;
+            changes.iter().for_each(|(at, byte)| table[*at] = *byte);
+            table.truncate(length);
+            pm_timer(&table).map(|timer| (timer.port, timer.is_wide))
+        };
+        // As long as version 1 of the table is, and longer.
+        assert_eq!(table(116, &[]), Some((0x608, false)));
+        assert_eq!(table(276, &[(113, 1)]), Some((0x608, true)));
+        // The generic address counts, where there is one.
+        let generic = [(208, 1), (212, 8), (213, 0xb0)];
+        assert_eq!(table(276, &generic), Some((0xb008, false)));
+        assert_eq!(table(219, &generic), Some((0x608, false)));
+        assert_eq!(table(276, &[(208, 0), (213, 0xb0)]), None);
+        assert_eq!(table(276, &[(208, 1), (214, 1)]), None);
+        // No timer, no such hardware, no port, no table.
+        assert_eq!(table(276, &[(91, 0)]), None);
+        assert_eq!(table(276, &[(114, 16)]), None);
+        assert_eq!(table(276, &[(76, 0), (77, 0)]), None);
+        assert_eq!(table(276, &[(78, 1)]), None);
+        assert_eq!(table(115, &[]), None);
     }
 }

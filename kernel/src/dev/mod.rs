@@ -3,7 +3,7 @@
 pub(crate) mod acpi;
 pub(crate) mod exit;
 mod madt;
-mod packet;
+pub(crate) mod packet;
 pub(crate) mod pci;
 pub(crate) mod serial;
 pub(crate) mod virtio;

@@ -4,10 +4,23 @@ use relay::SubBuffer;
 
 use super::virtio::console::port::InFlight;
 
-// SAFETY: the block is taken once, is not written until the sub-buffer is dropped, and lies in a
-// ring that lives for ever. Its packet's length was fixed when it was closed.
-unsafe impl InFlight for SubBuffer<'static> {
+/// What a port sends.
+#[derive(Debug)]
+pub(crate) enum Cargo {
+    /// A packet, where it was written.
+    Packet(SubBuffer<'static>),
+    /// Packets that are kept for ever.
+    Kept(&'static [u8]),
+}
+
+// SAFETY: the block of a sub-buffer is taken once, is not written until the sub-buffer is dropped,
+// and lies in a ring that lives for ever; its packet's length was fixed when it was closed. What is
+// kept is borrowed for ever, and so unchanged for ever.
+unsafe impl InFlight for Cargo {
     fn bytes(&self) -> &[u8] {
-        relay::ctf::packet_bytes(self)
+        match self {
+            Self::Packet(packet) => relay::ctf::packet_bytes(packet),
+            Self::Kept(packets) => packets,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Bring-up: from a CPU with a stack to a machine with all CPUs running.
 
 use bootloader_api::BootInfo;
+use log::LevelFilter;
 use x86_64::instructions::interrupts;
 
 use super::error::BringUpError;
@@ -8,6 +9,8 @@ use super::{idle, others};
 use crate::arch::handlers::{self, Handlers};
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
+use crate::base::cpuset::CpuSet;
+use crate::base::settings::{About, LOGLEVEL, LOSE, TSC_HZ};
 use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::registry;
@@ -23,17 +26,21 @@ pub(crate) fn begin(traps: &'static Handlers) {
     tables::load_early();
 }
 
-/// What was asked for, with complaints logged.
-pub(crate) fn command_line() -> Options<'static> {
+/// What was asked for of `scenarios`, with complaints logged.
+pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
     log::info!("command line: '{text}'");
-    let options = cmdline::parse(text, |complaint| log::warn!("{complaint}"));
-    log::set_max_level(options.level);
+    let options = cmdline::parse(text, scenarios, |complaint| log::error!("{complaint}"));
+    let mut levels = LevelFilter::iter().skip(1);
+    let level = options
+        .value(&LOGLEVEL)
+        .and_then(|place| levels.nth(place as usize));
+    log::set_max_level(level.unwrap_or(LevelFilter::Info));
     options
 }
 
 /// From a CPU with a stack to a machine with all CPUs running and interrupts on. The other CPUs
-/// call `entry` when they are up.
+/// call `entry` when they are up. Returns the CPUs that did not come up.
 ///
 /// # Errors
 /// What stopped it.
@@ -41,7 +48,7 @@ pub(crate) fn bring_up(
     info: &'static BootInfo,
     options: &Options<'static>,
     entry: fn() -> !,
-) -> Result<(), BringUpError> {
+) -> Result<CpuSet, BringUpError> {
     boot_report()?;
 
     // Memory, and proper stacks for this CPU's faults.
@@ -56,7 +63,7 @@ pub(crate) fn bring_up(
     apic::enable();
     percpu::set_apic_id(apic::id());
     platform.processors.put_first(apic::id());
-    let calibration = calibrate::calibrate(platform.hpet, options.tsc_hz)?;
+    let calibration = calibrate::calibrate(platform.clocks, options.value(&TSC_HZ));
 
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();
@@ -75,11 +82,12 @@ pub(crate) fn bring_up(
     percpu::set_online();
     apic::start_timer();
     interrupts::enable();
-    let missing = others::start(platform.processors.ids(), options.lose, entry)?;
+    let lose = options.value(&LOSE).map(|cpu| cpu as usize);
+    let missing = others::start(platform.processors.ids(), lose, entry)?;
     if !missing.is_empty() {
-        log::warn!("these CPUs did not come up, the rest go on: {missing}");
+        log::error!("these CPUs did not come up, the rest go on: {missing}");
     }
-    Ok(())
+    Ok(missing)
 }
 
 /// Logs what went wrong on the way to the kernel.

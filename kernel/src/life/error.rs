@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::arch::{apic::ApicError, calibrate::NoReference, smp::StartError};
+use crate::arch::{apic::ApicError, smp::StartError};
 use crate::dev::acpi::PlatformError;
 use crate::mem::MemoryError;
 
@@ -17,8 +17,6 @@ pub(crate) enum BringUpError {
     Platform(PlatformError),
     /// The boot CPU's local APIC cannot be used.
     Apic(ApicError),
-    /// The clock's frequency cannot be found out.
-    Clock(NoReference),
     /// The other CPUs cannot be started.
     Start(StartError),
 }
@@ -30,7 +28,6 @@ impl fmt::Display for BringUpError {
             Self::Memory(error) => error.fmt(f),
             Self::Platform(error) => error.fmt(f),
             Self::Apic(error) => error.fmt(f),
-            Self::Clock(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
         }
     }
@@ -50,5 +47,4 @@ macro_rules! from {
 from!(MemoryError, Memory);
 from!(PlatformError, Platform);
 from!(ApicError, Apic);
-from!(NoReference, Clock);
 from!(StartError, Start);

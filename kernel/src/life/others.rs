@@ -35,14 +35,16 @@ pub(crate) fn start(
     entry: fn() -> !,
 ) -> Result<CpuSet, StartError> {
     let wanted = smp::all_but_first(ids);
-    if let Some(cpu) = lose.filter(|&cpu| !wanted.contains(cpu)) {
-        log::warn!("command line: lose={cpu} is ignored: want one of {wanted}");
+    let late = lose.map_or(CpuSet::EMPTY, CpuSet::only);
+    let unknown = late.without(wanted);
+    if !unknown.is_empty() {
+        log::error!("command line: lose={unknown}: there is no such CPU to start, only {wanted}");
     }
     if wanted.is_empty() {
-        return Ok(CpuSet::EMPTY);
+        return Ok(unknown);
     }
     let starter = Starter::prepare(ids, entry)?;
-    let late = lose.map_or(CpuSet::EMPTY, CpuSet::only).and(wanted);
+    let late = late.and(wanted);
     begin(&starter, wanted.without(late));
     wait_for(wanted, || {
         starter.start_up(starter.waiting().without(late));
@@ -52,7 +54,7 @@ pub(crate) fn start(
         starter.abandon(cpu);
     }
     begin(&starter, late);
-    Ok(missing)
+    Ok(missing.with(unknown))
 }
 
 /// Makes CPUs begin, with the pause that they need before it.

@@ -6,8 +6,12 @@
 //! for it, and ends the machine as failed. The console comes first: it needs the least to work.
 //!
 //! - Two CPUs fail at once: both log, the first prints, the other stops like everybody.
-//! - Failing while failing (the log or the console is broken): the fallback
-//!   prints raw lines, and the machine ends. Failing in the fallback just ends it.
+//! - Failing while failing (the log is broken, or the console, or what is said of the failure): the
+//!   fallback prints raw lines, of the first failure too, whose [words](Words) were kept. Then the
+//!   CPU goes on with what is left to do, and leaves out what it has failed in: what was logged is
+//!   printed and sent, whatever broke. Failing once more ends the machine.
+
+mod words;
 
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -15,8 +19,11 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
 
+use words::Words;
+
 use crate::arch::frame::{self, PageFaultCause, TrapFrame};
 use crate::arch::{backtrace, stop};
+use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
 use crate::mem::stacks::{self, Stack};
@@ -27,6 +34,9 @@ const NOBODY: usize = usize::MAX;
 
 /// The CPU that prints the panic.
 static OWNER: AtomicUsize = AtomicUsize::new(NOBODY);
+
+/// What each CPU failed with first.
+static FIRST: [Words; MAX_CPUS] = [const { Words::new() }; MAX_CPUS];
 
 /// Where Rust's panics arrive.
 #[cfg(target_os = "none")]
@@ -163,51 +173,113 @@ fn begin(what: fmt::Arguments<'_>) {
         exit(ExitCode::Fail);
     }
     match percpu::this().panics.fetch_add(1, Ordering::Relaxed) {
-        0 => {}
+        0 => first().keep(what),
         1 => fail_again(what),
+        2 => fail_once_more(what),
         _ => exit(ExitCode::Fail),
     }
 }
 
-/// A failure while this CPU was reporting its first: the log or the console is broken.
+/// What the calling CPU failed with first.
+fn first() -> &'static Words {
+    &FIRST[percpu::cpu_index() % MAX_CPUS]
+}
+
+/// A failure while this CPU was reporting its first: the log or the console is broken, or it cannot
+/// be said what failed.
 fn fail_again(what: fmt::Arguments<'_>) -> ! {
     let cpu = percpu::cpu_index();
-    let owner = OWNER.load(Ordering::Acquire);
-    let is_owner_elsewhere = owner != NOBODY && owner != cpu;
-    if !is_owner_elsewhere {
+    let ends_it = is_mine_to_end();
+    if ends_it {
         // So that nobody prints in between.
         stop::stop_others();
     }
+    // What is known already comes first: to say what failed now may fail, too.
+    first().with(|first| console::fallback(format_args!("cpu {cpu} failed: {first}")));
     console::fallback(format_args!(
         "cpu {cpu} failed while it was panicking: {what}"
     ));
-    if is_owner_elsewhere {
+    if !ends_it {
         // Another CPU is about to print everything, and ends the machine.
         stop::stop();
     }
+    leave();
     exit(ExitCode::Fail)
+}
+
+/// A failure in what is done after a second one. Other CPUs have stopped, or another ends the
+/// machine.
+fn fail_once_more(what: fmt::Arguments<'_>) -> ! {
+    let cpu = percpu::cpu_index();
+    console::fallback(format_args!("cpu {cpu} failed once more: {what}"));
+    if !is_mine_to_end() {
+        stop::stop();
+    }
+    leave();
+    exit(ExitCode::Fail)
+}
+
+/// Whether it is for this CPU to end the machine: no other has failed before.
+fn is_mine_to_end() -> bool {
+    let me = percpu::cpu_index();
+    let claimed = OWNER.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Acquire);
+    claimed.is_ok() || claimed == Err(me)
 }
 
 /// Ends a failure, and with it the machine, if this CPU is the first to get here.
 fn end() -> ! {
-    let me = percpu::cpu_index();
-    let first = OWNER.compare_exchange(NOBODY, me, Ordering::AcqRel, Ordering::Relaxed);
-    if first.is_err() {
+    if !is_mine_to_end() {
         stop::stop();
     }
     let running = stop::stop_others();
     if !running.is_empty() {
         log::error!("these CPUs did not stop, so what they logged last may be missing: {running}");
     }
-    console::panic_flush();
-    console::panic_note(format_args!("{}", salvage::send()));
+    leave();
     exit(ExitCode::Fail)
+}
+
+/// Has everything that was logged printed, then sent. A step that has failed is not begun again:
+/// the next one follows. The other CPUs have stopped, and this one logs nothing any more.
+fn leave() {
+    static BEGUN: AtomicUsize = AtomicUsize::new(0);
+    go_on(
+        &BEGUN,
+        &[console::panic_flush, || {
+            console::panic_note(format_args!("{}", salvage::send()));
+        }],
+    );
+}
+
+/// Takes the steps that were not `begun`, one after the other, each once whatever becomes of it.
+fn go_on(begun: &AtomicUsize, steps: &[fn()]) {
+    while let Some(step) = steps.get(begun.fetch_add(1, Ordering::Relaxed)) {
+        step();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::mem::stacks::StackKind;
+
+    #[test]
+    fn a_step_that_fails_is_left_out_and_the_others_are_taken_once() {
+        static TAKEN: AtomicUsize = AtomicUsize::new(0);
+        let steps: [fn(); 4] = [
+            || _ = TAKEN.fetch_add(1, Ordering::Relaxed),
+            || panic!("it is broken"),
+            || panic!("it is broken, too"),
+            || _ = TAKEN.fetch_add(1000, Ordering::Relaxed),
+        ];
+        let begun = AtomicUsize::new(0);
+        let failed = || std::panic::catch_unwind(|| go_on(&begun, &steps)).is_err();
+        assert_eq!(
+            [failed(), failed(), failed(), failed()],
+            [true, true, false, false]
+        );
+        assert_eq!(TAKEN.load(Ordering::Relaxed), 1001);
+    }
 
     fn text(vector: u64, error: u64, rsp: u64, cr2: u64) -> String {
         let frame = TrapFrame {

@@ -4,11 +4,12 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
-use relay::{Channel, Context, Geometry};
+use relay::{Channel, Context};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::base::cmdline::Options;
+use crate::base::settings::{COUNT, SUBBUF};
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
@@ -69,23 +70,41 @@ pub(super) static MOUNT: Mount = channel::mount("/flood", &CHANNEL);
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 
-/// The rings where the command line does not say otherwise.
-const RING: Geometry = channel::fixed(16 * 1024, 16);
-
 /// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
 pub(super) fn start(cpus: usize, options: &Options<'_>) {
-    let geometry = asked_for(options);
-    for cpu in 0..cpus {
-        channel::start(&CHANNEL, "flood", cpu, geometry);
+    let size = options.value(&SUBBUF).unwrap_or_default() as usize;
+    let count = options.value(&COUNT).unwrap_or_default() as usize;
+    match channel::geometry(size, count) {
+        Ok(geometry) => (0..cpus).for_each(|cpu| {
+            channel::start(&CHANNEL, "flood", cpu, geometry);
+        }),
+        // What the settings take makes a ring.
+        Err(error) => log::error!("there is no flood: {error}"),
     }
 }
 
-/// The geometry that the command line asks for, if it is one.
-fn asked_for(options: &Options<'_>) -> Geometry {
-    let size = options.subbuf.unwrap_or(RING.subbuf_size());
-    let count = options.count.unwrap_or(RING.subbuf_count());
-    channel::geometry(size, count).unwrap_or_else(|error| {
-        log::warn!("command line: subbuf={size} count={count} is ignored: {error}");
-        RING
-    })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::settings::{Range, Takes};
+
+    #[test]
+    fn what_the_settings_take_makes_a_ring_that_holds_a_record() {
+        let (Takes::PowerOfTwo(size), Takes::PowerOfTwo(count)) = (SUBBUF.takes, COUNT.takes)
+        else {
+            panic!("they are powers of two");
+        };
+        let ends = |range: Range| [range.least as usize, range.most as usize];
+        let record = Flood {
+            sequence: 0,
+            context: Context::Task,
+            length: 16,
+        };
+        for size in ends(size) {
+            for count in ends(count) {
+                let geometry = channel::geometry(size, count).expect("there is such a ring");
+                assert!(geometry.max_record() >= relay::record::STAMP + record.size());
+            }
+        }
+    }
 }

@@ -19,7 +19,7 @@ pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
 pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 
 /// The ring holds all of it.
-pub(super) const RING: Geometry = channel::fixed(4096, 4);
+pub(crate) const RING: Geometry = channel::fixed(4096, 4);
 
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {

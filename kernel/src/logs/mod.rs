@@ -13,5 +13,5 @@ pub(crate) mod channel;
 pub(crate) mod claims;
 pub(crate) mod flood;
 pub(crate) mod klog;
-mod metadata;
+pub(crate) mod metadata;
 pub(crate) mod registry;

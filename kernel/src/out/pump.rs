@@ -19,7 +19,7 @@ use spin::Mutex;
 
 use super::sink::{Sink, Submitted};
 use super::stream::Stream;
-use super::{copies, intake};
+use super::{copies, description, intake};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
@@ -45,6 +45,8 @@ struct Pump {
     streams: Vec<Stream>,
     /// What the sink had no room for; goes first.
     refused: Option<SubBuffer<'static>>,
+    /// The other side has come back, and does not know the metadata.
+    must_describe: bool,
     /// Nothing can be sent any more.
     is_dead: bool,
 }
@@ -73,6 +75,7 @@ pub(super) fn start(sink: Box<dyn Sink>) {
         sink,
         streams: cpus_of(cpu).flat_map(Stream::all_of).collect(),
         refused: None,
+        must_describe: false,
         is_dead: false,
     };
     *PUMPS[cpu].lock() = Some(pump);
@@ -189,6 +192,18 @@ impl Pump {
         if self.sink.is_dead() && !self.is_dead {
             self.die();
         }
+        if let Some(under_way) = self.sink.take_return() {
+            log::warn!(
+                "the other side has come back ({}); {under_way} packets came back while it was away",
+                self.sink
+            );
+            self.must_describe = true;
+        }
+        if self.must_describe
+            && let Some(packets) = description::get()
+        {
+            self.must_describe = !self.sink.describe(packets);
+        }
         while let Some(subbuf) = self.next() {
             match self.sink.submit(subbuf) {
                 Submitted::Taken => {
@@ -216,7 +231,7 @@ impl Pump {
 
     /// What is to be sent next.
     fn next(&mut self) -> Option<SubBuffer<'static>> {
-        if self.is_dead {
+        if self.is_dead || (self.must_describe && description::get().is_some()) {
             return None;
         }
         if self.refused.is_some() {

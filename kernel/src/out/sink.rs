@@ -11,6 +11,15 @@ use relay::SubBuffer;
 ///
 /// Task and IRQ context. None of the calls waits.
 pub(crate) trait Sink: fmt::Display + Send {
+    /// How many packets came back while the other side was away: it may not have got them. `None` if
+    /// it has not come back since the last call. What it gets then begins with
+    /// [`describe`](Self::describe).
+    fn take_return(&mut self) -> Option<u64>;
+
+    /// Takes packets that stay where they are for ever, to be sent before all others; false if it
+    /// cannot.
+    fn describe(&mut self, packets: &'static [u8]) -> bool;
+
     /// Takes a packet, to be sent after those before it, if it can.
     fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted;
 

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay::{Reader, SubBuffer};
 
-use super::intake;
+use super::{description, intake};
 use crate::logs::registry::NAMES;
 
 /// Nothing but metadata and klog is sent for now: see [`pause`].
@@ -71,9 +71,13 @@ impl Stream {
             return None;
         }
         let next = reader.next_subbuf();
+        if let Some(packet) = next.as_ref().filter(|_| self.is_metadata) {
+            description::add(packet);
+        }
         if next.is_none() {
             self.ended = reader.is_at_end();
             if self.ended && self.is_metadata {
+                description::conclude();
                 DESCRIBED.store(true, Ordering::Release);
             }
             if !self.ended {

@@ -6,28 +6,44 @@ use core::fmt;
 use relay::SubBuffer;
 
 use super::sink::{Sink, Submitted};
-use super::{pump, salvage};
+use super::{description, pump, salvage};
 use crate::cpu::percpu;
+use crate::dev::packet::Cargo;
 use crate::dev::virtio::console::driver::PortInfo;
 use crate::dev::virtio::console::port::{Reclaimed, Refusal, Rejected};
 use crate::dev::virtio::console::{self as vcon, PciPort};
 
 /// A port that packets leave through, from where they lie.
-type Port = PciPort<SubBuffer<'static>>;
+type Port = PciPort<Cargo>;
 
 impl Sink for Port {
+    fn take_return(&mut self) -> Option<u64> {
+        Port::take_return(self)
+    }
+
+    fn describe(&mut self, packets: &'static [u8]) -> bool {
+        Port::submit(self, Cargo::Kept(packets)).is_ok()
+    }
+
     fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted {
-        let Err(Rejected { buffer, refusal }) = Port::submit(self, packet) else {
+        let Err(Rejected { buffer, refusal }) = Port::submit(self, Cargo::Packet(packet)) else {
             return Submitted::Taken;
         };
-        match refusal {
-            Refusal::Full | Refusal::HostClosed => Submitted::NotNow(buffer),
+        match (refusal, buffer) {
+            (Refusal::Full | Refusal::HostClosed, Cargo::Packet(packet)) => {
+                Submitted::NotNow(packet)
+            }
             _ => Submitted::Never,
         }
     }
 
     fn reclaim(&mut self) -> Option<SubBuffer<'static>> {
-        Port::reclaim(self).map(Reclaimed::into_inner)
+        loop {
+            // What is kept for ever need not be given back.
+            if let Cargo::Packet(packet) = Port::reclaim(self).map(Reclaimed::into_inner)? {
+                return Some(packet);
+            }
+        }
     }
 
     fn has_reclaimable(&self) -> bool {
@@ -89,6 +105,7 @@ pub(crate) fn init(cpus: usize) {
         _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
     }
     let ports = found.min(cpus);
+    description::reserve();
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
 }
@@ -135,5 +152,12 @@ pub(crate) fn join() {
 pub(crate) fn listen() {
     if percpu::cpu_index() == 0 {
         vcon::listen();
+    }
+}
+
+/// Hears what the device says of its ports while the boot CPU does not wake. In its timer interrupt.
+pub(crate) fn hear() {
+    if percpu::cpu_index() == 0 {
+        vcon::hear();
     }
 }

@@ -14,12 +14,16 @@ use x86_64::instructions::interrupts;
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::settings::About;
 use crate::cpu::clock;
 use crate::cpu::machine::Machine;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "cost",
-    about: "what writing costs, in instructions (--accel icount)",
+    about: About {
+        name: "cost",
+        about: "what writing costs, in instructions (--accel icount)",
+        settings: &[],
+    },
     boot_cpu,
     other_cpu: |_| {},
     on_timer: || {},
@@ -199,9 +203,9 @@ fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
     let were_on = interrupts::are_enabled();
     interrupts::disable();
     for i in 0..tries {
-        let start = clock::ticks();
+        let start = clock::counter();
         op(i);
-        let took = clock::ticks().wrapping_sub(start);
+        let took = clock::counter().wrapping_sub(start);
         let Cost { least, most } = seen.unwrap_or(Cost {
             least: took,
             most: took,

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::base::cmdline::Options;
+use crate::base::settings::About;
 
 /// How a scenario ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +26,8 @@ impl fmt::Display for Verdict {
 /// One scenario: what each kind of CPU does in it, and in which interrupts.
 #[derive(Debug)]
 pub(super) struct Scenario {
-    /// The name on the command line.
-    pub(super) name: &'static str,
-    /// What it shows, in a line.
-    pub(super) about: &'static str,
+    /// What the command line has to know of it.
+    pub(super) about: About,
     /// CPU 0's part, in task context. The scenario ends when it returns.
     pub(super) boot_cpu: fn(&Options<'static>) -> Verdict,
     /// Every other CPU's part, in task context.

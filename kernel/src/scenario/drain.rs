@@ -12,6 +12,7 @@ use super::flood::{self, Part};
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
+use crate::base::settings::{About, COUNT, Preset, Range, SUBBUF, Setting, Takes};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
@@ -19,8 +20,11 @@ use crate::logs::flood::CHANNEL as FLOOD;
 use crate::out::{pump, stream};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "drain",
-    about: "measures writers and drain, from one CPU and from all",
+    about: About {
+        name: "drain",
+        about: "measures writers and drain, from one CPU and from all",
+        settings: &[LARGE, MANY],
+    },
     boot_cpu,
     other_cpu,
     on_timer: || {},
@@ -32,6 +36,21 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const DATA: u16 = 1000;
 /// A record with its header.
 const RECORD: u64 = DATA as u64 + 21;
+/// The size of the sub-buffers: several records shall fit into one.
+const LARGE: Setting = Setting {
+    takes: Takes::PowerOfTwo(Range {
+        least: 4096,
+        most: 1 << 30,
+        unit: "bytes",
+    }),
+    default: Preset::Value(64 * 1024),
+    ..SUBBUF
+};
+/// How many there are.
+const MANY: Setting = Setting {
+    default: Preset::Value(64),
+    ..COUNT
+};
 /// How long nothing may arrive before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 
@@ -61,8 +80,9 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         log::error!("cpu {cpu} has no ring to drain: give the machine more memory");
         return Verdict::Fail;
     }
-    let size = options.subbuf.unwrap_or(64 * 1024) as u64;
-    let count = options.count.unwrap_or(64) as u64;
+    let (Some(size), Some(count)) = (options.value(&LARGE), options.value(&MANY)) else {
+        return Verdict::Fail;
+    };
     // What a ring surely holds: a sub-buffer less, each with a header and a rest that is too small.
     let records = (count - 1) * ((size - 256) / RECORD);
     let all = percpu::online();

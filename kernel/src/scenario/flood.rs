@@ -7,14 +7,18 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::settings::{About, COUNT, Preset, SECONDS, SUBBUF, Setting, Takes};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
 use crate::logs::flood::{ATTEMPTS, CHANNEL, Flood};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "flood",
-    about: "every CPU writes as fast as it can, from task and interrupt context",
+    about: About {
+        name: "flood",
+        about: "every CPU writes as fast as it can, from task and interrupt context",
+        settings: &[RECORDS, SECONDS, SUBBUF, COUNT],
+    },
     boot_cpu,
     other_cpu: take_part,
     on_timer,
@@ -22,8 +26,15 @@ pub(super) static SCENARIO: Scenario = Scenario {
     on_nmi: || {},
 };
 
-/// Records of each CPU, where the command line does not say otherwise.
-const RECORDS: u64 = 20_000;
+/// How many records each CPU writes, unless it is told how long it shall write.
+const RECORDS: Setting = Setting {
+    key: "records",
+    about: "how many records each CPU writes",
+    takes: Takes::number(0, u64::MAX, ""),
+    default: Preset::Else("20000, or as many as it can where seconds are set"),
+};
+/// Its default.
+const FEW: u64 = 20_000;
 /// Of how many records one is written by the timer interrupt, in bursts.
 const BURST: u64 = 32;
 /// Bytes of data in a record.
@@ -107,14 +118,13 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
 /// Writes this CPU's share.
 fn take_part(options: &Options<'static>) {
     let part = Part::of(percpu::cpu_index());
-    let records = match (options.records, options.seconds) {
+    let seconds = options.value(&SECONDS);
+    let records = match (options.value(&RECORDS), seconds) {
         (Some(records), _) => records,
         (None, Some(_)) => u64::MAX,
-        (None, None) => RECORDS,
+        (None, None) => FEW,
     };
-    let time = options
-        .seconds
-        .map(|seconds| Timeout::after_ms(seconds * 1000));
+    let time = seconds.map(|seconds| Timeout::after_ms(seconds * 1000));
     part.runs.store(true, Ordering::Relaxed);
     while part.tried() < records && !time.is_some_and(|time| time.expired()) {
         write(part, DATA);

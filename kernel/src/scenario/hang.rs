@@ -7,13 +7,17 @@ use x86_64::instructions::interrupts;
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
+use crate::base::settings::About;
 use crate::cpu::clock::Timeout;
 use crate::cpu::{self, percpu};
 use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "hang",
-    about: "all CPUs stop, with interrupts off",
+    about: About {
+        name: "hang",
+        about: "all CPUs stop, with interrupts off",
+        settings: &[],
+    },
     boot_cpu,
     other_cpu,
     on_timer: || {},

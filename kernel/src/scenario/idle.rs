@@ -3,12 +3,16 @@
 
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
+use crate::base::settings::{About, SECONDS};
 use crate::cpu::clock::{self, Timeout};
 use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "idle",
-    about: "stays up, with a heartbeat every second",
+    about: About {
+        name: "idle",
+        about: "stays up, with a heartbeat every second",
+        settings: &[SECONDS],
+    },
     boot_cpu,
     other_cpu: |_| {},
     on_timer: || {},
@@ -17,9 +21,10 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
+    let seconds = options.value(&SECONDS);
     let start = clock::ticks();
     for second in 1_u64.. {
-        if options.seconds.is_some_and(|seconds| second > seconds) {
+        if seconds.is_some_and(|seconds| second > seconds) {
             break;
         }
         let passed = clock::millis(clock::ticks().wrapping_sub(start));

@@ -10,8 +10,6 @@ mod panic;
 mod pin;
 mod smoke;
 
-use core::fmt;
-
 use spin::Once;
 
 use definition::Scenario;
@@ -19,6 +17,7 @@ use definition::Scenario;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
+use crate::base::settings::{self, About, Text};
 use crate::cpu::percpu;
 use crate::life;
 
@@ -35,6 +34,23 @@ static ALL: [&Scenario; 7] = [
     &cost::SCENARIO,
 ];
 
+/// What the command line has to know of them.
+pub(crate) static ABOUTS: [About; ALL.len()] = {
+    let mut abouts = [smoke::SCENARIO.about; ALL.len()];
+    let mut at = 0;
+    while at < ALL.len() {
+        abouts[at] = ALL[at].about;
+        at += 1;
+    }
+    abouts
+};
+
+/// The same as text, for [`SETTINGS`].
+const TEXT: Text<8192> = settings::describe(&ABOUTS);
+
+/// The same as JSON, for the host.
+pub(crate) const SETTINGS: [u8; TEXT.len()] = TEXT.to_array();
+
 /// What is being run, once the machine is up.
 static RUNNING: Once<(&'static Scenario, Options<'static>)> = Once::new();
 
@@ -43,21 +59,18 @@ static RUNNING: Once<(&'static Scenario, Options<'static>)> = Once::new();
 ///
 /// Once, in task context on CPU 0, when all CPUs are up.
 pub(crate) fn run(options: &Options<'static>) -> Verdict {
-    let Some(&scenario) = ALL.iter().find(|known| known.name == options.scenario) else {
+    let mut all = ALL.iter();
+    let named = all.find(|known| known.about.name == options.scenario);
+    let Some(&scenario) = named.filter(|_| options.complaints == 0) else {
         log::error!(
-            "command line: unknown scenario '{}'; known scenarios: {}",
-            options.scenario,
-            Names
+            "scenario {} is not started: the command line is wrong, see above",
+            options.scenario
         );
         return Verdict::Fail;
     };
     let online = percpu::online();
-    log::info!(
-        "scenario {}: {} (seed {}, cpus {online})",
-        scenario.name,
-        scenario.about,
-        options.seed
-    );
+    let About { name, about, .. } = scenario.about;
+    log::info!("scenario {name}: {about} (cpus {online})");
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     (scenario.boot_cpu)(options)
@@ -100,33 +113,34 @@ pub(crate) fn on_nmi() {
     }
 }
 
-/// The names of all scenarios, for messages.
-struct Names;
-
-impl fmt::Display for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, scenario) in ALL.iter().enumerate() {
-            let separator = if number == 0 { "" } else { ", " };
-            write!(f, "{separator}{}", scenario.name)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::cmdline;
 
     #[test]
     fn names_are_distinct_and_the_default_is_among_them() {
-        let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
-        assert!(names.contains(&Options::default().scenario));
+        let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.about.name).collect();
+        assert_eq!(cmdline::parse("", &ABOUTS, |_| {}).scenario, "smoke");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());
-        assert_eq!(
-            Names.to_string(),
-            "smoke, idle, panic, hang, flood, drain, cost"
+    }
+
+    #[test]
+    fn what_the_host_is_told_is_what_it_is_tested_with() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../relayctl/machine/tests/settings.json"
+        );
+        let text = str::from_utf8(&SETTINGS).expect("it is text");
+        if std::env::var_os("RELAY_UPDATE_SETTINGS").is_some() {
+            std::fs::write(path, text).expect("it can be written");
+        }
+        let sample = std::fs::read_to_string(path).expect("it can be read");
+        assert!(
+            text == sample,
+            "{path} is another; RELAY_UPDATE_SETTINGS=1 cargo test -p kernel scenario writes\n{text}"
         );
     }
 }

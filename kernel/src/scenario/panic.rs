@@ -9,6 +9,7 @@ use super::definition::{Scenario, Verdict};
 use super::flood::{self, Part};
 use crate::arch::provoke;
 use crate::base::cmdline::Options;
+use crate::base::settings::{About, COUNT, Choice, Preset, SUBBUF, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
 use crate::life::idle;
@@ -16,8 +17,11 @@ use crate::logs::klog;
 use crate::out::{console, pump};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "panic",
-    about: "one CPU fails while the others log",
+    about: About {
+        name: "panic",
+        about: "one CPU fails while the others log",
+        settings: &[KIND, CPU, SUBBUF, COUNT],
+    },
     boot_cpu,
     other_cpu,
     on_timer: || {},
@@ -45,54 +49,98 @@ const UNFINISHED: usize = 64;
 /// How the CPU fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// `panic`: an explicit panic.
     Panic,
-    /// `fault`: a write to an unmapped page.
     Fault,
-    /// `overflow`: endless recursion into the stack's guard page.
     Overflow,
-    /// `together`: an explicit panic on every CPU at once.
     Together,
-    /// `halfway`: an explicit panic while every CPU is in the middle of a record.
     Halfway,
-    /// `flood`: an explicit panic while every CPU writes as fast as it can.
     Flood,
-    /// `relay`: a panic whose message panics while it is being logged, so that the
-    /// report itself fails and only the fallback is left.
     Relay,
 }
 
+/// What the command line calls them.
+static KINDS: [(Kind, Choice); 7] = [
+    (Kind::Panic, Choice::new("panic", "an explicit panic")),
+    (
+        Kind::Fault,
+        Choice::new("fault", "a write to an unmapped page"),
+    ),
+    (
+        Kind::Overflow,
+        Choice::new(
+            "overflow",
+            "endless recursion into the guard page of the stack",
+        ),
+    ),
+    (
+        Kind::Together,
+        Choice::new("together", "an explicit panic on every CPU at once"),
+    ),
+    (
+        Kind::Halfway,
+        Choice::new(
+            "halfway",
+            "a panic while every CPU is in the middle of a record",
+        ),
+    ),
+    (
+        Kind::Flood,
+        Choice::new("flood", "a panic while every CPU writes as fast as it can"),
+    ),
+    (
+        // The report itself fails, and only the fallback is left.
+        Kind::Relay,
+        Choice::new(
+            "relay",
+            "a panic whose message panics while it is being logged",
+        ),
+    ),
+];
+
+/// Their names.
+static CHOICES: [Choice; KINDS.len()] = {
+    let mut choices = [KINDS[0].1; KINDS.len()];
+    let mut at = 0;
+    while at < KINDS.len() {
+        choices[at] = KINDS[at].1;
+        at += 1;
+    }
+    choices
+};
+
+/// How the CPU fails.
+const KIND: Setting = Setting {
+    key: "kind",
+    about: "how the CPU fails",
+    takes: Takes::OneOf(&CHOICES),
+    default: Preset::Value(0),
+};
+/// Which CPU fails.
+const CPU: Setting = Setting {
+    key: "cpu",
+    about: "the CPU that fails",
+    takes: Takes::cpu(0),
+    default: Preset::Else("1, or 0 where it is alone"),
+};
+
 impl Kind {
-    /// The kind with this name.
-    fn parse(name: Option<&str>) -> Option<Self> {
-        match name {
-            None | Some("panic") => Some(Self::Panic),
-            Some("fault") => Some(Self::Fault),
-            Some("overflow") => Some(Self::Overflow),
-            Some("together") => Some(Self::Together),
-            Some("halfway") => Some(Self::Halfway),
-            Some("flood") => Some(Self::Flood),
-            Some("relay") => Some(Self::Relay),
-            Some(_) => None,
-        }
+    /// The one that was asked for.
+    fn of(options: &Options<'_>) -> Self {
+        let place = options.value(&KIND).unwrap_or_default();
+        let kind = KINDS.get(place as usize);
+        kind.map_or(Self::Panic, |(kind, _)| *kind)
     }
 }
 
 /// The CPU that fails.
 fn victim(options: &Options<'_>) -> usize {
-    options
-        .cpu
-        .unwrap_or(usize::from(percpu::online().contains(1)))
+    match options.value(&CPU) {
+        Some(cpu) => cpu as usize,
+        None => usize::from(percpu::online().contains(1)),
+    }
 }
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
-    if Kind::parse(options.kind).is_none() {
-        log::error!(
-            "command line: unknown kind '{}'; want panic, fault, overflow, together, halfway, flood or relay",
-            options.kind.unwrap_or_default()
-        );
-        return Verdict::Fail;
-    }
     let victim = victim(options);
     if !percpu::online().contains(victim) {
         log::error!(
@@ -112,7 +160,7 @@ fn other_cpu(options: &Options<'static>) {
 
 /// Logs, and writes to `flood`; and, on the victim, fails after a while.
 fn take_part(options: &Options<'static>) {
-    let kind = Kind::parse(options.kind).unwrap_or(Kind::Panic);
+    let kind = Kind::of(options);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
     if fails {
@@ -195,23 +243,28 @@ fn fail(kind: Kind) {
     }
 }
 
-/// Panics when it is printed.
+/// Panics while it is printed.
 struct Unprintable;
 
 impl fmt::Display for Unprintable {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        panic!("this panic comes while the first one is being logged")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("this is the panic that the scenario is about")?;
+        panic!("this panic comes while the first one is being told")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, SCENARIO};
+    use crate::base::cmdline;
+    use crate::base::settings::About;
 
     #[test]
     fn kinds_are_known_by_name() {
-        assert_eq!(Kind::parse(None), Some(Kind::Panic));
-        assert_eq!(Kind::parse(Some("overflow")), Some(Kind::Overflow));
-        assert_eq!(Kind::parse(Some("fun")), None);
+        static ABOUTS: [About; 1] = [SCENARIO.about];
+        let kind = |text| Kind::of(&cmdline::parse(text, &ABOUTS, |_| {}));
+        assert_eq!(kind(""), Kind::Panic);
+        assert_eq!(kind("kind=overflow"), Kind::Overflow);
+        assert_eq!(kind("kind=relay"), Kind::Relay);
     }
 }

@@ -12,13 +12,17 @@ use super::pin;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
+use crate::base::settings::About;
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
 use crate::life::idle;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "smoke",
-    about: "every CPU logs from task, interrupt and NMI context",
+    about: About {
+        name: "smoke",
+        about: "every CPU logs from task, interrupt and NMI context",
+        settings: &[],
+    },
     boot_cpu,
     other_cpu: |_| take_part(),
     on_timer,

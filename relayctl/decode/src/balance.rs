@@ -14,6 +14,8 @@ pub struct Lost {
     pub no_ring: u64,
     /// Known from the numbering, but not received.
     pub missing: u64,
+    /// Received, and left out of the capture, because it has its largest size.
+    pub left_out: u64,
 }
 
 impl Lost {
@@ -32,8 +34,13 @@ impl Lost {
 
     /// The reasons by name, in the order in which they are shown.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); Loss::COUNT + 2] {
-        let mut named = [("no_ring", self.no_ring), ("missing", self.missing)].into_iter();
+    pub fn named(&self) -> [(&'static str, u64); Loss::COUNT + 3] {
+        let mut named = [
+            ("no_ring", self.no_ring),
+            ("missing", self.missing),
+            ("left_out", self.left_out),
+        ]
+        .into_iter();
         let mut counted = Loss::ALL
             .map(|loss| (loss.name(), self.get(loss)))
             .into_iter();
@@ -57,6 +64,7 @@ impl AddAssign for Lost {
         }
         self.no_ring = self.no_ring.saturating_add(other.no_ring);
         self.missing = self.missing.saturating_add(other.missing);
+        self.left_out = self.left_out.saturating_add(other.left_out);
     }
 }
 
@@ -162,7 +170,10 @@ mod tests {
         assert_eq!(lost.total(), 28);
         let names = lost.named().map(|(name, _)| name);
         assert_eq!((names[0], names[5]), ("full", "discarded"));
-        assert_eq!(lost.named()[6..], [("no_ring", 0), ("missing", 7)]);
+        assert_eq!(
+            lost.named()[6..],
+            [("no_ring", 0), ("missing", 7), ("left_out", 0)]
+        );
         lost.counted.0[0] = u64::MAX;
         let one = Balance {
             attempted: u64::MAX,

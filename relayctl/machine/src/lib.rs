@@ -1,9 +1,9 @@
 //! Machines for relay's kernels.
 //!
 //! [`install`] finds what this machine lacks, and installs it where that is allowed. [`workspace`]
-//! finds relay's checkout and builds its kernel. [`guest`] runs QEMU, reads its console and never
-//! leaves it behind. [`ports`] takes what the guest sends over its virtio ports, and writes a
-//! capture of it.
+//! finds relay's checkout and builds its kernel. [`settings`] reads what that kernel's command line
+//! may say. [`guest`] runs QEMU, reads its console and never leaves it behind. [`ports`] takes what
+//! the guest sends over its virtio ports, and writes a capture of it.
 //!
 //! Nothing here prints but what a command that is run for the user prints itself: what the user
 //! should know goes through [`install::System::say`].
@@ -13,4 +13,5 @@
 pub mod guest;
 pub mod install;
 pub mod ports;
+pub mod settings;
 pub mod workspace;

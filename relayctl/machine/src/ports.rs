@@ -3,6 +3,7 @@
 //! that writes the capture behind their back: files are slower than sockets, and
 //! the guest shall not wait for them before it has to.
 
+use std::env;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -42,6 +43,34 @@ type Pool = Arc<Mutex<Vec<Vec<u8>>>>;
 /// A connection, and the thread that reads it.
 type Reader = (UnixStream, JoinHandle<()>);
 
+/// The longest path of a unix socket, in bytes (unix(7), `sun_path` without its last 0).
+const MAX_PATH: usize = 107;
+
+/// Where a socket lies when the folder for temporary files has too long a path.
+const SHORT: &str = "/tmp";
+
+/// A folder for the socket, and the socket's path, within `root` or, if its path is too long, in
+/// `/tmp`.
+fn place(root: &Path) -> io::Result<(Scratch, PathBuf)> {
+    let socket = |folder: Scratch| {
+        let path = folder.path().join("ports");
+        (folder, path)
+    };
+    let (folder, path) = socket(Scratch::within(root)?);
+    if path.as_os_str().len() <= MAX_PATH {
+        return Ok((folder, path));
+    }
+    let short = Scratch::within(Path::new(SHORT)).map_err(|error| {
+        let what = format!(
+            "the path of {} is too long for a socket, and {error}: set TMPDIR to a folder with a \
+             path of at most 80 bytes",
+            path.display()
+        );
+        io::Error::new(error.kind(), what)
+    });
+    short.map(socket)
+}
+
 /// The ports of one guest.
 #[derive(Debug)]
 pub struct Ports {
@@ -70,9 +99,10 @@ impl Ports {
     ///
     /// When the socket cannot be made.
     pub fn listen(capture: &Capture, count: u32) -> io::Result<Self> {
-        let folder = Scratch::new()?;
-        let path = folder.path().join("ports");
-        let listener = UnixListener::bind(&path)?;
+        let (folder, path) = place(&env::temp_dir())?;
+        let listener = UnixListener::bind(&path).map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+        })?;
         let is_over = Arc::new(AtomicBool::new(false));
         let readers = Arc::new(Mutex::new(Vec::new()));
         let ports = (0..=count)

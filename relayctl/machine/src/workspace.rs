@@ -121,6 +121,15 @@ impl Workspace {
         })
     }
 
+    /// The kernel's ELF file where [`build_kernel`](Self::build_kernel) puts it, if it is there.
+    #[must_use]
+    pub fn built_kernel(&self, release: bool) -> Option<PathBuf> {
+        let target = env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+        let profile = if release { "release" } else { "debug" };
+        let folder = self.root.join(target).join(KERNEL_TARGET).join(profile);
+        Some(folder.join("kernel")).filter(|path| path.is_file())
+    }
+
     /// Builds a package by cargo and returns its executable.
     ///
     /// The caller's compiler flags are kept away from it: a kernel must not be

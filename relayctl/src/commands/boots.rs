@@ -44,9 +44,9 @@ impl fmt::Display for Which {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoBoot {
     /// Its number.
-    wanted: u32,
+    pub(crate) wanted: u32,
     /// The number of the last one that is there.
-    last: u32,
+    pub(crate) last: u32,
 }
 
 impl fmt::Display for NoBoot {

@@ -1,15 +1,17 @@
 //! Where captures lie, and what they are called.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Args;
-use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Options};
+use clap::{Args, ValueEnum};
+use relay_decode::capture::{self, DEFAULT_MAX_SIZE, Keep, Options};
+use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
 use relay_machine::workspace::Workspace;
 use serde_json::{Value, json};
 
-use crate::terminal::say;
+use crate::terminal::{near, say};
 
 /// The folder that captures lie in by default.
 const CAPTURES: &str = "captures";
@@ -27,9 +29,27 @@ pub(super) fn latest() -> PathBuf {
     capture::latest(&root())
 }
 
+/// The capture that a path leads to. If that goes over a link, as the one to the newest capture
+/// does, the user is told which capture it is.
+pub(super) fn named(path: &Path) -> PathBuf {
+    let Ok(target) = fs::read_link(path) else {
+        return path.to_owned();
+    };
+    let target = path.parent().unwrap_or(Path::new("")).join(target);
+    say(format!("reading {}", near(&target).display()));
+    target
+}
+
 /// What made a capture, for its `run.json`.
 pub(super) fn versions() -> Value {
     json!({ "relayctl": env!("CARGO_PKG_VERSION") })
+}
+
+/// The arguments of this program, for a capture's `run.json`: what is no UTF-8 is escaped.
+pub(super) fn arguments() -> Vec<String> {
+    let arguments = std::env::args_os();
+    let shown = arguments.map(|argument| printable(argument.as_encoded_bytes()).into_owned());
+    shown.collect()
 }
 
 /// Milliseconds since 1970.
@@ -49,10 +69,25 @@ pub(crate) struct CaptureArgs {
     #[arg(long)]
     pub(crate) force: bool,
 
-    /// The most bytes of a capture, such as 500M or 4G; what comes after is left out
+    /// The most bytes of packets, such as 500M or 4G; the text of the console may have as many, and
+    /// what a panic leaves always has room
     #[arg(long, value_name = "BYTES", default_value_t = DEFAULT_MAX_SIZE)]
     #[arg(value_parser = parse_size)]
     pub(crate) max_size: u64,
+
+    /// What is kept when more than that comes
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) keep: KeepArg,
+}
+
+/// What is kept of more than there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KeepArg {
+    /// What came first; nothing is written after it
+    #[default]
+    Oldest,
+    /// What came last: the oldest packets make room
+    Newest,
 }
 
 impl CaptureArgs {
@@ -64,6 +99,10 @@ impl CaptureArgs {
             out: self.out.clone(),
             force: self.force,
             max_size: self.max_size,
+            keep: match self.keep {
+                KeepArg::Oldest => Keep::Oldest,
+                KeepArg::Newest => Keep::Newest,
+            },
             kind,
             announce: |what| say(what),
         }

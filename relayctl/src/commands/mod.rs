@@ -11,7 +11,7 @@ mod verify;
 
 pub(crate) use cat::{CatArgs, cat};
 pub(crate) use record::{RecordArgs, record};
-pub(crate) use run::{RunArgs, run};
+pub(crate) use run::{RunArgs, help as run_help, run};
 pub(crate) use source::ReportArgs;
 pub(crate) use stat::stat;
 pub(crate) use verify::verify;

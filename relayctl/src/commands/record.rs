@@ -16,7 +16,7 @@ use relay_decode::capture::{Capture, CaptureError};
 use relay_decode::wire::Kind;
 use serde_json::json;
 
-use super::captures::{CaptureArgs, unix_ms, versions};
+use super::captures::{CaptureArgs, arguments, unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{self, say};
@@ -213,7 +213,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let info = json!({
         "command": "record",
         "versions": versions(),
-        "arguments": std::env::args().collect::<Vec<_>>(),
+        "arguments": arguments(),
         "from": from.to_string(),
         "started_unix_ms": started,
         "wall_ms": wall_ms,

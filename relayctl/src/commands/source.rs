@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use relay_decode::audit::Audit;
 use relay_decode::capture::{
-    self, BootFolder, Boots, CaptureError, OpenError, Scratch, Stored, Totals,
+    self, BootFolder, Boots, CaptureError, OpenError, Packed, PackedError, Scratch, Stored, Totals,
 };
 
 use super::boots::{NoBoot, Selection, Which};
@@ -25,6 +25,8 @@ pub(crate) enum SourceError {
     Open(OpenError),
     /// A raw file, or standard input, cannot be read.
     Raw(PathBuf, io::Error),
+    /// A packed capture cannot be read.
+    Packed(PathBuf, PackedError),
     /// What it says cannot be kept while it is sorted.
     Scratch(CaptureError),
     /// It holds no metadata.
@@ -53,6 +55,7 @@ impl fmt::Display for SourceError {
             ),
             Self::Open(error) => error.fmt(f),
             Self::Raw(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Packed(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Scratch(error) => error.fmt(f),
             Self::NoMetadata(path, totals) => write!(
                 f,
@@ -71,7 +74,8 @@ impl std::error::Error for SourceError {}
 /// The options of every command that judges a capture.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReportArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
+    /// capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// Which boots of a machine that was reset: a number from 1, all, or last
@@ -90,36 +94,38 @@ pub(crate) struct Source {
     folder: PathBuf,
     /// What it is made of, if that is a raw file, and what came of it.
     raw: Option<(PathBuf, Totals)>,
-    /// The folder again, in this case; it is removed with this.
+    /// What is wrong with what it was unpacked from.
+    problems: Vec<String>,
+    /// The folder again, if it is made of a raw file or unpacked; it is removed with this.
     _scratch: Option<Scratch>,
 }
 
 impl Source {
-    /// Finds the capture or raw file that was named, the newest capture if none
-    /// was. `-` is standard input.
+    /// Finds the capture or file that was named, the newest capture if none was: the user is told
+    /// which that is. `-` is standard input.
     ///
     /// # Errors
     ///
-    /// When there is none, or a raw file cannot be read.
+    /// When there is none, or a file cannot be read.
     pub(crate) fn open(name: Option<&Path>) -> Result<Self, SourceError> {
         match name {
             None => {
                 let latest = captures::latest();
-                match latest.is_dir() {
-                    true => Ok(Self::folder(latest)),
-                    false => Err(SourceError::NoLatest(latest)),
+                if !latest.is_dir() {
+                    return Err(SourceError::NoLatest(latest));
                 }
+                Ok(Self::folder(captures::named(&latest)))
             }
             Some(name) if name == Path::new("-") => {
-                Self::raw(Path::new("standard input"), io::stdin().lock())
+                Self::file(Path::new("standard input"), io::stdin().lock())
             }
             // A pipe is as good as a file.
             Some(name) if name.exists() && !name.is_dir() => {
                 let file =
                     File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
-                Self::raw(name, file)
+                Self::file(name, file)
             }
-            Some(name) => Ok(Self::folder(name.to_owned())),
+            Some(name) => Ok(Self::folder(captures::named(name))),
         }
     }
 
@@ -128,19 +134,31 @@ impl Source {
         Self {
             folder,
             raw: None,
+            problems: Vec::new(),
             _scratch: None,
         }
     }
 
-    /// Reads a raw stream of packets.
-    fn raw(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
+    /// Reads a packed capture, or a raw stream of packets.
+    fn file(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
+        let failed = |error| SourceError::Packed(name.into(), error);
         let scratch = Scratch::new().map_err(|error| SourceError::Raw(name.into(), error))?;
-        let totals = capture::read_raw(input, scratch.path()).map_err(SourceError::Scratch)?;
-        Ok(Self {
-            folder: scratch.path().to_owned(),
-            raw: Some((name.to_owned(), totals)),
-            _scratch: Some(scratch),
-        })
+        let mut source = Self::folder(scratch.path().to_owned());
+        match Packed::of(input).map_err(failed)? {
+            Packed::Raw(input) => {
+                let totals = capture::read_raw(input, scratch.path());
+                source.raw = Some((name.to_owned(), totals.map_err(SourceError::Scratch)?));
+            }
+            Packed::Archive(input) => {
+                let unpacked = capture::unpack(input, scratch.path()).map_err(failed)?;
+                source.folder = unpacked.folder;
+                let told = unpacked.problems.into_iter();
+                let told = told.map(|what| format!("{}: {what}", name.display()));
+                source.problems = told.collect();
+            }
+        }
+        source._scratch = Some(scratch);
+        Ok(source)
     }
 
     /// The boots that are wanted.
@@ -149,7 +167,8 @@ impl Source {
     ///
     /// When there is no such boot, or it cannot be found out.
     pub(crate) fn boots(&self, wanted: Which) -> Result<Selection, SourceError> {
-        let boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
+        let mut boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
+        boots.problems.extend(self.problems.iter().cloned());
         wanted.of(boots).map_err(SourceError::NoBoot)
     }
 

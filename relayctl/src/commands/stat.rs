@@ -72,6 +72,7 @@ fn try_stat(args: &ReportArgs) -> Result<Exit, SourceError> {
             text += &(title + "\n");
         }
         if let Some((stored, audit)) = found {
+            audit.unproven.iter().for_each(say);
             text += &match args.json {
                 true => json(&audit, boot.number, &stored.schema),
                 false => table(&audit, &stored.schema),

@@ -24,8 +24,11 @@ struct Verified<'a> {
     uuid: String,
     verdict: &'static str,
     problems: Vec<String>,
+    /// Why the whole is not complete, beside its streams.
+    unproven: &'a [String],
     claims: u64,
     fragments: u64,
+    left_out: u64,
     total: Sums<u64>,
     streams: Vec<VerifiedStream<'a>>,
 }
@@ -50,6 +53,8 @@ struct Judged {
     text: String,
     /// The same in a word.
     verdict: Verdict,
+    /// Whether it is open for its streams only.
+    is_unclosed: bool,
 }
 
 /// Does `relayctl verify`.
@@ -77,7 +82,7 @@ fn try_verify(args: &ReportArgs) -> Result<Exit, SourceError> {
             Ok((stored, audit)) => judge(args, boot.number, &stored, audit, beside),
             Err(error) => unreadable(args, boot.number, error, beside)?,
         };
-        if judged.verdict == Verdict::Open && judged.uuid.is_some() {
+        if judged.is_unclosed {
             say("open: streams without a closing packet are proven up to their last packet only");
         }
         if let Some(title) = title(of, boot, judged.uuid).filter(|_| !args.json) {
@@ -121,10 +126,12 @@ fn judge(
         true => json(&audit, number, uuid),
         false => text(&audit),
     };
+    let verdict = audit.verdict();
     Judged {
         uuid: Some(uuid),
         text,
-        verdict: audit.verdict(),
+        is_unclosed: verdict == Verdict::Open && audit.unproven.is_empty(),
+        verdict,
     }
 }
 
@@ -170,6 +177,7 @@ fn unreadable(
         uuid: None,
         text,
         verdict,
+        is_unclosed: false,
     })
 }
 
@@ -210,7 +218,9 @@ fn json(audit: &Audit, number: u32, uuid: Uuid) -> String {
         uuid: uuid.to_string(),
         verdict: verdict.name(),
         claims: audit.claims,
+        unproven: &audit.unproven,
         fragments: audit.fragments,
+        left_out: audit.left_out,
         total: audit.balance().into(),
         streams: streams.collect(),
         problems: verdict.problems(),
@@ -245,6 +255,9 @@ fn text(audit: &Audit) -> String {
         // Writing to a `String` cannot fail, here and below.
         let _ = writeln!(text, "broken: {problem}");
     }
+    for what in &audit.unproven {
+        let _ = writeln!(text, "open: {what}");
+    }
     for stream in &audit.streams {
         if stream.verdict() == Verdict::Open {
             let _ = match &stream.last {
@@ -253,6 +266,7 @@ fn text(audit: &Audit) -> String {
                     "open: {}: {}; proven up to packet {}, record {}{}",
                     stream.file,
                     match (last.is_final, last.uncommitted) {
+                        _ if stream.is_left_out() => "packets that came are left out",
                         (true, 0) => "packets that are not in the list of packets",
                         (true, _) => "its CPU was stopped in the middle of a record",
                         (false, _) => "no closing packet",
@@ -291,10 +305,14 @@ fn text(audit: &Audit) -> String {
     } = audit.balance();
     let _ = writeln!(
         text,
-        "attempted {attempted} = delivered {delivered} + lost {} (missing {}) + overwritten \
+        "attempted {attempted} = delivered {delivered} + lost {} (missing {}{}) + overwritten \
          {overwritten} + uncommitted {uncommitted}; unaccounted {unaccounted}; {} claims compared",
         lost.total(),
         lost.missing,
+        match lost.left_out {
+            0 => String::new(),
+            left_out => format!(", left out {left_out}"),
+        },
         audit.claims
     );
     let _ = writeln!(text, "{}", verdict.name());

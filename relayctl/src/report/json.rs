@@ -1,10 +1,11 @@
 //! The ledger as JSON shows it.
 
 use relay_decode::balance::{Balance, Lost};
+use relay_decode::escape;
 use serde::{Serialize, Serializer};
 
 /// The sums of one stream, or of several; losses as one number, or by [`Reasons`].
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Sums<L> {
     attempted: u64,
     delivered: u64,
@@ -67,6 +68,8 @@ impl From<Balance> for Sums<Reasons> {
 /// Serialises to one line. What is serialised here has plain numbers and texts
 /// only, and cannot fail.
 pub(crate) fn line(value: &impl Serialize) -> String {
-    let line = serde_json::to_string(value);
-    line.unwrap_or_else(|error| format!("{{\"error\":\"{error}\"}}")) + "\n"
+    let mut line = Vec::new();
+    let _ = escape::json(&mut line, value);
+    line.push(b'\n');
+    String::from_utf8_lossy(&line).into_owned()
 }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
+use relay_decode::escape::printable;
 
 /// When output is coloured (`--color`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -47,7 +48,7 @@ impl ColorChoice {
 pub(crate) fn say(text: impl AsRef<str>) {
     let mut stderr = io::stderr().lock();
     for line in text.as_ref().lines() {
-        let _ = writeln!(stderr, "relayctl: {line}");
+        let _ = writeln!(stderr, "relayctl: {}", printable(line.as_bytes()));
     }
 }
 

@@ -14,6 +14,26 @@ fn the_time_limit_ends_the_guest() {
 }
 
 #[test]
+fn what_qemu_says_of_the_signal_is_no_error() {
+    let script = "trap 'echo qemu: terminating on signal 15 from pid 7 >&2; exit 0' TERM
+        echo $$; echo its own >&2; while :; do sleep 0.05; done";
+    let (child, _, _out) = start(script, &["--timeout", "1"]);
+    let left: Left = child.wait_with_output().expect("relayctl ends").into();
+    assert!(left.err.contains("qemu: its own"), "{}", left.err);
+    assert!(!left.err.contains("signal 15"), "{}", left.err);
+    // From somebody else it is news.
+    let left = run(
+        &script.replace("while :; do sleep 0.05; done", "kill $$"),
+        &[],
+    );
+    assert!(
+        left.err.contains("terminating on signal 15"),
+        "{}",
+        left.err
+    );
+}
+
+#[test]
 fn an_interrupt_ends_the_guest() {
     for (scenario, signal, code) in [
         ("idle", Signal::SIGINT, 0),

@@ -3,6 +3,7 @@
 
 mod disk;
 mod ends;
+mod odd;
 mod ports;
 mod pretended;
 #[path = "../synthetic/mod.rs"]

@@ -128,6 +128,21 @@ fn every_port_is_captured() {
 }
 
 #[test]
+fn a_machine_with_other_cpus_than_were_asked_for_is_a_failure() {
+    let fill = |_: &[String], ports: &mut Vec<UnixStream>| {
+        let bytes = synthetic::small().concat();
+        ports[0].write_all(&bytes).expect("relayctl reads");
+    };
+    let (left, _, out) = run_with_ports(3, "exit 33", fill);
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    let problem = "problem: the machine was to have 3 CPUs, and the kernel found 2\n";
+    assert!(left.err.contains(problem), "{}", left.err);
+    assert!(left.err.contains("smoke on 2 CPUs: pass"), "{}", left.err);
+    // The capture itself is whole.
+    assert_eq!(verify(&out), (Some(0), "complete".to_owned()));
+}
+
+#[test]
 fn a_broken_capture_is_a_failure() {
     let (left, _, out) = run_with_ports(1, "exit 33", |_, ports| {
         let mut packets = synthetic::small();

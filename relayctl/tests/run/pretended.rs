@@ -1,5 +1,6 @@
 //! relayctl with a QEMU that is only pretended: a shell script.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
@@ -50,15 +51,21 @@ pub(crate) fn capture() -> PathBuf {
 
 /// relayctl with a pretended QEMU that runs `script`.
 pub(crate) fn relayctl(script: &str, args: &[&str]) -> Command {
+    let args: Vec<_> = args.iter().map(OsStr::new).collect();
+    relayctl_with(script, &args)
+}
+
+/// The same, with arguments that need not be UTF-8.
+pub(crate) fn relayctl_with(script: &str, args: &[&OsStr]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_relayctl"));
-    if !args.contains(&"--out") {
-        command.arg("run").arg("--out").arg(capture());
-    } else {
-        command.arg("run");
+    command.arg("run");
+    if !args.contains(&OsStr::new("--out")) {
+        command.arg("--out").arg(capture());
+    }
+    if !args.contains(&OsStr::new("--kernel")) {
+        command.arg("--kernel").arg(kernel());
     }
     command
-        .arg("--kernel")
-        .arg(kernel())
         .args(args)
         .env(
             "RELAY_QEMU",

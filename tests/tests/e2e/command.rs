@@ -52,7 +52,7 @@ fn the_kernel_boots_through_cargos_runner() {
             "x86_64-unknown-none",
             "--",
         ])
-        .args(["scenario=smoke", "seed=1"])
+        .args(["scenario=smoke", "loglevel=info"])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let run = Session::spawn(command, turn).end();
@@ -61,6 +61,35 @@ fn the_kernel_boots_through_cargos_runner() {
         |line| matches!(Line::parse(line), Line::Record(r) if r.message == "scenario smoke: pass"),
     );
     assert!(pass, "no pass on stdout");
+}
+
+/// What the kernel's command line may say is listed, and shown by `--help` of the kernel that was
+/// built.
+#[test]
+fn scenarios_and_settings_are_listed() {
+    let ask = |args: &[&str]| {
+        let mut command = Command::new(relayctl());
+        let output = command.args(args).current_dir(&workspace().root).output();
+        let output = output.expect("relayctl starts");
+        assert!(output.status.success(), "{args:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let elf = kernel().to_str().expect("UTF-8");
+    for shown in [
+        ask(&["run", "--list", "--kernel", elf]),
+        ask(&["run", "--help"]),
+        ask(&["--help"]),
+        ask(&["help", "run"]),
+    ] {
+        for what in [
+            "\n  drain     measures writers",
+            "\n    kind      how the CPU fails",
+            "  overflow  endless recursion",
+            "a power of two from 256 to 1073741824 bytes; default: 16384\n",
+        ] {
+            assert!(shown.contains(what), "no {what:?} in {shown}");
+        }
+    }
 }
 
 /// Ctrl-C is the normal end of an idle machine, and QEMU ends with it.

@@ -106,11 +106,53 @@ fn a_stack_overflow_is_caught_on_its_own_stack() {
 #[test]
 fn a_panic_inside_relay_takes_the_last_resort() {
     let run = panics("relay");
-    let cries = run
-        .console
+    let lines = run.console.iter().enumerate();
+    let cries: Vec<_> = lines
+        .filter_map(|(at, line)| match Line::parse(line) {
+            Line::Fallback(cry) => Some((at, cry)),
+            _ => None,
+        })
+        .collect();
+    // Both failures are told, with their places, and the first as far as it could be said.
+    let place = "panicked at kernel/src/scenario/panic.rs:";
+    for (what, message) in [
+        (
+            "cpu 1 failed: ",
+            "this is the panic that the scenario is about",
+        ),
+        (
+            "cpu 1 failed while it was panicking: ",
+            "this panic comes while the first one is being told",
+        ),
+    ] {
+        let begin = cries.iter().position(|(_, cry)| cry.starts_with(what));
+        let begin = begin.unwrap_or_else(|| panic!("no {what:?} among {cries:#?}"));
+        assert!(cries[begin].1.contains(place), "{:?}", cries[begin]);
+        assert_eq!(cries[begin + 1].1, message);
+    }
+    // Behind that comes what was logged and not printed, of everybody.
+    let (last_cry, _) = *cries.last().expect("there are some");
+    let rest = &run.console[last_cry..];
+    let printed = rest
         .iter()
-        .filter(|line| matches!(Line::parse(line), Line::Fallback(_)));
-    assert!(cries.count() > 0, "no line starts with !!");
+        .filter(|line| matches!(Line::parse(line), Line::Record(_)));
+    assert!(printed.count() > 0, "no record after the last resort");
+    let told = rest
+        .iter()
+        .filter(|line| matches!(Line::parse(line), Line::NotClosed { .. } | Line::End(_)));
+    assert_eq!(
+        told.count(),
+        SMP as usize,
+        "streams that tell how they ended"
+    );
+    for cpu in 0..SMP {
+        let records = run.records();
+        let last = records.iter().rfind(|r| r.cpu == cpu);
+        assert!(
+            last.is_some_and(|last| last.message.ends_with("before the panic")),
+            "CPU {cpu} ends with {last:?}"
+        );
+    }
 }
 
 #[test]
@@ -132,14 +174,4 @@ fn a_hang_is_an_infrastructure_failure() {
         "not all CPUs logged"
     );
     assert_eq!(run.summary()["total"]["unaccounted"], 0);
-}
-
-#[test]
-fn an_unknown_scenario_fails() {
-    let run = boot(&["--smp", "2", "--scenario", "no-such-scenario"]);
-    run.assert_code(1);
-    assert!(
-        run.has(Severity::Error, "no-such-scenario"),
-        "no error names the scenario"
-    );
 }

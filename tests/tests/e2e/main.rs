@@ -1,6 +1,7 @@
 //! The kernel in QEMU, watched by relayctl.
 
 mod capture;
+mod clock;
 mod command;
 mod cost;
 mod device;

@@ -188,6 +188,18 @@ fn exceptions_and_many_panics_at_once_are_captured_too() {
 }
 
 #[test]
+fn a_panic_that_cannot_be_logged_leaves_what_was_logged_before() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let run = panics("relay", folder.path());
+    let last = run.console.last().expect("it said something");
+    assert!(
+        last.ends_with("packets that were left were sent to port relay.panic"),
+        "{last}"
+    );
+    assert_babeltrace_reads(folder.path());
+}
+
+#[test]
 fn cpus_that_are_stopped_while_they_write_leave_whole_records() {
     let folder = tempfile::tempdir().expect("there is room");
     panics("flood", folder.path());

@@ -1,7 +1,10 @@
 //! The standard run, on machines of several sizes.
 
-use e2e::boot;
+use std::process::Command;
+
+use e2e::{Session, Turn, boot, kernel, workspace};
 use relay_format::{Context, Severity};
+use relay_machine::workspace::RUNNER;
 
 /// Boots `smp` CPUs and checks everything that must hold whatever their number.
 fn smoke(smp: u32) {
@@ -103,24 +106,77 @@ fn the_log_begins_before_the_heap_and_the_other_cpus() {
     );
 }
 
-/// What the kernel does not understand on its command line it reports, and runs.
+/// What the kernel would not understand on its command line is refused before it is booted.
 #[test]
-fn bad_command_line_words_are_reported() {
-    let args = [
-        "--smp",
-        "2",
-        "--set",
-        "loglevel=loud",
-        "--set",
-        "seed=many",
-        "--set",
-        "nonsense=1",
-    ];
-    let run = boot(&args);
-    run.assert_code(0);
-    for word in ["loglevel", "seed", "nonsense"] {
-        assert!(run.has(Severity::Warn, word), "no warning about {word}");
+fn bad_settings_are_refused_before_the_boot() {
+    for (args, what) in [
+        (
+            &["--set", "nonsense=1"][..],
+            "no setting 'nonsense'; it has loglevel",
+        ),
+        (
+            &["--set", "loglevel=loud"],
+            "one of error, warn, info, debug, trace",
+        ),
+        (
+            &["--scenario", "flood", "--set", "records=abc"],
+            "a number from 0 to",
+        ),
+        (
+            &["--scenario", "flood", "--set", "count=3"],
+            "a power of two from 2 to 32768",
+        ),
+        (
+            &["--scenario", "flood", "--set", "subbuf=64"],
+            "a power of two from 256 to",
+        ),
+        (
+            &["--scenario", "panic", "--set", "kind=overlow"],
+            "Did you mean 'overflow'?",
+        ),
+        (&["--scenario", "smok"], "Did you mean 'smoke'?"),
+    ] {
+        let run = boot(args);
+        run.assert_code(2);
+        assert!(
+            run.talk.iter().any(|line| line.contains(what)),
+            "{:?}",
+            run.talk
+        );
+        assert!(
+            run.records().is_empty() && run.out.is_empty(),
+            "{args:?}: it was booted"
+        );
     }
+}
+
+/// Without relayctl, the kernel itself says what it does not understand, and fails before the
+/// scenario starts.
+#[test]
+fn the_kernel_fails_for_bad_settings() {
+    let turn = Turn::wait();
+    let mut command = Command::new(workspace().root.join(RUNNER));
+    command.arg(kernel()).env("RELAY_SMP", "2");
+    command.args([
+        "scenario=flood",
+        "nonsense=1",
+        "loglevel=loud",
+        "count=3",
+        "quiet",
+    ]);
+    let run = Session::spawn(command, turn).end();
+    run.assert_code(1);
+    let said = |text: &str| run.out.iter().any(|line| line.contains(text));
+    for what in [
+        "scenario flood takes no 'nonsense', only records, seconds, subbuf, count, loglevel",
+        "loglevel=loud: the value must be error, warn, info, debug or trace",
+        "count=3: the value must be a power of two from 2 to 32768",
+        "'quiet' is not key=value",
+        "scenario flood is not started: the command line is wrong",
+    ] {
+        assert!(said(what), "nothing says {what:?}: {:#?}", run.out);
+    }
+    assert!(!said("records tried"), "the scenario ran");
 }
 
 /// The level on the command line is the level of the log.
@@ -140,18 +196,27 @@ fn the_log_level_is_obeyed() {
     assert!(talkative.records().len() > records.len());
 }
 
-/// A CPU that does not come up is reported, and the rest run.
+/// A CPU that does not come up is reported, the rest run, and the machine fails.
 #[test]
-fn a_missing_cpu_is_reported() {
+fn a_missing_cpu_fails_the_machine() {
     let run = boot(&["--smp", "3", "--set", "lose=1"]);
-    run.assert_code(0);
+    run.assert_code(1);
     assert!(
-        run.has(Severity::Warn, "did not come up"),
-        "no warning about the CPU"
+        run.has(Severity::Error, "did not come up, the rest go on: 1"),
+        "no error about the CPU"
     );
+    assert!(run.has(Severity::Error, "scenario smoke: FAIL"));
     assert_eq!(run.summary()["total"]["unaccounted"], 0);
     assert!(
         run.records().iter().any(|r| r.message == "cpu 2 up"),
         "CPU 2 runs"
     );
+    // One that the machine does not have cannot be lost.
+    boot(&["--smp", "2", "--set", "lose=7"]).assert_code(2);
+    // Nobody but QEMU knows.
+    let folder = tempfile::tempdir().expect("there is room");
+    let out = folder.path().to_str().expect("UTF-8");
+    let run = boot(&["--out", out, "--set", "lose=7", "--", "-smp", "2"]);
+    run.assert_code(1);
+    assert!(run.has(Severity::Error, "there is no such CPU to start, only 1"));
 }

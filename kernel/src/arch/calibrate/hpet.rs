@@ -4,6 +4,7 @@ use core::ptr::NonNull;
 
 use volatile::{VolatilePtr, map_field};
 
+use super::measure::Reference;
 use crate::cpu::clock::scale;
 use crate::mem;
 
@@ -69,25 +70,19 @@ impl Hpet {
         // uses them, during bring-up.
         unsafe { VolatilePtr::new(self.base) }
     }
+}
 
-    /// Counts per second.
-    pub(super) fn frequency_hz(&self) -> u64 {
+impl Reference for Hpet {
+    fn hz(&self) -> u64 {
         self.hz
     }
 
-    /// The counter.
-    pub(super) fn count(&self) -> u64 {
+    fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    fn count(&self) -> u64 {
         let registers = self.registers();
         map_field!(registers.counter).read()
-    }
-
-    /// Counts since the counter stood at `start`.
-    pub(super) fn since(&self, start: u64) -> u64 {
-        self.between(start, self.count())
-    }
-
-    /// Counts from `start` to `end`, over at most one wrap of the counter.
-    pub(super) fn between(&self, start: u64, end: u64) -> u64 {
-        end.wrapping_sub(start) & self.mask
     }
 }

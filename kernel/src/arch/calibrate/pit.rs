@@ -1,41 +1,53 @@
-//! Channel 2 of the 8254 interval timer, which needs no interrupt: the reference
-//! of last resort.
+//! Channel 2 of the 8254 interval timer, as a counter: it needs no interrupt.
 
 use x86_64::instructions::port::Port;
 
-/// Counts per second.
-pub(super) const HZ: u64 = 1_193_182;
+use super::measure::Reference;
 
 /// Counter 2.
 const COUNTER: u16 = 0x42;
 /// The mode register.
 const MODE: u16 = 0x43;
-/// The port that gates counter 2 (bit 0), connects it to the speaker (bit 1) and
-/// shows its output (bit 5).
+/// The port that gates counter 2 (bit 0) and connects it to the speaker (bit 1).
 const GATE: u16 = 0x61;
+/// To the mode register: counter 2, low byte then high byte, mode 2 (it begins again at its end).
+const COUNT: u8 = 0b1011_0100;
+/// To the mode register: keep what counter 2 shows until it was read.
+const LATCH: u8 = 0b1000_0000;
 
-/// A countdown.
+/// The counter, which counts down from 65536 again and again.
 #[derive(Debug)]
-pub(super) struct OneShot(());
+pub(super) struct Pit(());
 
-impl OneShot {
-    /// Counts down from `counts`, once. There is one counter: the last countdown that was
-    /// started is the one that counts.
-    pub(super) fn start(counts: u16) -> Self {
+impl Pit {
+    /// Starts it. What the gate's port shows is not believed: a machine may have the timer and not
+    /// that port.
+    pub(super) fn start() -> Self {
         let gate = read(GATE) & !0b11;
-        // Gate off; counter 2, low byte then high byte, mode 0 (interrupt on
-        // terminal count); gate on.
         write(GATE, gate);
-        write(MODE, 0b1011_0000);
-        write(COUNTER, counts as u8);
-        write(COUNTER, (counts >> 8) as u8);
+        write(MODE, COUNT);
+        write(COUNTER, 0);
+        write(COUNTER, 0);
         write(GATE, gate | 1);
         Self(())
     }
+}
 
-    /// Whether the countdown has ended.
-    pub(super) fn is_over(&self) -> bool {
-        read(GATE) & 1 << 5 != 0
+impl Reference for Pit {
+    fn hz(&self) -> u64 {
+        1_193_182
+    }
+
+    fn mask(&self) -> u64 {
+        0xffff
+    }
+
+    fn count(&self) -> u64 {
+        write(MODE, LATCH);
+        let low = read(COUNTER);
+        let high = read(COUNTER);
+        // It counts down.
+        u64::from(u16::from_le_bytes([low, high]).wrapping_neg())
     }
 }
 

@@ -15,6 +15,7 @@ use core::fmt::{self, Write};
 
 use relay::Losses;
 use relay::clients::klog::Record;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use crate::out::drain::Item;
 
@@ -120,7 +121,29 @@ pub(super) fn write_record(
     out.write_char('\n')
 }
 
-/// Writes a message: line breaks become continuation lines, other control characters are escaped.
+/// Whether a character does something else on a terminal than show itself: relayctl's
+/// `escape::printable` has the same rule.
+fn is_hidden(character: char) -> bool {
+    match character {
+        ' '..='~' => false,
+        // Not shown by rule, though their categories are those of marks and letters.
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' => {
+            true
+        }
+        '\u{3164}' | '\u{ffa0}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}' => true,
+        other => matches!(
+            other.general_category(),
+            GeneralCategory::Control
+                | GeneralCategory::Format
+                | GeneralCategory::LineSeparator
+                | GeneralCategory::ParagraphSeparator
+                | GeneralCategory::Unassigned
+        ),
+    }
+}
+
+/// Writes a message: line breaks become continuation lines, other characters that show nothing are
+/// escaped.
 struct Message<'a, W>(&'a mut W);
 
 impl<W: Write> Write for Message<'_, W> {
@@ -129,8 +152,8 @@ impl<W: Write> Write for Message<'_, W> {
             if number != 0 {
                 self.0.write_str("\n            | ")?;
             }
-            for piece in line.split_inclusive(char::is_control) {
-                let plain = piece.trim_end_matches(char::is_control);
+            for piece in line.split_inclusive(is_hidden) {
+                let plain = piece.trim_end_matches(is_hidden);
                 self.0.write_str(plain)?;
                 write!(self.0, "{}", piece[plain.len()..].escape_default())?;
             }
@@ -145,7 +168,7 @@ struct Word<'a, W>(&'a mut W);
 impl<W: Write> Write for Word<'_, W> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         text.chars().try_for_each(|character| {
-            let ends = character.is_whitespace() || character.is_control();
+            let ends = character.is_whitespace() || is_hidden(character);
             self.0.write_char(if ends { '_' } else { character })
         })
     }
@@ -193,6 +216,17 @@ mod tests {
             "            | -- cpu 0: end\\r\\u{1b}[31mred\\u{0}\\u{85}é"
         );
         assert_eq!(lines.next(), None);
+    }
+
+    #[test]
+    fn what_shows_nothing_is_shown() {
+        let text = line(
+            "a\u{200b}\u{feff}\u{7f}\u{202e}\u{fe0f}\u{e0001}b\tc",
+            "k\u{200b}k",
+        );
+        let shown =
+            "k_k smoke.rs:41: a\\u{200b}\\u{feff}\\u{7f}\\u{202e}\\u{fe0f}\\u{e0001}b\\tc\n";
+        assert!(text.ends_with(shown), "{text}");
     }
 
     #[test]

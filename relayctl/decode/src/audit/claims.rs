@@ -138,6 +138,11 @@ impl Claims {
             };
             let whole = is_whole(streams, cpu);
             let stream = &mut streams[place];
+            if !stream.is_closed() {
+                // Its last packets did not come: what they held or counted is missing.
+                let claimed = sum(claim);
+                stream.set_missing_end(claimed.saturating_sub(stream.balance().attempted));
+            }
             if let Some(what) = contradiction(stream, claim, whole) {
                 stream.problem(0, what);
             }
@@ -152,15 +157,17 @@ impl Claims {
     }
 }
 
+/// All contexts together.
+fn sum(claim: [u64; 3]) -> u64 {
+    claim.into_iter().fold(0, u64::saturating_add)
+}
+
 /// How a claim contradicts a stream. `whole` says that no claim of the CPU is lost.
 fn contradiction(stream: &StreamAudit, claim: [u64; 3], whole: bool) -> Option<String> {
     let balance = stream.balance();
-    let claimed = claim
-        .iter()
-        .fold(0u64, |sum, count| sum.saturating_add(*count));
+    let claimed = sum(claim);
     let attempted = balance.attempted;
-    // What the writers tried after the last packet of an open stream is not
-    // known; a part of the claims may be lost.
+    // Claims are made when the streams are closed; a part of them may be lost.
     let wrong = match (stream.is_closed(), whole) {
         (true, true) => claimed != attempted,
         (true, false) => claimed > attempted,

@@ -24,8 +24,12 @@ pub struct Audit {
     pub streams: Vec<StreamAudit>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
+    /// What is not there, or not kept, so that the capture is open at best.
+    pub unproven: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
+    /// Bytes that came, and were left out of the capture.
+    pub left_out: u64,
     /// How many claims were compared with the records.
     pub claims: u64,
 }
@@ -54,7 +58,9 @@ impl Audit {
         Ok(Self {
             streams,
             problems,
+            unproven: stored.unproven.clone(),
             fragments: stored.fragments,
+            left_out: stored.left_out,
             claims: compared,
         })
     }
@@ -65,9 +71,18 @@ impl Audit {
         self.streams.iter().map(StreamAudit::balance).sum()
     }
 
-    /// The judgement over all streams.
+    /// The judgement over all streams, and over the making of the capture.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
+        match (self.verdict_so_far(), self.unproven.is_empty()) {
+            (Verdict::Complete, false) => Verdict::Open,
+            (verdict, _) => verdict,
+        }
+    }
+
+    /// The judgement over all streams of a capture that is still being made.
+    #[must_use]
+    pub fn verdict_so_far(&self) -> Verdict {
         let streams = self.streams.iter().map(StreamAudit::verdict);
         Verdict::of_all(self.problems.clone(), streams)
     }

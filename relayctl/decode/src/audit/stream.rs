@@ -2,7 +2,7 @@
 
 use super::flood::Flood;
 use crate::balance::{Balance, Lost, Verdict};
-use crate::capture::{Item, OpenError, PacketSource, Stored, Stream};
+use crate::capture::{Item, LeftOut, OpenError, PacketSource, Stored, Stream};
 use crate::records::{Record, Records, Schema, Value};
 use crate::wire::Header;
 
@@ -34,8 +34,15 @@ pub struct StreamAudit {
     skipped: u64,
     /// Records that ordinals jump over where packets are missing.
     absent: u64,
-    /// Whether packets are missing.
+    /// Whether packets are missing, or left out.
     has_gaps: bool,
+    /// The packets that came and are left out.
+    runs: Vec<LeftOut>,
+    /// Records that ordinals jump over where packets are left out, and what was attempted in
+    /// packets that are left out of the end.
+    left_out: u64,
+    /// Of these, what was attempted in packets that are left out of the end.
+    left_out_end: u64,
     /// Records that were left out of salvaged packets, because they are in doubt.
     in_doubt: u64,
     /// Packets that such records were left out of.
@@ -44,6 +51,8 @@ pub struct StreamAudit {
     undecoded: u64,
     /// What the CPU lost here, if it says that it has no ring here.
     ringless: Option<u64>,
+    /// What its CPU counted, and no packet tells of, because the last ones are not there.
+    missing_end: u64,
     /// Whether packets are not in the list of packets, so that nobody knows whether
     /// they are as they arrived.
     is_unlisted: bool,
@@ -66,22 +75,21 @@ impl StreamAudit {
             channel: channel.name.clone(),
             cpu: stream.cpu,
             file: stream.file.clone(),
+            runs: stored.left_out(stream).to_vec(),
             ..Self::default()
         };
         let Some(mut reader) = stored.packets(stream)? else {
             if stored.listed(stream) > 0 {
                 audit.problem(0, "the file is not there");
             }
+            audit.leave_out_end();
             return Ok(audit);
         };
         let mut flood = Flood::new(channel, stream.cpu);
         let mut buffer = Vec::new();
         loop {
             let item = reader.next(&mut buffer);
-            let item = item.map_err(|error| {
-                let path = stored.folder.join("trace").join(&stream.file);
-                OpenError::Io(path, error)
-            })?;
+            let item = item.map_err(|error| OpenError::Io(stored.path(stream), error))?;
             match item {
                 Some(Item::Packet { offset, header }) => {
                     if !audit.belongs(&stored.schema, offset, &header) {
@@ -169,6 +177,18 @@ impl StreamAudit {
         self.ringless = Some(lost);
     }
 
+    /// The CPU counted so many attempts more than the packets know of: the stream is not as open as
+    /// it seems, since its last packets are missing.
+    pub(super) fn set_missing_end(&mut self, attempts: u64) {
+        self.missing_end = attempts;
+        if attempts > 0 {
+            let what = format!(
+                "{attempts} records that its CPU counted are not there: its last packets are missing"
+            );
+            self.problem(0, what);
+        }
+    }
+
     /// How many records the CPU lost here, where it has no ring; nothing where it has one.
     #[must_use]
     pub fn ringless(&self) -> Option<u64> {
@@ -200,9 +220,12 @@ impl StreamAudit {
             None => (0, 0, 0),
         };
         let is = header.number;
+        let is_left_out = is > number && self.runs.iter().any(|run| run.holds(number, is - 1));
         if is < number {
             self.problem(offset, format!("packet {is}, where {number} should be"));
             self.undecoded += header.records;
+        } else if is_left_out {
+            self.has_gaps = true;
         } else if is > number {
             self.has_gaps = true;
             self.problem(
@@ -211,6 +234,7 @@ impl StreamAudit {
             );
         }
         match header.ordinal.checked_sub(ordinal) {
+            Some(gap) if is_left_out => self.left_out += gap,
             Some(gap) if is > number => self.absent += gap,
             Some(gap) => self.skipped += gap,
             None if is >= number => self.problem(
@@ -252,8 +276,17 @@ impl StreamAudit {
         self.last = Some(*header);
     }
 
+    /// Counts what was attempted in packets that are left out of the end.
+    fn leave_out_end(&mut self) {
+        let known = self.balance().attempted;
+        let attempted = self.runs.iter().map(|run| run.attempted).max();
+        self.left_out += attempted.unwrap_or(0).saturating_sub(known);
+        self.left_out_end = attempted.unwrap_or(0).saturating_sub(known);
+    }
+
     /// Checks the sums at the end of the stream.
     fn conclude(&mut self) {
+        self.leave_out_end();
         let Some(last) = self.last else {
             return;
         };
@@ -276,27 +309,35 @@ impl StreamAudit {
         self.contexts.iter().sum()
     }
 
-    /// The sums of the stream, up to its last packet.
+    /// The sums of the stream, up to its last packet, and what its CPU counted after that.
     #[must_use]
     pub fn balance(&self) -> Balance {
         let Some(last) = &self.last else {
-            let no_ring = self.ringless.unwrap_or(0);
+            let lost = Lost {
+                no_ring: self.ringless.unwrap_or(0),
+                missing: self.missing_end,
+                left_out: self.left_out,
+                ..Lost::default()
+            };
             return Balance {
-                attempted: no_ring,
-                lost: Lost {
-                    no_ring,
-                    ..Lost::default()
-                },
+                attempted: lost.total(),
+                lost,
                 ..Balance::default()
             };
         };
         let gaps = self.skipped.saturating_add(self.absent);
         let overwritten = last.overwritten.clamp(self.skipped.min(gaps), gaps);
         let lost = Lost {
-            missing: (gaps - overwritten).saturating_add(self.in_doubt),
+            missing: (gaps - overwritten)
+                .saturating_add(self.in_doubt)
+                .saturating_add(self.missing_end),
+            left_out: self.left_out,
             ..last.lost.into()
         };
-        let attempted = last.attempted();
+        let attempted = last
+            .attempted()
+            .saturating_add(self.missing_end)
+            .saturating_add(self.left_out_end);
         let delivered = self.records();
         let explained = delivered
             .saturating_add(lost.total())
@@ -310,6 +351,12 @@ impl StreamAudit {
             uncommitted: last.uncommitted,
             unaccounted: attempted.abs_diff(explained).max(self.undecoded),
         }
+    }
+
+    /// Whether packets that came are left out.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        !self.runs.is_empty()
     }
 
     /// Packets that were cut, because records in them are in doubt.
@@ -332,7 +379,7 @@ impl StreamAudit {
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let is_whole = self.last.is_none_or(|last| last.uncommitted == 0) && self.cut == 0;
-        let is_open = !(self.is_closed() && is_whole) || self.is_unlisted;
+        let is_open = !(self.is_closed() && is_whole) || self.is_unlisted || !self.runs.is_empty();
         let mut problems = self.problems.clone();
         if self.more_problems > 0 {
             let (file, more) = (&self.file, self.more_problems);

@@ -13,9 +13,7 @@ use crate::wire::{self, Header, crc32c};
 /// What came of one boot, once its metadata was there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Made {
-    /// Packets that were written.
-    pub(super) packets: u64,
-    /// How many of them a stopped CPU had left.
+    /// Packets that were written, and that a stopped CPU had left.
     pub(super) salvaged: u64,
     /// Packets that a stopped CPU had left, and that had come before.
     pub(super) doubles: u64,
@@ -23,8 +21,6 @@ pub(super) struct Made {
     pub(super) repeated: u64,
     /// Packets that came twice, and not the same; some of them.
     pub(super) contradictions: Vec<String>,
-    /// Bytes of packets that were left out.
-    pub(super) left_out: u64,
 }
 
 /// How far a boot is.
@@ -181,12 +177,11 @@ impl Boot {
         schema: Box<Schema>,
     ) -> bool {
         let within = boots::folder_name(number);
-        let is_written = store.has_room(text.len() as u64)
-            && store
-                .append_listed(&within, METADATA, text, crc32c(text))
-                .is_some();
-        if !is_written {
-            self.give_up(store, Some("the capture has no room for it"));
+        // There is always room for it, in what shall have a largest size: without it nothing can be
+        // read.
+        let written = store.append_listed(&within, METADATA, text, crc32c(text));
+        if written.is_none() {
+            self.give_up(store, Some("it could not be written"));
             return false;
         }
         let begun = State::Begun {
@@ -241,33 +236,10 @@ impl Boot {
         packet: &[u8],
         crc: u32,
     ) {
-        match self.file_of(header) {
-            Some(file) => drop(self.append(store, &file, packet, crc)),
-            None => self.fragment(store, port, packet),
+        match (self.file_of(header), self.place()) {
+            (Some(file), Some((_, within))) => store.packet(within, &file, header, packet, crc),
+            _ => self.fragment(store, port, packet),
         }
-    }
-
-    /// Appends a packet to its stream's file, and says where.
-    pub(super) fn append(
-        &mut self,
-        store: &mut Store,
-        file: &str,
-        packet: &[u8],
-        crc: u32,
-    ) -> Option<u64> {
-        let (_, within) = self.place()?;
-        let offset = match store.has_room(packet.len() as u64) {
-            true => store.append_listed(within, file, packet, crc),
-            false => None,
-        };
-        match offset {
-            Some(_) => {
-                self.made.packets += 1;
-                store.totals.packets += 1;
-            }
-            None => self.made.left_out += packet.len() as u64,
-        }
-        offset
     }
 
     /// Keeps a packet that belongs to no stream.

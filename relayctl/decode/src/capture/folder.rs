@@ -207,8 +207,11 @@ pub(super) fn remove(folder: &Path) -> Result<(), FolderError> {
 
 /// Whether a capture has files or folders of this name.
 fn is_known(name: &OsStr) -> bool {
-    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN, NEW_RUN];
-    known.iter().any(|known| name == *known)
+    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN];
+    // What is written anew has a name of its own until it is.
+    let name = name.to_str();
+    let name = name.map(|name| name.strip_suffix(".new").unwrap_or(name));
+    known.iter().any(|known| name == Some(known))
 }
 
 /// The names and paths of what is in a folder.

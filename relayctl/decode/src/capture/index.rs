@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
+use super::left_out::LeftOut;
 use crate::escape::printable;
 
 /// The longest line.
@@ -13,6 +14,9 @@ const MAX_PACKETS: u64 = 1 << 24;
 
 /// The most streams.
 const MAX_STREAMS: usize = 1 << 15;
+
+/// The most runs of packets of one stream that are left out.
+const MAX_RUNS: usize = 16;
 
 /// The most problems that are told.
 const MAX_PROBLEMS: usize = 16;
@@ -26,12 +30,22 @@ pub struct Entry {
     pub crc: u32,
 }
 
+/// The packets of one stream.
+#[derive(Clone, Debug, Default)]
+struct Listed {
+    /// Those that are there, in the order in which they lie there, without gaps.
+    entries: Vec<Entry>,
+    /// Where the last one ends, once there was one.
+    end: Option<u64>,
+    /// Those that are left out.
+    left_out: Vec<LeftOut>,
+}
+
 /// The packets of all streams.
 #[derive(Clone, Debug, Default)]
 pub struct Index {
-    /// By the stream's file name, in the order in which they lie there, without
-    /// gaps from offset 0.
-    streams: HashMap<String, (Vec<Entry>, u64)>,
+    /// By the stream's file name.
+    streams: HashMap<String, Listed>,
     /// What is wrong with the list itself.
     pub problems: Vec<String>,
 }
@@ -74,49 +88,59 @@ impl Index {
     /// # Errors
     ///
     /// When it cannot be read at all.
-    pub fn read(mut from: impl BufRead) -> io::Result<Self> {
+    pub fn read(from: impl BufRead) -> io::Result<Self> {
         let mut index = Self::default();
-        let mut line = Vec::new();
-        for number in 1.. {
-            line.clear();
-            if from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
-                break;
-            }
+        each_line(from, |number, line| {
             if number > MAX_PACKETS {
                 index.problem(format!(
                     "more than {MAX_PACKETS} lines; the rest is not read"
                 ));
-                break;
+                return false;
             }
-            index.take(number, &line);
-        }
+            index.take(number, line);
+            true
+        })?;
+        index.streams.values_mut().for_each(Listed::drop_hole);
         Ok(index)
     }
 
     /// Takes a line, with its end.
     pub(super) fn take(&mut self, number: u64, line: &[u8]) {
-        match line.strip_suffix(b"\n").and_then(parse) {
-            Some((file, offset, entry)) => self.add(number, file, offset, entry),
-            None => self.problem(format!(
+        let line = line.strip_suffix(b"\n");
+        let left_out = line.and_then(|line| LeftOut::parse(str::from_utf8(line).ok()?));
+        match (left_out, line.and_then(parse)) {
+            (Some((file, left_out)), _) => {
+                if let Some(listed) = self.listed(number, file) {
+                    listed.leave_out(left_out);
+                }
+            }
+            (None, Some((file, offset, entry))) => self.add(number, file, offset, entry),
+            (None, None) => self.problem(format!(
                 "line {number} is not 'FILE OFFSET SIZE CRC-32C' with blanks between"
             )),
         }
     }
 
-    /// Adds a packet.
-    fn add(&mut self, number: u64, file: &str, offset: u64, entry: Entry) {
+    /// What is listed of a file, unless there are too many.
+    fn listed(&mut self, number: u64, file: &str) -> Option<&mut Listed> {
         if !self.streams.contains_key(file) {
             if self.streams.len() == MAX_STREAMS {
-                return self.problem(format!("line {number}: more than {MAX_STREAMS} files"));
+                self.problem(format!("line {number}: more than {MAX_STREAMS} files"));
+                return None;
             }
-            self.streams.insert(file.to_owned(), (Vec::new(), 0));
+            self.streams.insert(file.to_owned(), Listed::default());
         }
-        let Some((entries, end)) = self.streams.get_mut(file) else {
+        self.streams.get_mut(file)
+    }
+
+    /// Adds a packet.
+    fn add(&mut self, number: u64, file: &str, offset: u64, entry: Entry) {
+        let Some(listed) = self.listed(number, file) else {
             return;
         };
-        let expected = *end;
-        entries.push(entry);
-        *end = offset.saturating_add(entry.size.into());
+        let expected = listed.end.unwrap_or_else(|| listed.hole());
+        listed.entries.push(entry);
+        listed.end = Some(offset.saturating_add(entry.size.into()));
         if offset != expected {
             self.problem(format!(
                 "line {number}: a packet at {offset} of {}, where the one before ends at {expected}",
@@ -132,18 +156,33 @@ impl Index {
         }
     }
 
-    /// The packets of a stream, by its file's name.
+    /// The packets of a stream that are there, by its file's name.
     #[must_use]
     pub fn of(&self, file: &str) -> &[Entry] {
-        self.streams.get(file).map_or(&[], |(entries, _)| entries)
+        self.streams.get(file).map_or(&[], |listed| &listed.entries)
     }
 
-    /// Takes the packets of all streams out; those that are added later follow on them.
+    /// Where the first of them begins.
+    #[must_use]
+    pub(super) fn begin(&self, file: &str) -> u64 {
+        self.streams.get(file).map_or(0, Listed::hole)
+    }
+
+    /// The packets of a stream that are left out.
+    #[must_use]
+    pub fn left_out(&self, file: &str) -> &[LeftOut] {
+        self.streams
+            .get(file)
+            .map_or(&[], |listed| &listed.left_out)
+    }
+
+    /// The packets of all streams that came since the last time, also those that are left out by
+    /// now; those that are added later follow on them.
     pub(super) fn take_all(&mut self) -> HashMap<String, Vec<Entry>> {
         let streams = self.streams.iter_mut();
-        let streams = streams.filter(|(_, (entries, _))| !entries.is_empty());
+        let streams = streams.filter(|(_, listed)| !listed.entries.is_empty());
         streams
-            .map(|(file, (entries, _))| (file.clone(), std::mem::take(entries)))
+            .map(|(file, listed)| (file.clone(), std::mem::take(&mut listed.entries)))
             .collect()
     }
 
@@ -151,6 +190,85 @@ impl Index {
     pub fn files(&self) -> impl Iterator<Item = &str> {
         self.streams.keys().map(String::as_str)
     }
+}
+
+impl Listed {
+    /// Bytes at the beginning of the file that were given back.
+    fn hole(&self) -> u64 {
+        let holes = self.left_out.iter().map(|left_out| left_out.hole);
+        holes.max().unwrap_or(0)
+    }
+
+    /// Takes a run of packets that are left out.
+    fn leave_out(&mut self, left_out: LeftOut) {
+        match self
+            .left_out
+            .iter_mut()
+            .find(|run| run.first == left_out.first)
+        {
+            Some(run) => run.add(left_out),
+            None => self.left_out.push(left_out),
+        }
+        self.left_out.truncate(MAX_RUNS);
+    }
+
+    /// Drops the packets that lie in the hole: they are not there any more.
+    fn drop_hole(&mut self) {
+        let sizes = self.entries.iter().map(|entry| u64::from(entry.size));
+        let all = sizes.clone().fold(0, u64::saturating_add);
+        let mut begin = self.end.unwrap_or(0).saturating_sub(all);
+        let hole = self.hole();
+        let gone = sizes.take_while(|size| {
+            begin = begin.saturating_add(*size);
+            begin <= hole
+        });
+        let gone = gone.count();
+        self.entries.drain(..gone);
+    }
+}
+
+/// Passes over what was given back of the list itself.
+fn skip_hole(from: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let bytes = from.fill_buf()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let is_over = zeros < bytes.len() || bytes.is_empty();
+        from.consume(zeros);
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+/// Shows the lines of a list, with their ends and numbers, as long as `take` says so.
+fn each_line(mut from: impl BufRead, mut take: impl FnMut(u64, &[u8]) -> bool) -> io::Result<()> {
+    skip_hole(&mut from)?;
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        let length = from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        if length == 0 || !take(number, &line) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Shows the packets of a list, each with its file and offset, in the order in which they came.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(super) fn each_packet(
+    from: impl BufRead,
+    mut show: impl FnMut(&str, u64, Entry),
+) -> io::Result<()> {
+    each_line(from, |_, line| {
+        if let Some((file, offset, entry)) = line.strip_suffix(b"\n").and_then(parse) {
+            show(file, offset, entry);
+        }
+        true
+    })
 }
 
 #[cfg(test)]
@@ -165,6 +283,29 @@ mod tests {
         let entry = |size, crc| Entry { size, crc };
         assert_eq!(index.of("klog_0"), [entry(176, 0xa0), entry(200, 7)]);
         assert!(index.of("klog_1").is_empty());
+    }
+
+    #[test]
+    fn what_is_left_out_of_the_beginning_is_not_there() {
+        let left_out = |last, hole| LeftOut {
+            first: 0,
+            last,
+            attempted: 9,
+            hole,
+        };
+        let packets = line("a", 0, 100, 1) + &line("a", 100, 50, 2) + &line("a", 150, 60, 3);
+        let text = packets.clone() + &left_out(0, 100).line("a") + &left_out(1, 150).line("a");
+        // The list itself may have a hole, if what it says of others comes again.
+        let later = "\0\0\0".to_owned() + &left_out(1, 150).line("a") + &line("a", 150, 60, 3);
+        for text in [text, later] {
+            let index = Index::read(text.as_bytes()).expect("it is read");
+            assert_eq!(index.problems, [] as [&str; 0]);
+            assert_eq!(index.of("a"), [Entry { size: 60, crc: 3 }]);
+            assert_eq!(index.begin("a"), 150);
+            assert_eq!(index.left_out("a"), [left_out(1, 150)]);
+        }
+        let index = Index::read(packets.as_bytes()).expect("it is read");
+        assert_eq!((index.begin("a"), index.left_out("a").len()), (0, 0));
     }
 
     #[test]

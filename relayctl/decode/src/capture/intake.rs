@@ -27,7 +27,7 @@ pub(super) struct Intake {
     /// How many of them have a trace.
     pub(super) begun: u32,
     /// Bytes of the others that are held in memory.
-    held: u64,
+    waiting: u64,
     /// What came of more boots than are told from each other.
     others: (u64, u64),
 }
@@ -40,7 +40,7 @@ impl Intake {
             boots: Vec::new(),
             places: HashMap::new(),
             begun: 0,
-            held: 0,
+            waiting: 0,
             others: (0, 0),
         }
     }
@@ -73,8 +73,8 @@ impl Intake {
             }
         }
         let now = boot.held();
-        self.held = self.held.saturating_sub(before).saturating_add(now);
-        while self.held > MAX_HELD && self.make_room() {}
+        self.waiting = self.waiting.saturating_sub(before).saturating_add(now);
+        while self.waiting > MAX_HELD && self.make_room() {}
     }
 
     /// The boot with a UUID; `None` if there are too many without metadata already.
@@ -103,7 +103,7 @@ impl Intake {
         let Some(boot) = most.filter(|boot| boot.held() > 0) else {
             return false;
         };
-        self.held = self.held.saturating_sub(boot.held());
+        self.waiting = self.waiting.saturating_sub(boot.held());
         let why = format!("more than {MAX_HELD} bytes came before its end");
         boot.give_up(&mut self.store, Some(&why));
         true
@@ -112,7 +112,7 @@ impl Intake {
     /// Makes fragments of what still waits for metadata: no more will come. Says what came of boots
     /// that have none.
     pub(super) fn conclude(&mut self) {
-        self.held = 0;
+        self.waiting = 0;
         let mut strays = Strays::default();
         for boot in &mut self.boots {
             boot.give_up(&mut self.store, None);

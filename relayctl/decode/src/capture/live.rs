@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::boots::{MAX_BOOTS, folder_name};
 use super::folder::{METADATA, PACKETS, RUN, TRACE};
 use super::growing::{FollowError, GrowingFile};
 use super::index::{Entry, Index, MAX_LINE};
@@ -54,6 +55,21 @@ impl Live {
             index: Index::default(),
             told: 0,
         })
+    }
+
+    /// Whether a further boot of the capture in `folder` has begun; the first has in any case.
+    #[must_use]
+    pub fn has_boot(folder: &Path, number: u32) -> bool {
+        number <= MAX_BOOTS && folder.join(folder_name(number)).join(PACKETS).is_file()
+    }
+
+    /// Begins with the first packet of a boot.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn open_boot(folder: &Path, number: u32) -> Result<Self, FollowError> {
+        Self::open(&folder.join(folder_name(number)))
     }
 
     /// The capture's folder.

@@ -116,6 +116,7 @@ impl LivePackets {
             none => match open_stream(&self.path, self.is_own) {
                 Ok(file) => none.insert(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    buffer.clear();
                     return Ok(Err(format!("packet {number}: the file is not there")));
                 }
                 Err(error) => return Err(error),
@@ -123,12 +124,14 @@ impl LivePackets {
         };
         let (size, there) = (u64::from(entry.size), file.metadata()?.len());
         if size > MAX_PACKET {
+            buffer.clear();
             return Ok(Err(format!(
                 "packet {number} has {size} bytes, {MAX_PACKET} are possible"
             )));
         }
         let there = there.saturating_sub(offset);
         if there < size {
+            buffer.clear();
             return Ok(Err(format!(
                 "of packet {number} only {there} of {size} bytes are there"
             )));
@@ -160,27 +163,36 @@ fn open_stream(path: &Path, is_own: bool) -> io::Result<File> {
     }
 }
 
+impl LivePackets {
+    /// The packet that is listed next.
+    fn listed(&mut self) -> Option<Entry> {
+        loop {
+            let (noticed, entries) = self.listed.front_mut()?;
+            if let Some(entry) = entries.next() {
+                self.noticed = *noticed;
+                return Some(entry);
+            }
+            self.listed.pop_front();
+        }
+    }
+}
+
 impl PacketSource for LivePackets {
     fn next(&mut self, buffer: &mut Vec<u8>) -> io::Result<Option<Item>> {
-        let (noticed, entry) = loop {
-            let Some((noticed, entries)) = self.listed.front_mut() else {
-                return Ok(None);
-            };
-            match entries.next() {
-                Some(entry) => break (*noticed, entry),
-                None => self.listed.pop_front(),
-            };
-        };
-        self.noticed = noticed;
-        let offset = self.at;
-        self.at = offset.saturating_add(entry.size.into());
-        let read = self.read(entry, offset, buffer)?;
-        self.number += 1;
-        self.give_back();
-        Ok(Some(match read {
-            Ok(header) => Item::Packet { offset, header },
-            Err(what) => Item::Problem { offset, what },
-        }))
+        while let Some(entry) = self.listed() {
+            let offset = self.at;
+            self.at = offset.saturating_add(entry.size.into());
+            let read = self.read(entry, offset, buffer)?;
+            self.number += 1;
+            self.give_back();
+            return Ok(Some(match read {
+                Ok(header) => Item::Packet { offset, header },
+                // It made room for newer ones meanwhile: the numbers of what follows say so.
+                Err(_) if !buffer.is_empty() && buffer.iter().all(|byte| *byte == 0) => continue,
+                Err(what) => Item::Problem { offset, what },
+            }));
+        }
+        Ok(None)
     }
 }
 

@@ -27,18 +27,30 @@ impl Scratch {
     ///
     /// # Errors
     ///
-    /// When it cannot be made.
+    /// When it cannot be made; the error names the folder.
     pub fn new() -> io::Result<Self> {
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// Makes a folder that nobody else can read, in a folder that is there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made; the error names the folder.
+    pub fn within(root: &Path) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let process = std::process::id();
         loop {
             let count = COUNT.fetch_add(1, Ordering::Relaxed);
-            let folder = std::env::temp_dir().join(format!("relayctl-{process}-{count}"));
+            let folder = root.join(format!("relayctl-{process}-{count}"));
             match DirBuilder::new().mode(0o700).create(&folder) {
                 Ok(()) => return Ok(Self { folder }),
                 // Left by a process that had our number.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && count < 1000 => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let what = format!("{}: {error}", folder.display());
+                    return Err(io::Error::new(error.kind(), what));
+                }
             }
         }
     }

@@ -87,19 +87,19 @@ pub struct PacketReader<'a> {
 }
 
 impl<'a> PacketReader<'a> {
-    /// Opens a stream's file.
+    /// Opens a stream's file, whose packets begin at `begin`.
     ///
     /// # Errors
     ///
     /// When it cannot be opened.
-    pub fn open(path: &Path, entries: &'a [Entry]) -> io::Result<Self> {
+    pub fn open(path: &Path, begin: u64, entries: &'a [Entry]) -> io::Result<Self> {
         let file = open_file(path)?;
         let length = file.metadata()?.len();
         Ok(Self {
             file,
             length,
             entries,
-            at: 0,
+            at: begin,
             next: 0,
             skipped: VecDeque::new(),
             queue: VecDeque::new(),

@@ -5,17 +5,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use relay_format::packet;
 
-use super::boot::Boot;
 use super::error::CaptureError;
 use super::folder::{SALVAGED, TRACE, open_file};
 use super::intake::Intake;
-use super::store::Store;
+use super::left_out::LeftOut;
+use super::store::{ROOM, Store};
 use crate::wire::{self, HEADER_SIZE, Header, crc32c};
 
 /// The most packets that wait. Their bytes lie in a file.
@@ -54,19 +54,26 @@ struct Written {
     last: Option<u64>,
     /// Where packets with wanted numbers lie, and how long they are.
     places: HashMap<u64, (u64, u64)>,
+    /// What came and is left out.
+    left_out: Option<LeftOut>,
 }
 
 impl Written {
     /// Looks through a stream's file, which holds whole packets only.
-    fn of(path: &Path, wanted: &HashSet<u64>) -> io::Result<Self> {
-        let mut written = Self::default();
+    fn of(path: &Path, left_out: Option<LeftOut>, wanted: &HashSet<u64>) -> io::Result<Self> {
+        let mut written = Self {
+            left_out,
+            ..Self::default()
+        };
         let file = match open_file(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(written),
             Err(error) => return Err(error),
         };
-        let (length, mut offset) = (file.metadata()?.len(), 0);
+        let length = file.metadata()?.len();
+        let mut offset = left_out.map_or(0, |left_out| left_out.hole);
         let mut from = BufReader::with_capacity(1 << 16, &file);
+        from.seek(SeekFrom::Start(offset))?;
         while offset < length {
             let mut header = [0; HEADER_SIZE];
             from.read_exact(&mut header)?;
@@ -116,13 +123,15 @@ impl Waiting {
         if self.is_over || self.packets.len() == MAX_WAITING {
             return store.fragment(Path::new(""), port, packet);
         }
-        if !store.has_room(packet.len() as u64) {
+        let size = packet.len() as u64;
+        if self.bytes.saturating_add(size) > store.max_size.max(ROOM) || store.is_over {
+            store.totals.left_out += size;
             return;
         }
         let Some(offset) = store.append(Path::new(SALVAGED), packet) else {
+            store.totals.left_out += size;
             return;
         };
-        let size = packet.len() as u64;
         self.bytes += size;
         self.packets.push(Place {
             stream: (header.uuid, header.stream_id, header.cpu),
@@ -138,14 +147,13 @@ impl Waiting {
         let mut waiting = std::mem::take(self);
         self.is_over = true;
         let store = &mut intake.store;
-        if waiting.packets.is_empty() || store.error.is_some() {
+        if waiting.packets.is_empty() {
             return;
         }
         // Their bytes are counted where they go now.
         store.totals.bytes = store.totals.bytes.saturating_sub(waiting.bytes);
         let path = store.folder.join(SALVAGED);
-        if store.is_full {
-            // What was left out before them is missing: they would lie behind a gap.
+        if store.error.is_some() {
             store.totals.left_out += waiting.bytes;
         } else {
             // The first of several that are alike in all this is the first that came.
@@ -202,25 +210,32 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
     let Some(boot) = boots.find(|boot| boot.uuid == first.stream.0) else {
         return Ok(());
     };
+    let Some(within) = boot.place().map(|(_, within)| within.to_owned()) else {
+        return Ok(());
+    };
     let mut written: Option<Written> = None;
     for place in packets {
         let packet = read(file, place.offset, place.size)?;
         let Some(Ok(header)) = Header::of(&packet) else {
             continue;
         };
-        let Some((name, path)) = file_of(boot, store, &header) else {
+        let Some(name) = boot.file_of(&header) else {
             boot.fragment(store, place.port, &packet);
             continue;
         };
+        let path = store.folder.join(&within).join(TRACE).join(&name);
         let written = match &mut written {
             Some(written) => written,
             none => {
                 let wanted = packets.iter().map(|place| place.number).collect();
-                none.insert(Written::of(&path, &wanted)?)
+                let left_out = store.left_out(&within, &name).copied();
+                none.insert(Written::of(&path, left_out, &wanted)?)
             }
         };
         if written.last < Some(place.number) {
-            if let Some(offset) = boot.append(store, &name, &packet, crc32c(&packet)) {
+            // What a panic leaves has room in any case.
+            let crc = crc32c(&packet);
+            if let Some(offset) = store.append_packet(&within, &name, &packet, crc) {
                 written.note(place.number, offset, place.size);
                 boot.made.salvaged += 1;
                 store.totals.salvaged += 1;
@@ -247,18 +262,18 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
                 );
                 boot.fragment(store, place.port, &packet);
             }
+            None if written
+                .left_out
+                .is_some_and(|all| all.holds(place.number, place.number)) =>
+            {
+                store.totals.left_out += place.size;
+                store.held(&within).left_out += place.size;
+            }
             // It is missing between packets that are there: the trace says so.
             None => boot.fragment(store, place.port, &packet),
         }
     }
     Ok(())
-}
-
-/// The name and the path of the file of a packet's stream.
-fn file_of(boot: &Boot, store: &Store, header: &Header) -> Option<(String, PathBuf)> {
-    let (name, (_, within)) = (boot.file_of(header)?, boot.place()?);
-    let path = store.folder.join(within).join(TRACE).join(&name);
-    Some((name, path))
 }
 
 #[cfg(test)]

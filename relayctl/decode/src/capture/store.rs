@@ -7,13 +7,19 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::CaptureError;
-use super::folder::{self, CONSOLE, FRAGMENTS, PACKETS, TRACE};
+use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, TRACE};
 use super::index;
+use super::keep::{self, Dropped, Keep, Newest, Place};
+use super::left_out::LeftOut;
 use super::strays::Strays;
-use crate::wire::crc32c_append;
+use crate::wire::{Header, crc32c_append};
 
 /// How many files are held open.
 const MAX_OPEN: usize = 256;
+
+/// Bytes for which there is room in any case, however small the capture shall be, for the console's
+/// text and for what a panic leaves: it is what people look for.
+pub(super) const ROOM: u64 = 16 << 20;
 
 /// The most contradictions that are told.
 pub(super) const MAX_CONTRADICTIONS: usize = 16;
@@ -29,7 +35,7 @@ pub struct Totals {
     pub doubles: u64,
     /// Packets that came twice, and not the same; some of them.
     pub contradictions: Vec<String>,
-    /// Bytes that were written.
+    /// Bytes that were written and are kept.
     pub bytes: u64,
     /// Bytes that were no whole packet, or a packet of no known stream.
     pub fragments: u64,
@@ -79,6 +85,19 @@ struct Growing {
     length: u64,
 }
 
+/// What is in the folder of one boot.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Packets that are kept.
+    pub(super) packets: u64,
+    /// Bytes of packets that are left out.
+    pub(super) left_out: u64,
+    /// The line about the metadata, which stays in the list, and where it is.
+    metadata_line: Option<(u64, String)>,
+    /// Bytes of the list that were given back.
+    list_hole: u64,
+}
+
 /// The files.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -86,8 +105,16 @@ pub(super) struct Store {
     pub(super) folder: PathBuf,
     /// Where captures lie, and the link to the newest one.
     root: PathBuf,
-    /// The most bytes.
+    /// The most bytes of packets and fragments; the console's text may have as many again.
     pub(super) max_size: u64,
+    /// What is kept of more.
+    keep: Keep,
+    /// What is kept, and what made room, if the newest are kept.
+    newest: Newest,
+    /// What is left out, by file, if the oldest are kept.
+    left_out: HashMap<Place, LeftOut>,
+    /// What is in the boots' folders, by these.
+    held: HashMap<PathBuf, Held>,
     /// Tells the user.
     announce: fn(&str),
     /// What came so far.
@@ -97,7 +124,9 @@ pub(super) struct Store {
     /// CRC-32C of what the console said.
     pub(super) console_crc: u32,
     /// Whether the capture has its largest size.
-    pub(super) is_full: bool,
+    is_full: bool,
+    /// Whether the capture has ended: nothing is written any more.
+    pub(super) is_over: bool,
     /// What could not be written; the capture ends there.
     pub(super) error: Option<CaptureError>,
 }
@@ -111,21 +140,28 @@ impl Store {
     pub(super) fn begin(
         folder: PathBuf,
         root: &Path,
-        max_size: u64,
+        (max_size, keep): (u64, Keep),
         announce: fn(&str),
     ) -> Result<Self, CaptureError> {
         let mut store = Self {
             folder,
             root: root.to_owned(),
             max_size,
+            keep,
+            newest: Newest::default(),
+            left_out: HashMap::new(),
+            held: HashMap::new(),
             announce,
             totals: Totals::default(),
             files: HashMap::new(),
             console_crc: 0,
             is_full: false,
+            is_over: false,
             error: None,
         };
         store.append(Path::new(PACKETS), &[]);
+        // At once: whatever becomes of it, no older one is taken for it.
+        store.link();
         match store.error.take() {
             Some(error) => Err(error),
             None => Ok(store),
@@ -139,8 +175,16 @@ impl Store {
 
     /// Takes bytes of the serial console.
     pub(super) fn console(&mut self, bytes: &[u8]) {
-        if self.has_room(bytes.len() as u64) && self.append(Path::new(CONSOLE), bytes).is_some() {
+        let size = bytes.len() as u64;
+        let console = self.files.get(Path::new(CONSOLE));
+        let length = console.map_or(0, |console| console.length);
+        // It has a limit of its own: the end of the text is what people look for.
+        if length.saturating_add(size) > self.max_size.max(ROOM) || self.is_over {
+            self.totals.left_out += size;
+        } else if self.append(Path::new(CONSOLE), bytes).is_some() {
             self.console_crc = crc32c_append(self.console_crc, bytes);
+        } else {
+            self.totals.left_out += size;
         }
     }
 
@@ -152,6 +196,61 @@ impl Store {
                 all.push(what.clone());
             }
         }
+    }
+
+    /// What is in a boot's folder.
+    pub(super) fn held(&mut self, within: &Path) -> &mut Held {
+        self.held.entry(within.to_owned()).or_default()
+    }
+
+    /// Appends a packet to its stream's file in a boot's folder, if there is room, or older ones
+    /// make room.
+    pub(super) fn packet(
+        &mut self,
+        within: &Path,
+        file: &str,
+        header: &Header,
+        packet: &[u8],
+        crc: u32,
+    ) {
+        let size = packet.len() as u64;
+        if self.keep == Keep::Newest {
+            self.make_room(size);
+        }
+        if !self.has_room(size) {
+            let one = LeftOut::of(header);
+            let left_out = self.left_out.entry((within.to_owned(), file.to_owned()));
+            left_out.and_modify(|all| all.add(one)).or_insert(one);
+            self.held(within).left_out += size;
+            return;
+        }
+        let line = self.list_length(within);
+        if let Some(offset) = self.append_packet(within, file, packet, crc)
+            && self.keep == Keep::Newest
+        {
+            let place = (within.to_owned(), file.to_owned());
+            self.newest.note(place, offset, line, header);
+        }
+    }
+
+    /// Appends a packet to its stream's file in a boot's folder, and says where.
+    pub(super) fn append_packet(
+        &mut self,
+        within: &Path,
+        file: &str,
+        packet: &[u8],
+        crc: u32,
+    ) -> Option<u64> {
+        let offset = self.append_listed(within, file, packet, crc);
+        let held = self.held(within);
+        match offset {
+            Some(_) => {
+                held.packets += 1;
+                self.totals.packets += 1;
+            }
+            None => held.left_out += packet.len() as u64,
+        }
+        offset
     }
 
     /// Appends to a file of the trace in a boot's folder, adds the line to the list there, and says
@@ -171,28 +270,14 @@ impl Store {
             }
             self.cut(&path, offset);
             self.totals.bytes = self.totals.bytes.saturating_sub(size);
-            self.totals.left_out += size;
         }
+        self.totals.left_out += size;
         // A file with nothing in it is no stream.
         if self.files.get(&path).is_some_and(|file| file.length == 0) {
             self.forget(&path);
             let _ = fs::remove_file(self.folder.join(path));
         }
         None
-    }
-
-    /// Adds a line to the list of packets in a boot's folder; false if it cannot be written.
-    pub(super) fn list(
-        &mut self,
-        within: &Path,
-        file: &str,
-        offset: u64,
-        size: u64,
-        crc: u32,
-    ) -> bool {
-        let line = index::line(file, offset, size, crc);
-        let written = self.append(&within.join(PACKETS), line.as_bytes());
-        written.is_some()
     }
 
     /// Cuts off the end of a file that cannot stay. Where even that fails, whoever reads it finds
@@ -205,6 +290,127 @@ impl Store {
         }
     }
 
+    /// Has the oldest packets make room for so many bytes, and some more.
+    fn make_room(&mut self, size: u64) {
+        let after = self.limited_bytes().saturating_add(size);
+        if after <= self.max_size || self.error.is_some() || self.is_over {
+            return;
+        }
+        if self.newest.is_new() {
+            self.say(&format!(
+                "the capture has its largest size, {} bytes (--max-size): the oldest packets make \
+                 room from now on",
+                self.max_size
+            ));
+        }
+        let wanted = after - self.max_size + self.max_size / 16;
+        for (within, dropped) in self.newest.drop_oldest(wanted) {
+            for (file, left_out) in &dropped.files {
+                let path = self.folder.join(&within).join(TRACE).join(file);
+                if let Err(error) = keep::punch(&path, left_out.hole) {
+                    self.say(&format!(
+                        "{}: its beginning cannot be given back, so that the newest packets are \
+                         left out from now on: {error}",
+                        path.display()
+                    ));
+                    (self.keep, self.newest) = (Keep::Oldest, Newest::default());
+                    return;
+                }
+            }
+            let held = self.held(&within);
+            held.packets -= dropped.packets;
+            held.left_out += dropped.bytes;
+            self.totals.packets -= dropped.packets;
+            self.totals.bytes -= dropped.bytes;
+            self.totals.left_out += dropped.bytes;
+            self.shorten_list(&within, &dropped);
+        }
+    }
+
+    /// Says in a boot's list what is left out, and gives back the lines about what is gone.
+    fn shorten_list(&mut self, within: &Path, dropped: &Dropped) {
+        let length = self.list_length(within);
+        let hole = dropped.line.min(length);
+        let lines = dropped.files.iter().map(|(file, all)| all.line(file));
+        let mut lines: String = lines.collect();
+        // The metadata's line stays.
+        if let Some((at, line)) = &mut self.held(within).metadata_line
+            && *at < hole
+        {
+            *at = length + lines.len() as u64;
+            lines += line;
+        }
+        let list = within.join(PACKETS);
+        self.append(&list, lines.as_bytes());
+        if keep::punch(&self.folder.join(list), hole).is_ok() {
+            let held = self.held(within);
+            let given_back = hole - held.list_hole;
+            held.list_hole = hole;
+            self.totals.bytes -= given_back;
+        }
+    }
+
+    /// The length of a boot's list.
+    fn list_length(&self, within: &Path) -> u64 {
+        let list = self.files.get(&within.join(PACKETS));
+        list.map_or(0, |list| list.length)
+    }
+
+    /// Bytes that the largest size is about: the console's text has a limit of its own.
+    fn limited_bytes(&self) -> u64 {
+        let console = self.files.get(Path::new(CONSOLE));
+        let console = console.map_or(0, |console| console.length);
+        self.totals.bytes.saturating_sub(console)
+    }
+
+    /// What is left out of a stream's file in a boot's folder.
+    pub(super) fn left_out(&self, within: &Path, file: &str) -> Option<&LeftOut> {
+        let place = (within.to_owned(), file.to_owned());
+        let newest = self.newest.left_out(&place);
+        newest.or_else(|| self.left_out.get(&place))
+    }
+
+    /// Says in the lists what is left out, and closes the holes. The ports have ended.
+    pub(super) fn conclude(&mut self) {
+        let left_out: Vec<_> = self.left_out.drain().collect();
+        for ((within, file), left_out) in left_out {
+            self.append(&within.join(PACKETS), left_out.line(&file).as_bytes());
+        }
+        if self.newest.is_new() || self.error.is_some() {
+            return;
+        }
+        for within in self.newest.boots() {
+            let folder = self.folder.join(within);
+            if let Err(error) = keep::close_holes(&folder) {
+                let path = folder.join(PACKETS);
+                self.fail(CaptureError::Write { path, error });
+                break;
+            }
+        }
+        // The handles are of files that are not there any more, and nothing more comes.
+        self.files.values_mut().for_each(|file| file.file = None);
+        (self.keep, self.newest) = (Keep::Oldest, Newest::default());
+        self.is_full = true;
+    }
+
+    /// Adds a line to the list in a boot's folder; false if it cannot be written.
+    pub(super) fn list(
+        &mut self,
+        within: &Path,
+        file: &str,
+        offset: u64,
+        size: u64,
+        crc: u32,
+    ) -> bool {
+        let line = index::line(file, offset, size, crc);
+        if file == METADATA {
+            let at = self.list_length(within);
+            self.held(within).metadata_line = Some((at, line.clone()));
+        }
+        let written = self.append(&within.join(PACKETS), line.as_bytes());
+        written.is_some()
+    }
+
     /// The length of the console's text, if there is some and the list can have it.
     pub(super) fn console_length(&self) -> Option<u64> {
         let console = self.files.get(Path::new(CONSOLE));
@@ -215,15 +421,19 @@ impl Store {
     /// Takes bytes that are no whole packet of a known stream, of a boot or of nobody.
     pub(super) fn fragment(&mut self, within: &Path, port: u32, bytes: &[u8]) {
         let path = within.join(FRAGMENTS).join(port.to_string());
-        if self.has_room(bytes.len() as u64) && self.append(&path, bytes).is_some() {
-            self.totals.fragments += bytes.len() as u64;
+        if !self.has_room(bytes.len() as u64) {
+            return;
+        }
+        match self.append(&path, bytes) {
+            Some(_) => self.totals.fragments += bytes.len() as u64,
+            None => self.totals.left_out += bytes.len() as u64,
         }
     }
 
-    /// Whether so many bytes may be written. Once something may not, nothing
-    /// may: streams end early, and have no gaps.
+    /// Whether so many bytes may be written. Once something may not, nothing may: streams end
+    /// early, and have no gaps.
     pub(super) fn has_room(&mut self, bytes: u64) -> bool {
-        let fits = self.totals.bytes.saturating_add(bytes) <= self.max_size;
+        let fits = self.limited_bytes().saturating_add(bytes) <= self.max_size;
         if !fits && !self.is_full {
             self.is_full = true;
             self.say(&format!(
@@ -231,7 +441,7 @@ impl Store {
                 self.max_size
             ));
         }
-        let has_room = !self.is_full && self.error.is_none();
+        let has_room = !self.is_full && !self.is_over && self.error.is_none();
         if !has_room {
             self.totals.left_out += bytes;
         }
@@ -245,14 +455,10 @@ impl Store {
         }
         match self.try_append(path, bytes) {
             Ok(offset) => {
-                if self.totals.bytes == 0 && !bytes.is_empty() {
-                    self.link();
-                }
                 self.totals.bytes += bytes.len() as u64;
                 Some(offset)
             }
             Err(error) => {
-                self.totals.left_out += bytes.len() as u64;
                 let path = self.folder.join(path);
                 self.fail(CaptureError::Write { path, error });
                 None

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
+use super::left_out::LeftOut;
 use super::reader::PacketReader;
 use super::store::MAX_CONTRADICTIONS;
 use crate::escape::printable;
@@ -21,6 +22,10 @@ const MAX_FOREIGN: usize = 16;
 
 /// The longest `run.json` that is read, in bytes.
 pub(super) const MAX_RUN: u64 = 16 << 20;
+
+/// What cannot be proven of a trace by itself.
+const BARE: &str = "only the trace is there: without its list of packets nobody knows whether its \
+                    packets are as they came, whether more came, and how the run ended";
 
 /// Why a capture cannot be read.
 #[derive(Debug)]
@@ -117,14 +122,20 @@ impl Stream {
 pub struct Stored {
     /// The folder.
     pub folder: PathBuf,
+    /// The trace: `trace` within the folder, or the folder itself, if somebody copied only that.
+    trace: PathBuf,
     /// What the metadata says.
     pub schema: Schema,
     /// The streams that the metadata promises, by channel, then CPU.
     pub streams: Vec<Stream>,
     /// What is wrong beside the streams.
     pub problems: Vec<String>,
+    /// What is not there, so that something cannot be proven.
+    pub unproven: Vec<String>,
     /// Bytes that were no whole packet.
     pub fragments: u64,
+    /// Bytes that came, and were left out.
+    pub left_out: u64,
     /// Whether the capture was made to its end.
     pub is_finished: bool,
     /// The packets as they arrived.
@@ -132,44 +143,54 @@ pub struct Stored {
 }
 
 impl Stored {
-    /// Opens a capture.
+    /// Opens a capture, or the trace of one: within it, or copied by itself.
     ///
     /// # Errors
     ///
     /// When there is none, or its metadata cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let (schema, metadata) = read_metadata(folder)?;
+        let (folder, trace) = &place(folder);
+        let (schema, metadata) = read_metadata_of(folder, trace)?;
         let io = |path: &Path| {
             let path = path.to_owned();
             move |error| OpenError::Io(path, error)
         };
         let path = folder.join(PACKETS);
-        let mut problems = Vec::new();
+        let (mut problems, mut unproven) = (Vec::new(), Vec::new());
+        let is_bare = ![PACKETS, RUN, CONSOLE]
+            .iter()
+            .any(|name| folder.join(name).exists());
         let mut index = match open_file(&path) {
             Ok(file) => Index::read(BufReader::new(file)).map_err(io(&path))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                problems.push(
-                    "packets: there is no list of packets to compare the streams with".to_owned(),
-                );
+                match is_bare {
+                    true => unproven.push(BARE.to_owned()),
+                    false => problems.push(
+                        "packets: there is no list of packets to compare the streams with"
+                            .to_owned(),
+                    ),
+                }
                 Index::default()
             }
             Err(error) => return Err(io(&path)(error)),
         };
         problems.append(&mut index.problems);
-        if index.of(METADATA) != [metadata] {
+        if !is_bare && index.of(METADATA) != [metadata] {
             problems.push("metadata: it is not as it arrived".to_owned());
         }
-        let trace = folder.join(TRACE);
         let mut stored = Self {
-            folder: folder.to_owned(),
+            folder: folder.clone(),
+            trace: trace.clone(),
             streams: Stream::all(&schema),
             schema,
             problems,
+            unproven,
             fragments: fragments(&folder.join(FRAGMENTS)),
+            left_out: 0,
             is_finished: folder.join(RUN).is_file(),
             index,
         };
-        stored.find_foreign(&trace).map_err(io(&trace))?;
+        stored.find_foreign(trace).map_err(io(trace))?;
         stored.check_beside()?;
         Ok(stored)
     }
@@ -183,11 +204,16 @@ impl Stored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(OpenError::Io(run, error)),
         };
-        if self.is_finished && promised.is_none() {
-            self.problems.push(format!("{RUN}: it is no JSON"));
+        match &promised {
+            Some(run) => self.check_making(&run["capture"]),
+            None if self.is_finished => self.problems.push(format!("{RUN}: it is no JSON")),
+            // That only the trace is there says it already.
+            None if !self.unproven.is_empty() => {}
+            None => self.unproven.push(format!(
+                "there is no {RUN}: the making of the capture did not come to its end, or its end \
+                 was cut off"
+            )),
         }
-        self.problems
-            .extend(promised.as_ref().map(contradictions).unwrap_or_default());
         let promised = promised.as_ref().map(|run| &run["capture"]["files"]);
         let promised = promised.and_then(|files| files.as_array());
         for name in [CONSOLE, RUN] {
@@ -218,6 +244,34 @@ impl Stored {
             self.problems.push(problem);
         }
         Ok(())
+    }
+
+    /// Uses what was written about the making of the capture when it ended.
+    fn check_making(&mut self, made: &Value) {
+        self.problems.extend(contradictions(made));
+        self.left_out = made["left_out"].as_u64().unwrap_or(0);
+        if self.left_out > 0 {
+            let (left_out, largest) = (self.left_out, made["max_size"].as_u64().unwrap_or(0));
+            self.unproven.push(match made["error"].as_str() {
+                Some(error) => {
+                    let error = printable(error.as_bytes());
+                    format!("{left_out} bytes that came are left out: {error}")
+                }
+                None => format!(
+                    "{left_out} bytes that came are left out: the capture has its largest size, \
+                     {largest} bytes (--max-size)"
+                ),
+            });
+        }
+        let listed = self.streams.iter().map(|stream| self.listed(stream) as u64);
+        let listed = listed.fold(0, u64::saturating_add);
+        if let Some(packets) = made["packets"].as_u64()
+            && packets != listed
+        {
+            self.problems.push(format!(
+                "packets: {packets} packets were written, {listed} are listed"
+            ));
+        }
     }
 
     /// Finds files that are no stream of the capture, and lines about such.
@@ -260,8 +314,9 @@ impl Stored {
     ///
     /// When it is there and cannot be opened.
     pub fn packets(&self, stream: &Stream) -> Result<Option<PacketReader<'_>>, OpenError> {
-        let path = self.folder.join(TRACE).join(&stream.file);
-        match PacketReader::open(&path, self.index.of(&stream.file)) {
+        let path = self.path(stream);
+        let (begin, entries) = (self.index.begin(&stream.file), self.index.of(&stream.file));
+        match PacketReader::open(&path, begin, entries) {
             Ok(reader) => Ok(Some(reader)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(OpenError::Io(path, error)),
@@ -287,7 +342,19 @@ impl Stored {
         Ok(gone)
     }
 
-    /// How many packets of a stream arrived.
+    /// The packets of a stream that came and are left out.
+    #[must_use]
+    pub fn left_out(&self, stream: &Stream) -> &[LeftOut] {
+        self.index.left_out(&stream.file)
+    }
+
+    /// A stream's file.
+    #[must_use]
+    pub fn path(&self, stream: &Stream) -> PathBuf {
+        self.trace.join(&stream.file)
+    }
+
+    /// How many packets of a stream arrived, and were kept.
     #[must_use]
     pub fn listed(&self, stream: &Stream) -> usize {
         self.index.of(&stream.file).len()
@@ -295,17 +362,38 @@ impl Stored {
 }
 
 /// What came twice, and not the same, by what was written about the making of a capture.
-fn contradictions(run: &Value) -> Vec<String> {
-    let all = run["capture"]["contradictions"].as_array();
+fn contradictions(made: &Value) -> Vec<String> {
+    let all = made["contradictions"].as_array();
     let all = all.into_iter().flatten().filter_map(Value::as_str);
     all.take(MAX_CONTRADICTIONS)
         .map(|what| printable(what.as_bytes()).into_owned())
         .collect()
 }
 
+/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied by
+/// itself is both.
+fn place(named: &Path) -> (PathBuf, PathBuf) {
+    let trace = named.join(TRACE);
+    if trace.is_dir() || !named.join(METADATA).is_file() {
+        return (named.to_owned(), trace);
+    }
+    // What `.` is called.
+    let whole = named.canonicalize().unwrap_or_else(|_| named.to_owned());
+    match whole.parent() {
+        Some(parent) if whole.ends_with(TRACE) && parent.join(PACKETS).is_file() => {
+            (parent.to_owned(), named.to_owned())
+        }
+        _ => (named.to_owned(), named.to_owned()),
+    }
+}
+
 /// Reads the metadata of a capture, and what its line in the list should be.
 pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError> {
-    let trace = folder.join(TRACE);
+    read_metadata_of(folder, &folder.join(TRACE))
+}
+
+/// The same, of a trace that may lie elsewhere.
+fn read_metadata_of(folder: &Path, trace: &Path) -> Result<(Schema, Entry), OpenError> {
     if !trace.is_dir() {
         return Err(OpenError::NoCapture(folder.to_owned()));
     }
@@ -320,7 +408,7 @@ pub(super) fn read_metadata(folder: &Path) -> Result<(Schema, Entry), OpenError>
             return Err(OpenError::NoMetadata {
                 folder: folder.to_owned(),
                 had_packets: !(list.is_empty() || is_beside)
-                    || fs::read_dir(&trace).is_ok_and(|mut entries| entries.next().is_some()),
+                    || fs::read_dir(trace).is_ok_and(|mut entries| entries.next().is_some()),
                 fragments: fragments(&folder.join(FRAGMENTS)),
             });
         }

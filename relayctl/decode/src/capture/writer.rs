@@ -13,6 +13,7 @@ use super::boots::Uuid;
 use super::error::CaptureError;
 use super::folder::{self, CONSOLE, NEW_RUN, RUN};
 use super::intake::Intake;
+use super::keep::Keep;
 use super::salvage::Waiting;
 use super::store::{Store, Totals};
 use crate::wire::{Kind, Piece, Splitter, crc32c};
@@ -27,8 +28,11 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// Whether an existing capture there is replaced.
     pub force: bool,
-    /// The most bytes that are written.
+    /// The most bytes of packets. The console's text may have as many again, and what a panic
+    /// leaves has room in any case.
     pub max_size: u64,
+    /// What is kept of more.
+    pub keep: Keep,
     /// Where the bytes come from.
     pub kind: Kind,
     /// Told at once what the user should know: that the capture has its largest
@@ -45,6 +49,7 @@ impl Options {
             out: Some(folder.to_owned()),
             force: false,
             max_size: u64::MAX,
+            keep: Keep::Oldest,
             kind,
             announce: |_| {},
         }
@@ -67,8 +72,6 @@ pub struct Capture {
     folder: PathBuf,
     /// Where the bytes come from.
     kind: Kind,
-    /// Whether somebody named the folder, so that it stays if nothing comes.
-    is_named: bool,
     /// What all ports write to.
     shared: Arc<Mutex<Shared>>,
 }
@@ -99,7 +102,12 @@ impl Capture {
         let Options { root, out, .. } = options;
         let folder = folder::create(root, out.as_deref(), options.force);
         let folder = folder.map_err(CaptureError::Folder)?;
-        let store = Store::begin(folder.clone(), root, options.max_size, options.announce)?;
+        let store = Store::begin(
+            folder.clone(),
+            root,
+            (options.max_size, options.keep),
+            options.announce,
+        )?;
         let shared = Shared {
             intake: Intake::new(store),
             waiting: Waiting::default(),
@@ -107,7 +115,6 @@ impl Capture {
         Ok(Self {
             folder,
             kind: options.kind,
-            is_named: out.is_some(),
             shared: Arc::new(Mutex::new(shared)),
         })
     }
@@ -133,8 +140,8 @@ impl Capture {
         lock(&self.shared).intake.store.console(bytes);
     }
 
-    /// Puts what a stopped CPU left where it belongs. The ports should have ended; what they take
-    /// later of this kind is a fragment.
+    /// Puts what a stopped CPU left where it belongs, and says what is left out. The ports should
+    /// have ended; what they take later of this kind is a fragment.
     pub fn settle(&self) {
         lock(&self.shared).settle();
     }
@@ -175,12 +182,6 @@ impl Capture {
         if let Some(versions) = versions.and_then(Value::as_object_mut) {
             versions.insert("format".to_owned(), relay_format::VERSION.into());
         }
-        if totals.bytes == 0 && !self.is_named {
-            // Nothing came: there is nothing to look at later.
-            let _ = folder::remove(&self.folder);
-            let _ = fs::remove_dir(&self.folder);
-            return Ok(totals);
-        }
         let mut begun: Vec<_> = boots
             .iter()
             .filter_map(|boot| Some((boot.place()?, boot)))
@@ -189,13 +190,12 @@ impl Capture {
         let mut written = Ok(());
         let mut left_out = totals.left_out;
         for ((number, within), boot) in begun.iter().skip(1) {
-            let made = of_boot(*number, boot);
-            left_out = left_out.saturating_sub(boot.made.left_out);
+            let made = of_boot(store, *number, within, boot);
+            left_out = left_out.saturating_sub(store.held(within).left_out);
             written = written.and(write_run(store, within, &info, made, &[RUN]));
         }
-        let first = begun
-            .first()
-            .map(|((number, _), boot)| of_boot(*number, boot));
+        let first = begun.first();
+        let first = first.map(|((number, within), boot)| of_boot(store, *number, within, boot));
         let mut made = first.unwrap_or_else(|| json!({ "packets": 0, "metadata": false }));
         // And of what belongs to no further boot.
         made["left_out"] = left_out.into();
@@ -206,7 +206,7 @@ impl Capture {
         // It is the last: with it everything is there.
         written = written.and(write_run(store, Path::new(""), &info, made, &files));
         // Whoever is late finds it closed.
-        store.is_full = true;
+        store.is_over = true;
         if let Some(error) = store.error.take() {
             return Err(error);
         }
@@ -215,17 +215,17 @@ impl Capture {
 }
 
 /// What `run.json` says of one boot.
-fn of_boot(number: u32, boot: &Boot) -> Value {
-    let made = &boot.made;
+fn of_boot(store: &mut Store, number: u32, within: &Path, boot: &Boot) -> Value {
+    let (made, held) = (&boot.made, store.held(within));
     json!({
         "boot": number,
         "uuid": Uuid(boot.uuid).to_string(),
-        "packets": made.packets,
+        "packets": held.packets,
         "salvaged": made.salvaged,
         "doubles": made.doubles,
         "repeated": made.repeated,
         "contradictions": made.contradictions,
-        "left_out": made.left_out,
+        "left_out": held.left_out,
         "metadata": true,
     })
 }
@@ -284,6 +284,7 @@ impl Shared {
     fn settle(&mut self) {
         self.waiting.settle(&mut self.intake);
         self.intake.conclude();
+        self.intake.store.conclude();
     }
 }
 

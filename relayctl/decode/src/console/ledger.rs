@@ -299,6 +299,13 @@ impl Ledger {
         self.streams.iter().map(|(cpu, stream)| (*cpu, stream))
     }
 
+    /// How many CPUs have said something, if any.
+    #[must_use]
+    pub fn cpus(&self) -> Option<u32> {
+        let cpus = u32::try_from(self.streams.len()).ok();
+        cpus.filter(|cpus| *cpus > 0)
+    }
+
     /// Lines about CPUs that cannot exist.
     #[must_use]
     pub fn foreign(&self) -> u64 {

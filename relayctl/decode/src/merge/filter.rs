@@ -1,9 +1,78 @@
 //! Which records are wanted.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
 use relay_format::Severity;
+
+use crate::records::{Channel, Schema};
+
+/// Why a filter lets nothing through, whatever a capture holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FilterError {
+    /// There is no such channel.
+    Channel {
+        /// Its name.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// There are no such CPUs.
+    Cpu {
+        /// The first and the last one.
+        range: (u32, u32),
+        /// How many there are.
+        cpus: u32,
+    },
+    /// None of the wanted channels has levels.
+    Level {
+        /// The wanted channels.
+        names: Vec<String>,
+        /// The channels that have levels.
+        known: Vec<String>,
+    },
+    /// The time ends before it begins.
+    Time,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |words: &[String]| match words {
+            [] => "no channel".to_owned(),
+            words => words.join(", "),
+        };
+        match self {
+            Self::Channel { name, known } => write!(
+                f,
+                "the capture has no channel '{name}'; it has {}",
+                list(known)
+            ),
+            Self::Cpu {
+                range: (first, last),
+                cpus,
+            } => {
+                write!(f, "the capture has no CPU {first}")?;
+                if first != last {
+                    write!(f, "-{last}")?;
+                }
+                match cpus {
+                    1 => f.write_str("; it has CPU 0"),
+                    cpus => write!(f, "; it has CPUs 0-{}", cpus.saturating_sub(1)),
+                }
+            }
+            Self::Level { names, known } => write!(
+                f,
+                "there is no level in the channel {}; --level is for {}",
+                list(names),
+                list(known)
+            ),
+            Self::Time => f.write_str("--until is before --since: no record can be between them"),
+        }
+    }
+}
+
+impl std::error::Error for FilterError {}
 
 /// Some CPUs, such as `0,2-4`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +121,52 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Checks that it names what a capture with these channels and CPUs can have. Which they are is
+    /// said by the metadata, for good: no more come later.
+    ///
+    /// # Errors
+    ///
+    /// What it names and the capture does not have.
+    pub fn check(&self, schema: &Schema) -> Result<(), FilterError> {
+        let names = |channels: &mut dyn Iterator<Item = &Channel>| {
+            channels.map(|channel| channel.name.clone()).collect()
+        };
+        let all = || schema.channels.iter();
+        for name in &self.channels {
+            if !all().any(|channel| channel.name == *name) {
+                return Err(FilterError::Channel {
+                    name: name.clone(),
+                    known: names(&mut all()),
+                });
+            }
+        }
+        if let Some(CpuSet(ranges)) = &self.cpus {
+            let mut unknown = ranges.iter().filter(|(first, _)| *first >= schema.cpus);
+            if let Some(range) = unknown.next() {
+                return Err(FilterError::Cpu {
+                    range: *range,
+                    cpus: schema.cpus,
+                });
+            }
+        }
+        let has_levels = |channel: &&Channel| {
+            let mut events = channel.events();
+            events.any(|event| event.field("severity").is_some())
+        };
+        let is_wanted =
+            |channel: &&Channel| self.channels.is_empty() || self.channels.contains(&channel.name);
+        if self.level.is_some() && !all().filter(is_wanted).any(|channel| has_levels(&channel)) {
+            return Err(FilterError::Level {
+                names: names(&mut all().filter(is_wanted)),
+                known: names(&mut all().filter(has_levels)),
+            });
+        }
+        match (self.since, self.until) {
+            (Some(since), Some(until)) if until < since => Err(FilterError::Time),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether a stream is wanted.
     #[must_use]
     pub fn has_stream(&self, channel: &str, cpu: u32) -> bool {

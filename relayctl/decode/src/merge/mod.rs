@@ -14,7 +14,7 @@ use crate::records::Schema;
 use crate::wire::Header;
 
 use cursor::Cursor;
-pub use filter::{CpuSet, Filter};
+pub use filter::{CpuSet, Filter, FilterError};
 pub use note::{Note, Span, What};
 pub use shown::{Next, Shown};
 

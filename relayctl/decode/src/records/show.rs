@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use super::value::Value;
-use crate::escape::printable;
+use crate::escape::{json, printable};
 use crate::tsdl::{Struct, Type};
 
 /// Appends a value as JSON: numbers as numbers, labels and texts as texts, bytes
@@ -14,7 +14,7 @@ fn json_value(out: &mut Vec<u8>, kind: &Type, value: &Value<'_>) {
     let _ = match (kind, value) {
         (Type::Enum(class), value) => match value.as_integer() {
             Some(number) => match class.label(number) {
-                Some(label) => serde_json::to_writer(&mut *out, label).map_err(Into::into),
+                Some(label) => json(&mut *out, label).map_err(Into::into),
                 None => write!(out, "{number}"),
             },
             None => write!(out, "null"),
@@ -27,7 +27,7 @@ fn json_value(out: &mut Vec<u8>, kind: &Type, value: &Value<'_>) {
         }
         (_, Value::Text(text)) => {
             let text = String::from_utf8_lossy(text);
-            serde_json::to_writer(&mut *out, text.as_ref()).map_err(Into::into)
+            json(&mut *out, text.as_ref()).map_err(Into::into)
         }
         (_, Value::Bytes(bytes)) => serde_json::to_writer(&mut *out, bytes).map_err(Into::into),
         (Type::Struct(of), Value::List(values)) => {
@@ -56,7 +56,7 @@ pub fn json_fields(out: &mut Vec<u8>, of: &Struct, values: &[Value<'_>]) {
             out.push(b',');
         }
         // Writing to a `Vec` cannot fail.
-        let _ = serde_json::to_writer(&mut *out, &field.name);
+        let _ = json(&mut *out, &field.name);
         out.push(b':');
         json_value(out, &field.kind, value);
     }

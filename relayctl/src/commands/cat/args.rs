@@ -6,28 +6,28 @@ use std::time::Duration;
 use clap::Args;
 use clap::builder::ArgPredicate;
 use relay_decode::merge::{CpuSet, Filter};
-use relay_decode::records::Schema;
 use relay_format::Severity;
 
 use super::template::{self, Template};
 use crate::commands::boots::Which;
-use crate::terminal::{ColorChoice, say};
+use crate::terminal::ColorChoice;
 
 /// The options of `cat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CatArgs {
-    /// A capture, a raw file, or - for standard input; the newest capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
+    /// capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// Which boots of a machine that was reset: a number from 1, all, or last
     #[arg(long, value_name = "BOOT", default_value_t)]
     pub(crate) boot: Which,
 
-    /// Only this channel; may be given again
+    /// Only this channel, which the capture must have; may be given again
     #[arg(long = "channel", value_name = "NAME")]
     pub(crate) channels: Vec<String>,
 
-    /// Only these CPUs, such as 0,2-4
+    /// Only these CPUs, such as 0,2-4; each number or range must begin with one that there is
     #[arg(long, value_name = "LIST")]
     pub(crate) cpu: Option<CpuSet>,
 
@@ -45,6 +45,10 @@ pub(crate) struct CatArgs {
     pub(crate) until: Option<Duration>,
 
     /// Go on with what comes, until the capture is finished or Ctrl-C
+    ///
+    /// It may be started first: then it waits for the capture that is named, or for the next run if
+    /// the newest capture is finished. Filters must name channels and CPUs that the capture's
+    /// metadata has: no more come later.
     ///
     /// What comes is held back for 0.2 seconds, so that streams that arrive at
     /// different times are in order. A raw file may grow; a pipe is shown as it comes.
@@ -87,16 +91,6 @@ impl CatArgs {
             level: self.level,
             since: self.since,
             until: self.until,
-        }
-    }
-
-    /// Warns of wanted channels that there are not.
-    pub(super) fn warn_of_unknown(&self, schema: &Schema) {
-        for name in &self.channels {
-            let mut channels = schema.channels.iter();
-            if !channels.any(|channel| channel.name == *name) {
-                say(format!("there is no channel '{name}' in this capture"));
-            }
         }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use relay_decode::capture::{FollowError, OpenError};
+use relay_decode::merge::FilterError;
 
 use crate::commands::source::SourceError;
 use crate::exit::Exit;
@@ -11,6 +13,10 @@ use crate::exit::Exit;
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
 pub(super) enum CatError {
+    /// What is wanted is not there.
+    Filter(FilterError),
+    /// A packed capture cannot be followed.
+    Packed(PathBuf),
     /// There is nothing to read.
     Source(SourceError),
     /// A file of the capture cannot be read.
@@ -30,6 +36,7 @@ impl CatError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Source(error) => error.exit(),
+            Self::Filter(_) | Self::Packed(_) => Exit::Usage,
             _ => Exit::Infrastructure,
         }
     }
@@ -38,6 +45,12 @@ impl CatError {
 impl fmt::Display for CatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Filter(error) => error.fmt(f),
+            Self::Packed(path) => write!(
+                f,
+                "{}: a packed capture does not grow: show it without --follow",
+                path.display()
+            ),
             Self::Source(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
             Self::Follow(error) => error.fmt(f),
@@ -45,6 +58,12 @@ impl fmt::Display for CatError {
             Self::Output(error) => write!(f, "cannot write the records: {error}"),
             Self::Stopped => f.write_str("stopped"),
         }
+    }
+}
+
+impl From<FilterError> for CatError {
+    fn from(error: FilterError) -> Self {
+        Self::Filter(error)
     }
 }
 

@@ -2,28 +2,27 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::{
-    Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
-    Stream, Totals,
+    self, Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
+    Stream, Totals, Uuid,
 };
 use relay_decode::merge::{Filter, Merge};
 use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
 use serde_json::json;
 
+use super::Damage;
 use super::args::CatArgs;
 use super::error::CatError;
+use super::follow_boots::FollowedBoots;
 use super::printer::Printer;
-use crate::commands::captures;
+use super::wait::{self, POLL, pause};
 use crate::commands::source::SourceError;
 use crate::signals;
 use crate::terminal::say;
@@ -31,22 +30,64 @@ use crate::terminal::say;
 /// How long a packet is held back for older ones that are still on their way.
 const HOLD: Duration = Duration::from_millis(200);
 
-/// How often is looked for what comes.
-const POLL: Duration = Duration::from_millis(50);
-
 /// The most packets that wait to be shown before more are looked for.
 const MAX_WAITING: usize = 1 << 22;
 
-/// Shows the records that are there, and those that come.
-pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
+/// Shows the records that are there, and those that come, of one boot after the other.
+pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
-    let mut followed = Followed::open(args.capture.as_deref())?;
-    let Some((schema, streams)) = followed.metadata(&stop)? else {
-        return Ok(());
+    let name = wait::for_source(args.capture.as_deref(), &stop)?;
+    let mut followed = Followed::open(&name)?;
+    let mut boots = FollowedBoots::begin(&followed.live, args.boot);
+    let mut printer = Printer::new(args);
+    let mut is_damaged = false;
+    while boots.number < boots.first {
+        let is_over = followed.poll()?;
+        match boots.next()? {
+            Some(next) => followed.live = next,
+            None if is_over => return Err(boots.no_boot()),
+            None => pause(&stop)?,
+        }
+    }
+    loop {
+        if !show_boot(
+            &mut followed,
+            &boots,
+            filter,
+            &stop,
+            &mut printer,
+            &mut is_damaged,
+        )? {
+            return Ok(Damage::None);
+        }
+        match boots.next_wanted()? {
+            Some(next) => boots.leave(std::mem::replace(&mut followed.live, next)),
+            None => break,
+        }
+    }
+    boots.say_what_came_late()?;
+    Ok(Damage::of(is_damaged || printer.is_damaged))
+}
+
+/// Shows a boot until it is over, or the next one begins; false if the user does not wait for it.
+fn show_boot(
+    followed: &mut Followed,
+    boots: &FollowedBoots,
+    filter: &Filter,
+    stop: &AtomicBool,
+    printer: &mut Printer<'_>,
+    is_damaged: &mut bool,
+) -> Result<bool, CatError> {
+    let Some((schema, streams)) = followed.metadata(stop)? else {
+        return Ok(false);
     };
-    args.warn_of_unknown(&schema);
+    if boots.number == boots.first {
+        filter.check(&schema)?;
+    }
+    let title = format!("boot {}: {}", boots.number, Uuid(schema.uuid));
+    printer.begin(boots.number, (boots.number > 1).then_some(title))?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
     let open = |stream| Ok(Some(LivePackets::new(&folder, stream, is_own)));
@@ -55,14 +96,19 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
         .iter()
         .map(|stream| (&stream.file, LivePackets::new(&folder, stream, is_own)))
         .collect();
-    let mut printer = Printer::new(args);
     loop {
+        // Before what is there is looked for: all that came before the next one is shown then.
+        let has_next = boots.has_next_wanted();
         let waiting: usize = merge.sources().map(LivePackets::waiting).sum();
-        let polled = match waiting < MAX_WAITING {
+        let has_room = waiting < MAX_WAITING;
+        let polled = match has_room {
             true => followed.poll(),
             false => Ok(false),
         };
-        followed.live.problems().for_each(say);
+        for problem in followed.live.problems() {
+            say(problem);
+            *is_damaged = true;
+        }
         let now = Instant::now();
         let mut packets = followed.live.take();
         merge.add(|stream, source| {
@@ -75,7 +121,7 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
                 source.skip(entries);
             }
         }
-        let is_last = !matches!(polled, Ok(false));
+        let is_last = (has_next && has_room) || !matches!(polled, Ok(false));
         merge.each_while(
             |source| is_last || now.duration_since(source.noticed()) >= HOLD,
             |next| match stop.load(Ordering::Relaxed) {
@@ -85,30 +131,9 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
         )?;
         printer.flush()?;
         if is_last || merge.is_over() {
-            return polled.map(drop);
+            return polled.map(|_| true);
         }
-        pause(&stop)?;
-    }
-}
-
-/// Waits until it is time to look again.
-///
-/// # Errors
-///
-/// When there is nobody any more who wants to see what comes.
-fn pause(stop: &AtomicBool) -> Result<(), CatError> {
-    let stdout = io::stdout();
-    // Nothing is asked for, so that only the reader's end is reported.
-    let mut reader = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
-    let time = PollTimeout::try_from(POLL).unwrap_or(PollTimeout::ZERO);
-    match poll(&mut reader, time) {
-        Ok(0) | Err(Errno::EINTR) => {}
-        Ok(_) => return Err(CatError::Stopped),
-        Err(error) => return Err(CatError::Output(error.into())),
-    }
-    match stop.load(Ordering::Relaxed) {
-        true => Err(CatError::Stopped),
-        false => Ok(()),
+        pause(stop)?;
     }
 }
 
@@ -122,25 +147,19 @@ struct Followed {
 
 impl Followed {
     /// Opens a capture, a raw file, or standard input.
-    fn open(name: Option<&Path>) -> Result<Self, CatError> {
+    fn open(name: &Path) -> Result<Self, CatError> {
         let input = match name {
-            None => {
-                let latest = captures::latest();
-                if !latest.is_dir() {
-                    return Err(CatError::Source(SourceError::NoLatest(latest)));
-                }
-                return Self::capture(&latest);
-            }
-            Some(name) if name == Path::new("-") => Input::Stdin,
-            Some(name) if name.is_file() => {
+            name if name == Path::new("-") => Input::Stdin,
+            name if is_packed(name) => return Err(CatError::Packed(name.into())),
+            name if name.is_file() => {
                 let file = GrowingFile::open(name)
                     .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
                 Input::Growing(file)
             }
-            Some(name) if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
-            Some(name) => return Self::capture(name),
+            name if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
+            name => return Self::capture(name),
         };
-        let feed = Feed::start(name.unwrap_or(Path::new("-")), input).map_err(CatError::Source)?;
+        let feed = Feed::start(name, input).map_err(CatError::Source)?;
         let live = Live::open(feed.scratch.path())?;
         Ok(Self {
             live,
@@ -188,6 +207,14 @@ impl Followed {
             }
         }
     }
+}
+
+/// Whether a file is a packed capture, which does not grow.
+fn is_packed(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let file = path.is_file().then(|| File::open(path).ok()).flatten();
+    let read = file.map(|file| file.take(512).read_to_end(&mut head));
+    read.is_some_and(|read| read.is_ok()) && capture::is_packed(&head)
 }
 
 /// Where raw bytes come from.

@@ -3,9 +3,11 @@
 mod args;
 mod error;
 mod follow;
+mod follow_boots;
 mod format;
 mod printer;
 mod template;
+mod wait;
 
 use std::io;
 
@@ -26,7 +28,7 @@ use crate::terminal::say;
 pub(crate) fn cat(args: &CatArgs) -> Exit {
     let filter = args.filter();
     let shown = match args.follow {
-        true => follow(args, &filter).map(|()| Damage::None),
+        true => follow(args, &filter),
         false => show(args, &filter),
     };
     match shown {
@@ -50,6 +52,16 @@ enum Damage {
     Some,
 }
 
+impl Damage {
+    /// By whether there is some.
+    fn of(is_damaged: bool) -> Self {
+        match is_damaged {
+            true => Self::Some,
+            false => Self::None,
+        }
+    }
+}
+
 /// Shows the records that are there, boot by boot.
 fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
@@ -57,6 +69,8 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     selection.problems.iter().for_each(say);
     let mut printer = Printer::new(args);
     let mut is_damaged = !selection.problems.is_empty();
+    // What is wanted must be in one of them.
+    let (mut fits, mut lacking) = (false, None);
     for boot in &selection.boots {
         let stored = match source.boot(boot) {
             Ok(stored) => stored,
@@ -68,18 +82,22 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
                 continue;
             }
         };
-        args.warn_of_unknown(&stored.schema);
+        if let Err(error) = filter.check(&stored.schema) {
+            lacking.get_or_insert(error);
+            continue;
+        }
+        fits = true;
         let uuid = Some(Uuid(stored.schema.uuid));
         printer.begin(boot.number, title(selection.of, boot, uuid))?;
         let gone = stored.gone().map_err(CatError::Open)?;
-        stored.problems.iter().chain(&gone).for_each(say);
         is_damaged |= !stored.problems.is_empty() || !gone.is_empty();
+        let all = stored.problems.iter().chain(&gone).chain(&stored.unproven);
+        all.for_each(say);
         Merge::of(&stored, filter)?.each(|next| printer.show(next))?;
     }
     printer.flush()?;
-    is_damaged |= printer.is_damaged;
-    Ok(match is_damaged {
-        true => Damage::Some,
-        false => Damage::None,
-    })
+    match lacking {
+        Some(error) if !fits => Err(error.into()),
+        _ => Ok(Damage::of(is_damaged || printer.is_damaged)),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use relay_decode::escape::printable;
+use relay_decode::escape::{json, printable};
 use relay_decode::merge::{Next, Shown, What};
 use relay_decode::records::{Value, json_fields};
 
@@ -138,7 +138,7 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
         "{{\"boot\":{boot},\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
         shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
     );
-    let _ = serde_json::to_writer(&mut *out, &event.name);
+    let _ = json(&mut *out, &event.name);
     let context = record.stamp.context.name();
     let _ = write!(
         out,
@@ -151,7 +151,7 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
     };
     if let Some(message) = message(shown, values) {
         let _ = write!(out, ",\"msg\":");
-        let _ = serde_json::to_writer(&mut *out, String::from_utf8_lossy(message).as_ref());
+        let _ = json(&mut *out, String::from_utf8_lossy(message).as_ref());
     }
     let _ = write!(out, ",\"fields\":");
     json_fields(out, &event.fields, values);

@@ -41,13 +41,17 @@ pub(crate) struct RunArgs {
     #[arg(value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub(crate) timeout: Option<u32>,
 
-    /// What the machine does after it has booted
+    /// What the machine does after it has booted; --list names all
     #[arg(long, value_name = "NAME", default_value = "smoke", value_parser = parse_name)]
     pub(crate) scenario: String,
 
-    /// A word for the kernel's command line, such as loglevel=debug; may be given again
+    /// A setting of the kernel or the scenario, such as loglevel=debug; may be given again
     #[arg(long = "set", value_name = "K=V", value_parser = parse_setting)]
     pub(crate) settings: Vec<String>,
+
+    /// Boot nothing: list the kernel's scenarios and their settings
+    #[arg(long)]
+    pub(crate) list: bool,
 
     /// What runs the guest's code
     #[arg(long, default_value = Accel::default().name(), value_parser = accel())]
@@ -106,6 +110,15 @@ impl RunArgs {
             ));
         }
         Ok(words)
+    }
+}
+
+impl RunArgs {
+    /// How many CPUs the machine shall have; nothing if QEMU is told otherwise.
+    pub(super) fn cpus(&self) -> Option<u32> {
+        let mut own = self.qemu_args.iter();
+        let is_smp = own.any(|argument| argument == "-smp" || argument == "--smp");
+        (!is_smp).then_some(self.smp)
     }
 }
 

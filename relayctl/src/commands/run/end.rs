@@ -13,6 +13,9 @@ use crate::terminal::say;
 /// How long a guest that is expected to end may be silent.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What QEMU says when it is asked to end.
+const ON_SIGNAL: &str = "terminating on signal 15 ";
+
 /// Why the guest is not running any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -77,7 +80,14 @@ pub(super) fn explain(args: &RunArgs, end: End, guest: &Guest) {
     }
     let messages = guest.messages();
     let mut splitter = LineSplitter::new();
-    let show = |line: RawLine<'_>| say(format!("qemu: {}", printable(line.bytes)));
+    // That is how relayctl ended it, and no fault of QEMU's.
+    let is_own = |text: &str| !matches!(end, End::Guest(_)) && text.contains(ON_SIGNAL);
+    let show = |line: RawLine<'_>| {
+        let text = printable(line.bytes);
+        if !is_own(&text) {
+            say(format!("qemu: {text}"));
+        }
+    };
     splitter.push(&messages, show);
     splitter.finish(show);
 }

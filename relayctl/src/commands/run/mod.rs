@@ -10,28 +10,31 @@ mod tests;
 mod watch;
 
 use std::fs;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
 use relay_decode::capture::Capture;
+use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
-use relay_machine::guest::{Accel, Event, Guest, GuestConfig};
+use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd};
 use relay_machine::install::{self, Need, RealSystem};
 use relay_machine::ports::{MAX_PORTS, Ports};
+use relay_machine::settings::Settings;
 use relay_machine::workspace::{RUNNER, Workspace};
 use serde_json::json;
 
 pub(crate) use args::RunArgs;
 use args::Transport;
-use end::explain;
+use end::{End, explain};
 use error::RunError;
 use judge::judge;
 use watch::Watch;
 
-use super::captures::{unix_ms, versions};
+use super::captures::{arguments, unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
-use crate::terminal::{LazySymbols, say};
+use crate::terminal::{LazySymbols, Output, say};
 
 /// Chunks of console text that may wait to be shown. When they do, QEMU waits,
 /// then the guest's console, and then the guest counts what it loses.
@@ -56,10 +59,23 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     }
     let workspace = Workspace::find().map_err(RunError::Build)?;
     let kernel = kernel(args, &workspace)?;
+    let takes = takes(&kernel);
+    if args.list {
+        return list(&kernel, takes.as_ref());
+    }
+    if let Some(takes) = takes {
+        let settings = args.settings.iter().map(String::as_str);
+        let checked = takes.check(&args.scenario, settings, args.cpus());
+        checked.map_err(|error| RunError::Usage(error.to_string()))?;
+    }
     if args.gdb {
+        let kernel = shlex::bytes::try_quote(kernel.as_os_str().as_encoded_bytes());
         say(format!(
             "QEMU waits for a debugger; start it with:\n    gdb -ex 'target remote :1234' {}",
-            kernel.display()
+            // A path has no NUL, which is all that cannot be quoted.
+            kernel
+                .map(|path| printable(&path).into_owned())
+                .unwrap_or_default()
         ));
     }
     let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
@@ -103,15 +119,16 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let mut problems = watch.problems(end);
     let mut facts = None;
     if let Some(capture) = &watch.capture {
-        facts = Some(judge(capture, &mut problems));
+        let is_due = end == End::Guest(GuestEnd::Pass);
+        facts = Some(judge(capture, args.cpus(), is_due, &mut problems));
     }
     let mut exit = end.exit(watch.endless, problems.is_empty());
     if let Some(capture) = watch.capture.take() {
         let info = json!({
             "command": "run",
             "versions": versions(),
-            "arguments": std::env::args().collect::<Vec<_>>(),
-            "kernel": kernel,
+            "arguments": arguments(),
+            "kernel": printable(kernel.as_os_str().as_encoded_bytes()),
             "kernel_command_line": config.words.join(" "),
             "smp": args.smp,
             "memory_mib": args.memory,
@@ -154,6 +171,51 @@ fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
     let release = !cfg!(debug_assertions);
     let built = workspace.build_kernel(release, args.quiet);
     built.map_err(RunError::Build)
+}
+
+/// What a kernel's command line may say, if it tells; if that cannot be read, the user is told.
+fn takes(kernel: &Path) -> Option<Settings> {
+    let found = Settings::of(kernel);
+    let told = found.inspect_err(|error| {
+        say(format!(
+            "{}: its settings are not checked: {error}",
+            kernel.display()
+        ));
+    });
+    told.ok().flatten()
+}
+
+/// Shows what a kernel's command line may say.
+fn list(kernel: &Path, takes: Option<&Settings>) -> Result<Exit, RunError> {
+    let Some(takes) = takes else {
+        let kernel = kernel.display();
+        return Err(RunError::Usage(format!(
+            "{kernel} does not tell which scenarios and settings it has"
+        )));
+    };
+    let shown = Output::new(io::stdout()).put(&listed(takes));
+    shown.map(|()| Exit::Good).map_err(RunError::Output)
+}
+
+/// The page of a kernel's settings, safe to show.
+fn listed(takes: &Settings) -> String {
+    let page = takes.to_string();
+    let lines = page.lines().map(|line| printable(line.as_bytes()) + "\n");
+    lines.collect()
+}
+
+/// What `--help` says of the kernel that was built last.
+pub(crate) fn help() -> String {
+    let workspace = Workspace::find().ok();
+    let kernel = workspace.and_then(|workspace| workspace.built_kernel(!cfg!(debug_assertions)));
+    match kernel.and_then(|kernel| Settings::of(&kernel).ok().flatten()) {
+        Some(takes) => listed(&takes),
+        None => {
+            "Scenarios and their settings are the kernel's: 'relayctl run --list' builds it and \
+                 lists them.\n"
+                .to_owned()
+        }
+    }
 }
 
 /// Refuses KVM where it is missing, and warns where it is there.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use relay_decode::balance::{Balance, Verdict};
 use relay_decode::console::Ledger;
+use relay_decode::escape::printable;
 use relay_format::{Context, Severity};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::report::{self, Reasons, Sums};
 use crate::terminal;
@@ -25,8 +26,8 @@ pub(crate) struct RunFacts {
     pub(crate) first_line_ms: Option<f64>,
     /// Milliseconds from QEMU's start to its end.
     pub(crate) wall_ms: f64,
-    /// CPUs of the machine.
-    pub(crate) smp: u32,
+    /// CPUs that the machine had, if that is known.
+    pub(crate) smp: Option<u32>,
     /// What is wrong with the records.
     pub(crate) problems: Vec<String>,
     /// The capture.
@@ -40,6 +41,8 @@ pub(crate) struct CaptureFacts {
     pub(crate) path: String,
     /// `complete`, `open` or `broken`; nothing if no metadata came.
     pub(crate) verdict: Option<&'static str>,
+    /// CPUs that have streams, by the metadata.
+    pub(crate) cpus: Option<u32>,
     /// Packets of streams.
     pub(crate) packets: u64,
     /// Records in them.
@@ -48,19 +51,37 @@ pub(crate) struct CaptureFacts {
     pub(crate) bytes: u64,
     /// Records lost on CPUs that have no ring for them.
     pub(crate) no_ring: u64,
+    /// Its channels.
+    pub(crate) channels: Vec<ChannelFacts>,
+}
+
+/// What a capture has of a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct ChannelFacts {
+    /// The channel's name.
+    pub(crate) name: String,
+    /// The ledger of its streams.
+    #[serde(flatten, serialize_with = "sums")]
+    pub(crate) balance: Balance,
+    /// `complete`, `open` or `broken`.
+    pub(crate) verdict: &'static str,
+}
+
+/// A ledger as JSON shows it.
+fn sums<S: Serializer>(balance: &Balance, serializer: S) -> Result<S::Ok, S::Error> {
+    Sums::<u64>::from(*balance).serialize(serializer)
 }
 
 impl CaptureFacts {
     /// A line for people.
     fn line(&self) -> String {
+        let path = terminal::near(Path::new(&self.path));
+        let path = printable(path.as_os_str().as_encoded_bytes());
         match self.verdict {
             Some(verdict) => {
                 let mut line = format!(
-                    "capture {}: {verdict}, {} records in {} packets, {} bytes",
-                    terminal::near(Path::new(&self.path)).display(),
-                    self.records,
-                    self.packets,
-                    self.bytes
+                    "capture {path}: {verdict}, {} records in {} packets, {} bytes",
+                    self.records, self.packets, self.bytes
                 );
                 if self.no_ring > 0 {
                     let lost = self.no_ring;
@@ -69,10 +90,7 @@ impl CaptureFacts {
                 }
                 line
             }
-            None => format!(
-                "capture {}: no records came beside the console's text",
-                terminal::near(Path::new(&self.path)).display()
-            ),
+            None => format!("capture {path}: no records came beside the console's text"),
         }
     }
 }
@@ -83,9 +101,14 @@ pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-/// All streams together, as JSON shows them.
+/// What the console's text is about.
+const CHANNEL: &str = "klog";
+
+/// All streams of the log together, as JSON shows them.
 #[derive(Debug, Serialize)]
 struct Total {
+    /// The channel: of others the console tells nothing, the capture does.
+    channel: &'static str,
     #[serde(flatten)]
     sums: Sums<u64>,
     verdict: &'static str,
@@ -155,11 +178,12 @@ pub(crate) fn json(ledger: &Ledger, run: &RunFacts) -> String {
     report::line(&Summary {
         run,
         total: Total {
+            channel: CHANNEL,
             sums: ledger.balance().into(),
             verdict: ledger.verdict().name(),
         },
         channels: [Channel {
-            name: "klog",
+            name: CHANNEL,
             cpus: cpus.collect(),
         }],
     })
@@ -208,7 +232,7 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         (&shown[..], sums.1),
         verdict.name().to_owned(),
     ));
-    let mut text = report::align(&rows);
+    let mut text = format!("{CHANNEL}, by the console's text:\n") + &report::align(&rows);
     let lost = ledger.balance().lost;
     if lost.total() > 0 {
         let reasons = lost.named().into_iter().filter(|(_, count)| *count > 0);
@@ -223,18 +247,49 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
     }
     if let Some(capture) = &run.capture {
         let _ = writeln!(text, "{}", capture.line());
+        text += &channels(&capture.channels);
     }
     let first = match run.first_line_ms {
         Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
         None => "no log line".to_owned(),
     };
     let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
-    let _ = writeln!(
-        text,
-        "scenario {} on {} CPUs: {}",
-        run.scenario, run.smp, run.result
-    );
+    let cpus = run
+        .smp
+        .map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
+    let _ = writeln!(text, "scenario {}{cpus}: {}", run.scenario, run.result);
     text
+}
+
+/// The channels of a capture as a table, if it has some.
+fn channels(channels: &[ChannelFacts]) -> String {
+    if channels.is_empty() {
+        return String::new();
+    }
+    let heads = ["channel", "records", "attempted", "lost"];
+    let ends = ["overwritten", "uncommitted", "unaccounted", "streams"];
+    let heads = heads.iter().chain(&ends).map(|head| (*head).to_owned());
+    let mut rows = vec![heads.collect::<Vec<_>>()];
+    for ChannelFacts {
+        name,
+        balance,
+        verdict,
+    } in channels
+    {
+        let counts = [
+            balance.delivered,
+            balance.attempted,
+            balance.lost.total(),
+            balance.overwritten,
+            balance.uncommitted,
+            balance.unaccounted,
+        ];
+        let mut row = vec![printable(name.as_bytes()).into_owned()];
+        row.extend(counts.map(|count| count.to_string()));
+        row.push((*verdict).to_owned());
+        rows.push(row);
+    }
+    report::align(&rows)
 }
 
 /// The severities that have a column: those that nearly every log has, and what else occurred.
@@ -303,15 +358,26 @@ mod tests {
             exit: 0,
             first_line_ms: Some(83.25),
             wall_ms: 1200.0,
-            smp: 2,
+            smp: Some(2),
             problems: Vec::new(),
             capture: Some(CaptureFacts {
                 path: "captures/x".into(),
                 verdict: Some("complete"),
+                cpus: Some(2),
                 packets: 2,
                 records: 7,
                 bytes: 4096,
                 no_ring: 0,
+                channels: vec![ChannelFacts {
+                    name: "flood".to_owned(),
+                    balance: Balance {
+                        attempted: 9,
+                        delivered: 7,
+                        overwritten: 2,
+                        ..Balance::default()
+                    },
+                    verdict: "complete",
+                }],
             }),
         };
         (ledger, run)
@@ -337,6 +403,17 @@ mod tests {
             assert_eq!(total[key], count, "{key}");
         }
         assert_eq!(total["verdict"], "open");
+        assert_eq!(total["channel"], "klog");
+        let flood = &value["run"]["capture"]["channels"][0];
+        assert_eq!(
+            (
+                &flood["name"],
+                &flood["attempted"],
+                &flood["overwritten"],
+                &flood["lost"]
+            ),
+            (&"flood".into(), &9.into(), &2.into(), &0.into())
+        );
         let channel = &value["channels"][0];
         assert_eq!(channel["name"], "klog");
         let cpu = &channel["cpus"][1];
@@ -350,7 +427,9 @@ mod tests {
     fn the_table_names_everything() {
         let (ledger, run) = sample();
         let text = table(&ledger, &run);
-        let lines: Vec<_> = text.lines().collect();
+        let (title, rest) = text.split_once('\n').expect("it has lines");
+        assert_eq!(title, "klog, by the console's text:");
+        let lines: Vec<_> = rest.lines().collect();
         assert!(lines[0].ends_with("unaccounted  stream"));
         assert!(lines[1].trim_start().starts_with("0 ") && lines[1].ends_with("complete"));
         assert!(lines[2].ends_with("open, proven up to 1:0"));
@@ -361,10 +440,15 @@ mod tests {
             "capture captures/x: complete, 7 records in 2 packets, 4096 bytes"
         );
         assert_eq!(
-            lines[6],
+            lines[6..8].join("\n"),
+            "channel  records  attempted  lost  overwritten  uncommitted  unaccounted  streams\n\
+             \x20 flood        7          9     0            2            0            0  complete"
+        );
+        assert_eq!(
+            lines[8],
             "first log line 0.083 s after QEMU's start, 1.200 s in all"
         );
-        assert_eq!(lines[7], "scenario smoke on 2 CPUs: pass");
+        assert_eq!(lines[9], "scenario smoke on 2 CPUs: pass");
     }
 
     #[test]

@@ -244,7 +244,11 @@ impl Watch {
             exit: exit.code(),
             first_line_ms: self.first_line.map(summary::milliseconds),
             wall_ms: summary::milliseconds(wall),
-            smp: args.smp,
+            smp: capture
+                .as_ref()
+                .and_then(|capture| capture.cpus)
+                .or(args.cpus())
+                .or(self.ledger.cpus()),
             problems,
             capture,
         };

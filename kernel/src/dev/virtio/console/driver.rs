@@ -276,11 +276,21 @@ impl<D: Device> Driver<D> {
                 self.reset()?;
                 return Err(Error::NeedsReset);
             }
-            // As much as can have been said until now; what is said meanwhile has its own signal.
-            for _ in 0..=4 * MAX_PORTS {
-                if !self.step()? {
-                    break;
-                }
+            self.hear()?;
+        }
+        Ok(())
+    }
+
+    /// Hears what the device has to say of ports, but for failure. Never waits, and neither
+    /// allocates nor frees: also in IRQ context.
+    ///
+    /// # Errors
+    /// When the device broke the rules of its control queues.
+    pub(crate) fn hear(&mut self) -> Result<(), QueueFault> {
+        // As much as can have been said until now; what is said meanwhile has its own signal.
+        for _ in 0..=4 * MAX_PORTS {
+            if !self.step()? {
+                break;
             }
         }
         Ok(())

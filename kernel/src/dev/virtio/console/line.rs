@@ -14,6 +14,8 @@ pub(super) struct Line {
     interrupts: AtomicU64,
     /// The host has the port open.
     host_open: AtomicBool,
+    /// How often it has opened it.
+    openings: AtomicU64,
     /// The device has taken the port away.
     removed: AtomicBool,
     /// The device was reset, and has said so.
@@ -27,6 +29,7 @@ impl Line {
             signal: AtomicBool::new(false),
             interrupts: AtomicU64::new(0),
             host_open: AtomicBool::new(false),
+            openings: AtomicU64::new(0),
             removed: AtomicBool::new(false),
             reset: AtomicBool::new(false),
         }
@@ -36,6 +39,11 @@ impl Line {
     pub(super) fn take_signal(&self) -> bool {
         // The load first: it is the usual answer, and leaves the cache line shared.
         self.signal.load(Ordering::Relaxed) && self.signal.swap(false, Ordering::Acquire)
+    }
+
+    /// Whether there was an interrupt since the last [`take_signal`](Self::take_signal).
+    pub(super) fn has_signal(&self) -> bool {
+        self.signal.load(Ordering::Acquire)
     }
 
     /// Interrupts taken.
@@ -51,7 +59,15 @@ impl Line {
 
     /// Says whether the host has the port open.
     pub(super) fn set_host_open(&self, open: bool) {
-        self.host_open.store(open, Ordering::Relaxed);
+        let was_open = self.host_open.swap(open, Ordering::Relaxed);
+        if open && !was_open {
+            self.openings.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often the host has opened the port.
+    pub(super) fn openings(&self) -> u64 {
+        self.openings.load(Ordering::Relaxed)
     }
 
     /// Whether the device has taken the port away.

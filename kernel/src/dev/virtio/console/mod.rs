@@ -121,6 +121,18 @@ pub(crate) fn listen() {
     }
 }
 
+/// Hears what the device says of its ports, if it has said something and nobody is at it; what else
+/// there is to hear is left to [`listen`]. So that a CPU which does not wake knows when the host
+/// comes back. IRQ context.
+pub(crate) fn hear() {
+    if CONTROL_LINE.get().is_some_and(|line| line.has_signal())
+        && let Some(mut console) = CONSOLE.get().and_then(Mutex::try_lock)
+    {
+        // A fault stays, and is told of by `listen`.
+        let _ = console.hear();
+    }
+}
+
 /// Whether a device that cannot say when it has something to say was not asked for a while.
 fn is_time_to_ask() -> bool {
     static ASKED: AtomicU64 = AtomicU64::new(0);

@@ -233,6 +233,10 @@ pub(crate) struct Port<D: Device, B: InFlight> {
     line: &'static Line,
     has_interrupt: bool,
     fault: Option<QueueFault>,
+    /// Openings by the host that [`take_return`](Self::take_return) has seen.
+    openings: u64,
+    /// Buffers that came back while the host had the port closed.
+    unheard: u64,
     /// Something was submitted since the device was told.
     is_untold: bool,
     counters: Counters,
@@ -259,6 +263,8 @@ impl<D: Device, B: InFlight> Port<D, B> {
             line: parts.line,
             has_interrupt: parts.has_interrupt,
             fault: None,
+            openings: 0,
+            unheard: 0,
             is_untold: false,
             counters: Counters::default(),
         }
@@ -288,6 +294,15 @@ impl<D: Device, B: InFlight> Port<D, B> {
     /// lost.
     pub(crate) fn is_host_open(&self) -> bool {
         self.line.is_host_open()
+    }
+
+    /// Whether the host has opened the port anew since the last call: how many buffers were under way
+    /// when it had closed it. The device gives those back like others, but the host may not have
+    /// got them. `None` for the first opening.
+    pub(crate) fn take_return(&mut self) -> Option<u64> {
+        let before = core::mem::replace(&mut self.openings, self.line.openings());
+        let is_return = before != 0 && before != self.openings;
+        is_return.then(|| core::mem::take(&mut self.unheard))
     }
 
     /// Whether the device tells this CPU of buffers that it is done with. If not, ask
@@ -391,6 +406,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
         if self.fault.is_none() {
             match self.flights.take() {
                 Ok(Some((Parcel { buffer, .. }, written))) => {
+                    self.unheard += u64::from(!self.line.is_host_open());
                     self.counters.sent += 1;
                     self.counters.sent_bytes += buffer.bytes().len() as u64;
                     // The device reads these buffers only (section 2.7.8).

@@ -31,6 +31,41 @@ fn nothing_is_sent_while_the_host_has_the_port_closed() {
 }
 
 #[test]
+fn a_host_that_comes_back_is_told_from_one_that_comes() {
+    let fake = Fake::new(&[(1, "klog-1", false)]);
+    let mut console = start(&fake).unwrap();
+    let mut port: Port<Fake, Parcel> = console.open(1, None).unwrap();
+    let factory = Factory::default();
+    talk(&fake, &mut console).unwrap();
+    let mut open = |open: u16| {
+        fake.state().say(1, event::PORT_OPEN, open, b"");
+        talk(&fake, &mut console).unwrap();
+    };
+    assert_eq!(port.take_return(), None);
+    open(1);
+    assert_eq!(port.take_return(), None, "it comes");
+    send(&mut port, &factory, b"x");
+    send(&mut port, &factory, b"y");
+    open(0);
+    // The device gives back what nobody will read.
+    fake.consume(1);
+    assert_eq!(reclaim_sent(&mut port).len(), 2);
+    assert_eq!(port.take_return(), None, "it is away");
+    open(1);
+    assert_eq!(port.take_return(), Some(2), "it comes back");
+    assert_eq!(port.take_return(), None, "once");
+    open(1);
+    assert_eq!(port.take_return(), None, "it was there");
+    open(0);
+    open(1);
+    assert_eq!(
+        port.take_return(),
+        Some(0),
+        "also where nobody looked meanwhile"
+    );
+}
+
+#[test]
 fn ports_come_and_go() {
     let (fake, mut console, mut port, factory) = started();
     send(&mut port, &factory, b"x");

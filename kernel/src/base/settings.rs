@@ -1,0 +1,439 @@
+//! What the command line may ask for: settings, and the scenarios that read them.
+//!
+//! Each is declared once. The kernel's parser reads these declarations
+//! ([`cmdline`](super::cmdline)), and [`describe`] writes them as JSON into a section of the
+//! kernel's ELF file, where the host finds what to offer and what to refuse before a machine boots.
+
+use core::fmt;
+
+use super::cpuset::MAX_CPUS;
+
+/// Something that the command line can set, as `key=value`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// Its name on the command line.
+    pub(crate) key: &'static str,
+    /// What it sets, in a line.
+    pub(crate) about: &'static str,
+    /// Which values it takes.
+    pub(crate) takes: Takes,
+    /// What holds without it.
+    pub(crate) default: Preset,
+}
+
+/// Which values a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Takes {
+    /// A number.
+    Number(Range),
+    /// A power of two.
+    PowerOfTwo(Range),
+    /// The number of a CPU. Whether the machine has it is for the reader of the setting to say.
+    Cpu(Range),
+    /// One of these words.
+    OneOf(&'static [Choice]),
+}
+
+/// From the least to the most, both taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Range {
+    /// The least.
+    pub(crate) least: u64,
+    /// The most.
+    pub(crate) most: u64,
+    /// What it counts; may be empty.
+    pub(crate) unit: &'static str,
+}
+
+/// A word that a setting takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The word.
+    pub(crate) word: &'static str,
+    /// What it means, in a line.
+    pub(crate) about: &'static str,
+}
+
+/// What holds where nothing is set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Preset {
+    /// This value, as [`Takes::read`] gives it.
+    Value(u64),
+    /// Something else, in words.
+    Else(&'static str),
+}
+
+/// A scenario, as far as the command line is concerned.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct About {
+    /// The name on the command line.
+    pub(crate) name: &'static str,
+    /// What it shows, in a line.
+    pub(crate) about: &'static str,
+    /// What it reads beside [`GENERAL`].
+    pub(crate) settings: &'static [Setting],
+}
+
+/// The levels, in the order of `log::LevelFilter` from `Error` on.
+const LEVELS: [Choice; 5] = [
+    Choice::new("error", "what failed"),
+    Choice::new("warn", "and what may be wrong"),
+    Choice::new("info", "and what happens"),
+    Choice::new("debug", "and why"),
+    Choice::new("trace", "and everything else"),
+];
+
+/// The least severe level that is logged.
+pub(crate) const LOGLEVEL: Setting = Setting {
+    key: "loglevel",
+    about: "the least severe level that is logged",
+    takes: Takes::OneOf(&LEVELS),
+    default: Preset::Value(2),
+};
+
+/// The frequency of the time-stamp counter, instead of measuring it. The range keeps every
+/// conversion between ticks and time within 64 bits.
+pub(crate) const TSC_HZ: Setting = Setting {
+    key: "tsc_hz",
+    about: "the frequency of the time-stamp counter",
+    takes: Takes::number(1_000_000, 100_000_000_000, "Hz"),
+    default: Preset::Else("measured"),
+};
+
+/// A CPU that is started too late.
+pub(crate) const LOSE: Setting = Setting {
+    key: "lose",
+    about: "starts this CPU too late, to see that a missing CPU is reported",
+    takes: Takes::cpu(1),
+    default: Preset::Else("none"),
+};
+
+/// What every scenario takes.
+pub(crate) const GENERAL: [Setting; 3] = [LOGLEVEL, LOSE, TSC_HZ];
+
+/// How long a scenario shall last; at most a year.
+pub(crate) const SECONDS: Setting = Setting {
+    key: "seconds",
+    about: "how long it lasts",
+    takes: Takes::number(1, 366 * 24 * 3600, "seconds"),
+    default: Preset::Else("no limit"),
+};
+
+/// The size of a sub-buffer of the channel `flood`.
+pub(crate) const SUBBUF: Setting = Setting {
+    key: "subbuf",
+    about: "the size of a sub-buffer of the channel flood",
+    takes: Takes::PowerOfTwo(Range {
+        least: 256,
+        most: 1 << 30,
+        unit: "bytes",
+    }),
+    default: Preset::Value(16 * 1024),
+};
+
+/// How many sub-buffers a ring of the channel `flood` has.
+pub(crate) const COUNT: Setting = Setting {
+    key: "count",
+    about: "how many of them each CPU has",
+    takes: Takes::PowerOfTwo(Range {
+        least: 2,
+        most: 1 << 15,
+        unit: "",
+    }),
+    default: Preset::Value(16),
+};
+
+impl Choice {
+    /// A word and what it means.
+    pub(crate) const fn new(word: &'static str, about: &'static str) -> Self {
+        Self { word, about }
+    }
+}
+
+impl Range {
+    const fn has(self, number: u64) -> bool {
+        self.least <= number && number <= self.most
+    }
+}
+
+impl Takes {
+    /// A number from `least` to `most`.
+    pub(crate) const fn number(least: u64, most: u64, unit: &'static str) -> Self {
+        Self::Number(Range { least, most, unit })
+    }
+
+    /// A CPU from this one on.
+    pub(crate) const fn cpu(least: u64) -> Self {
+        Self::Cpu(Range {
+            least,
+            most: MAX_CPUS as u64 - 1,
+            unit: "",
+        })
+    }
+
+    /// Reads a value: the number, or the word's place among those that are taken. `None` if it is
+    /// none of this setting's.
+    pub(crate) fn read(&self, text: &str) -> Option<u64> {
+        match self {
+            Self::Number(range) | Self::Cpu(range) => {
+                number(text).filter(|number| range.has(*number))
+            }
+            Self::PowerOfTwo(range) => {
+                number(text).filter(|number| range.has(*number) && number.is_power_of_two())
+            }
+            Self::OneOf(choices) => {
+                let place = choices.iter().position(|choice| choice.word == text)?;
+                Some(place as u64)
+            }
+        }
+    }
+}
+
+/// A decimal number, or a hexadecimal one after `0x`; no sign, no blanks.
+fn number(text: &str) -> Option<u64> {
+    let (digits, radix) = match text.strip_prefix("0x") {
+        Some(digits) => (digits, 16),
+        None => (text, 10),
+    };
+    if digits.starts_with('+') {
+        return None;
+    }
+    u64::from_str_radix(digits, radix).ok()
+}
+
+/// What would be right, for messages.
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, range) = match self {
+            Self::Number(range) => ("a number", range),
+            Self::PowerOfTwo(range) => ("a power of two", range),
+            Self::Cpu(range) => ("the number of a CPU", range),
+            Self::OneOf(choices) => {
+                return choices.iter().enumerate().try_for_each(|(place, choice)| {
+                    let separator = match place {
+                        0 => "",
+                        _ if place + 1 == choices.len() => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{separator}{}", choice.word)
+                });
+            }
+        };
+        let Range { least, most, unit } = range;
+        let space = if unit.is_empty() { "" } else { " " };
+        write!(f, "{what} from {least} to {most}{space}{unit}")
+    }
+}
+
+/// Text that is made when the kernel is compiled.
+#[derive(Debug)]
+pub(crate) struct Text<const ROOM: usize> {
+    bytes: [u8; ROOM],
+    length: usize,
+}
+
+impl<const ROOM: usize> Text<ROOM> {
+    /// How long it is, in bytes.
+    pub(crate) const fn len(&self) -> usize {
+        self.length
+    }
+
+    /// The text, at its length.
+    pub(crate) const fn to_array<const LENGTH: usize>(&self) -> [u8; LENGTH] {
+        assert!(LENGTH == self.length, "this is not how long the text is");
+        let mut array = [0; LENGTH];
+        let mut at = 0;
+        while at < LENGTH {
+            array[at] = self.bytes[at];
+            at += 1;
+        }
+        array
+    }
+
+    const fn byte(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    /// Appends text as it is.
+    const fn raw(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            self.byte(bytes[at]);
+            at += 1;
+        }
+    }
+
+    /// Appends a member of an object whose value is a string, and a comma.
+    const fn member(&mut self, key: &str, value: &str) {
+        self.raw("\"");
+        self.raw(key);
+        self.raw("\":\"");
+        let bytes = value.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            assert!(
+                bytes[at] >= b' ' && bytes[at] != b'"' && bytes[at] != b'\\',
+                "this text would need escapes in JSON"
+            );
+            self.byte(bytes[at]);
+            at += 1;
+        }
+        self.raw("\",");
+    }
+
+    const fn number(&mut self, number: u64) {
+        if number >= 10 {
+            self.number(number / 10);
+        }
+        self.byte(b'0' + (number % 10) as u8);
+    }
+
+    /// Takes the comma behind the last member away, and ends the list or object with `end`.
+    const fn end(&mut self, end: &str) {
+        if self.bytes[self.length - 1] == b',' {
+            self.length -= 1;
+        }
+        self.raw(end);
+    }
+
+    const fn range(&mut self, kind: &str, range: &Range) {
+        self.raw("\"");
+        self.raw(kind);
+        self.raw("\":{\"least\":");
+        self.number(range.least);
+        self.raw(",\"most\":");
+        self.number(range.most);
+        self.raw(",");
+        self.member("unit", range.unit);
+        self.end("},");
+    }
+
+    const fn choices(&mut self, choices: &[Choice]) {
+        self.raw("\"one_of\":[");
+        let mut at = 0;
+        while at < choices.len() {
+            self.raw("{");
+            self.member("word", choices[at].word);
+            self.member("about", choices[at].about);
+            self.end("},");
+            at += 1;
+        }
+        self.end("],");
+    }
+
+    const fn settings(&mut self, settings: &[Setting]) {
+        self.raw("\"settings\":[");
+        let mut at = 0;
+        while at < settings.len() {
+            let setting = &settings[at];
+            self.raw("{");
+            self.member("key", setting.key);
+            self.member("about", setting.about);
+            match (&setting.takes, &setting.default) {
+                (Takes::OneOf(choices), Preset::Value(place)) => {
+                    self.member("default", choices[*place as usize].word);
+                }
+                (_, Preset::Value(number)) => {
+                    self.raw("\"default\":\"");
+                    self.number(*number);
+                    self.raw("\",");
+                }
+                (_, Preset::Else(words)) => self.member("otherwise", words),
+            }
+            match &setting.takes {
+                Takes::Number(range) => self.range("number", range),
+                Takes::PowerOfTwo(range) => self.range("power_of_two", range),
+                Takes::Cpu(range) => self.range("cpu", range),
+                Takes::OneOf(choices) => self.choices(choices),
+            }
+            self.end("},");
+            at += 1;
+        }
+        self.end("],");
+    }
+}
+
+/// Everything that the command line may say, as JSON: `docs/KERNEL.md` has its shape.
+pub(crate) const fn describe<const ROOM: usize>(scenarios: &[About]) -> Text<ROOM> {
+    let mut text = Text {
+        bytes: [0; ROOM],
+        length: 0,
+    };
+    text.raw("{\"version\":1,");
+    text.settings(&GENERAL);
+    text.raw("\"scenarios\":[");
+    let mut at = 0;
+    while at < scenarios.len() {
+        text.raw("{");
+        text.member("name", scenarios[at].name);
+        text.member("about", scenarios[at].about);
+        text.settings(scenarios[at].settings);
+        text.end("},");
+        at += 1;
+    }
+    text.end("]");
+    text.end("}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_numbers_powers_of_two_or_words() {
+        let number = Takes::number(1, 100, "Hz");
+        for (text, value) in [("1", 1), ("100", 100), ("0x2a", 42), ("007", 7)] {
+            assert_eq!(number.read(text), Some(value), "{text}");
+        }
+        for text in [
+            "0",
+            "101",
+            "-1",
+            "+1",
+            "0x",
+            "0x+1",
+            "",
+            "1 ",
+            "1k",
+            "18446744073709551616",
+        ] {
+            assert_eq!(number.read(text), None, "{text:?}");
+        }
+        assert_eq!(SUBBUF.takes.read("4096"), Some(4096));
+        for text in ["4095", "128", "2147483648"] {
+            assert_eq!(SUBBUF.takes.read(text), None, "{text:?}");
+        }
+        assert_eq!(LOGLEVEL.takes.read("trace"), Some(4));
+        assert_eq!(LOGLEVEL.takes.read("Trace"), None);
+    }
+
+    #[test]
+    fn what_is_taken_is_said() {
+        assert_eq!(
+            Takes::number(1, 9, "Hz").to_string(),
+            "a number from 1 to 9 Hz"
+        );
+        assert_eq!(COUNT.takes.to_string(), "a power of two from 2 to 32768");
+        assert_eq!(
+            LOGLEVEL.takes.to_string(),
+            "error, warn, info, debug or trace"
+        );
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_is_taken() {
+        for setting in GENERAL.iter().chain(&[SECONDS, SUBBUF, COUNT]) {
+            let Preset::Value(value) = setting.default else {
+                continue;
+            };
+            let text = match setting.takes {
+                Takes::OneOf(choices) => choices[value as usize].word.to_owned(),
+                _ => value.to_string(),
+            };
+            assert_eq!(setting.takes.read(&text), Some(value), "{}", setting.key);
+        }
+    }
+}

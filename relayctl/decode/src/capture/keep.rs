@@ -1,0 +1,187 @@
+//! What a capture keeps when it has its largest size.
+//!
+//! The oldest: nothing more is written. The newest: the oldest packets make room. Their bytes are
+//! given back to the file system where they lie, so that nothing moves while somebody reads; the
+//! list says what is left out. When the capture ends, the files are written anew without the holes,
+//! because other readers of CTF want none.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{FallocateFlags, fallocate};
+
+use super::folder::{PACKETS, TRACE, open_file};
+use super::index::{self, Index};
+use super::left_out::LeftOut;
+use crate::wire::Header;
+
+/// The folder of a boot within that of its capture, and the name of a stream's file there.
+pub(super) type Place = (PathBuf, String);
+
+/// What is kept of more than there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// What came first.
+    #[default]
+    Oldest,
+    /// What came last.
+    Newest,
+}
+
+/// A packet that is kept.
+#[derive(Debug)]
+struct Kept {
+    /// The folder of its boot within the capture's, and its stream's file.
+    file: Place,
+    /// Where it ends there.
+    end: u64,
+    /// Its size.
+    size: u64,
+    /// Where its line in the list begins.
+    line: u64,
+    /// Which it is.
+    packet: LeftOut,
+}
+
+/// The packets that are kept, in the order in which they came, and what is left out.
+#[derive(Debug, Default)]
+pub(super) struct Newest {
+    kept: VecDeque<Kept>,
+    /// By file.
+    left_out: BTreeMap<Place, LeftOut>,
+}
+
+/// What made room, of one boot.
+#[derive(Debug, Default)]
+pub(super) struct Dropped {
+    /// How many packets.
+    pub(super) packets: u64,
+    /// Their bytes.
+    pub(super) bytes: u64,
+    /// All files of the boot of which something is left out, with what that is now.
+    pub(super) files: Vec<(String, LeftOut)>,
+    /// Where the line of the boot's first packet that is kept begins in its list.
+    pub(super) line: u64,
+}
+
+impl Newest {
+    /// Notes a packet that was written at `offset` of its file; its line will be at `line`.
+    pub(super) fn note(&mut self, file: Place, offset: u64, line: u64, header: &Header) {
+        let size = header.packet_size;
+        self.kept.push_back(Kept {
+            file,
+            end: offset.saturating_add(size),
+            size,
+            line,
+            packet: LeftOut::of(header),
+        });
+    }
+
+    /// Takes the oldest packets until there are so many bytes, or no more packets. What made room,
+    /// by the folders of the boots.
+    pub(super) fn drop_oldest(&mut self, bytes: u64) -> BTreeMap<PathBuf, Dropped> {
+        let mut boots: BTreeMap<PathBuf, Dropped> = BTreeMap::new();
+        let mut sum = 0;
+        while sum < bytes
+            && let Some(oldest) = self.kept.pop_front()
+        {
+            sum += oldest.size;
+            let dropped = boots.entry(oldest.file.0.clone()).or_default();
+            dropped.packets += 1;
+            dropped.bytes += oldest.size;
+            let left_out = self.left_out.entry(oldest.file);
+            let left_out = left_out
+                .and_modify(|all| all.add(oldest.packet))
+                .or_insert(oldest.packet);
+            left_out.hole = oldest.end;
+        }
+        for (within, dropped) in &mut boots {
+            let mut kept = self.kept.iter();
+            let first = kept.find(|kept| kept.file.0 == *within);
+            dropped.line = first.map_or(u64::MAX, |kept| kept.line);
+            let files = self.left_out.iter();
+            let files = files.filter(|((of, _), _)| of == within);
+            dropped.files = files.map(|((_, file), all)| (file.clone(), *all)).collect();
+        }
+        boots
+    }
+
+    /// Whether nothing had to make room yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.left_out.is_empty()
+    }
+
+    /// What is left out of a stream's file.
+    pub(super) fn left_out(&self, file: &Place) -> Option<&LeftOut> {
+        self.left_out.get(file)
+    }
+
+    /// The folders of the boots of which something is left out.
+    pub(super) fn boots(&self) -> BTreeSet<PathBuf> {
+        let places = self.left_out.keys();
+        places.map(|(within, _)| within.clone()).collect()
+    }
+}
+
+/// Gives the beginning of a file back to the file system: it reads as zeros.
+///
+/// # Errors
+///
+/// When the file system cannot do that.
+pub(super) fn punch(path: &Path, length: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let hole = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    let length = length.try_into().map_err(|_| io::ErrorKind::InvalidInput)?;
+    fallocate(file, hole, 0, length)?;
+    Ok(())
+}
+
+/// Writes the files of a boot anew, without their holes, and the list.
+///
+/// # Errors
+///
+/// When they cannot be read or written. What is there then is what was there before, but for files
+/// that were done.
+pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
+    let path = folder.join(PACKETS);
+    let all = Index::read(BufReader::new(open_file(&path)?))?;
+    let mut list = String::new();
+    for file in all.files() {
+        for left_out in all.left_out(file) {
+            let left_out = LeftOut {
+                hole: 0,
+                ..*left_out
+            };
+            list += &left_out.line(file);
+        }
+    }
+    let old = open_file(&path)?;
+    index::each_packet(BufReader::new(old), |file, offset, entry| {
+        if let Some(offset) = offset.checked_sub(all.begin(file)) {
+            list += &index::line(file, offset, entry.size.into(), entry.crc);
+        }
+    })?;
+    let new = folder.join(format!("{PACKETS}.new"));
+    fs::write(&new, list)?;
+    for file in all.files() {
+        if all.begin(file) > 0 {
+            cut(&folder.join(TRACE).join(file), all.begin(file))?;
+        }
+    }
+    fs::rename(new, path)
+}
+
+/// Writes a file anew without its beginning.
+fn cut(path: &Path, begin: u64) -> io::Result<()> {
+    let mut from = open_file(path)?;
+    from.seek(SeekFrom::Start(begin))?;
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let mut to = BufWriter::new(File::create(&new)?);
+    io::copy(&mut from, &mut to)?;
+    to.flush()?;
+    drop(to);
+    fs::rename(new, path)
+}

@@ -1,0 +1,581 @@
+//! What a kernel's command line may say, as its ELF file tells: scenarios, and their settings.
+//!
+//! A kernel that has the section `.relay.settings` is never booted with a word that it would not
+//! understand. One without it, somebody else's, gets every word as it is.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use object::read::{ReadCache, ReadCacheOps};
+use object::{Object, ObjectSection};
+use serde::Deserialize;
+
+/// The section of the ELF file.
+const SECTION: &str = ".relay.settings";
+
+/// The longest text that is read, in bytes.
+const MAX_TEXT: u64 = 1 << 20;
+
+/// How alike a word must be to be meant, from 0 to 1.
+const ALIKE: f64 = 0.5;
+
+/// Why a kernel does not tell what it takes.
+#[derive(Debug)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    Io(io::Error),
+    /// The section cannot be read.
+    Section(object::Error),
+    /// The section is longer than it may be.
+    TooLong(u64),
+    /// The section's text is not what it should be.
+    Text(serde_json::Error),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Section(error) => write!(f, "{SECTION}: {error}"),
+            Self::TooLong(size) => write!(f, "{SECTION}: {size} bytes, more than {MAX_TEXT}"),
+            Self::Text(error) => write!(f, "{SECTION}: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// Everything that a kernel's command line may say.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Settings {
+    /// What every scenario takes.
+    #[serde(rename = "settings")]
+    pub general: Vec<Setting>,
+    /// The scenarios.
+    pub scenarios: Vec<Scenario>,
+}
+
+/// A scenario.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// What it takes beside what every scenario takes.
+    pub settings: Vec<Setting>,
+}
+
+/// A setting.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Setting {
+    /// Its name.
+    pub key: String,
+    /// What it sets.
+    pub about: String,
+    /// The value that holds without it.
+    pub default: Option<String>,
+    /// What holds without it, if that is no value.
+    pub otherwise: Option<String>,
+    /// Which values it takes.
+    #[serde(flatten)]
+    pub takes: Takes,
+}
+
+/// Which values a setting takes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Takes {
+    /// A number.
+    Number(Range),
+    /// A power of two.
+    PowerOfTwo(Range),
+    /// The number of a CPU that the machine has.
+    Cpu(Range),
+    /// One of these words.
+    OneOf(Vec<Choice>),
+}
+
+/// From the least to the most, both taken.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Range {
+    /// The least.
+    pub least: u64,
+    /// The most.
+    pub most: u64,
+    /// What it counts; may be empty.
+    pub unit: String,
+}
+
+/// A word that a setting takes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Choice {
+    /// The word.
+    pub word: String,
+    /// What it means.
+    pub about: String,
+}
+
+impl Takes {
+    /// The same for a machine of so many CPUs, if that is known.
+    fn with(&self, cpus: Option<u32>) -> Self {
+        let mut takes = self.clone();
+        if let (Self::Cpu(range), Some(cpus)) = (&mut takes, cpus) {
+            range.most = range.most.min(u64::from(cpus).saturating_sub(1));
+        }
+        takes
+    }
+
+    /// Whether it takes a value: numbers are decimal, or hexadecimal after `0x`.
+    fn has(&self, text: &str) -> bool {
+        let within = |range: &Range| {
+            let number = match text.strip_prefix("0x") {
+                Some(digits) => u64::from_str_radix(digits, 16),
+                None => text.parse(),
+            };
+            let number = number.ok().filter(|_| !text.contains('+'));
+            number.filter(|number| (range.least..=range.most).contains(number))
+        };
+        match self {
+            Self::Number(range) | Self::Cpu(range) => within(range).is_some(),
+            Self::PowerOfTwo(range) => within(range).is_some_and(u64::is_power_of_two),
+            Self::OneOf(choices) => choices.iter().any(|choice| choice.word == text),
+        }
+    }
+}
+
+impl fmt::Display for Takes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, range) = match self {
+            Self::Number(range) => ("a number", range),
+            Self::PowerOfTwo(range) => ("a power of two", range),
+            Self::Cpu(range) if range.least > range.most => {
+                return f.write_str("the number of a CPU, and the machine has too few");
+            }
+            Self::Cpu(range) => ("the number of a CPU", range),
+            Self::OneOf(choices) => {
+                let words: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
+                return write!(f, "one of {}", words.join(", "));
+            }
+        };
+        let Range { least, most, unit } = range;
+        write!(f, "{what} from {least} to {most}")?;
+        match unit.is_empty() {
+            true => Ok(()),
+            false => write!(f, " {unit}"),
+        }
+    }
+}
+
+/// A word that the kernel would not understand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WordError {
+    /// There is no such scenario.
+    Scenario {
+        /// Its name.
+        name: String,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// The scenario takes no such setting.
+    Setting {
+        /// Its name.
+        key: String,
+        /// The scenario.
+        scenario: String,
+        /// Those that it takes.
+        known: Vec<String>,
+        /// The scenarios that take it.
+        others: Vec<String>,
+    },
+    /// The setting takes no such value.
+    Value {
+        /// The setting.
+        key: String,
+        /// The value.
+        value: String,
+        /// What it takes.
+        takes: String,
+        /// A word that is meant, perhaps.
+        near: Option<String>,
+    },
+}
+
+impl fmt::Display for WordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (near, known) = match self {
+            Self::Scenario { name, known } => {
+                write!(f, "there is no scenario '{name}'")?;
+                (nearest(name, known), Some(("the scenarios are", known)))
+            }
+            Self::Setting {
+                key,
+                scenario,
+                known,
+                others,
+            } => {
+                write!(f, "the scenario {scenario} has no setting '{key}'")?;
+                if !others.is_empty() {
+                    write!(f, ", as {} would", others.join(", "))?;
+                }
+                (nearest(key, known), Some(("it has", known)))
+            }
+            Self::Value {
+                key,
+                value,
+                takes,
+                near,
+            } => {
+                write!(f, "{key}={value}: the value must be {takes}")?;
+                (near.as_deref(), None)
+            }
+        };
+        if let Some((what, known)) = known {
+            write!(f, "; {what} {}", known.join(", "))?;
+        }
+        match near {
+            Some(near) => write!(f, ". Did you mean '{near}'?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for WordError {}
+
+/// The word that somebody may have meant.
+fn nearest<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    let alike = known
+        .iter()
+        .map(|known| (strsim::normalized_damerau_levenshtein(word, known), known));
+    let alike = alike.filter(|(alike, _)| *alike > ALIKE);
+    let best = alike.max_by(|(one, _), (other, _)| one.total_cmp(other));
+    best.map(|(_, known)| known.as_str())
+}
+
+impl Settings {
+    /// What the kernel in an ELF file takes; `None` if it does not tell, or is no ELF file.
+    ///
+    /// # Errors
+    ///
+    /// When the file, or what it tells, cannot be read.
+    pub fn of(elf: &Path) -> Result<Option<Self>, SettingsError> {
+        let file = File::open(elf).map_err(SettingsError::Io)?;
+        Self::within(&ReadCache::new(file))
+    }
+
+    /// The same of something that can be read.
+    fn within<R: ReadCacheOps>(cache: &ReadCache<R>) -> Result<Option<Self>, SettingsError> {
+        // Whoever boots it says what is wrong with it.
+        let Ok(elf) = object::File::parse(cache) else {
+            return Ok(None);
+        };
+        let Some(section) = elf.section_by_name(SECTION) else {
+            return Ok(None);
+        };
+        if section.size() > MAX_TEXT {
+            return Err(SettingsError::TooLong(section.size()));
+        }
+        let text = section.data().map_err(SettingsError::Section)?;
+        serde_json::from_slice(text)
+            .map(Some)
+            .map_err(SettingsError::Text)
+    }
+
+    /// Checks the settings, each `key=value`, that a scenario is to be started with on a machine of
+    /// so many CPUs, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// The first word that the kernel would not understand.
+    pub fn check<'a>(
+        &self,
+        scenario: &str,
+        words: impl IntoIterator<Item = &'a str>,
+        cpus: Option<u32>,
+    ) -> Result<(), WordError> {
+        let mut scenarios = self.scenarios.iter();
+        let Some(found) = scenarios.find(|known| known.name == scenario) else {
+            let known = self.scenarios.iter().map(|known| known.name.clone());
+            return Err(WordError::Scenario {
+                name: scenario.to_owned(),
+                known: known.collect(),
+            });
+        };
+        let settings = || found.settings.iter().chain(&self.general);
+        for word in words {
+            let (key, value) = word.split_once('=').unwrap_or((word, ""));
+            let Some(setting) = settings().find(|setting| setting.key == key) else {
+                let has = |scenario: &&Scenario| scenario.settings.iter().any(|s| s.key == key);
+                let others = self.scenarios.iter().filter(has);
+                return Err(WordError::Setting {
+                    others: others.map(|scenario| scenario.name.clone()).collect(),
+                    key: key.to_owned(),
+                    scenario: scenario.to_owned(),
+                    known: settings().map(|setting| setting.key.clone()).collect(),
+                });
+            };
+            let takes = setting.takes.with(cpus);
+            if !takes.has(value) {
+                let words: Vec<_> = match &takes {
+                    Takes::OneOf(choices) => choices.iter().map(|c| c.word.clone()).collect(),
+                    _ => Vec::new(),
+                };
+                return Err(WordError::Value {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    takes: takes.to_string(),
+                    near: nearest(value, &words).map(str::to_owned),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A page for people.
+impl fmt::Display for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Scenarios (--scenario), and their settings (--set):")?;
+        for scenario in &self.scenarios {
+            writeln!(f, "  {:<9} {}", scenario.name, scenario.about)?;
+            list(f, &scenario.settings)?;
+        }
+        writeln!(f, "\nSettings of all scenarios:")?;
+        list(f, &self.general)
+    }
+}
+
+/// Writes settings, a line each, and their words below them.
+fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
+    for setting in settings {
+        let Setting {
+            key, about, takes, ..
+        } = setting;
+        writeln!(f, "    {key:<9} {about}")?;
+        let default = setting.default.as_ref().or(setting.otherwise.as_ref());
+        let default = default.map_or("none", |text| text);
+        match takes {
+            Takes::OneOf(choices) => {
+                writeln!(f, "              one of these words; default: {default}")?;
+                for Choice { word, about } in choices {
+                    writeln!(f, "              {word:<9} {about}")?;
+                }
+            }
+            _ => {
+                writeln!(f, "              {takes}; default: {default}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What the reference kernel tells: `cargo test -p kernel` compares it.
+    const SAMPLE: &str = include_str!("../tests/settings.json");
+
+    fn sample() -> Settings {
+        serde_json::from_str(SAMPLE).expect("it is what the kernel tells")
+    }
+
+    fn check(scenario: &str, words: &[&str]) -> Result<(), String> {
+        let checked = sample().check(scenario, words.iter().copied(), Some(32));
+        checked.map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_the_kernel_takes_is_taken() {
+        for (scenario, words) in [
+            ("smoke", &[][..]),
+            ("smoke", &["loglevel=trace", "tsc_hz=0x3b9aca00", "lose=31"]),
+            ("flood", &["records=0", "records=18446744073709551615"]),
+            ("flood", &["subbuf=256", "count=0x8000", "seconds=1"]),
+            ("panic", &["kind=relay", "cpu=0"]),
+        ] {
+            assert_eq!(check(scenario, words), Ok(()), "{scenario} {words:?}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused_with_what_there_is() {
+        for (scenario, word, what) in [
+            (
+                "flod",
+                "",
+                "there is no scenario 'flod'; the scenarios are smoke, idle, panic, hang, flood, \
+                 drain, cost. Did you mean 'flood'?",
+            ),
+            (
+                "smoke",
+                "nonsense=1",
+                "the scenario smoke has no setting 'nonsense'; it has loglevel, lose, tsc_hz",
+            ),
+            (
+                "smoke",
+                "records=1",
+                "the scenario smoke has no setting 'records', as flood would; it has loglevel, \
+                 lose, tsc_hz",
+            ),
+            (
+                "flood",
+                "record=1",
+                "the scenario flood has no setting 'record'; it has records, seconds, subbuf, \
+                 count, loglevel, lose, tsc_hz. Did you mean 'records'?",
+            ),
+            (
+                "flood",
+                "records=abc",
+                "records=abc: the value must be a number from 0 to 18446744073709551615",
+            ),
+            (
+                "flood",
+                "count=3",
+                "count=3: the value must be a power of two from 2 to 32768",
+            ),
+            (
+                "flood",
+                "subbuf=64",
+                "subbuf=64: the value must be a power of two from 256 to 1073741824 bytes",
+            ),
+            (
+                "panic",
+                "kind=overlow",
+                "kind=overlow: the value must be one of panic, fault, overflow, together, \
+                 halfway, flood, relay. Did you mean 'overflow'?",
+            ),
+        ] {
+            assert_eq!(check(scenario, &[word]), Err(what.to_owned()));
+        }
+        for word in [
+            "lose=-1",
+            "lose=+1",
+            "lose=0x+1",
+            "lose=",
+            "lose=0",
+            "lose=32",
+        ] {
+            assert!(check("smoke", &[word]).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_cpu_is_one_that_the_machine_has() {
+        let check = |scenario, word, cpus| {
+            let checked = sample().check(scenario, [word], cpus);
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(check("panic", "cpu=7", Some(8)), Ok(()));
+        assert_eq!(check("panic", "cpu=7", None), Ok(()));
+        let wrong = "cpu=7: the value must be the number of a CPU from 0 to 6";
+        assert_eq!(check("panic", "cpu=7", Some(7)), Err(wrong.to_owned()));
+        let wrong = "lose=1: the value must be the number of a CPU, and the machine has too few";
+        assert_eq!(check("smoke", "lose=1", Some(1)), Err(wrong.to_owned()));
+    }
+
+    #[test]
+    fn help_names_everything() {
+        let settings = sample();
+        let text = settings.to_string();
+        for scenario in &settings.scenarios {
+            assert!(text.contains(&format!("\n  {:<9} {}\n", scenario.name, scenario.about)));
+            for setting in scenario.settings.iter().chain(&settings.general) {
+                assert!(text.contains(&format!("\n    {:<9} {}", setting.key, setting.about)));
+            }
+        }
+        assert!(text.contains("power of two from 256 to 1073741824 bytes; default: 16384\n"));
+        assert!(text.contains("  together  an explicit panic on every CPU at once\n"));
+        assert!(text.lines().all(|line| line.len() <= 120), "{text}");
+    }
+
+    #[test]
+    fn a_kernel_without_the_section_takes_everything() {
+        let own = std::env::current_exe().expect("a test has an executable");
+        assert!(matches!(Settings::of(&own), Ok(None)));
+        let text = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        assert!(matches!(Settings::of(text), Ok(None)));
+        assert!(matches!(
+            Settings::of(Path::new("/nonexistent")),
+            Err(SettingsError::Io(_))
+        ));
+    }
+
+    /// An ELF file with one section: the header, its data, the names, the section headers.
+    fn elf(name: &str, data: &[u8]) -> Vec<u8> {
+        let names = format!("\0{name}\0.shstrtab\0");
+        let (data_at, names_at) = (64, 64 + data.len());
+        let headers_at = names_at + names.len();
+        let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+        elf.resize(16, 0);
+        let mut put = |size: usize, value: usize| {
+            elf.extend_from_slice(&value.to_le_bytes()[..size]);
+        };
+        // Type, machine, version, entry, program headers, section headers, flags, sizes and counts.
+        for (size, value) in [
+            (2, 2),
+            (2, 0x3e),
+            (4, 1),
+            (8, 0),
+            (8, 0),
+            (8, headers_at),
+            (4, 0),
+        ] {
+            put(size, value);
+        }
+        for value in [64, 56, 0, 64, 3, 2] {
+            put(2, value);
+        }
+        elf.extend_from_slice(data);
+        elf.extend_from_slice(names.as_bytes());
+        let last = name.len() + 2;
+        for (name, kind, at, size) in [
+            (0, 0, 0, 0),
+            (1, 1, data_at, data.len()),
+            (last, 3, names_at, names.len()),
+        ] {
+            for (bytes, value) in [(4, name), (4, kind), (8, 0), (8, 0), (8, at), (8, size)] {
+                elf.extend_from_slice(&usize::to_le_bytes(value)[..bytes]);
+            }
+            // Link, info, alignment, size of entries.
+            elf.extend_from_slice(&[0; 24]);
+        }
+        elf
+    }
+
+    fn within(bytes: &[u8]) -> Result<Option<Settings>, SettingsError> {
+        Settings::within(&ReadCache::new(Cursor::new(bytes.to_vec())))
+    }
+
+    #[test]
+    fn the_section_is_found_and_damage_is_told() {
+        let found = within(&elf(SECTION, SAMPLE.as_bytes()));
+        assert!(found.is_ok_and(|found| found.is_some_and(|found| found.scenarios.len() == 7)));
+        assert!(within(&elf(".other", SAMPLE.as_bytes())).is_ok_and(|found| found.is_none()));
+        let cut = within(&elf(SECTION, &SAMPLE.as_bytes()[..99]));
+        assert!(matches!(cut, Err(SettingsError::Text(_))));
+        let long = within(&elf(SECTION, &vec![b' '; 1 << 21]));
+        assert!(matches!(long, Err(SettingsError::TooLong(size)) if size == 1 << 21));
+    }
+
+    proptest! {
+        /// A damaged file gives something or an error, never a panic.
+        #[test]
+        fn a_damaged_file_does_no_harm(
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..40)
+        ) {
+            let mut bytes = elf(SECTION, SAMPLE.as_bytes());
+            for (at, value) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = value;
+            }
+            let _ = within(&bytes);
+        }
+    }
+}
