@@ -405,3 +405,45 @@ fn what_cannot_be_followed_is_said() {
         "{err}"
     );
 }
+
+#[test]
+fn what_comes_too_late_for_its_place_is_said_to_be_late() {
+    let (out, capture, mut port) = growing("late");
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    let json = Follower::start(&["--json"], &out, Stdio::null());
+    port.push(&say(&mut first, 5_000_000, "five"));
+    assert_eq!(follower.line(), "five");
+    assert!(json.line().contains("\"five\""));
+    // The other CPU was slower than anybody waits.
+    second.klog(2_000_000, 0, 3, 1, ["m", "f", "two"]);
+    second.klog(3_000_000, 0, 3, 1, ["m", "f", "three"]);
+    second.klog(6_000_000, 0, 3, 1, ["m", "f", "six"]);
+    second.lost[0] = 5;
+    port.push(&second.packet(6_000_001, 0));
+    let lines = [(); 5].map(|()| follower.line());
+    assert!(lines[0].contains("cpu 1: 5 records lost"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("-- klog cpu 1: what follows came too late for its place, before "),
+        "{lines:?}"
+    );
+    assert_eq!(lines[2..], ["two", "three", "six"]);
+    let late = [(); 3].map(|()| json.line().contains("\"late\":true"));
+    assert_eq!(late, [true, true, false]);
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    assert_eq!(follower.end(), (Some(0), Vec::new(), String::new()));
+    assert_eq!(json.end().0, Some(0));
+    // Sorted, nothing is late.
+    let sorted = relayctl(&[
+        "cat".as_ref(),
+        "--log-format={msg}".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert!(
+        sorted.out.ends_with("two\nthree\nfive\nsix\n"),
+        "{}",
+        sorted.out
+    );
+}

@@ -12,10 +12,9 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::{
-    Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
-    Stream, Totals,
+    Capture, FollowError, GrowingFile, Live, OpenError, Options, Port, Scratch, Stream, Totals,
 };
-use relay_decode::merge::{Filter, Merge};
+use relay_decode::merge::{Filter, LiveMerge};
 use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
 use serde_json::json;
@@ -28,14 +27,8 @@ use crate::commands::source::SourceError;
 use crate::signals;
 use crate::terminal::say;
 
-/// How long a packet is held back for older ones that are still on their way.
-const HOLD: Duration = Duration::from_millis(200);
-
 /// How often is looked for what comes.
 const POLL: Duration = Duration::from_millis(50);
-
-/// The most packets that wait to be shown before more are looked for.
-const MAX_WAITING: usize = 1 << 22;
 
 /// Shows the records that are there, and those that come.
 pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
@@ -49,35 +42,20 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     args.warn_of_unknown(&schema);
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
-    let open = |stream| Ok(Some(LivePackets::new(&folder, stream, is_own)));
-    let mut merge = Merge::new(&folder, &schema, &streams, filter, open)?;
-    let mut unwanted: Vec<_> = streams
-        .iter()
-        .map(|stream| (&stream.file, LivePackets::new(&folder, stream, is_own)))
-        .collect();
+    let found = (&schema, streams.as_slice());
+    let mut merge = LiveMerge::new(&folder, found, filter, is_own, LiveMerge::HOLD)?;
     let mut printer = Printer::new(args);
     loop {
-        let waiting: usize = merge.sources().map(LivePackets::waiting).sum();
-        let polled = match waiting < MAX_WAITING {
+        let polled = match merge.has_room() {
             true => followed.poll(),
             false => Ok(false),
         };
         followed.live.problems().for_each(say);
-        let now = Instant::now();
-        let mut packets = followed.live.take();
-        merge.add(|stream, source| {
-            if let Some(entries) = packets.remove(&stream.file) {
-                source.add(entries, now);
-            }
-        })?;
-        for (file, source) in &mut unwanted {
-            if let Some(entries) = packets.get(*file) {
-                source.skip(entries);
-            }
-        }
         let is_last = !matches!(polled, Ok(false));
-        merge.each_while(
-            |source| is_last || now.duration_since(source.noticed()) >= HOLD,
+        merge.show(
+            followed.live.take(),
+            Instant::now(),
+            is_last,
             |next| match stop.load(Ordering::Relaxed) {
                 true => Err(CatError::Stopped),
                 false => printer.show(next),
