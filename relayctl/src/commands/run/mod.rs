@@ -4,14 +4,18 @@ mod args;
 mod end;
 mod error;
 mod judge;
+mod pause;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod view;
 mod watch;
 
 use std::fs;
-use std::path::PathBuf;
-use std::sync::mpsc;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Instant;
 
 use relay_decode::capture::Capture;
 use relay_decode::wire::Kind;
@@ -26,16 +30,13 @@ use args::Transport;
 use end::{End, explain};
 use error::RunError;
 use judge::judge;
-use watch::Watch;
+use view::View;
+use watch::{QUEUE, Watch};
 
 use super::captures::{unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
-use crate::terminal::{LazySymbols, say};
-
-/// Chunks of console text that may wait to be shown. When they do, QEMU waits,
-/// then the guest's console, and then the guest counts what it loses.
-const QUEUE: usize = 64;
+use crate::terminal::{LazySymbols, Renderer, say, settle_talk, talk_aside, unlocked};
 
 /// Does `relayctl run`.
 pub(crate) fn run(args: &RunArgs) -> Exit {
@@ -83,17 +84,21 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             .as_ref()
             .map(|ports| (ports.count(), ports.path().to_owned())),
     };
+    // From here on nobody waits for a reader of stdout or stderr.
+    talk_aside();
     let (sender, events) = mpsc::sync_channel(QUEUE);
     let on_signal = sender.clone();
-    // The queue may be full while the output is stuck: then it waits, and a second signal is heard.
     signals::on_end(move || drop(on_signal.send(Event::Signal))).map_err(RunError::Signals)?;
-    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
-    let symbols = LazySymbols::new(kernel.clone(), workspace.root);
-    let mut watch = Watch::new(args, symbols);
+    let folder = capture.folder().to_owned();
+    let mut watch = Watch::new(args);
+    if !args.quiet {
+        let symbols = LazySymbols::new(kernel.clone(), workspace.root);
+        watch.view = Some(view(args, symbols, &folder).map_err(RunError::Output)?);
+    }
     watch.capture = Some(capture);
+    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
     let end = watch.until_end(&mut guest, &events)?;
     let wall = guest.started().elapsed();
-    explain(args, end, &guest);
     if let Some(ports) = ports {
         ports.finish();
     }
@@ -120,6 +125,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "ports": config.ports.as_ref().map_or(0, |(count, _)| *count),
             "started_unix_ms": started_unix_ms,
             "wall_ms": summary::milliseconds(wall),
+            "host_pauses_ms": summary::milliseconds(watch.pauses.total()),
             "result": end.result(watch.endless),
             "exit": exit.code(),
             "verdict": facts.as_ref().and_then(|facts| facts.verdict),
@@ -129,8 +135,70 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             exit = Exit::Infrastructure;
         }
     }
-    watch.sum_up(args, end, exit, wall, problems, facts);
+    // The capture is what it will be; what is left is to show it.
+    let mut hurry = Hurry {
+        events: &events,
+        limit: watch.limit.map(|limit| guest.started() + limit),
+        is_hurried: !matches!(end, End::Guest(_)),
+    };
+    if let Some(view) = watch.view.take() {
+        view.finish();
+        if let Err(error) = view.end(&folder, || hurry.is_asked()) {
+            say(RunError::Output(error).to_string());
+            if exit == Exit::Good {
+                exit = Exit::Infrastructure;
+            }
+        }
+    }
+    explain(args, end, &guest);
+    if let Some(told) = watch.pauses.told(guest.started()) {
+        say(told.to_string());
+        if exit != Exit::Good {
+            say(
+                "the guest could not send meanwhile: what it lost, and streams that it did not \
+                 close, are the host's fault",
+            );
+        }
+    }
+    watch.sum_up(args, end, exit, wall, problems, facts, || hurry.is_asked());
+    settle_talk(|| hurry.is_asked());
     Ok(exit)
+}
+
+/// Whether the end shall not wait any more for outputs that do not move.
+struct Hurry<'a> {
+    /// Where signals come.
+    events: &'a Receiver<Event>,
+    /// When the time that `--timeout` gave is over.
+    limit: Option<Instant>,
+    /// Whether there was a reason already.
+    is_hurried: bool,
+}
+
+impl Hurry<'_> {
+    /// Whether there was a signal, or the time is over, or there is another reason.
+    fn is_asked(&mut self) -> bool {
+        while let Ok(event) = self.events.try_recv() {
+            self.is_hurried |= matches!(event, Event::Signal);
+        }
+        self.is_hurried |= self.limit.is_some_and(|limit| Instant::now() >= limit);
+        self.is_hurried
+    }
+}
+
+/// Begins to show what comes to the capture in `folder`: on stdout, unless that is for the summary.
+fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View> {
+    let (out, colour) = match args.json {
+        true => (
+            unlocked(&io::stderr())?,
+            args.color.for_stream(&io::stderr()),
+        ),
+        false => (
+            unlocked(&io::stdout())?,
+            args.color.for_stream(&io::stdout()),
+        ),
+    };
+    View::start(out, Renderer::new(colour, Some(symbols)), folder)
 }
 
 /// The kernel's ELF file: the one that was named, or one that is built; and what it needs to run.

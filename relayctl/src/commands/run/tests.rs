@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use relay_decode::capture::Options;
 use relay_machine::guest::GuestEnd;
 
-use super::end::{End, PATIENCE};
+use super::end::PATIENCE;
 use super::*;
 use crate::commands::run::args::tests::parse;
 
@@ -32,7 +32,7 @@ fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -
     let (sender, events) = mpsc::sync_channel(QUEUE);
     let mut guest = Guest::start(&config, sender).expect("there is a shell");
     let args = parse(&["--quiet"]);
-    let mut watch = Watch::new(&args, LazySymbols::new("/".into(), "/".into()));
+    let mut watch = Watch::new(&args);
     assert_eq!(watch.patience.replace(patience), Some(PATIENCE));
     watch.capture = capture;
     let end = watch
