@@ -19,14 +19,22 @@ fn run_with_ports(
     end: &str,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
+    run_printing(&(print_good() + end), smp, fill)
+}
+
+/// The same with a QEMU that does only `end`.
+fn run_printing(
+    end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
     let out = capture();
     let done = out.with_extension("done");
     // Prints QEMU's arguments, then waits like a machine that runs.
     let script = format!(
         "for arg; do echo \"$arg\"; done; echo ready
-         until [ -e '{}' ]; do sleep 0.05; done; {} {end}",
+         until [ -e '{}' ]; do sleep 0.05; done; {end}",
         done.display(),
-        print_good(),
     );
     let folder = out.to_str().expect("it is text");
     let mut child = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder])
@@ -233,5 +241,41 @@ fn the_runner_refuses_ports_that_end_nowhere() {
         let left: Left = runner.output().expect("there is a shell").into();
         assert_eq!(left.code, Some(3), "{ports} {socket}");
         assert!(left.err.contains("RELAY_PORTS"), "{}", left.err);
+    }
+}
+
+#[test]
+fn what_the_console_skipped_has_to_be_in_the_capture() {
+    // CPU 1 has five records; the console printed two, and skipped three or four.
+    for (skipped, code) in [(3, 0), (4, 1)] {
+        let text = format!(
+            "[    0.000120] 1:0 task INFO  m f.rs:1: x\n\
+             -- cpu 1: {skipped} records skipped before 1:{0}: the console is too slow\n\
+             [    0.000120] 1:{0} task INFO  m f.rs:1: x\n\
+             -- cpu 1: end of stream: attempted {1}, delivered 2, skipped {skipped}, lost 0 (full 0)\n",
+            skipped + 1,
+            skipped + 2,
+        );
+        let end = format!("cat <<'END'\n{text}END\nexit 33");
+        let (left, shown, _) = run_printing(&end, 1, |_, ports| {
+            let bytes = synthetic::small().concat();
+            ports[0].write_all(&bytes).expect("relayctl reads");
+        });
+        assert_eq!(left.code, Some(code), "{}", left.err);
+        let problem =
+            "problem: cpu 1: the console printed 2 records and skipped 4, the capture has 5";
+        assert_eq!(left.err.contains(problem), code == 1, "{}", left.err);
+        assert!(
+            left.err.contains("the console was too slow for "),
+            "{}",
+            left.err
+        );
+        // Packets show what the console skipped, so that nobody needs to be told.
+        assert!(!shown.contains("records skipped") || code == 1, "{shown}");
+        assert_eq!(
+            shown.matches("] 1:").count(),
+            5 + usize::from(code == 1),
+            "{shown}"
+        );
     }
 }

@@ -25,7 +25,7 @@ use super::printer::Printer;
 use crate::commands::captures;
 use crate::commands::source::SourceError;
 use crate::signals;
-use crate::terminal::say;
+use crate::terminal::{say, talk_aside};
 
 /// How often is looked for what comes.
 const POLL: Duration = Duration::from_millis(50);
@@ -198,6 +198,8 @@ impl Feed {
     /// Begins.
     fn start(name: &Path, input: Input) -> Result<Self, SourceError> {
         let raw = |error| SourceError::Raw(name.into(), error);
+        // What comes is taken, whether somebody reads stderr or not.
+        talk_aside();
         let scratch = Scratch::new().map_err(raw)?;
         let options = Options {
             announce: |what| say(what),

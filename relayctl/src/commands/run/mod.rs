@@ -14,8 +14,7 @@ mod watch;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Instant;
+use std::sync::mpsc;
 
 use relay_decode::capture::Capture;
 use relay_decode::wire::Kind;
@@ -27,7 +26,7 @@ use serde_json::json;
 
 pub(crate) use args::RunArgs;
 use args::Transport;
-use end::{End, explain};
+use end::{End, Hurry, explain};
 use error::RunError;
 use judge::judge;
 use view::View;
@@ -36,7 +35,11 @@ use watch::{QUEUE, Watch};
 use super::captures::{unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
-use crate::terminal::{LazySymbols, Renderer, say, settle_talk, talk_aside, unlocked};
+use crate::terminal::{Aside, LazySymbols, Renderer, say, settle_talk, talk_aside, tell, unlocked};
+
+/// What is said of a run that did not end well after nothing was read for a time.
+const BLAME: &str = "the guest could not send meanwhile: what it lost, and streams that it did not \
+                     close, are the host's fault";
 
 /// Does `relayctl run`.
 pub(crate) fn run(args: &RunArgs) -> Exit {
@@ -111,6 +114,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         let is_due = end == End::Guest(GuestEnd::Pass);
         facts = Some(judge(capture, is_due, &mut problems));
     }
+    if watch.ledger.passed_over() > 0 {
+        problems.extend(watch.passed_over(&view::logged(&folder)));
+    }
     let mut exit = end.exit(watch.endless, problems.is_empty());
     if let Some(capture) = watch.capture.take() {
         let info = json!({
@@ -135,54 +141,44 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             exit = Exit::Infrastructure;
         }
     }
-    // The capture is what it will be; what is left is to show it.
-    let mut hurry = Hurry {
-        events: &events,
-        limit: watch.limit.map(|limit| guest.started() + limit),
-        is_hurried: !matches!(end, End::Guest(_)),
-    };
-    if let Some(view) = watch.view.take() {
-        view.finish();
-        if let Err(error) = view.end(&folder, || hurry.is_asked()) {
-            say(RunError::Output(error).to_string());
-            if exit == Exit::Good {
-                exit = Exit::Infrastructure;
-            }
+    // What is left is to show it.
+    let mut hurry = Hurry::new(
+        &events,
+        end,
+        watch.limit.map(|limit| guest.started() + limit),
+    );
+    if let Some(view) = watch.view.take()
+        && let Err(error) = view.end(&folder, || hurry.is_asked())
+    {
+        say(RunError::Output(error).to_string());
+        if exit == Exit::Good {
+            exit = Exit::Infrastructure;
         }
     }
     explain(args, end, &guest);
     if let Some(told) = watch.pauses.told(guest.started()) {
         say(told.to_string());
         if exit != Exit::Good {
-            say(
-                "the guest could not send meanwhile: what it lost, and streams that it did not \
-                 close, are the host's fault",
-            );
+            say(BLAME);
         }
     }
-    watch.sum_up(args, end, exit, wall, problems, facts, || hurry.is_asked());
+    let summary = watch.sum_up(args, end, exit, wall, problems, facts);
+    print(args.json, summary, || hurry.is_asked());
     settle_talk(|| hurry.is_asked());
     Ok(exit)
 }
 
-/// Whether the end shall not wait any more for outputs that do not move.
-struct Hurry<'a> {
-    /// Where signals come.
-    events: &'a Receiver<Event>,
-    /// When the time that `--timeout` gave is over.
-    limit: Option<Instant>,
-    /// Whether there was a reason already.
-    is_hurried: bool,
-}
-
-impl Hurry<'_> {
-    /// Whether there was a signal, or the time is over, or there is another reason.
-    fn is_asked(&mut self) -> bool {
-        while let Ok(event) = self.events.try_recv() {
-            self.is_hurried |= matches!(event, Event::Signal);
+/// Prints the summary: the object on stdout, the table where the talk is.
+fn print(is_json: bool, summary: String, is_hurried: impl FnMut() -> bool) {
+    if !is_json {
+        return tell(summary);
+    }
+    // There is nobody to tell about a summary that cannot be written.
+    if let Ok(out) = unlocked(&io::stdout()).and_then(Aside::start) {
+        out.put(summary);
+        if !out.settle(is_hurried) {
+            say("the summary was not written: stdout did not move");
         }
-        self.is_hurried |= self.limit.is_some_and(|limit| Instant::now() >= limit);
-        self.is_hurried
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use relay_decode::capture::Options;
 use relay_machine::guest::GuestEnd;
 
-use super::end::PATIENCE;
+use super::end::{End, PATIENCE};
 use super::*;
 use crate::commands::run::args::tests::parse;
 

@@ -2,7 +2,7 @@
 //!
 //! Nothing here waits for an output: what is to be shown is given to the [`View`], talk goes aside.
 
-use std::io;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,6 @@ use super::pause::Pauses;
 use super::summary::{self, CaptureFacts, RunFacts};
 use super::view::View;
 use crate::exit::Exit;
-use crate::terminal::{Aside, say, tell, unlocked};
 
 /// Chunks of console text that may wait to be written to the capture. When they do, QEMU waits,
 /// then the guest's console, and then the guest counts what it loses.
@@ -233,7 +232,25 @@ impl Watch {
         problems
     }
 
-    /// Prints the summary.
+    /// What is wrong with records that the console skipped: the capture should have them. `logged`
+    /// is how many records of the log it has, by CPU.
+    pub(super) fn passed_over(&self, logged: &BTreeMap<u32, u64>) -> Vec<String> {
+        let skipping = self.ledger.streams();
+        let skipping = skipping.filter(|(_, stream)| stream.passed_over > 0);
+        let absent = skipping.filter_map(|(cpu, stream)| {
+            let logged = logged.get(&cpu).copied().unwrap_or_default();
+            let (printed, skipped) = (stream.delivered, stream.passed_over);
+            (printed.saturating_add(skipped) > logged).then(|| {
+                format!(
+                    "cpu {cpu}: the console printed {printed} records and skipped {skipped}, the \
+                     capture has {logged}"
+                )
+            })
+        });
+        absent.collect()
+    }
+
+    /// The summary.
     pub(super) fn sum_up(
         &self,
         args: &RunArgs,
@@ -242,8 +259,7 @@ impl Watch {
         wall: Duration,
         problems: Vec<String>,
         capture: Option<CaptureFacts>,
-        is_hurried: impl FnMut() -> bool,
-    ) {
+    ) -> String {
         let facts = RunFacts {
             scenario: args.scenario.clone(),
             result: end.result(self.endless),
@@ -254,16 +270,9 @@ impl Watch {
             problems,
             capture,
         };
-        if !args.json {
-            return tell(summary::table(&self.ledger, &facts));
-        }
-        let text = summary::json(&self.ledger, &facts);
-        // There is nobody to tell about a summary that cannot be written.
-        if let Ok(out) = unlocked(&io::stdout()).and_then(Aside::start) {
-            out.put(text);
-            if !out.settle(is_hurried) {
-                say("the summary was not written: stdout did not move");
-            }
+        match args.json {
+            true => summary::json(&self.ledger, &facts),
+            false => summary::table(&self.ledger, &facts),
         }
     }
 }

@@ -132,19 +132,15 @@ impl View {
         self.shared.is_closed.load(Ordering::Relaxed)
     }
 
-    /// Says that all has come: the capture is finished.
-    pub(super) fn finish(&self) {
-        self.shared.is_over.store(true, Ordering::Relaxed);
-        self.shared.came.notify_one();
-    }
-
-    /// Waits until everything is shown, as long as the output moves, and only a moment once
-    /// `is_hurried`. What is not shown of the capture in `folder` is said.
+    /// Says that all has come, since the capture is finished, and waits until it is shown: as long
+    /// as the output moves, and only a moment once `is_hurried`. What is not shown of the capture in `folder` is said.
     ///
     /// # Errors
     ///
     /// When the output could not be written.
     pub(super) fn end(self, folder: &Path, is_hurried: impl FnMut() -> bool) -> io::Result<()> {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        self.shared.came.notify_one();
         let is_done = || self.thread.is_finished();
         let is_done = wait_while_moving(&self.shared.moved, is_done, is_hurried);
         let is_closed = self.is_closed();
@@ -174,14 +170,13 @@ impl View {
     }
 }
 
-/// How many records of the log a capture has that were not shown, by CPU.
-fn left_out(folder: &Path, shown: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+/// How many records of the log a capture has, by CPU. What cannot be read does not count.
+pub(super) fn logged(folder: &Path) -> BTreeMap<u32, u64> {
     let mut there = BTreeMap::<u32, u64>::new();
     let filter = klog();
     if let Ok(stored) = Stored::open(folder)
         && let Ok(mut merge) = Merge::of(&stored, &filter)
     {
-        // What cannot be read could not be shown either.
         let _ = merge.each(|next| {
             if let Next::Record(record, _) = next {
                 *there.entry(record.cpu).or_default() += 1;
@@ -189,7 +184,12 @@ fn left_out(folder: &Path, shown: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
             Ok::<_, OpenError>(())
         });
     }
-    let missing = there.into_iter().map(|(cpu, count)| {
+    there
+}
+
+/// How many records of the log a capture has that were not shown, by CPU.
+fn left_out(folder: &Path, shown: &BTreeMap<u32, u64>) -> BTreeMap<u32, u64> {
+    let missing = logged(folder).into_iter().map(|(cpu, count)| {
         let shown = shown.get(&cpu).copied().unwrap_or_default();
         (cpu, count.saturating_sub(shown))
     });
