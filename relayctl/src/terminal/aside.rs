@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use std::time::Duration;
 const MAX_WAITING: usize = 1 << 20;
 
 /// How long an output may stand still before it is given up.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long an output may take in all when there is a hurry.
 const HURRY: Duration = Duration::from_secs(1);
@@ -57,7 +57,17 @@ impl Moved {
 pub(crate) fn wait_while_moving(
     moved: &Moved,
     is_done: impl Fn() -> bool,
+    is_hurried: impl FnMut() -> bool,
+) -> bool {
+    wait(moved, is_done, is_hurried, (PATIENCE, HURRY))
+}
+
+/// The same, with the times that an output may stand still, and may take in a hurry.
+fn wait(
+    moved: &Moved,
+    is_done: impl Fn() -> bool,
     mut is_hurried: impl FnMut() -> bool,
+    (patience, hurry): (Duration, Duration),
 ) -> bool {
     let looks = |time: Duration| time.as_millis() / POLL.as_millis();
     let (mut still, mut hurried) = (0, 0);
@@ -67,7 +77,7 @@ pub(crate) fn wait_while_moving(
         still = if now == last { still + 1 } else { 0 };
         last = now;
         hurried += u128::from(is_hurried());
-        if still > looks(PATIENCE) || hurried > looks(HURRY) {
+        if still > looks(patience) || hurried > looks(hurry) {
             return false;
         }
         thread::sleep(POLL);
@@ -91,6 +101,8 @@ struct Shared {
     came: Condvar,
     /// What was written.
     moved: Moved,
+    /// Whether nobody waits for it any more.
+    is_given_up: AtomicBool,
 }
 
 /// What is to be written.
@@ -163,20 +175,50 @@ impl Aside {
         self.shared.came.notify_one();
     }
 
-    /// Waits until all is written, as [`wait_while_moving`] does.
+    /// Waits until all is written, as [`wait_while_moving`] does; not again once it was given up.
     pub(crate) fn settle(&self, is_hurried: impl FnMut() -> bool) -> bool {
+        if self.shared.is_given_up.load(Ordering::Relaxed) {
+            return false;
+        }
         let is_done = || {
             let queue = self.shared.lock();
             queue.texts.is_empty() && queue.left_out == 0 && !queue.is_busy
         };
-        wait_while_moving(&self.shared.moved, is_done, is_hurried)
+        let is_settled = wait_while_moving(&self.shared.moved, is_done, is_hurried);
+        let is_given_up = &self.shared.is_given_up;
+        is_given_up.store(!is_settled, Ordering::Relaxed);
+        is_settled
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::cell::Cell;
     use std::io::Read;
+
+    #[test]
+    fn an_output_is_waited_for_as_long_as_it_moves() {
+        let long = Duration::from_secs(3600);
+        let moved = Moved::default();
+        let looks = Cell::new(0);
+        // It moves with every look but the last hundred.
+        let is_done = || {
+            looks.set(looks.get() + 1);
+            if looks.get() < 200 {
+                let written = moved.write_all(&mut io::sink(), b"x");
+                written.expect("a sink takes everything");
+            }
+            false
+        };
+        assert!(!wait(&moved, is_done, || false, (POLL * 100, long)));
+        assert!((300..303).contains(&looks.get()), "{}", looks.get());
+        // In a hurry it makes no difference whether it moves.
+        looks.set(0);
+        assert!(!wait(&moved, is_done, || true, (long, POLL * 100)));
+        assert!((100..103).contains(&looks.get()), "{}", looks.get());
+        assert!(wait(&moved, || true, || true, (POLL, POLL)));
+    }
 
     #[test]
     fn a_stuck_output_holds_up_nobody_and_loses_nothing_silently() {
@@ -188,7 +230,8 @@ mod tests {
         for _ in 0..lines {
             aside.put(line.clone());
         }
-        assert!(!aside.settle(|| true));
+        let is_given_up = !wait_while_moving(&aside.shared.moved, || false, || true);
+        assert!(is_given_up);
         let reading = thread::spawn(move || {
             let mut text = Vec::new();
             let mut buffer = [0; 4096];

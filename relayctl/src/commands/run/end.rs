@@ -72,6 +72,11 @@ impl<'a> Hurry<'a> {
         }
     }
 
+    /// From here on there is a hurry.
+    pub(super) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
     /// Whether there was a signal, or the time is over, or there is another reason.
     pub(super) fn is_asked(&mut self) -> bool {
         while let Ok(event) = self.events.try_recv() {

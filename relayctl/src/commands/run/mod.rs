@@ -147,12 +147,17 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         end,
         watch.limit.map(|limit| guest.started() + limit),
     );
-    if let Some(view) = watch.view.take()
-        && let Err(error) = view.end(&folder, || hurry.is_asked())
-    {
-        say(RunError::Output(error).to_string());
-        if exit == Exit::Good {
-            exit = Exit::Infrastructure;
+    if let Some(view) = watch.view.take() {
+        match view.end(&folder, || hurry.is_asked()) {
+            Ok(true) => {}
+            // It was waited for long enough.
+            Ok(false) => hurry.ask(),
+            Err(error) => {
+                say(RunError::Output(error).to_string());
+                if exit == Exit::Good {
+                    exit = Exit::Infrastructure;
+                }
+            }
         }
     }
     explain(args, end, &guest);

@@ -133,12 +133,13 @@ impl View {
     }
 
     /// Says that all has come, since the capture is finished, and waits until it is shown: as long
-    /// as the output moves, and only a moment once `is_hurried`. What is not shown of the capture in `folder` is said.
+    /// as the output moves, and only a moment once `is_hurried`. What is not shown of the capture in `folder` is said. False if the output was given
+    /// up.
     ///
     /// # Errors
     ///
     /// When the output could not be written.
-    pub(super) fn end(self, folder: &Path, is_hurried: impl FnMut() -> bool) -> io::Result<()> {
+    pub(super) fn end(self, folder: &Path, is_hurried: impl FnMut() -> bool) -> io::Result<bool> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         self.shared.came.notify_one();
         let is_done = || self.thread.is_finished();
@@ -166,7 +167,7 @@ impl View {
                 say("the end of the console's text was not shown: the output did not move");
             }
         }
-        result
+        result.map(|()| is_done)
     }
 }
 
