@@ -50,6 +50,10 @@ const KLOG: &str = "klog";
 /// How often is looked for what comes.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How long a packet is held back for older ones of other CPUs: where many share few processors, a
+/// CPU may take longer to hand over its first than one that was asked for it.
+const HOLD: Duration = Duration::from_millis(500);
+
 /// How long a record of the console waits for its packet.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -293,7 +297,7 @@ impl Shower<'_> {
         }
         let (folder, filter) = (live.folder().to_owned(), klog());
         let found = (&schema, streams.as_slice());
-        let mut merge = LiveMerge::new(&folder, found, &filter, false, LiveMerge::HOLD)?;
+        let mut merge = LiveMerge::new(&folder, found, &filter, false, HOLD)?;
         loop {
             let is_last = self.is_over();
             let looked = Instant::now();
