@@ -279,3 +279,58 @@ fn what_the_console_skipped_has_to_be_in_the_capture() {
         );
     }
 }
+
+#[test]
+fn what_comes_on_the_console_only_is_shown_in_its_place() {
+    // The ports stay silent after CPU 0's first record: the console has the panic. Its notices stand
+    // where they were.
+    let first = |number| format!("[    0.000{number}00] 0:{number} task INFO  m f.rs:1: x\n");
+    let text = first(0)
+        + "-- a notice\n"
+        + &first(1)
+        + "            | more\n"
+        + "-- cpu 0: 3 records lost before 0:2 (full 3)\n"
+        + &first(2)
+        + "!! the last resort\n";
+    let end = format!("cat <<'END'\n{text}END\nexit 35");
+    let (left, shown, _) = run_printing(&end, 1, |_, ports| {
+        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+        let mut klog = synthetic::Stream::new(1, 0, 0);
+        klog.klog(100_000_000, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+        packets.push(klog.packet(100_000_001, 0));
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    let (packet, rest) = shown.split_once('\n').expect("there are lines");
+    assert!(
+        packet.ends_with("0:0 task INFO  m f.rs:1: from its packet"),
+        "{shown}"
+    );
+    let late = "-- klog cpu 0: what follows came too late for its place, before 0.038296\n";
+    let expected = text.replacen(&first(0), "", 1);
+    assert_eq!(
+        rest,
+        expected.replacen(&first(1), &(late.to_owned() + &first(1)), 1)
+    );
+}
+
+#[test]
+fn a_capture_that_grows_no_more_is_followed_by_the_console() {
+    let out = capture();
+    let folder = out.to_str().expect("it is text");
+    // There is room for the first lines only.
+    let lines = (0..2000).map(|n| format!("[    0.{n:06}] 0:{n} task INFO  m f.rs:1: x\n"));
+    let text: String = lines.collect();
+    let file = out.with_extension("text");
+    fs::write(&file, &text).expect("it is writable");
+    let script = format!("cat '{}'; exit 33", file.display());
+    let left = run(&script, &["--max-size", "2K", "--out", folder]);
+    assert!(left.out == text, "{} lines", left.out.lines().count());
+    assert!(
+        left.err.contains("the capture has its largest size"),
+        "{}",
+        left.err
+    );
+}
