@@ -447,3 +447,40 @@ fn what_comes_too_late_for_its_place_is_said_to_be_late() {
         sorted.out
     );
 }
+
+#[test]
+fn a_signal_ends_it_although_nobody_reads() {
+    let (out, _capture, mut port) = growing("unread");
+    port.push(&two_cpus());
+    let mut klog = Stream::new(1, 0, 0);
+    // More than a pipe and the program keep.
+    let text = "x".repeat(1000);
+    for n in 0..1000 {
+        port.push(&say(&mut klog, 100 * n, &text));
+    }
+    let raw = out.with_file_name("raw");
+    fs::write(
+        &raw,
+        [two_cpus(), fs::read(out.join("trace/klog_0")).unwrap()].concat(),
+    )
+    .unwrap();
+    for path in [&out, &raw] {
+        let temporary = folder("temporary");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relayctl"))
+            .args(["cat", "--follow"])
+            .arg(path)
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("relayctl starts");
+        let mut reader = BufReader::with_capacity(1, child.stdout.take().expect("it is piped"));
+        reader.fill_buf().expect("something comes");
+        // Until it is stuck; if this is too short, it ends anyhow.
+        thread::sleep(Duration::from_millis(500));
+        interrupt(&child);
+        assert_eq!(wait(child), (Some(0), String::new()));
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+        drop(reader);
+    }
+}

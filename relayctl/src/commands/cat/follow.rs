@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,13 +31,49 @@ use crate::terminal::{say, talk_aside};
 /// How often is looked for what comes.
 const POLL: Duration = Duration::from_millis(50);
 
+/// How long the output may take in the end, when the user has seen enough.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How often is looked for the end.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Shows the records that are there, and those that come.
+///
+/// A thread does that: it may wait for whoever reads the output, and the user for neither.
 pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
-    let mut followed = Followed::open(args.capture.as_deref())?;
-    let Some((schema, streams)) = followed.metadata(&stop)? else {
+    let name = args.capture.as_deref().filter(|name| is_raw(name));
+    let scratch = name.map(|name| {
+        let scratch = Scratch::new();
+        scratch.map_err(|error| CatError::Source(SourceError::Raw(name.into(), error)))
+    });
+    // Removed here in any case, when it is not needed any more.
+    let scratch = scratch.transpose()?;
+    let folder = scratch.as_ref().map(|scratch| scratch.path().to_owned());
+    let (args, filter, asked) = (args.clone(), filter.clone(), Arc::clone(&stop));
+    let shown = thread::spawn(move || show(&args, &filter, folder.as_deref(), &asked));
+    let mut looks = GRACE.as_millis() / LOOK.as_millis();
+    while !shown.is_finished() {
+        looks -= u128::from(stop.load(Ordering::Relaxed));
+        if looks == 0 {
+            return Err(CatError::Stopped);
+        }
+        thread::sleep(LOOK);
+    }
+    shown.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Shows it; a raw stream becomes a capture in `scratch`.
+fn show(
+    args: &CatArgs,
+    filter: &Filter,
+    scratch: Option<&Path>,
+    stop: &AtomicBool,
+) -> Result<(), CatError> {
+    let mut followed = Followed::open(args.capture.as_deref(), scratch)?;
+    let Some((schema, streams)) = followed.metadata(stop)? else {
         return Ok(());
     };
     args.warn_of_unknown(&schema);
@@ -65,7 +102,7 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
         if is_last || merge.is_over() {
             return polled.map(drop);
         }
-        pause(&stop)?;
+        pause(stop)?;
     }
 }
 
@@ -99,27 +136,30 @@ struct Followed {
 }
 
 impl Followed {
-    /// Opens a capture, a raw file, or standard input.
-    fn open(name: Option<&Path>) -> Result<Self, CatError> {
-        let input = match name {
-            None => {
+    /// Opens a capture, or in `scratch` a raw file or standard input.
+    fn open(name: Option<&Path>, scratch: Option<&Path>) -> Result<Self, CatError> {
+        let (name, scratch) = match (name, scratch) {
+            (Some(name), Some(scratch)) => (name, scratch),
+            (Some(name), None) => return Self::capture(name),
+            (None, _) => {
                 let latest = captures::latest();
                 if !latest.is_dir() {
                     return Err(CatError::Source(SourceError::NoLatest(latest)));
                 }
                 return Self::capture(&latest);
             }
-            Some(name) if name == Path::new("-") => Input::Stdin,
-            Some(name) if name.is_file() => {
+        };
+        let input = match name {
+            name if name == Path::new("-") => Input::Stdin,
+            name if name.is_file() => {
                 let file = GrowingFile::open(name)
                     .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
                 Input::Growing(file)
             }
-            Some(name) if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
-            Some(name) => return Self::capture(name),
+            name => Input::Pipe(name.to_owned()),
         };
-        let feed = Feed::start(name.unwrap_or(Path::new("-")), input).map_err(CatError::Source)?;
-        let live = Live::open(feed.scratch.path())?;
+        let feed = Feed::start(name, input, scratch).map_err(CatError::Source)?;
+        let live = Live::open(scratch)?;
         Ok(Self {
             live,
             feed: Some(feed),
@@ -168,6 +208,11 @@ impl Followed {
     }
 }
 
+/// Whether a name is that of a stream of bytes, and not of a capture.
+fn is_raw(name: &Path) -> bool {
+    name == Path::new("-") || name.exists() && !name.is_dir()
+}
+
 /// Where raw bytes come from.
 enum Input {
     /// A file that grows.
@@ -190,20 +235,16 @@ struct Feed {
     is_over: Arc<AtomicBool>,
     /// What came.
     totals: Totals,
-    /// Where the capture is.
-    scratch: Scratch,
 }
 
 impl Feed {
     /// Begins.
-    fn start(name: &Path, input: Input) -> Result<Self, SourceError> {
-        let raw = |error| SourceError::Raw(name.into(), error);
+    fn start(name: &Path, input: Input, scratch: &Path) -> Result<Self, SourceError> {
         // What comes is taken, whether somebody reads stderr or not.
         talk_aside();
-        let scratch = Scratch::new().map_err(raw)?;
         let options = Options {
             announce: |what| say(what),
-            ..Options::new(scratch.path(), Kind::Live)
+            ..Options::new(scratch, Kind::Live)
         };
         let capture = Capture::create(&options).map_err(SourceError::Scratch)?;
         let port = capture.port(0);
@@ -216,7 +257,6 @@ impl Feed {
             thread: Some(thread::spawn(move || take(input, port, &over))),
             is_over,
             totals: Totals::default(),
-            scratch,
         })
     }
 

@@ -153,7 +153,10 @@ impl View {
         let shown = shown.unwrap_or_else(PoisonError::into_inner).clone();
         // Another thread cannot be ended: if it is stuck, it ends with the process.
         let result = match is_done {
-            true => self.thread.join().unwrap_or(Ok(())),
+            true => {
+                let joined = self.thread.join();
+                joined.unwrap_or_else(|_| Err(io::Error::other("the view has failed")))
+            }
             false => Ok(()),
         };
         if !is_closed {
