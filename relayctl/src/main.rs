@@ -22,5 +22,7 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main(std::env::args_os()).into()
+    let exit = cli::main(std::env::args_os());
+    terminal::settle_talk(|| false);
+    exit.into()
 }

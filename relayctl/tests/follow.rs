@@ -479,3 +479,82 @@ fn what_cannot_be_followed_is_said() {
         "{err}"
     );
 }
+
+#[test]
+fn what_comes_too_late_for_its_place_is_said_to_be_late() {
+    let (out, capture, mut port) = growing("late");
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    let json = Follower::start(&["--json"], &out, Stdio::null());
+    port.push(&say(&mut first, 5_000_000, "five"));
+    assert_eq!(follower.line(), "five");
+    assert!(json.line().contains("\"five\""));
+    // The other CPU was slower than anybody waits.
+    second.klog(2_000_000, 0, 3, 1, ["m", "f", "two"]);
+    second.klog(3_000_000, 0, 3, 1, ["m", "f", "three"]);
+    second.klog(6_000_000, 0, 3, 1, ["m", "f", "six"]);
+    second.lost[0] = 5;
+    port.push(&second.packet(6_000_001, 0));
+    let lines = [(); 5].map(|()| follower.line());
+    assert!(lines[0].contains("cpu 1: 5 records lost"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("-- klog cpu 1: what follows came too late for its place, before "),
+        "{lines:?}"
+    );
+    assert_eq!(lines[2..], ["two", "three", "six"]);
+    let late = [(); 3].map(|()| json.line().contains("\"late\":true"));
+    assert_eq!(late, [true, true, false]);
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    assert_eq!(follower.end(), (Some(0), Vec::new(), String::new()));
+    assert_eq!(json.end().0, Some(0));
+    // Sorted, nothing is late.
+    let sorted = relayctl(&[
+        "cat".as_ref(),
+        "--log-format={msg}".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert!(
+        sorted.out.ends_with("two\nthree\nfive\nsix\n"),
+        "{}",
+        sorted.out
+    );
+}
+
+#[test]
+fn a_signal_ends_it_although_nobody_reads() {
+    let (out, _capture, mut port) = growing("unread");
+    port.push(&two_cpus());
+    let mut klog = Stream::new(1, 0, 0);
+    // More than a pipe and the program keep.
+    let text = "x".repeat(1000);
+    for n in 0..1000 {
+        port.push(&say(&mut klog, 100 * n, &text));
+    }
+    let raw = out.with_file_name("raw");
+    fs::write(
+        &raw,
+        [two_cpus(), fs::read(out.join("trace/klog_0")).unwrap()].concat(),
+    )
+    .unwrap();
+    for path in [&out, &raw] {
+        let temporary = folder("temporary");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relayctl"))
+            .args(["cat", "--follow"])
+            .arg(path)
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("relayctl starts");
+        let mut reader = BufReader::with_capacity(1, child.stdout.take().expect("it is piped"));
+        reader.fill_buf().expect("something comes");
+        // Until it is stuck; if this is too short, it ends anyhow.
+        thread::sleep(Duration::from_millis(500));
+        interrupt(&child);
+        assert_eq!(wait(child), (Some(0), String::new()));
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+        drop(reader);
+    }
+}

@@ -19,14 +19,22 @@ fn run_with_ports(
     end: &str,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
+    run_printing(&(print_good() + end), smp, fill)
+}
+
+/// The same with a QEMU that does only `end`.
+fn run_printing(
+    end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
     let out = capture();
     let done = out.with_extension("done");
     // Prints QEMU's arguments, then waits like a machine that runs.
     let script = format!(
         "for arg; do echo \"$arg\"; done; echo ready
-         until [ -e '{}' ]; do sleep 0.05; done; {} {end}",
+         until [ -e '{}' ]; do sleep 0.05; done; {end}",
         done.display(),
-        print_good(),
     );
     let folder = out.to_str().expect("it is text");
     let mut child = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder])
@@ -94,7 +102,16 @@ fn every_port_is_captured() {
             .expect("relayctl reads");
     });
     assert_eq!(left.code, Some(0), "{}", left.err);
-    assert_eq!(shown, GOOD);
+    // The log is what the packets say. The console's records are the same by their numbers, so that
+    // only its notices are added.
+    let cat = [
+        "cat",
+        "--channel",
+        "klog",
+        out.to_str().expect("it is text"),
+    ];
+    let notices = &GOOD[GOOD.find("-- ").expect("there are notices")..];
+    assert_eq!(shown, synthetic::relayctl(&cat).out + notices);
     assert!(
         left.err.contains(": complete, 33 records in 12 packets"),
         "{}",
@@ -240,4 +257,106 @@ fn the_runner_refuses_ports_that_end_nowhere() {
         assert_eq!(left.code, Some(3), "{ports} {socket}");
         assert!(left.err.contains("RELAY_PORTS"), "{}", left.err);
     }
+}
+
+#[test]
+fn what_the_console_skipped_has_to_be_in_the_capture() {
+    // CPU 1 has five records; the console printed two, and skipped three or four.
+    for (skipped, code) in [(3, 0), (4, 1)] {
+        let text = format!(
+            "[    0.000120] 1:0 task INFO  m f.rs:1: x\n\
+             -- cpu 1: {skipped} records skipped before 1:{0}: the console is too slow\n\
+             [    0.000120] 1:{0} task INFO  m f.rs:1: x\n\
+             -- cpu 1: end of stream: attempted {1}, delivered 2, skipped {skipped}, lost 0 (full 0)\n",
+            skipped + 1,
+            skipped + 2,
+        );
+        let end = format!("cat <<'END'\n{text}END\nexit 33");
+        let (left, shown, _) = run_printing(&end, 2, |_, ports| {
+            let bytes = synthetic::small().concat();
+            ports[0].write_all(&bytes).expect("relayctl reads");
+        });
+        assert_eq!(left.code, Some(code), "{}", left.err);
+        let problem =
+            "problem: cpu 1: the console printed 2 records and skipped 4, the capture has 5";
+        assert_eq!(left.err.contains(problem), code == 1, "{}", left.err);
+        assert!(
+            left.err.contains("the console was too slow for "),
+            "{}",
+            left.err
+        );
+        // Packets show what the console skipped, so that nobody needs to be told.
+        assert!(!shown.contains("records skipped") || code == 1, "{shown}");
+        assert_eq!(
+            shown.matches("] 1:").count(),
+            5 + usize::from(code == 1),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_on_the_console_only_is_shown_in_its_place() {
+    // The ports stay silent after CPU 0's first record: the console has the panic. Its notices stand
+    // where they were.
+    let first = |number| format!("[    0.000{number}00] 0:{number} task INFO  m f.rs:1: x\n");
+    let text = first(0)
+        + "-- a notice\n"
+        + &first(1)
+        + "            | more\n"
+        + "-- cpu 0: 3 records lost before 0:2 (full 3)\n"
+        + &first(2)
+        + "!! the last resort\n";
+    let end = format!("cat <<'END'\n{text}END\nexit 35");
+    let (left, shown, _) = run_printing(&end, 1, |_, ports| {
+        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+        let mut klog = synthetic::Stream::new(1, 0, 0);
+        klog.klog(100_000_000, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+        packets.push(klog.packet(100_000_001, 0));
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    let (packet, rest) = shown.split_once('\n').expect("there are lines");
+    assert!(
+        packet.ends_with("0:0 task INFO  m f.rs:1: from its packet"),
+        "{shown}"
+    );
+    let late = "-- klog cpu 0: what follows came too late for its place, before 0.038296\n";
+    let expected = text.replacen(&first(0), "", 1);
+    assert_eq!(
+        rest,
+        expected.replacen(&first(1), &(late.to_owned() + &first(1)), 1)
+    );
+}
+
+#[test]
+fn a_capture_that_grows_no_more_is_followed_by_the_console() {
+    let out = capture();
+    let folder = out.to_str().expect("it is text");
+    // There is room for the first 16 MiB only.
+    let lines = (0..400_000).map(|n| format!("[    0.{n:06}] 0:{n} task INFO  m f.rs:1: x\n"));
+    let text: String = lines.collect();
+    let file = out.with_extension("text");
+    fs::write(&file, &text).expect("it is writable");
+    let script = format!("cat '{}'; exit 33", file.display());
+    let left = run(&script, &["--max-size", "2K", "--out", folder]);
+    // What the output was too slow for is said; all else is shown, in order.
+    let mut lines = text.lines();
+    for line in left.out.lines() {
+        let not_shown = line.strip_prefix("-- not shown, because the output did not move: ");
+        let Some(not_shown) = not_shown.and_then(|rest| rest.split(' ').next()) else {
+            assert_eq!(Some(line), lines.next());
+            continue;
+        };
+        let not_shown: usize = not_shown.parse().unwrap_or_else(|_| panic!("{line}"));
+        lines.nth(not_shown - 1).expect("there are so many");
+    }
+    assert_eq!(lines.next(), None);
+    assert!(
+        left.err.contains("the capture has its largest size"),
+        "{}",
+        left.err
+    );
 }

@@ -99,6 +99,8 @@ pub(super) struct Store {
     list_hole: u64,
     /// Whether the capture has its largest size.
     is_full: bool,
+    /// Whether the console's text has its largest size.
+    is_console_full: bool,
     /// Whether the capture has ended: nothing is written any more.
     pub(super) is_over: bool,
     /// What could not be written; the capture ends there.
@@ -131,6 +133,7 @@ impl Store {
             console_crc: 0,
             list_hole: 0,
             is_full: false,
+            is_console_full: false,
             is_over: false,
             error: None,
         };
@@ -154,7 +157,14 @@ impl Store {
         let console = self.files.get(Path::new(CONSOLE));
         let length = console.map_or(0, |console| console.length);
         // It has a limit of its own: the end of the text is what people look for.
-        if length.saturating_add(size) > self.max_size.max(ROOM) || self.is_over {
+        let largest = self.max_size.max(ROOM);
+        if length.saturating_add(size) > largest || self.is_over {
+            if !std::mem::replace(&mut self.is_console_full, true) {
+                self.say(&format!(
+                    "the console's text has its largest size, {largest} bytes (--max-size): the \
+                     rest is left out of the capture"
+                ));
+            }
             self.totals.left_out += size;
         } else if self.append(Path::new(CONSOLE), bytes).is_some() {
             self.console_crc = crc32c_append(self.console_crc, bytes);

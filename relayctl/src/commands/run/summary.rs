@@ -242,6 +242,13 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "lost: {}", reasons.join(", "));
     }
+    let passed_over = ledger.passed_over();
+    if passed_over > 0 {
+        let _ = writeln!(
+            text,
+            "the console was too slow for {passed_over} more records: the capture has them"
+        );
+    }
     for problem in &run.problems {
         let _ = writeln!(text, "problem: {problem}");
     }
