@@ -355,7 +355,7 @@ fn a_capture_that_grows_no_more_is_followed_by_the_console() {
     }
     assert_eq!(lines.next(), None);
     assert!(
-        left.err.contains("the capture has its largest size"),
+        left.err.contains("the console's text has its largest size"),
         "{}",
         left.err
     );
