@@ -147,6 +147,7 @@ fn a_finished_capture_is_shown_as_without_following() {
         let is_unknown = args.contains(&"none") || args.contains(&"7");
         assert_eq!(expected.0, Some(if is_unknown { 2 } else { 0 }));
         assert_eq!(shown(&["-f"], &out), expected, "{args:?}");
+        assert_eq!(shown(&["-f"], &out.join("trace")), expected, "{args:?}");
         assert_eq!(shown(&["-f"], &raw), expected, "{args:?}");
     }
     let piped = Command::new(env!("CARGO_BIN_EXE_relayctl"))

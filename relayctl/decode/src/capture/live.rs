@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::folder::{METADATA, PACKETS, RUN, TRACE};
 use super::growing::{FollowError, GrowingFile};
 use super::index::{Entry, Index, MAX_LINE};
-use super::stored::{OpenError, Stream, read_metadata};
+use super::stored::{OpenError, Stream, place, read_metadata};
 use crate::records::Schema;
 
 /// A capture that may be growing.
@@ -39,6 +39,7 @@ impl Live {
     pub fn open(folder: &Path) -> Result<Self, FollowError> {
         // Not another one when the link to the newest capture moves on.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (folder, _) = place(&folder);
         let path = folder.join(PACKETS);
         let list = GrowingFile::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !folder.join(TRACE).is_dir() => {
