@@ -4,6 +4,7 @@
 //! end `run.json`: the list says what is there, in the order in which it came.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -55,6 +56,14 @@ impl Live {
             index: Index::default(),
             told: 0,
         })
+    }
+
+    /// Whether somebody may still be making it: who makes a capture holds a lock on the list of
+    /// packets.
+    #[must_use]
+    pub fn is_being_made(&self) -> bool {
+        let list = File::open(self.folder.join(PACKETS));
+        list.is_ok_and(|list| list.try_lock_shared().is_err())
     }
 
     /// The capture's folder.
