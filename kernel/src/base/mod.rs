@@ -2,4 +2,5 @@
 
 pub(crate) mod cmdline;
 pub(crate) mod cpuset;
+pub(crate) mod describe;
 pub(crate) mod settings;

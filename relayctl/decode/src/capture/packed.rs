@@ -1,5 +1,5 @@
-//! Captures that somebody has packed: tar archives, with gzip around them or not; and raw streams in
-//! gzip.
+//! Captures that somebody has packed: tar archives, with gzip around them or not; and raw streams
+//! in gzip.
 //!
 //! Nothing that an archive says is believed: its files are written below the folder that is given,
 //! never over one another, links and devices are left out, and there is a limit to everything.
@@ -186,8 +186,8 @@ pub struct Unpacked {
     pub problems: Vec<String>,
 }
 
-/// Unpacks a tar archive with one capture into a folder that is empty. An archive that is cut off or
-/// damaged is unpacked up to there.
+/// Unpacks a tar archive with one capture into a folder that is empty. An archive that is cut off
+/// or damaged is unpacked up to there.
 ///
 /// # Errors
 ///

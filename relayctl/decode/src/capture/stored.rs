@@ -289,8 +289,8 @@ fn contradictions(run: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied by
-/// itself is both.
+/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied
+/// by itself is both.
 pub(super) fn place(named: &Path) -> (PathBuf, PathBuf) {
     let trace = named.join(TRACE);
     if trace.is_dir() || !named.join(METADATA).is_file() {
