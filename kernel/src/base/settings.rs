@@ -1,8 +1,9 @@
 //! What the command line may ask for: settings, and the scenarios that read them.
 //!
 //! Each is declared once. The kernel's parser reads these declarations
-//! ([`cmdline`](super::cmdline)), and [`describe`](super::describe) writes them as JSON into a section of the
-//! kernel's ELF file, where the host finds what to offer and what to refuse before a machine boots.
+//! ([`cmdline`](super::cmdline)), and [`describe`](super::describe) writes them as JSON into a
+//! section of the kernel's ELF file, where the host finds what to offer and what to refuse before a
+//! machine boots.
 
 use core::fmt;
 
