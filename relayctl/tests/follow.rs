@@ -147,6 +147,7 @@ fn a_finished_capture_is_shown_as_without_following() {
         let is_unknown = args.contains(&"none") || args.contains(&"7");
         assert_eq!(expected.0, Some(if is_unknown { 2 } else { 0 }));
         assert_eq!(shown(&["-f"], &out), expected, "{args:?}");
+        assert_eq!(shown(&["-f"], &out.join("trace")), expected, "{args:?}");
         assert_eq!(shown(&["-f"], &raw), expected, "{args:?}");
     }
     let piped = Command::new(env!("CARGO_BIN_EXE_relayctl"))
@@ -258,6 +259,32 @@ fn a_follower_may_be_started_before_the_run() {
     );
     run(None, "second");
     assert_eq!(end(child), "second\n");
+    // Whose maker has gone, however that happened, is over.
+    let options = Options {
+        root: here.join("captures"),
+        out: None,
+        ..Options::new(here, Kind::Live)
+    };
+    drop(Capture::create(&options).expect("there is room"));
+    let (child, mut stderr) = waiting(here, None);
+    let line = next(&mut stderr);
+    assert!(
+        line.contains("waiting for the next run: captures/"),
+        "{line}"
+    );
+    // One that is being made is not waited for.
+    let made = Capture::create(&options).expect("there is room");
+    assert!(next(&mut stderr).contains("reading captures/"));
+    let (second, mut stderr) = waiting(here, None);
+    assert!(next(&mut stderr).contains("reading captures/"));
+    let mut port = made.port(0);
+    port.push(&[two_cpus(), say(&mut Stream::new(1, 0, 100), 110, "third")].concat());
+    port.finish();
+    made.finish(json!({})).expect("there is room");
+    assert_eq!(
+        (end(child), end(second)),
+        ("third\n".to_owned(), "third\n".to_owned())
+    );
     // One that is named, and one in a folder that is there.
     fs::create_dir(here.join("empty")).unwrap();
     for name in ["named", "empty"] {

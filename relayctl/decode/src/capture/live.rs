@@ -4,13 +4,14 @@
 //! end `run.json`: the list says what is there, in the order in which it came.
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::folder::{METADATA, PACKETS, RUN, TRACE};
 use super::growing::{FollowError, GrowingFile};
 use super::index::{Entry, Index, MAX_LINE};
-use super::stored::{OpenError, Stream, read_metadata};
+use super::stored::{OpenError, Stream, place, read_metadata};
 use crate::records::Schema;
 
 /// A capture that may be growing.
@@ -39,6 +40,7 @@ impl Live {
     pub fn open(folder: &Path) -> Result<Self, FollowError> {
         // Not another one when the link to the newest capture moves on.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (folder, _) = place(&folder);
         let path = folder.join(PACKETS);
         let list = GrowingFile::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !folder.join(TRACE).is_dir() => {
@@ -54,6 +56,14 @@ impl Live {
             index: Index::default(),
             told: 0,
         })
+    }
+
+    /// Whether somebody may still be making it: who makes a capture holds a lock on the list of
+    /// packets.
+    #[must_use]
+    pub fn is_being_made(&self) -> bool {
+        let list = File::open(self.folder.join(PACKETS));
+        list.is_ok_and(|list| list.try_lock_shared().is_err())
     }
 
     /// The capture's folder.

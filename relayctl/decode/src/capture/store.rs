@@ -105,6 +105,8 @@ pub(super) struct Store {
     pub(super) is_over: bool,
     /// What could not be written; the capture ends there.
     pub(super) error: Option<CaptureError>,
+    /// The list of packets, locked for as long as the capture is being made.
+    _made: Option<File>,
 }
 
 impl Store {
@@ -136,8 +138,12 @@ impl Store {
             is_console_full: false,
             is_over: false,
             error: None,
+            _made: None,
         };
         store.append(Path::new(PACKETS), &[]);
+        let list = File::open(store.folder.join(PACKETS)).ok();
+        // Where files cannot be locked, nobody can tell.
+        store._made = list.filter(|list| list.try_lock().is_ok());
         // At once: whatever becomes of it, no older one is taken for it.
         store.link();
         match store.error.take() {

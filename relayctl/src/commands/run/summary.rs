@@ -261,9 +261,11 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         None => "no log line".to_owned(),
     };
     let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
-    let cpus = run
-        .smp
-        .map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
+    let cpus = match run.smp {
+        None => String::new(),
+        Some(1) => " on 1 CPU".to_owned(),
+        Some(cpus) => format!(" on {cpus} CPUs"),
+    };
     let _ = writeln!(text, "scenario {}{cpus}: {}", run.scenario, run.result);
     text
 }
