@@ -11,7 +11,7 @@
 //! | the console, until the metadata has come on a port | every line, at once |
 //! | the console, from then on | in its order: a record that packets have shown is passed over. The next one waits for its packet, and the lines behind it wait with it; if the packet does not come within a second after the view has caught up, or the run ends, the console's line is shown in its place |
 //! | what the console lost or skipped before a record | what happens to that record: packets tell of losses themselves |
-//! | other lines: notices (`-- `), the last resort (`!! `), firmware | when it is their turn |
+//! | other lines: notices (`-- `), the last resort (`!! `), firmware | when it is their turn: behind the records that the console has before them, and before those that come next |
 //!
 //! So each record is shown once; a panic that reaches the console only is shown, too; and of a
 //! capture that does not grow any more, since it has its largest size or cannot be written, the

@@ -86,6 +86,8 @@ pub(super) struct Shower<'a> {
     order: Order,
     /// Whether the record above was shown, and what belongs to it is to be.
     is_last_shown: bool,
+    /// When it began: before everything that comes.
+    began: Instant,
 }
 
 impl fmt::Debug for Shower<'_> {
@@ -104,6 +106,7 @@ impl<'a> Shower<'a> {
             seen: Seen::default(),
             order: Order::default(),
             is_last_shown: true,
+            began: Instant::now(),
         }
     }
 
@@ -201,6 +204,8 @@ impl<'a> Shower<'a> {
             Next::Note(note) => return self.note(&note),
             Next::Record(shown, values) => (shown, values),
         };
+        // What the console said before this record stands before it here, too.
+        self.lines(Some(self.began))?;
         if !self.seen.add(shown.cpu, shown.record.number) {
             return Ok(());
         }
@@ -231,9 +236,15 @@ impl<'a> Shower<'a> {
         }
     }
 
+    /// Shows the lines of the console whose turn it is, and lets the output have everything.
+    fn console(&mut self, looked: Option<Instant>) -> Result<(), ViewError> {
+        self.lines(looked)?;
+        Ok(self.screen.flush()?)
+    }
+
     /// Shows the lines of the console whose turn it is: up to the first record that still waits for
     /// its packet, if packets were looked for at this time; else all.
-    fn console(&mut self, looked: Option<Instant>) -> Result<(), ViewError> {
+    fn lines(&mut self, looked: Option<Instant>) -> Result<(), ViewError> {
         loop {
             let mut lines = self.shared.lines();
             let gap = lines.gap();
@@ -267,7 +278,7 @@ impl<'a> Shower<'a> {
                     }
                 }
                 (None, Some(line)) => self.line(&line)?,
-                (None, None) => return Ok(self.screen.flush()?),
+                (None, None) => return Ok(()),
             }
         }
     }
