@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use relay_decode::capture::{Capture, Options, Port};
+use relay_decode::capture::{Capture, Keep, Options, Port};
 use relay_decode::wire::Kind;
 use serde_json::json;
 use synthetic::{Stream, capture, folder, metadata, metadata_packets, relayctl, small};
@@ -583,5 +583,46 @@ fn a_signal_ends_it_although_nobody_reads() {
         assert_eq!(wait(child), (Some(0), String::new()));
         assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
         drop(reader);
+    }
+}
+
+#[test]
+fn a_capture_that_keeps_the_newest_is_followed_to_its_end() {
+    let out = folder("newest").join("capture");
+    let options = Options {
+        max_size: 20_000,
+        keep: Keep::Newest,
+        ..Options::new(&out, Kind::Live)
+    };
+    let capture = Capture::create(&options).expect("the target folder is writable");
+    let mut port = capture.port(0);
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    port.push(&say(&mut first, 10, "first"));
+    port.push(&say(&mut second, 15, "second"));
+    let early = Follower::start(&MESSAGES, &out, Stdio::null());
+    assert_eq!([early.line(), early.line()], ["first", "second"]);
+    let text = "x".repeat(500);
+    for n in 1..100 {
+        port.push(&say(&mut first, 100 * n, &text));
+    }
+    port.push(&say(&mut first, 10_000, "middle"));
+    while early.line() != "middle" {}
+    // The beginning is gone, also of the list.
+    let late = Follower::start(&MESSAGES, &out, Stdio::null());
+    assert!(late.line().contains("are missing"));
+    let mut shown = 0;
+    while late.line() != "middle" {
+        shown += 1;
+    }
+    assert!((10..60).contains(&shown), "{shown}");
+    port.push(&say(&mut first, 10_100, "last"));
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    for follower in [early, late] {
+        assert_eq!(
+            follower.end(),
+            (Some(0), vec!["last".to_owned()], String::new())
+        );
     }
 }

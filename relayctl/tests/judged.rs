@@ -192,10 +192,7 @@ fn packets_that_were_written_and_are_not_listed_are_missed() {
     // The last packet of klog, and its line.
     let klog = fs::read(out.join("trace/klog_0")).expect("it is there");
     let list = fs::read_to_string(out.join("packets")).expect("it is there");
-    let line = list
-        .lines()
-        .filter(|line| line.starts_with("klog_0 "))
-        .last();
+    let line = list.lines().rfind(|line| line.starts_with("klog_0 "));
     let line = line.expect("there is one");
     let offset = line.split(' ').nth(1).expect("an offset");
     let offset: usize = offset.parse().expect("a number");

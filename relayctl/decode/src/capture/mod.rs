@@ -22,7 +22,7 @@ mod writer;
 pub use error::CaptureError;
 pub use folder::{FolderError, latest};
 pub use growing::{FollowError, GrowingFile};
-pub use index::{Entry, Index};
+pub use index::{Entry, Index, Run};
 pub use keep::Keep;
 pub use left_out::LeftOut;
 pub use live::Live;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::filter::Filter;
 use super::shown::Next;
 use super::streams::Merge;
-use crate::capture::{Entry, LivePackets, OpenError, Stream};
+use crate::capture::{LivePackets, OpenError, Run, Stream};
 use crate::records::Schema;
 
 /// The most packets that wait to be shown before more should be looked for.
@@ -66,7 +66,8 @@ impl<'a> LiveMerge<'a> {
         waiting < MAX_WAITING
     }
 
-    /// Takes the packets that came by `now`, by their streams' files, and gives to `show` what is
+    /// Takes the packets that came by `now`, as [`Live::take`](crate::capture::Live::take) has
+    /// them, and gives to `show` what is
     /// not held back any more; if no more will come, everything.
     ///
     /// # Errors
@@ -74,19 +75,19 @@ impl<'a> LiveMerge<'a> {
     /// The first of `show`, or when a stream cannot be read.
     pub fn show<E: From<OpenError>>(
         &mut self,
-        mut packets: HashMap<String, Vec<Entry>>,
+        mut packets: HashMap<String, Vec<Run>>,
         now: Instant,
         is_last: bool,
         show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.merge.add(|stream, source| {
-            if let Some(entries) = packets.remove(&stream.file) {
-                source.add(entries, now);
+            if let Some(runs) = packets.remove(&stream.file) {
+                source.add(runs, now);
             }
         })?;
         for (file, source) in &mut self.unwanted {
-            if let Some(entries) = packets.get(*file) {
-                source.skip(entries);
+            if let Some(runs) = packets.get(*file) {
+                source.skip(runs);
             }
         }
         let hold = self.hold;
