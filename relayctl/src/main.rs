@@ -23,5 +23,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     signals::outlive_file_limit();
-    cli::main(std::env::args_os()).into()
+    let exit = cli::main(std::env::args_os());
+    terminal::settle_talk(|| false);
+    exit.into()
 }

@@ -14,42 +14,9 @@ use relay_decode::capture::{Boots, Capture, MAX_BOOTS, Options, Stored, Totals};
 use relay_decode::wire::Kind;
 use serde_json::{Value, json};
 use synthetic::{
-    Left, Stream, TASK, UUID, folder, metadata, metadata_packets, recorded, relayctl, salvaged,
-    small,
+    Left, Stream, TASK, boot_uuid, folder, metadata, metadata_packets, other_boot, recorded,
+    relayctl, salvaged, small, text_of,
 };
-
-/// The text of a UUID.
-fn text_of(uuid: [u8; 16]) -> String {
-    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
-    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits[part].to_owned());
-    parts.join("-")
-}
-
-/// The UUID of a boot.
-fn uuid(boot: u16) -> [u8; 16] {
-    let mut uuid = UUID;
-    uuid[..2].copy_from_slice(&boot.to_be_bytes());
-    uuid
-}
-
-/// Packets as another boot would have sent them.
-fn of_boot(boot: u16, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let (old, new) = (text_of(UUID), text_of(uuid(boot)));
-    let packets = packets.iter().map(|packet| {
-        let mut packet = packet.clone();
-        packet[4..20].copy_from_slice(&uuid(boot));
-        if packet[20..24] == [0; 4] {
-            let found = packet
-                .windows(old.len())
-                .position(|text| text == old.as_bytes());
-            if let Some(at) = found {
-                packet[at..at + old.len()].copy_from_slice(new.as_bytes());
-            }
-        }
-        packet
-    });
-    packets.collect()
-}
 
 /// The metadata packets among others, and the others.
 fn parts(packets: &[Vec<u8>]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
@@ -133,7 +100,7 @@ const OTHER: [u64; 6] = [9, 7, 2, 0, 0, 0];
 
 #[test]
 fn boots_that_follow_each_other_are_traces_of_their_own() {
-    let (first, second) = (of_boot(1, &small()), of_boot(2, &other()));
+    let (first, second) = (other_boot(1, &small()), other_boot(2, &other()));
     let (out, left) = recorded("two", &[first, second.clone()].concat());
     assert_eq!(left.code, Some(0), "{left:?}");
     assert!(left.err.contains("2 boots, "), "{left:?}");
@@ -145,7 +112,7 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
     for (number, claims, total) in [(1, 10, SMALL), (2, 1, OTHER)] {
         let boot = &judged[number - 1];
         assert_eq!(boot["boot"], number);
-        assert_eq!(boot["uuid"], text_of(uuid(number as u16)));
+        assert_eq!(boot["uuid"], text_of(boot_uuid(number as u16)));
         assert_eq!(
             (&boot["verdict"], &boot["claims"]),
             (&"complete".into(), &claims.into())
@@ -163,7 +130,7 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
         .collect();
     assert_eq!(
         titles,
-        [1, 2].map(|n| format!("boot {n} of 2: {}", text_of(uuid(n))))
+        [1, 2].map(|n| format!("boot {n} of 2: {}", text_of(boot_uuid(n))))
     );
     assert!(text.ends_with("\ncomplete\n2 boots: complete\n"), "{text}");
     // And counted.
@@ -191,7 +158,7 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
     // And shown, one after the other.
     let shown = on(&["cat"], &out);
     assert_eq!(shown.code, Some(0), "{shown:?}");
-    let title = format!("-- boot 2 of 2: {}\n", text_of(uuid(2)));
+    let title = format!("-- boot 2 of 2: {}\n", text_of(boot_uuid(2)));
     let (before, after) = shown.out.split_once(&title).expect("its title");
     assert!(before.starts_with("-- boot 1 of 2: "), "{before}");
     let records = |text: &str| text.lines().filter(|line| line.starts_with('[')).count();
@@ -217,9 +184,9 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
 #[test]
 fn boots_are_picked_by_their_numbers() {
     let all = [
-        of_boot(1, &small()),
-        of_boot(2, &other()),
-        of_boot(3, &small()),
+        other_boot(1, &small()),
+        other_boot(2, &other()),
+        other_boot(3, &small()),
     ]
     .concat();
     let (out, _) = recorded("pick", &all);
@@ -270,7 +237,7 @@ fn boots_are_picked_by_their_numbers() {
 
 #[test]
 fn the_worst_boot_decides() {
-    let all = [of_boot(1, &small()), of_boot(2, &other())].concat();
+    let all = [other_boot(1, &small()), other_boot(2, &other())].concat();
     let (out, _) = recorded("worst", &all);
     let verdicts = |out: &Path| -> (Option<i32>, Vec<String>) {
         let left = on(&["verify", "--json"], out);
@@ -428,7 +395,7 @@ fn metadata_that_comes_again_and_differs_is_a_contradiction() {
 
 #[test]
 fn a_recorder_that_attaches_late_misses_what_came_before() {
-    let (described, log) = parts(&of_boot(1, &other()));
+    let (described, log) = parts(&other_boot(1, &other()));
     // The first packet of the log went to whoever was attached before, or to nobody.
     let (out, left) = recorded("late", &[&described[..], &log[1..]].concat());
     // That is no fault of the recorder.
@@ -487,14 +454,14 @@ fn two_recordings_of_one_boot_are_whole_together() {
 
 #[test]
 fn a_boot_without_metadata_is_kept_and_named() {
-    let (described, log) = parts(&of_boot(2, &other()));
+    let (described, log) = parts(&other_boot(2, &other()));
     let bytes = log.concat().len();
     let named = format!(
         "boot {}: {} packets of {bytes} bytes cannot be read without its metadata (none came)",
-        text_of(uuid(2)),
+        text_of(boot_uuid(2)),
         log.len()
     );
-    for (first, boots) in [(of_boot(1, &small()), 1), (Vec::new(), 0)] {
+    for (first, boots) in [(other_boot(1, &small()), 1), (Vec::new(), 0)] {
         for packets in [[&first[..], &log].concat(), [&log[..], &first].concat()] {
             let (out, left) = recorded("stray", &packets);
             assert_eq!(left.code, Some(1), "{left:?}");
@@ -512,7 +479,7 @@ fn a_boot_without_metadata_is_kept_and_named() {
                 (&made["boots"], &made["fragments"]),
                 (&boots.into(), &bytes.into())
             );
-            assert_eq!(made["strays"][0]["uuid"], text_of(uuid(2)));
+            assert_eq!(made["strays"][0]["uuid"], text_of(boot_uuid(2)));
             if boots == 1 {
                 // The other is as good as ever, by itself.
                 assert_eq!(on(&["verify", "--boot", "1"], &out).code, Some(0));
@@ -523,7 +490,7 @@ fn a_boot_without_metadata_is_kept_and_named() {
         }
     }
     // It did not come to its end.
-    let part = [&of_boot(1, &small())[..], &described[1..], &log].concat();
+    let part = [&other_boot(1, &small())[..], &described[1..], &log].concat();
     let (_, left) = recorded("part", &part);
     let came = format!(
         "({} of its {} packets came)",
@@ -534,7 +501,7 @@ fn a_boot_without_metadata_is_kept_and_named() {
     // It cannot be read.
     let mut damaged = described.clone();
     damaged[0][200] = 0;
-    let part = [&of_boot(1, &small())[..], &damaged, &log].concat();
+    let part = [&other_boot(1, &small())[..], &damaged, &log].concat();
     let (out, left) = recorded("damaged", &part);
     assert_eq!(left.code, Some(1));
     assert!(
@@ -548,7 +515,7 @@ fn a_boot_without_metadata_is_kept_and_named() {
 
 #[test]
 fn what_stopped_cpus_left_goes_to_its_boot() {
-    let (first, second) = (of_boot(1, &other()), of_boot(2, &other()));
+    let (first, second) = (other_boot(1, &other()), other_boot(2, &other()));
     let (described, log) = parts(&first);
     let copies: Vec<_> = log.iter().map(|packet| salvaged(packet)).collect();
     // The first boot panics; what it left comes on another port, while the second boots.
@@ -571,7 +538,7 @@ fn what_stopped_cpus_left_goes_to_its_boot() {
         }
         let panicked = judged
             .iter()
-            .position(|boot| boot["uuid"] == text_of(uuid(1)));
+            .position(|boot| boot["uuid"] == text_of(boot_uuid(1)));
         let place = ["", "boot.2"][panicked.expect("it is there")];
         let made = made(&out.join(place));
         assert_eq!(
@@ -584,7 +551,7 @@ fn what_stopped_cpus_left_goes_to_its_boot() {
 
 #[test]
 fn a_packet_that_a_reset_cut_off_costs_no_other() {
-    let (first, second) = (of_boot(1, &other()), of_boot(2, &small()));
+    let (first, second) = (other_boot(1, &other()), other_boot(2, &small()));
     let whole = first[..first.len() - 1].concat();
     let last = first.last().expect("there is one");
     for cut in (1..last.len()).step_by(7).chain([last.len() - 1]) {
@@ -615,7 +582,7 @@ fn a_packet_that_a_reset_cut_off_costs_no_other() {
 fn tiny(boot: u16) -> Vec<Vec<u8>> {
     let mut packets = metadata_packets(&metadata(1), 1 << 16);
     packets.push(Stream::new(1, 0, 0).packet(1, 1));
-    of_boot(boot, &packets)
+    other_boot(boot, &packets)
 }
 
 #[test]
@@ -633,7 +600,7 @@ fn there_is_a_bound_to_boots() {
     assert!(!out.join("boot.1001").exists());
     let left = on(&["verify"], &out);
     assert_eq!(left.code, Some(1));
-    let uuid = text_of(uuid(most + 1));
+    let uuid = text_of(boot_uuid(most + 1));
     assert!(
         left.out
             .contains(&format!("broken: boot {uuid}: 2 packets of ")),
@@ -642,7 +609,7 @@ fn there_is_a_bound_to_boots() {
     assert!(left.out.ends_with("\n1000 boots: broken\n"));
     // Numbers that nobody has given are not told apart without end.
     let strays: Vec<_> = (0..5000)
-        .map(|boot| of_boot(boot, &[Stream::new(1, 0, 0).packet(1, 1)]).remove(0))
+        .map(|boot| other_boot(boot, &[Stream::new(1, 0, 0).packet(1, 1)]).remove(0))
         .collect();
     let (out, left) = recorded("strays", &strays);
     assert_eq!(left.code, Some(1));
@@ -708,10 +675,10 @@ proptest! {
         turns in prop::collection::vec((0usize..3, 1usize..900), 3..40),
         described_at in prop::collection::vec(0usize..3, 2),
     ) {
-        let whole = known(&recorded("plain", &[of_boot(1, &small()), of_boot(2, &other())].concat()).0);
+        let whole = known(&recorded("plain", &[other_boot(1, &small()), other_boot(2, &other())].concat()).0);
         prop_assert_eq!(whole.len(), 2);
         let mut ports = vec![Vec::new(); 3];
-        for (boot, packets) in [(1, of_boot(1, &small())), (2, of_boot(2, &other()))] {
+        for (boot, packets) in [(1, other_boot(1, &small())), (2, other_boot(2, &other()))] {
             let (described, log) = parts(&packets);
             ports[described_at[boot - 1]].extend(described);
             for packet in log {
@@ -719,8 +686,8 @@ proptest! {
                 ports[packet[24] as usize % 3].push(packet);
             }
         }
-        let (one, _) = parts(&of_boot(1, &small()));
-        let (two, _) = parts(&of_boot(2, &other()));
+        let (one, _) = parts(&other_boot(1, &small()));
+        let (two, _) = parts(&other_boot(2, &other()));
         let described = [one, two].concat();
         let repeated = again.len();
         let mut doubles = 0;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use relay_decode::capture::{Capture, Options, Port};
+use relay_decode::capture::{Capture, Keep, Options, Port};
 use relay_decode::wire::Kind;
 use serde_json::json;
 use synthetic::{Stream, capture, folder, metadata, metadata_packets, relayctl, small};
@@ -147,6 +147,7 @@ fn a_finished_capture_is_shown_as_without_following() {
         let is_unknown = args.contains(&"none") || args.contains(&"7");
         assert_eq!(expected.0, Some(if is_unknown { 2 } else { 0 }));
         assert_eq!(shown(&["-f"], &out), expected, "{args:?}");
+        assert_eq!(shown(&["-f"], &out.join("trace")), expected, "{args:?}");
         assert_eq!(shown(&["-f"], &raw), expected, "{args:?}");
     }
     let piped = Command::new(env!("CARGO_BIN_EXE_relayctl"))
@@ -258,6 +259,32 @@ fn a_follower_may_be_started_before_the_run() {
     );
     run(None, "second");
     assert_eq!(end(child), "second\n");
+    // Whose maker has gone, however that happened, is over.
+    let options = Options {
+        root: here.join("captures"),
+        out: None,
+        ..Options::new(here, Kind::Live)
+    };
+    drop(Capture::create(&options).expect("there is room"));
+    let (child, mut stderr) = waiting(here, None);
+    let line = next(&mut stderr);
+    assert!(
+        line.contains("waiting for the next run: captures/"),
+        "{line}"
+    );
+    // One that is being made is not waited for.
+    let made = Capture::create(&options).expect("there is room");
+    assert!(next(&mut stderr).contains("reading captures/"));
+    let (second, mut stderr) = waiting(here, None);
+    assert!(next(&mut stderr).contains("reading captures/"));
+    let mut port = made.port(0);
+    port.push(&[two_cpus(), say(&mut Stream::new(1, 0, 100), 110, "third")].concat());
+    port.finish();
+    made.finish(json!({})).expect("there is room");
+    assert_eq!(
+        (end(child), end(second)),
+        ("third\n".to_owned(), "third\n".to_owned())
+    );
     // One that is named, and one in a folder that is there.
     fs::create_dir(here.join("empty")).unwrap();
     for name in ["named", "empty"] {
@@ -478,4 +505,124 @@ fn what_cannot_be_followed_is_said() {
         err.contains("nothing can be read without metadata"),
         "{err}"
     );
+}
+
+#[test]
+fn what_comes_too_late_for_its_place_is_said_to_be_late() {
+    let (out, capture, mut port) = growing("late");
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    let follower = Follower::start(&MESSAGES, &out, Stdio::null());
+    let json = Follower::start(&["--json"], &out, Stdio::null());
+    port.push(&say(&mut first, 5_000_000, "five"));
+    assert_eq!(follower.line(), "five");
+    assert!(json.line().contains("\"five\""));
+    // The other CPU was slower than anybody waits.
+    second.klog(2_000_000, 0, 3, 1, ["m", "f", "two"]);
+    second.klog(3_000_000, 0, 3, 1, ["m", "f", "three"]);
+    second.klog(6_000_000, 0, 3, 1, ["m", "f", "six"]);
+    second.lost[0] = 5;
+    port.push(&second.packet(6_000_001, 0));
+    let lines = [(); 5].map(|()| follower.line());
+    assert!(lines[0].contains("cpu 1: 5 records lost"), "{lines:?}");
+    assert!(
+        lines[1].starts_with("-- klog cpu 1: what follows came too late for its place, before "),
+        "{lines:?}"
+    );
+    assert_eq!(lines[2..], ["two", "three", "six"]);
+    let late = [(); 3].map(|()| json.line().contains("\"late\":true"));
+    assert_eq!(late, [true, true, false]);
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    assert_eq!(follower.end(), (Some(0), Vec::new(), String::new()));
+    assert_eq!(json.end().0, Some(0));
+    // Sorted, nothing is late.
+    let sorted = relayctl(&[
+        "cat".as_ref(),
+        "--log-format={msg}".as_ref(),
+        out.as_os_str(),
+    ]);
+    assert!(
+        sorted.out.ends_with("two\nthree\nfive\nsix\n"),
+        "{}",
+        sorted.out
+    );
+}
+
+#[test]
+fn a_signal_ends_it_although_nobody_reads() {
+    let (out, _capture, mut port) = growing("unread");
+    port.push(&two_cpus());
+    let mut klog = Stream::new(1, 0, 0);
+    // More than a pipe and the program keep.
+    let text = "x".repeat(1000);
+    for n in 0..1000 {
+        port.push(&say(&mut klog, 100 * n, &text));
+    }
+    let raw = out.with_file_name("raw");
+    fs::write(
+        &raw,
+        [two_cpus(), fs::read(out.join("trace/klog_0")).unwrap()].concat(),
+    )
+    .unwrap();
+    for path in [&out, &raw] {
+        let temporary = folder("temporary");
+        let mut child = Command::new(env!("CARGO_BIN_EXE_relayctl"))
+            .args(["cat", "--follow"])
+            .arg(path)
+            .env("TMPDIR", &temporary)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("relayctl starts");
+        let mut reader = BufReader::with_capacity(1, child.stdout.take().expect("it is piped"));
+        reader.fill_buf().expect("something comes");
+        // Until it is stuck; if this is too short, it ends anyhow.
+        thread::sleep(Duration::from_millis(500));
+        interrupt(&child);
+        assert_eq!(wait(child), (Some(0), String::new()));
+        assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0);
+        drop(reader);
+    }
+}
+
+#[test]
+fn a_capture_that_keeps_the_newest_is_followed_to_its_end() {
+    let out = folder("newest").join("capture");
+    let options = Options {
+        max_size: 20_000,
+        keep: Keep::Newest,
+        ..Options::new(&out, Kind::Live)
+    };
+    let capture = Capture::create(&options).expect("the target folder is writable");
+    let mut port = capture.port(0);
+    port.push(&two_cpus());
+    let (mut first, mut second) = (Stream::new(1, 0, 0), Stream::new(1, 1, 0));
+    port.push(&say(&mut first, 10, "first"));
+    port.push(&say(&mut second, 15, "second"));
+    let early = Follower::start(&MESSAGES, &out, Stdio::null());
+    assert_eq!([early.line(), early.line()], ["first", "second"]);
+    let text = "x".repeat(500);
+    for n in 1..100 {
+        port.push(&say(&mut first, 100 * n, &text));
+    }
+    port.push(&say(&mut first, 10_000, "middle"));
+    while early.line() != "middle" {}
+    // The beginning is gone, also of the list.
+    let late = Follower::start(&MESSAGES, &out, Stdio::null());
+    assert!(late.line().contains("are missing"));
+    let mut shown = 0;
+    while late.line() != "middle" {
+        shown += 1;
+    }
+    assert!((10..60).contains(&shown), "{shown}");
+    port.push(&say(&mut first, 10_100, "last"));
+    port.finish();
+    capture.finish(json!({})).expect("it is writable");
+    for follower in [early, late] {
+        assert_eq!(
+            follower.end(),
+            (Some(0), vec!["last".to_owned()], String::new())
+        );
+    }
 }

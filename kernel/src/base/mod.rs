@@ -2,5 +2,6 @@
 
 pub(crate) mod cmdline;
 pub(crate) mod cpuset;
+pub(crate) mod describe;
 pub(crate) mod settings;
 pub(crate) mod shortfall;

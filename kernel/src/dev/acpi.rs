@@ -4,9 +4,8 @@ use core::{fmt, ptr::NonNull, slice};
 
 use acpi::{AcpiError, AcpiHandler, AcpiTable, AcpiTables, PhysicalMapping};
 
-use crate::arch::calibrate::{Clocks, PmTimer};
-
 use super::madt::{self, MadtError, Processors};
+use crate::arch::calibrate::{Clocks, PmTimer};
 use crate::mem as memory;
 
 /// In the FADT's flags: the power management timer has 32 bits.

@@ -19,8 +19,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
 
-use words::Words;
-
 use crate::arch::frame::{self, PageFaultCause, TrapFrame};
 use crate::arch::{backtrace, stop};
 use crate::base::cpuset::MAX_CPUS;
@@ -28,6 +26,7 @@ use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
 use crate::mem::stacks::{self, Stack};
 use crate::out::{console, salvage};
+use words::Words;
 
 /// In [`OWNER`]: no CPU has failed yet.
 const NOBODY: usize = usize::MAX;

@@ -17,7 +17,8 @@ use definition::Scenario;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{self, About, Text};
+use crate::base::describe::{Text, describe};
+use crate::base::settings::About;
 use crate::cpu::percpu;
 use crate::life;
 
@@ -46,7 +47,7 @@ pub(crate) static ABOUTS: [About; ALL.len()] = {
 };
 
 /// The same as text, for [`SETTINGS`].
-const TEXT: Text<8192> = settings::describe(&ABOUTS);
+const TEXT: Text<8192> = describe(&ABOUTS);
 
 /// The same as JSON, for the host.
 pub(crate) const SETTINGS: [u8; TEXT.len()] = TEXT.to_array();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use relay_decode::capture::{Capture, Port, Scratch};
 
@@ -174,9 +174,11 @@ impl Drop for Ports {
     fn drop(&mut self) {
         self.end_acceptor();
         let mut readers = lock(&self.readers);
-        let deadline = Instant::now() + DRAIN;
+        // Counted by looks: while this process is stopped, no time goes by.
+        let mut looks = DRAIN.as_millis() / POLL.as_millis();
         for (stream, reader) in readers.drain(..) {
-            while !reader.is_finished() && Instant::now() < deadline {
+            while !reader.is_finished() && looks > 0 {
+                looks -= 1;
                 thread::sleep(POLL);
             }
             // Something that QEMU started may hold the other end.

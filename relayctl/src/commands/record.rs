@@ -157,6 +157,8 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
                 .map_err(|error| fail(format!("{from}: {error}")))?,
         ),
     };
+    // What comes is taken, whether somebody reads stderr or not.
+    terminal::talk_aside();
     let capture = Capture::create(&args.capture.options(from.kind())).map_err(failed)?;
     let folder = capture.folder().to_owned();
     let (started, began) = (unix_ms(), Instant::now());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Color, Effects, Style};
 
 use relay_decode::console::{Line, Record, backtrace_frame, instruction_pointer};
+use relay_decode::escape::printable;
 use relay_decode::merge::Note;
 use relay_format::Severity;
 
@@ -122,6 +123,16 @@ impl Renderer {
         shown
     }
 
+    /// Shows what a capture says beside its records. The result ends with a line end.
+    #[must_use]
+    pub(crate) fn note(&self, note: &Note) -> String {
+        let mut shown = String::new();
+        let text = note.to_string();
+        self.styled(&mut shown, note_style(note), &printable(text.as_bytes()));
+        shown.push('\n');
+        shown
+    }
+
     /// Appends the function and source line if `message` is a backtrace's line;
     /// functions inlined there come first, each in front of the one it is inlined into.
     fn resolve(&self, shown: &mut String, message: &str) {
@@ -189,7 +200,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use relay_decode::escape::printable;
 
     const RECORD: &str = "[    0.013514] 3:17 irq  ERROR kernel::scenario smoke.rs:41: 100% bad";
 

@@ -4,9 +4,12 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use clap::ValueEnum;
 use relay_decode::escape::printable;
+
+use super::aside::{Aside, unlocked};
 
 /// When output is coloured (`--color`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -42,14 +45,41 @@ impl ColorChoice {
     }
 }
 
-/// Says something to the user on stderr, marked as coming from relayctl.
+/// Where talk goes while nobody may wait for it.
+static TALK: OnceLock<Aside> = OnceLock::new();
+
+/// From now on nobody waits for stderr who has something to say. Where that cannot be, it stays.
+pub(crate) fn talk_aside() {
+    if let Ok(aside) = unlocked(&io::stderr()).and_then(Aside::start) {
+        // The first one stays.
+        let _ = TALK.set(aside);
+    }
+}
+
+/// Waits until all that was said is on stderr, as long as that moves.
+pub(crate) fn settle_talk(is_hurried: impl FnMut() -> bool) {
+    if let Some(talk) = TALK.get() {
+        talk.settle(is_hurried);
+    }
+}
+
+/// Lets the user have a text on stderr.
 ///
 /// A stderr that cannot be written to is not an error: there is nobody to tell.
-pub(crate) fn say(text: impl AsRef<str>) {
-    let mut stderr = io::stderr().lock();
-    for line in text.as_ref().lines() {
-        let _ = writeln!(stderr, "relayctl: {}", printable(line.as_bytes()));
+pub(crate) fn tell(text: String) {
+    match TALK.get() {
+        Some(talk) => talk.put(text),
+        None => {
+            let _ = io::stderr().lock().write_all(text.as_bytes());
+        }
     }
+}
+
+/// Says something to the user on stderr, marked as coming from relayctl.
+pub(crate) fn say(text: impl AsRef<str>) {
+    let lines = text.as_ref().lines();
+    let marked = |line: &str| format!("relayctl: {}\n", printable(line.as_bytes()));
+    tell(lines.map(marked).collect());
 }
 
 /// A path as people see it: relative, if it lies in the current folder.
@@ -98,12 +128,6 @@ impl<W: Write> Output<W> {
             result => result,
         }
     }
-
-    /// Whether the reader has gone.
-    #[must_use]
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
-    }
 }
 
 #[cfg(test)]
@@ -141,8 +165,7 @@ mod tests {
     #[test]
     fn a_broken_pipe_is_not_an_error() {
         let mut output = Output::new(Failing(io::ErrorKind::BrokenPipe));
-        assert!(output.put("x").is_ok());
-        assert!(output.is_closed());
+        assert!(output.put("x").is_ok() && output.closed);
         assert!(output.put("y").is_ok());
         assert!(
             Output::new(Failing(io::ErrorKind::StorageFull))

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use super::ports::{run_changed, verify};
+use super::pretended::print_good;
 use super::synthetic::{Stream, limited, metadata, metadata_packets};
 
 /// How a run and `verify` judge a capture whose files may have so many blocks of 512 bytes.
@@ -19,8 +20,9 @@ fn judged(blocks: u64) -> (Option<i32>, String, Option<i32>, String) {
     packets.push(claims.packet(2, 1));
     let (left, _, out) = run_changed(
         |command| limited(&command, blocks),
+        &[],
+        &(print_good() + "exit 33"),
         1,
-        "exit 33",
         |_, ports| {
             // Who has enough may close.
             let _ = ports[0].write_all(&packets.concat());

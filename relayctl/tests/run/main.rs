@@ -1,6 +1,7 @@
 //! `relayctl run` against a QEMU that is only pretended: what it shows, how it
 //! ends, and that nothing is left behind. No guest is needed.
 
+mod blocked;
 mod disk;
 mod ends;
 mod odd;

@@ -19,14 +19,34 @@ fn run_with_ports(
     end: &str,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
-    run_changed(|command| command, smp, end, fill)
+    run_printing(&(print_good() + end), smp, fill)
 }
 
-/// The same, of a relayctl that `change` has changed.
+/// The same with a QEMU that does only `end`.
+fn run_printing(
+    end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
+    run_with_args(&[], end, smp, fill)
+}
+
+/// The same with more arguments for relayctl.
+fn run_with_args(
+    args: &[&str],
+    end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
+    run_changed(|command| command, args, end, smp, fill)
+}
+
+/// The same of a relayctl that `change` has changed.
 pub(super) fn run_changed(
     change: impl FnOnce(Command) -> Command,
-    smp: usize,
+    args: &[&str],
     end: &str,
+    smp: usize,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
     let out = capture();
@@ -34,13 +54,13 @@ pub(super) fn run_changed(
     // Prints QEMU's arguments, then waits like a machine that runs.
     let script = format!(
         "for arg; do echo \"$arg\"; done; echo ready
-         until [ -e '{}' ]; do sleep 0.05; done; {} {end}",
+         until [ -e '{}' ]; do sleep 0.05; done; {end}",
         done.display(),
-        print_good(),
     );
     let folder = out.to_str().expect("it is text");
-    let command = relayctl(&script, &["--smp", &smp.to_string(), "--out", folder]);
-    let mut child = change(command)
+    let cpus = smp.to_string();
+    let args = [&["--smp", &cpus, "--out", folder], args].concat();
+    let mut child = change(relayctl(&script, &args))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -108,7 +128,26 @@ fn every_port_is_captured() {
             .expect("relayctl reads");
     });
     assert_eq!(left.code, Some(0), "{}", left.err);
-    assert_eq!(shown, GOOD);
+    // The log is what the packets say. The console's records are the same by their numbers, so that
+    // only its notices are added: behind its last record.
+    let cat = [
+        "cat",
+        "--channel",
+        "klog",
+        out.to_str().expect("it is text"),
+    ];
+    let (records, notices) = GOOD.split_at(GOOD.find("-- ").expect("there are notices"));
+    assert_eq!(
+        shown.replacen(notices, "", 1),
+        synthetic::relayctl(&cat).out
+    );
+    let at = shown.find(notices).expect("they stand together");
+    let last = records.rfind("] ").expect("there are records") + 2;
+    let last = records[last..].split(' ').next().expect("it has a number");
+    assert!(
+        shown[..at].contains(&format!("] {last} ")),
+        "{last}: {shown}"
+    );
     assert!(
         left.err.contains(": complete, 33 records in 12 packets"),
         "{}",
@@ -254,4 +293,108 @@ fn the_runner_refuses_ports_that_end_nowhere() {
         assert_eq!(left.code, Some(3), "{ports} {socket}");
         assert!(left.err.contains("RELAY_PORTS"), "{}", left.err);
     }
+}
+
+#[test]
+fn what_the_console_skipped_has_to_be_in_the_capture() {
+    // CPU 1 has five records; the console printed two, and skipped three or four.
+    for (skipped, code) in [(3, 0), (4, 1)] {
+        let text = format!(
+            "[    0.000120] 1:0 task INFO  m f.rs:1: x\n\
+             -- cpu 1: {skipped} records skipped before 1:{0}: the console is too slow\n\
+             [    0.000120] 1:{0} task INFO  m f.rs:1: x\n\
+             -- cpu 1: end of stream: attempted {1}, delivered 2, skipped {skipped}, lost 0 (full 0)\n",
+            skipped + 1,
+            skipped + 2,
+        );
+        let end = format!("cat <<'END'\n{text}END\nexit 33");
+        let (left, shown, _) = run_printing(&end, 2, |_, ports| {
+            let bytes = synthetic::small().concat();
+            ports[0].write_all(&bytes).expect("relayctl reads");
+        });
+        assert_eq!(left.code, Some(code), "{}", left.err);
+        let problem =
+            "problem: cpu 1: the console printed 2 records and skipped 4, the capture has 5";
+        assert_eq!(left.err.contains(problem), code == 1, "{}", left.err);
+        assert!(
+            left.err.contains("the console was too slow for "),
+            "{}",
+            left.err
+        );
+        // Packets show what the console skipped, so that nobody needs to be told.
+        assert!(!shown.contains("records skipped") || code == 1, "{shown}");
+        assert_eq!(
+            shown.matches("] 1:").count(),
+            5 + usize::from(code == 1),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn what_comes_on_the_console_only_is_shown_in_its_place() {
+    // The ports stay silent after CPU 0's first record: the console has the panic. Its notices stand
+    // where they were.
+    let first = |number| format!("[    0.000{number}00] 0:{number} task INFO  m f.rs:1: x\n");
+    let text = first(0)
+        + "-- a notice\n"
+        + &first(1)
+        + "            | more\n"
+        + "-- cpu 0: 3 records lost before 0:2 (full 3)\n"
+        + &first(2)
+        + "!! the last resort\n";
+    let end = format!("cat <<'END'\n{text}END\nexit 35");
+    let (left, shown, _) = run_printing(&end, 1, |_, ports| {
+        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+        let mut klog = synthetic::Stream::new(1, 0, 0);
+        klog.klog(100_000_000, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+        packets.push(klog.packet(100_000_001, 0));
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    let (packet, rest) = shown.split_once('\n').expect("there are lines");
+    assert!(
+        packet.ends_with("0:0 task INFO  m f.rs:1: from its packet"),
+        "{shown}"
+    );
+    let late = "-- klog cpu 0: what follows came too late for its place, before 0.038296\n";
+    let expected = text.replacen(&first(0), "", 1);
+    assert_eq!(
+        rest,
+        expected.replacen(&first(1), &(late.to_owned() + &first(1)), 1)
+    );
+}
+
+#[test]
+fn a_capture_that_grows_no_more_is_followed_by_the_console() {
+    let lines = (0..2000).map(|n| format!("[    0.{n:06}] 0:{n} task INFO  m f.rs:1: x\n"));
+    let text: String = lines.collect();
+    let file = capture().with_extension("text");
+    fs::write(&file, &text).expect("it is writable");
+    let end = format!("cat '{}'; exit 33", file.display());
+    let args = ["--max-size", "20K"];
+    let (left, shown, _) = run_with_args(&args, &end, 1, |_, ports| {
+        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+        let mut klog = synthetic::Stream::new(1, 0, 0);
+        for number in 0..2000 {
+            klog.klog(number, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+            packets.push(klog.packet(number, 0));
+        }
+        ports[0]
+            .write_all(&packets.concat())
+            .expect("relayctl reads");
+    });
+    assert!(
+        left.err.contains("the capture has its largest size"),
+        "{}",
+        left.err
+    );
+    // As far as packets go, and then the rest.
+    let packets = shown.matches("f.rs:1: from its packet\n").count();
+    assert!((10..500).contains(&packets), "{packets}");
+    let rest: Vec<_> = text.lines().skip(packets).collect();
+    let shown: Vec<_> = shown.lines().skip(packets).collect();
+    assert_eq!(shown, rest);
 }

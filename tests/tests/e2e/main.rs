@@ -10,3 +10,4 @@ mod ringless;
 mod salvage;
 mod smoke;
 mod source;
+mod unread;

@@ -14,6 +14,8 @@ const EVENT: &str = "no_ring";
 
 /// The most streams that are kept.
 const MAX_STREAMS: usize = 1 << 16;
+/// The most problems that are told.
+const MAX_PROBLEMS: usize = 16;
 
 /// Where the record's fields are.
 #[derive(Clone, Copy, Debug)]
@@ -82,14 +84,14 @@ impl Ringless {
     /// compared with the streams.
     pub(super) fn settle(self, streams: &mut [StreamAudit]) -> Vec<String> {
         let own = self.fields.map(|fields| fields.channel_number);
+        let others = streams.iter().enumerate();
+        let others = others.filter(|(_, stream)| Some(stream.channel_number) != own);
+        let places: BTreeMap<_, _> = others
+            .map(|(at, stream)| ((stream.cpu, Some(stream.channel_number)), at))
+            .collect();
         let mut problems = Vec::new();
         for ((cpu, channel), lost) in self.lost {
-            let mut of_it = streams.iter_mut();
-            let stream = of_it.find(|stream| {
-                stream.cpu == cpu
-                    && Some(stream.channel_number) == channel
-                    && Some(stream.channel_number) != own
-            });
+            let stream = places.get(&(cpu, channel)).map(|at| &mut streams[*at]);
             match (stream, channel) {
                 (Some(stream), _) if stream.packets != 0 => stream.problem(
                     0,
@@ -105,6 +107,7 @@ impl Ringless {
                 )),
             }
         }
+        problems.truncate(MAX_PROBLEMS);
         problems
     }
 }

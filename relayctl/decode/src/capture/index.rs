@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
+use super::folder::METADATA;
 use super::left_out::LeftOut;
 use crate::escape::printable;
 
@@ -30,11 +31,20 @@ pub struct Entry {
     pub crc: u32,
 }
 
+/// Packets that lie behind each other: where the first one begins, and all of them.
+pub type Run = (u64, Vec<Entry>);
+
 /// The packets of one stream.
 #[derive(Clone, Debug, Default)]
 struct Listed {
+    /// Runs of packets before a hole of a list that grows.
+    runs: Vec<Run>,
     /// Those that are there, in the order in which they lie there, without gaps.
     entries: Vec<Entry>,
+    /// Where the first of these begins.
+    begin: u64,
+    /// The line of the first one that was listed at all, and where that begins.
+    first: Option<(u64, u64)>,
     /// Where the last one ends, once there was one.
     end: Option<u64>,
     /// Those that are left out.
@@ -46,6 +56,8 @@ struct Listed {
 pub struct Index {
     /// By the stream's file name.
     streams: HashMap<String, Listed>,
+    /// Whether the list grows, and holes grow in it: then there may be gaps between packets.
+    is_growing: bool,
     /// What is wrong with the list itself.
     pub problems: Vec<String>,
 }
@@ -83,6 +95,14 @@ fn parse(line: &[u8]) -> Option<(&str, u64, Entry)> {
 }
 
 impl Index {
+    /// The list of a capture that grows, of which nothing is read yet.
+    pub(super) fn growing() -> Self {
+        Self {
+            is_growing: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads a list. What is wrong with it becomes a problem; the rest is read.
     ///
     /// # Errors
@@ -100,7 +120,7 @@ impl Index {
             index.take(number, line);
             true
         })?;
-        index.streams.values_mut().for_each(Listed::drop_hole);
+        index.conclude();
         Ok(index)
     }
 
@@ -135,17 +155,54 @@ impl Index {
 
     /// Adds a packet.
     fn add(&mut self, number: u64, file: &str, offset: u64, entry: Entry) {
+        let is_growing = self.is_growing;
         let Some(listed) = self.listed(number, file) else {
             return;
         };
-        let expected = listed.end.unwrap_or_else(|| listed.hole());
+        if is_growing && file == METADATA && listed.end.is_some() {
+            // Its line comes again behind a hole.
+            return;
+        }
+        listed.first.get_or_insert((number, offset));
+        // What comes before the first one may be left out, which is told later.
+        let expected = listed.end.unwrap_or(offset);
+        let is_behind_hole = is_growing && offset > expected;
+        if is_behind_hole && !listed.entries.is_empty() {
+            let run = (listed.begin, std::mem::take(&mut listed.entries));
+            listed.runs.push(run);
+        }
+        if listed.entries.is_empty() {
+            listed.begin = offset;
+        }
         listed.entries.push(entry);
         listed.end = Some(offset.saturating_add(entry.size.into()));
-        if offset != expected {
-            self.problem(format!(
-                "line {number}: a packet at {offset} of {}, where the one before ends at {expected}",
-                printable(file.as_bytes())
-            ));
+        if offset != expected && !is_behind_hole {
+            self.misplaced((number, offset), file, expected);
+        }
+    }
+
+    /// Remembers that a packet is not where it should be, by the list's line.
+    fn misplaced(&mut self, (number, offset): (u64, u64), file: &str, expected: u64) {
+        self.problem(format!(
+            "line {number}: a packet at {offset} of {}, where the one before ends at {expected}",
+            printable(file.as_bytes())
+        ));
+    }
+
+    /// Checks that what is listed of each file begins where it should, and drops what lies in the
+    /// hole at its beginning.
+    fn conclude(&mut self) {
+        let mut misplaced = Vec::new();
+        for (file, listed) in &mut self.streams {
+            let hole = listed.hole();
+            if let Some(first) = listed.first.filter(|(_, offset)| *offset > hole) {
+                misplaced.push((first, file.clone(), hole));
+            }
+            listed.drop_hole();
+        }
+        misplaced.sort_unstable();
+        for (first, file, hole) in misplaced {
+            self.misplaced(first, &file, hole);
         }
     }
 
@@ -177,12 +234,16 @@ impl Index {
     }
 
     /// The packets of all streams that came since the last time, also those that are left out by
-    /// now; those that are added later follow on them.
-    pub(super) fn take_all(&mut self) -> HashMap<String, Vec<Entry>> {
+    /// now: in runs that lie behind each other.
+    pub(super) fn take_all(&mut self) -> HashMap<String, Vec<Run>> {
         let streams = self.streams.iter_mut();
         let streams = streams.filter(|(_, listed)| !listed.entries.is_empty());
         streams
-            .map(|(file, listed)| (file.clone(), std::mem::take(&mut listed.entries)))
+            .map(|(file, listed)| {
+                let mut runs = std::mem::take(&mut listed.runs);
+                runs.push((listed.begin, std::mem::take(&mut listed.entries)));
+                (file.clone(), runs)
+            })
             .collect()
     }
 
@@ -295,9 +356,12 @@ mod tests {
         };
         let packets = line("a", 0, 100, 1) + &line("a", 100, 50, 2) + &line("a", 150, 60, 3);
         let text = packets.clone() + &left_out(0, 100).line("a") + &left_out(1, 150).line("a");
-        // The list itself may have a hole, if what it says of others comes again.
-        let later = "\0\0\0".to_owned() + &left_out(1, 150).line("a") + &line("a", 150, 60, 3);
-        for text in [text, later] {
+        // The list itself may have a hole, if what it says of others comes again: before or behind
+        // the packets that are left.
+        let line_of_hole = left_out(1, 150).line("a");
+        let before = "\0\0\0".to_owned() + &line_of_hole + &line("a", 150, 60, 3);
+        let behind = "\0\0\0".to_owned() + &line("a", 150, 60, 3) + &line_of_hole;
+        for text in [text, before, behind] {
             let index = Index::read(text.as_bytes()).expect("it is read");
             assert_eq!(index.problems, [] as [&str; 0]);
             assert_eq!(index.of("a"), [Entry { size: 60, crc: 3 }]);
@@ -306,6 +370,11 @@ mod tests {
         }
         let index = Index::read(packets.as_bytes()).expect("it is read");
         assert_eq!((index.begin("a"), index.left_out("a").len()), (0, 0));
+        // Nobody says what was before.
+        let text = line("b", 0, 9, 0) + &line("a", 150, 60, 3);
+        let index = Index::read(text.as_bytes()).expect("it is read");
+        let problem = "packets: line 2: a packet at 150 of a, where the one before ends at 0";
+        assert_eq!(index.problems, [problem]);
     }
 
     #[test]

@@ -4,14 +4,16 @@
 //! end `run.json`: the list says what is there, in the order in which it came.
 
 use std::collections::HashMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::boots::{MAX_BOOTS, folder_name};
-use super::folder::{METADATA, PACKETS, RUN, TRACE};
+use super::folder::{METADATA, PACKETS, RUN, TRACE, open_file};
 use super::growing::{FollowError, GrowingFile};
-use super::index::{Entry, Index, MAX_LINE};
-use super::stored::{OpenError, Stream, read_metadata};
+use super::index::{Index, MAX_LINE, Run};
+use super::left_out::LeftOut;
+use super::stored::{OpenError, Stream, place, read_metadata};
 use crate::records::Schema;
 
 /// A capture that may be growing.
@@ -40,6 +42,7 @@ impl Live {
     pub fn open(folder: &Path) -> Result<Self, FollowError> {
         // Not another one when the link to the newest capture moves on.
         let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        let (folder, _) = place(&folder);
         let path = folder.join(PACKETS);
         let list = GrowingFile::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound if !folder.join(TRACE).is_dir() => {
@@ -52,7 +55,7 @@ impl Live {
             list,
             rest: Vec::new(),
             lines: 0,
-            index: Index::default(),
+            index: Index::growing(),
             told: 0,
         })
     }
@@ -72,6 +75,14 @@ impl Live {
         Self::open(&folder.join(folder_name(number)))
     }
 
+    /// Whether somebody may still be making it: who makes a capture holds a lock on the list of
+    /// packets.
+    #[must_use]
+    pub fn is_being_made(&self) -> bool {
+        let list = File::open(self.folder.join(PACKETS));
+        list.is_ok_and(|list| list.try_lock_shared().is_err())
+    }
+
     /// The capture's folder.
     #[must_use]
     pub fn folder(&self) -> &Path {
@@ -89,11 +100,18 @@ impl Live {
         let is_finished = self.folder.join(RUN).is_file();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            let length = self.list.read(&mut buffer)?;
-            if length == 0 {
-                break;
-            }
+            let length = match self.list.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => length,
+                // It was written anew, without what was left out; that was read already.
+                Err(FollowError::Replaced(_)) if self.is_concluded() => break,
+                Err(error) => return Err(error),
+            };
             for piece in buffer[..length].split_inclusive(|byte| *byte == b'\n') {
+                // What was given back of the list reads as zeros, which begin no line.
+                let zeros = piece.iter().take_while(|byte| **byte == 0).count();
+                let skip = if self.rest.is_empty() { zeros } else { 0 };
+                let piece = piece.get(skip..).unwrap_or_default();
                 // A line that is too long is none, whatever its end is.
                 let room = (MAX_LINE as usize).saturating_sub(self.rest.len());
                 self.rest.extend_from_slice(&piece[..piece.len().min(room)]);
@@ -106,6 +124,17 @@ impl Live {
             self.line();
         }
         Ok(is_finished)
+    }
+
+    /// Whether there is a list that says what was left out: it was written anew when the capture
+    /// was.
+    fn is_concluded(&self) -> bool {
+        let mut begin = Vec::new();
+        let list = open_file(&self.folder.join(PACKETS));
+        let read = list.and_then(|list| list.take(MAX_LINE).read_to_end(&mut begin));
+        let line = begin.split(|byte| *byte == b'\n').next();
+        let line = line.and_then(|line| str::from_utf8(line).ok());
+        read.is_ok() && line.and_then(LeftOut::parse).is_some()
     }
 
     /// The metadata and the streams that it promises, once the list says that it
@@ -131,8 +160,9 @@ impl Live {
         Ok(Some((schema, streams)))
     }
 
-    /// The packets that came since the last time, by their streams' files.
-    pub fn take(&mut self) -> HashMap<String, Vec<Entry>> {
+    /// The packets that came since the last time, by their streams' files, in runs that lie behind
+    /// each other.
+    pub fn take(&mut self) -> HashMap<String, Vec<Run>> {
         self.index.take_all()
     }
 

@@ -11,13 +11,24 @@ use std::vec;
 use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::folder::{TRACE, open_file};
-use super::index::Entry;
+use super::index::{Entry, Run};
 use super::reader::{Item, PacketSource};
 use super::stored::Stream;
 use crate::wire::{Header, MAX_PACKET, crc32c};
 
 /// How many bytes that were read are given back to the file system at once.
 const GIVE_BACK: u64 = 16 << 20;
+
+/// Packets that were listed together.
+#[derive(Debug)]
+struct Listed {
+    /// When that was noticed.
+    noticed: Instant,
+    /// Where the first of them begins, until it is read.
+    begin: Option<u64>,
+    /// Those that were not read.
+    entries: vec::IntoIter<Entry>,
+}
 
 /// The packets of one stream of a capture that grows, as far as they have come.
 #[derive(Debug)]
@@ -35,7 +46,7 @@ pub struct LivePackets {
     /// The place of the next packet in the list.
     number: u64,
     /// What was listed and not yet read, and when that was noticed.
-    listed: VecDeque<(Instant, vec::IntoIter<Entry>)>,
+    listed: VecDeque<Listed>,
     /// When the packet that was read last was noticed.
     noticed: Instant,
 }
@@ -58,8 +69,18 @@ impl LivePackets {
     }
 
     /// Adds what the list says now.
-    pub fn add(&mut self, entries: Vec<Entry>, now: Instant) {
-        self.listed.push_back((now, entries.into_iter()));
+    pub fn add(&mut self, runs: Vec<Run>, now: Instant) {
+        // The file may be written anew when the capture ends. If it cannot be opened, that is told
+        // when it is read.
+        if self.file.is_none() {
+            self.file = open_stream(&self.path, self.is_own).ok();
+        }
+        let runs = runs.into_iter().map(|(begin, entries)| Listed {
+            noticed: now,
+            begin: Some(begin),
+            entries: entries.into_iter(),
+        });
+        self.listed.extend(runs);
     }
 
     /// When the packet that was read last was noticed.
@@ -71,12 +92,12 @@ impl LivePackets {
     /// How many packets are listed and not yet read.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.listed.iter().map(|(_, entries)| entries.len()).sum()
+        self.listed.iter().map(|run| run.entries.len()).sum()
     }
 
     /// Passes packets over that nobody wants to see.
-    pub fn skip(&mut self, entries: &[Entry]) {
-        for entry in entries {
+    pub fn skip(&mut self, runs: &[Run]) {
+        for entry in runs.iter().flat_map(|(_, entries)| entries) {
             self.at = self.at.saturating_add(entry.size.into());
             self.number += 1;
         }
@@ -167,9 +188,10 @@ impl LivePackets {
     /// The packet that is listed next.
     fn listed(&mut self) -> Option<Entry> {
         loop {
-            let (noticed, entries) = self.listed.front_mut()?;
-            if let Some(entry) = entries.next() {
-                self.noticed = *noticed;
+            let run = self.listed.front_mut()?;
+            if let Some(entry) = run.entries.next() {
+                self.noticed = run.noticed;
+                self.at = run.begin.take().unwrap_or(self.at);
                 return Some(entry);
             }
             self.listed.pop_front();

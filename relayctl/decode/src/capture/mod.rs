@@ -28,7 +28,7 @@ pub use error::CaptureError;
 pub use folder::{FolderError, latest};
 pub use found::{BootFolder, Boots};
 pub use growing::{FollowError, GrowingFile};
-pub use index::{Entry, Index};
+pub use index::{Entry, Index, Run};
 pub use keep::Keep;
 pub use left_out::LeftOut;
 pub use live::Live;

@@ -1,5 +1,5 @@
-//! Captures that somebody has packed: tar archives, with gzip around them or not; and raw streams in
-//! gzip.
+//! Captures that somebody has packed: tar archives, with gzip around them or not; and raw streams
+//! in gzip.
 //!
 //! Nothing that an archive says is believed: its files are written below the folder that is given,
 //! never over one another, links and devices are left out, and there is a limit to everything.
@@ -23,8 +23,12 @@ pub const MAX_UNPACKED: u64 = 2 << 30;
 /// The most files and folders of an archive.
 const MAX_ENTRIES: usize = 100_000;
 
+/// The longest header of an archive that is read as a whole, in bytes: it has a long path, or what
+/// else a program had to say of a file.
+const MAX_HEADER: u64 = 1 << 16;
+
 /// The longest path within an archive, in bytes.
-const MAX_PATH: u64 = 4096;
+const MAX_PATH: usize = 4096;
 
 /// The most parts of a path within an archive.
 const MAX_DEPTH: usize = 32;
@@ -187,8 +191,8 @@ pub struct Unpacked {
     pub problems: Vec<String>,
 }
 
-/// Unpacks a tar archive with one capture into a folder that is empty. An archive that is cut off or
-/// damaged is unpacked up to there.
+/// Unpacks a tar archive with one capture into a folder that is empty. An archive that is cut off
+/// or damaged is unpacked up to there.
 ///
 /// # Errors
 ///
@@ -247,13 +251,13 @@ impl Unpacking<'_> {
             }
             let result = entry.and_then(|mut entry| match entry.header().entry_type() {
                 EntryType::GNULongName => {
-                    let mut path = read_path(&mut entry)?;
+                    let mut path = read_header(&mut entry)?;
                     path.retain(|byte| *byte != 0);
                     long = Some(path);
                     Ok(None)
                 }
                 EntryType::XHeader => {
-                    long = pax_path(&read_path(&mut entry)?);
+                    long = pax_path(&read_header(&mut entry)?);
                     Ok(None)
                 }
                 EntryType::XGlobalHeader => Ok(None),
@@ -364,14 +368,14 @@ impl Unpacking<'_> {
     }
 }
 
-/// Reads the contents of an entry that has a path.
-fn read_path(entry: &mut Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
-    if entry.size() > MAX_PATH {
-        return Err(io::Error::other("a path is too long"));
+/// Reads the contents of an entry that is a header of the next one.
+fn read_header(entry: &mut Entry<'_, impl Read>) -> io::Result<Vec<u8>> {
+    if entry.size() > MAX_HEADER {
+        return Err(io::Error::other("a header is too long"));
     }
-    let mut path = Vec::new();
-    entry.take(MAX_PATH).read_to_end(&mut path)?;
-    Ok(path)
+    let mut header = Vec::new();
+    entry.take(MAX_HEADER).read_to_end(&mut header)?;
+    Ok(header)
 }
 
 /// The path that POSIX's extended header has, if it has one.
@@ -384,7 +388,7 @@ fn pax_path(header: &[u8]) -> Option<Vec<u8>> {
 /// A path of an archive, if it leads nowhere else than down.
 fn safe(path: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStrExt;
-    if path.len() as u64 > MAX_PATH || path.contains(&0) {
+    if path.len() > MAX_PATH || path.contains(&0) {
         return None;
     }
     let path = Path::new(std::ffi::OsStr::from_bytes(path));

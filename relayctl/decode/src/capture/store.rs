@@ -125,10 +125,14 @@ pub(super) struct Store {
     pub(super) console_crc: u32,
     /// Whether the capture has its largest size.
     is_full: bool,
+    /// Whether the console's text has its largest size.
+    is_console_full: bool,
     /// Whether the capture has ended: nothing is written any more.
     pub(super) is_over: bool,
     /// What could not be written; the capture ends there.
     pub(super) error: Option<CaptureError>,
+    /// The list of packets, locked for as long as the capture is being made.
+    _made: Option<File>,
 }
 
 impl Store {
@@ -156,10 +160,15 @@ impl Store {
             files: HashMap::new(),
             console_crc: 0,
             is_full: false,
+            is_console_full: false,
             is_over: false,
             error: None,
+            _made: None,
         };
         store.append(Path::new(PACKETS), &[]);
+        let list = File::open(store.folder.join(PACKETS)).ok();
+        // Where files cannot be locked, nobody can tell.
+        store._made = list.filter(|list| list.try_lock().is_ok());
         // At once: whatever becomes of it, no older one is taken for it.
         store.link();
         match store.error.take() {
@@ -179,7 +188,14 @@ impl Store {
         let console = self.files.get(Path::new(CONSOLE));
         let length = console.map_or(0, |console| console.length);
         // It has a limit of its own: the end of the text is what people look for.
-        if length.saturating_add(size) > self.max_size.max(ROOM) || self.is_over {
+        let largest = self.max_size.max(ROOM);
+        if length.saturating_add(size) > largest || self.is_over {
+            if !std::mem::replace(&mut self.is_console_full, true) {
+                self.say(&format!(
+                    "the console's text has its largest size, {largest} bytes (--max-size): the \
+                     rest is left out of the capture"
+                ));
+            }
             self.totals.left_out += size;
         } else if self.append(Path::new(CONSOLE), bytes).is_some() {
             self.console_crc = crc32c_append(self.console_crc, bytes);

@@ -370,9 +370,9 @@ fn contradictions(made: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied by
-/// itself is both.
-fn place(named: &Path) -> (PathBuf, PathBuf) {
+/// The folder of a capture and its trace, if somebody names one of the two. A trace that was copied
+/// by itself is both.
+pub(super) fn place(named: &Path) -> (PathBuf, PathBuf) {
     let trace = named.join(TRACE);
     if trace.is_dir() || !named.join(METADATA).is_file() {
         return (named.to_owned(), trace);

@@ -312,6 +312,13 @@ impl Ledger {
         self.foreign
     }
 
+    /// Records that the console says it was too slow for.
+    #[must_use]
+    pub fn passed_over(&self) -> u64 {
+        let streams = self.streams.values().map(|stream| stream.passed_over);
+        streams.fold(0, u64::saturating_add)
+    }
+
     /// The sums over all streams.
     #[must_use]
     pub fn balance(&self) -> Balance {

@@ -4,6 +4,7 @@ use relay_format::{Losses, Severity};
 
 use super::filter::Filter;
 use super::note::{Note, Span, What};
+use super::order::Order;
 use super::shown::{Next, Shown};
 use crate::capture::{Item, PacketSource, Stream};
 use crate::records::{Channel, Position, Record, Schema, Value};
@@ -151,11 +152,13 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         });
     }
 
-    /// Shows what [`advance`](Self::advance) has found.
+    /// Shows what [`advance`](Self::advance) has found; what comes too late for its place in the
+    /// order is said to.
     pub(super) fn show<E>(
         &mut self,
         schema: &Schema,
         filter: &Filter,
+        order: &mut Order,
         show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if !self.notes.is_empty() {
@@ -175,6 +178,17 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 let severity = severity(&record, &values);
                 let is_wanted =
                     filter.has_begun(ns) && filter.is_not_over(ns) && filter.has_severity(severity);
+                if !is_wanted {
+                    return Ok(());
+                }
+                let stream = u64::from(self.channel.number) << 32 | u64::from(self.stream.cpu);
+                if let Some(before) = order.take(stream, record.stamp.ticks) {
+                    show(Next::Note(Note {
+                        channel: self.channel.name.clone(),
+                        cpu: self.stream.cpu,
+                        what: What::Late(schema.nanoseconds(before)),
+                    }))?;
+                }
                 let shown = Shown {
                     channel: self.channel,
                     cpu: self.stream.cpu,
@@ -182,11 +196,9 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                     severity,
                     record,
                     packet: header.number,
+                    is_late: order.is_late(),
                 };
-                match is_wanted {
-                    true => show(Next::Record(shown, &values)),
-                    false => Ok(()),
-                }
+                show(Next::Record(shown, &values))
             }
             Ok(None) => Ok(()),
             Err(error) => {

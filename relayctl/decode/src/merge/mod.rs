@@ -1,177 +1,23 @@
 //! All streams of a capture as one, by time.
+//!
+//! Of each stream the records come in their order, and what was lost, is missing or damaged comes
+//! before the records that follow it. Of all streams together times never fall. A capture that is
+//! there is known as a whole, so that this is a matter of sorting. Of one that [grows](LiveMerge)
+//! a record may come when later ones of other streams have been shown: then a [note](What::Late)
+//! says so first. The same note stands where the times of one stream fall, which no sound capture
+//! has.
 
 mod cursor;
 mod filter;
+mod live;
 mod note;
+mod order;
 mod shown;
+mod streams;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::path::Path;
-
-use crate::capture::{OpenError, PacketReader, PacketSource, Stored, Stream};
-use crate::records::Schema;
-use crate::wire::Header;
-
-use cursor::Cursor;
 pub use filter::{CpuSet, Filter, FilterError};
+pub use live::LiveMerge;
 pub use note::{Note, Span, What};
+pub use order::Order;
 pub use shown::{Next, Shown};
-
-/// All wanted streams of a capture as one sequence, ordered by time, then CPU,
-/// then channel. It keeps one packet of each stream in memory.
-#[derive(Debug)]
-pub struct Merge<'a, S> {
-    /// The capture's folder.
-    folder: &'a Path,
-    /// What its metadata says.
-    schema: &'a Schema,
-    /// What is wanted.
-    filter: &'a Filter,
-    /// The streams.
-    cursors: Vec<Cursor<'a, S>>,
-    /// Which stream comes next: by time, CPU, place.
-    heap: BinaryHeap<Reverse<(u64, u32, usize)>>,
-}
-
-impl<'a> Merge<'a, PacketReader<'a>> {
-    /// Begins with a capture that is there.
-    ///
-    /// # Errors
-    ///
-    /// When a stream cannot be read.
-    pub fn of(stored: &'a Stored, filter: &'a Filter) -> Result<Self, OpenError> {
-        let open = |stream| stored.packets(stream);
-        Self::new(
-            &stored.folder,
-            &stored.schema,
-            &stored.streams,
-            filter,
-            open,
-        )
-    }
-}
-
-impl<'a, S: PacketSource> Merge<'a, S> {
-    /// Begins with some of a capture's streams, whose packets `open` gives.
-    ///
-    /// # Errors
-    ///
-    /// When a stream cannot be read.
-    pub fn new(
-        folder: &'a Path,
-        schema: &'a Schema,
-        streams: &'a [Stream],
-        filter: &'a Filter,
-        open: impl Fn(&'a Stream) -> Result<Option<S>, OpenError>,
-    ) -> Result<Self, OpenError> {
-        let mut merge = Self {
-            folder,
-            schema,
-            filter,
-            cursors: Vec::new(),
-            heap: BinaryHeap::new(),
-        };
-        for stream in streams {
-            let channel = &schema.channels[stream.channel];
-            if !filter.has_stream(&channel.name, stream.cpu) {
-                continue;
-            }
-            let Some(source) = open(stream)? else {
-                continue;
-            };
-            merge.cursors.push(Cursor::new(stream, channel, source));
-            merge.queue(merge.cursors.len() - 1)?;
-        }
-        Ok(merge)
-    }
-
-    /// Lets a stream wait for its turn.
-    fn queue(&mut self, place: usize) -> Result<(), OpenError> {
-        let Some(cursor) = self.cursors.get_mut(place) else {
-            return Ok(());
-        };
-        let advanced = cursor.advance(self.schema, self.filter);
-        let more = advanced.map_err(|error| {
-            let path = self.folder.join("trace").join(&cursor.stream.file);
-            OpenError::Io(path, error)
-        })?;
-        cursor.is_dry = !more;
-        match more {
-            true => self
-                .heap
-                .push(Reverse((cursor.ticks, cursor.stream.cpu, place))),
-            // Its packet is not needed any more.
-            false => cursor.buffer = Vec::new(),
-        }
-        Ok(())
-    }
-
-    /// Gives everything that is there to `show`, until it is content.
-    ///
-    /// # Errors
-    ///
-    /// The first of `show`.
-    pub fn each<E: From<OpenError>>(
-        &mut self,
-        show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.each_while(|_| true, show)
-    }
-
-    /// Gives to `show` what is there, up to the first record or note whose stream
-    /// `is_ripe` does not let go.
-    ///
-    /// # Errors
-    ///
-    /// The first of `show`.
-    pub fn each_while<E: From<OpenError>>(
-        &mut self,
-        is_ripe: impl Fn(&S) -> bool,
-        mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        while let Some(Reverse((_, _, place))) = self.heap.peek() {
-            let place = *place;
-            if let Some(cursor) = self.cursors.get_mut(place) {
-                if !is_ripe(&cursor.source) {
-                    break;
-                }
-                cursor.show(self.schema, self.filter, &mut show)?;
-            }
-            self.heap.pop();
-            self.queue(place)?;
-        }
-        Ok(())
-    }
-
-    /// Lets every stream have what came for it: `add` gives it to its source.
-    ///
-    /// # Errors
-    ///
-    /// When a stream cannot be read.
-    pub fn add(&mut self, mut add: impl FnMut(&Stream, &mut S)) -> Result<(), OpenError> {
-        for place in 0..self.cursors.len() {
-            let Some(cursor) = self.cursors.get_mut(place) else {
-                break;
-            };
-            add(cursor.stream, &mut cursor.source);
-            if cursor.is_dry {
-                self.queue(place)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where the packets come from.
-    pub fn sources(&self) -> impl Iterator<Item = &S> {
-        self.cursors.iter().map(|cursor| &cursor.source)
-    }
-
-    /// Whether all streams were shown up to their closing packets.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        let is_closed = |last: &Option<Header>| last.is_some_and(|last| last.is_final);
-        let mut cursors = self.cursors.iter();
-        cursors.all(|cursor| cursor.is_dry && is_closed(&cursor.last))
-    }
-}
+pub use streams::Merge;

@@ -40,6 +40,9 @@ pub enum What {
         /// Whether more of it is in doubt, and left out.
         is_cut: bool,
     },
+    /// What follows of this stream came when later records had been shown: it belongs before this
+    /// time, in nanoseconds after power-on.
+    Late(u64),
     /// Something cannot be read.
     Damage(String),
 }
@@ -63,6 +66,7 @@ impl Note {
                 is_cut,
                 ..
             } => uncommitted > 0 || is_cut,
+            What::Late(_) => false,
             _ => true,
         }
     }
@@ -104,15 +108,26 @@ impl fmt::Display for What {
                     false => Ok(()),
                 }
             }
+            Self::Late(before_ns) => {
+                let (before, before_us) = seconds(*before_ns);
+                write!(
+                    f,
+                    "what follows came too late for its place, before {before}.{before_us:06}"
+                )
+            }
             Self::Damage(what) => f.write_str(what),
         }
     }
 }
 
+/// A time as it is shown: seconds, and the microseconds behind the point.
+fn seconds(ns: u64) -> (u64, u64) {
+    (ns / 1_000_000_000, ns % 1_000_000_000 / 1000)
+}
+
 /// In seconds, to the microsecond.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = |ns: u64| (ns / 1_000_000_000, ns % 1_000_000_000 / 1000);
         let ((from, from_us), (to, to_us)) = (seconds(self.from_ns), seconds(self.to_ns));
         write!(f, "between {from}.{from_us:06} and {to}.{to_us:06}")
     }
@@ -150,5 +165,7 @@ mod tests {
         let (cut, is_loss) = text(salvaged(0, true));
         assert!(cut.ends_with("uncommitted, cut where it is in doubt") && is_loss);
         assert!(text(salvaged(1, false)).1);
+        let (late, is_loss) = text(What::Late(2_000_001_999));
+        assert!(late.ends_with("too late for its place, before 2.000001") && !is_loss);
     }
 }

@@ -20,6 +20,8 @@ pub struct Shown<'a> {
     pub record: Record<'a>,
     /// The number of its packet.
     pub packet: u64,
+    /// Whether later records were shown already: it came too late for its place.
+    pub is_late: bool,
 }
 
 /// What comes next.

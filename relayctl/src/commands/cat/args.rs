@@ -47,7 +47,7 @@ pub(crate) struct CatArgs {
     /// Go on with what comes, until the capture is finished or Ctrl-C
     ///
     /// It may be started first: then it waits for the capture that is named, or for the next run if
-    /// the newest capture is finished. Filters must name channels and CPUs that the capture's
+    /// the newest capture is over. Filters must name channels and CPUs that the capture's
     /// metadata has: no more come later.
     ///
     /// What comes is held back for 0.2 seconds, so that streams that arrive at

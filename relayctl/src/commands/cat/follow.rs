@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,10 +10,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use relay_decode::capture::{
-    self, Capture, FollowError, GrowingFile, Live, LivePackets, OpenError, Options, Port, Scratch,
-    Stream, Totals, Uuid,
+    self, Capture, FollowError, GrowingFile, Live, OpenError, Options, Port, Scratch, Stream,
+    Totals, Uuid,
 };
-use relay_decode::merge::{Filter, Merge};
+use relay_decode::merge::{Filter, LiveMerge};
 use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
 use serde_json::json;
@@ -25,41 +26,65 @@ use super::printer::Printer;
 use super::wait::{self, POLL, pause};
 use crate::commands::source::SourceError;
 use crate::signals;
-use crate::terminal::say;
+use crate::terminal::{say, talk_aside};
 
-/// How long a packet is held back for older ones that are still on their way.
-const HOLD: Duration = Duration::from_millis(200);
+/// How long the output may take in the end, when the user has seen enough.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// The most packets that wait to be shown before more are looked for.
-const MAX_WAITING: usize = 1 << 22;
+/// How often is looked for the end.
+const LOOK: Duration = Duration::from_millis(10);
 
-/// Shows the records that are there, and those that come, of one boot after the other.
+/// Shows the records that are there, and those that come.
+///
+/// A thread does that: it may wait for whoever reads the output, and the user for neither.
 pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
     let name = wait::for_source(args.capture.as_deref(), &stop)?;
-    let mut followed = Followed::open(&name)?;
+    if is_packed(&name) {
+        return Err(CatError::Packed(name));
+    }
+    let scratch = is_raw(&name).then(|| {
+        let scratch = Scratch::new();
+        scratch.map_err(|error| CatError::Source(SourceError::Raw(name.clone(), error)))
+    });
+    // Removed here in any case, when it is not needed any more.
+    let scratch = scratch.transpose()?;
+    let folder = scratch.as_ref().map(|scratch| scratch.path().to_owned());
+    let (args, filter, asked) = (args.clone(), filter.clone(), Arc::clone(&stop));
+    let shown = thread::spawn(move || show(&args, &filter, (&name, folder.as_deref()), &asked));
+    let mut looks = GRACE.as_millis() / LOOK.as_millis();
+    while !shown.is_finished() {
+        looks -= u128::from(stop.load(Ordering::Relaxed));
+        if looks == 0 {
+            return Err(CatError::Stopped);
+        }
+        thread::sleep(LOOK);
+    }
+    shown.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Shows what has this name, one boot after the other; a raw stream becomes a capture in `scratch`.
+fn show(
+    args: &CatArgs,
+    filter: &Filter,
+    (name, scratch): (&Path, Option<&Path>),
+    stop: &AtomicBool,
+) -> Result<Damage, CatError> {
+    let mut followed = Followed::open(name, scratch)?;
     let mut boots = FollowedBoots::begin(&followed.live, args.boot);
     let mut printer = Printer::new(args);
-    let mut is_damaged = false;
     while boots.number < boots.first {
         let is_over = followed.poll()?;
         match boots.next()? {
             Some(next) => followed.live = next,
             None if is_over => return Err(boots.no_boot()),
-            None => pause(&stop)?,
+            None => pause(stop)?,
         }
     }
     loop {
-        if !show_boot(
-            &mut followed,
-            &boots,
-            filter,
-            &stop,
-            &mut printer,
-            &mut is_damaged,
-        )? {
+        if !show_boot(&mut followed, &boots, filter, stop, &mut printer)? {
             return Ok(Damage::None);
         }
         match boots.next_wanted()? {
@@ -68,7 +93,7 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError
         }
     }
     boots.say_what_came_late()?;
-    Ok(Damage::of(is_damaged || printer.is_damaged))
+    Ok(Damage::of(printer.is_damaged))
 }
 
 /// Shows a boot until it is over, or the next one begins; false if the user does not wait for it.
@@ -78,7 +103,6 @@ fn show_boot(
     filter: &Filter,
     stop: &AtomicBool,
     printer: &mut Printer<'_>,
-    is_damaged: &mut bool,
 ) -> Result<bool, CatError> {
     let Some((schema, streams)) = followed.metadata(stop)? else {
         return Ok(false);
@@ -90,40 +114,25 @@ fn show_boot(
     printer.begin(boots.number, (boots.number > 1).then_some(title))?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
-    let open = |stream| Ok(Some(LivePackets::new(&folder, stream, is_own)));
-    let mut merge = Merge::new(&folder, &schema, &streams, filter, open)?;
-    let mut unwanted: Vec<_> = streams
-        .iter()
-        .map(|stream| (&stream.file, LivePackets::new(&folder, stream, is_own)))
-        .collect();
+    let found = (&schema, streams.as_slice());
+    let mut merge = LiveMerge::new(&folder, found, filter, is_own, LiveMerge::HOLD)?;
     loop {
         // Before what is there is looked for: all that came before the next one is shown then.
         let has_next = boots.has_next_wanted();
-        let waiting: usize = merge.sources().map(LivePackets::waiting).sum();
-        let has_room = waiting < MAX_WAITING;
+        let has_room = merge.has_room();
         let polled = match has_room {
             true => followed.poll(),
             false => Ok(false),
         };
         for problem in followed.live.problems() {
             say(problem);
-            *is_damaged = true;
-        }
-        let now = Instant::now();
-        let mut packets = followed.live.take();
-        merge.add(|stream, source| {
-            if let Some(entries) = packets.remove(&stream.file) {
-                source.add(entries, now);
-            }
-        })?;
-        for (file, source) in &mut unwanted {
-            if let Some(entries) = packets.get(*file) {
-                source.skip(entries);
-            }
+            printer.is_damaged = true;
         }
         let is_last = (has_next && has_room) || !matches!(polled, Ok(false));
-        merge.each_while(
-            |source| is_last || now.duration_since(source.noticed()) >= HOLD,
+        merge.show(
+            followed.live.take(),
+            Instant::now(),
+            is_last,
             |next| match stop.load(Ordering::Relaxed) {
                 true => Err(CatError::Stopped),
                 false => printer.show(next),
@@ -146,21 +155,22 @@ struct Followed {
 }
 
 impl Followed {
-    /// Opens a capture, a raw file, or standard input.
-    fn open(name: &Path) -> Result<Self, CatError> {
+    /// Opens a capture, or in `scratch` a raw file or standard input.
+    fn open(name: &Path, scratch: Option<&Path>) -> Result<Self, CatError> {
+        let Some(scratch) = scratch else {
+            return Self::capture(name);
+        };
         let input = match name {
             name if name == Path::new("-") => Input::Stdin,
-            name if is_packed(name) => return Err(CatError::Packed(name.into())),
             name if name.is_file() => {
                 let file = GrowingFile::open(name)
                     .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
                 Input::Growing(file)
             }
-            name if name.exists() && !name.is_dir() => Input::Pipe(name.to_owned()),
-            name => return Self::capture(name),
+            name => Input::Pipe(name.to_owned()),
         };
-        let feed = Feed::start(name, input).map_err(CatError::Source)?;
-        let live = Live::open(feed.scratch.path())?;
+        let feed = Feed::start(name, input, scratch).map_err(CatError::Source)?;
+        let live = Live::open(scratch)?;
         Ok(Self {
             live,
             feed: Some(feed),
@@ -217,6 +227,11 @@ fn is_packed(path: &Path) -> bool {
     read.is_some_and(|read| read.is_ok()) && capture::is_packed(&head)
 }
 
+/// Whether a name is that of a stream of bytes, and not of a capture.
+fn is_raw(name: &Path) -> bool {
+    name == Path::new("-") || name.exists() && !name.is_dir()
+}
+
 /// Where raw bytes come from.
 enum Input {
     /// A file that grows.
@@ -239,18 +254,16 @@ struct Feed {
     is_over: Arc<AtomicBool>,
     /// What came.
     totals: Totals,
-    /// Where the capture is.
-    scratch: Scratch,
 }
 
 impl Feed {
     /// Begins.
-    fn start(name: &Path, input: Input) -> Result<Self, SourceError> {
-        let raw = |error| SourceError::Raw(name.into(), error);
-        let scratch = Scratch::new().map_err(raw)?;
+    fn start(name: &Path, input: Input, scratch: &Path) -> Result<Self, SourceError> {
+        // What comes is taken, whether somebody reads stderr or not.
+        talk_aside();
         let options = Options {
             announce: |what| say(what),
-            ..Options::new(scratch.path(), Kind::Live)
+            ..Options::new(scratch, Kind::Live)
         };
         let capture = Capture::create(&options).map_err(SourceError::Scratch)?;
         let port = capture.port(0);
@@ -263,7 +276,6 @@ impl Feed {
             thread: Some(thread::spawn(move || take(input, port, &over))),
             is_over,
             totals: Totals::default(),
-            scratch,
         })
     }
 

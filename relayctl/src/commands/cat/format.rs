@@ -1,13 +1,14 @@
 //! Makes a line of text of a record.
 
 use std::fmt::{self, Write as _};
+use std::sync::LazyLock;
 
 use relay_decode::escape::printable;
 use relay_decode::merge::Shown;
 use relay_decode::records::{Value, text_fields};
 use relay_format::Severity;
 
-use super::template::{Align, Field, Piece, Template};
+use super::template::{self, Align, Field, Piece, Template};
 use crate::terminal;
 
 /// The channel whose records are shown as the console shows them.
@@ -15,6 +16,15 @@ const KLOG: &str = "klog";
 
 /// What continues a message on the next line, as on the console.
 const CONTINUATION: &str = "\n            | ";
+
+/// A record as the console shows it, with line ends.
+pub(crate) fn console_text(shown: &Shown<'_>, values: &[Value<'_>]) -> String {
+    static TEMPLATE: LazyLock<Template> =
+        LazyLock::new(|| template::DEFAULT.parse().unwrap_or_default());
+    let mut text = String::new();
+    push(&TEMPLATE, &mut text, shown, values, false, false);
+    text
+}
 
 /// Appends a record and a line end, as a template has it; in colour if wanted, and with data in
 /// full.

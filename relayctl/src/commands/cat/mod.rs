@@ -17,6 +17,7 @@ use relay_decode::merge::{Filter, Merge};
 pub(crate) use args::CatArgs;
 use error::CatError;
 use follow::follow;
+pub(super) use format::console_text;
 use printer::Printer;
 
 use super::boots::title;

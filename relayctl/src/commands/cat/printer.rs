@@ -149,6 +149,9 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
         Some(severity) => write!(out, "\"{}\"", severity.name()),
         None => write!(out, "null"),
     };
+    if shown.is_late {
+        let _ = write!(out, ",\"late\":true");
+    }
     if let Some(message) = message(shown, values) {
         let _ = write!(out, ",\"msg\":");
         let _ = json(&mut *out, String::from_utf8_lossy(message).as_ref());

@@ -78,7 +78,7 @@ pub(super) enum Piece {
 ///
 /// In braces stand the names of fields, each with `:WIDTH`, `:<WIDTH`, `:>WIDTH` or
 /// `:^WIDTH` behind it if it is to fill a column; `{{` and `}}` are braces.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Template {
     /// Its parts.
     pub(super) pieces: Vec<Piece>,

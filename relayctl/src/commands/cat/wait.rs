@@ -19,11 +19,11 @@ use crate::terminal::{near, say};
 pub(super) const POLL: Duration = Duration::from_millis(50);
 
 /// The capture or file to follow: the one that was named, as soon as it is there; else the newest
-/// capture, or the next one if that is finished. The user is told what is waited for.
+/// capture, or the next one if nobody is making that any more. The user is told what is waited for.
 ///
 /// # Errors
 ///
-/// When there is nobody any more who wants to see what comes.
+/// When there is nobody any more who wants to see what comes, or the newest capture is none.
 pub(super) fn for_source(name: Option<&Path>, stop: &AtomicBool) -> Result<PathBuf, CatError> {
     let Some(name) = name else {
         return for_capture(&captures::latest(), stop);
@@ -52,12 +52,11 @@ fn for_capture(latest: &Path, stop: &AtomicBool) -> Result<PathBuf, CatError> {
         ));
         return for_another(newest, None, stop);
     };
-    let is_finished = Live::open(folder).is_ok_and(|mut live| matches!(live.poll(), Ok(true)));
-    if !is_finished {
+    if Live::open(folder)?.is_being_made() {
         return Ok(captures::named(latest));
     }
     say(format!(
-        "waiting for the next run: {} is finished, and shown without --follow",
+        "waiting for the next run: {} is over, and shown without --follow",
         near(folder).display()
     ));
     for_another(newest, Some(folder), stop)

@@ -1,10 +1,11 @@
 //! How a guest ends, and what that means.
 
-use std::time::Duration;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use relay_decode::console::{LineSplitter, RawLine};
 use relay_decode::escape::printable;
-use relay_machine::guest::{Guest, GuestEnd};
+use relay_machine::guest::{Event, Guest, GuestEnd};
 
 use super::args::RunArgs;
 use crate::exit::Exit;
@@ -51,6 +52,41 @@ impl End {
             Self::Guest(GuestEnd::Pass | GuestEnd::Fail) | Self::Interrupted => Exit::Failed,
             Self::Guest(_) | Self::Timeout | Self::NoProgress => Exit::Infrastructure,
         }
+    }
+}
+
+/// Whether outputs that do not move are waited for when the guest has ended.
+pub(super) struct Hurry<'a> {
+    /// Where signals come.
+    events: &'a Receiver<Event>,
+    /// When the time that `--timeout` gave is over.
+    limit: Option<Instant>,
+    /// Whether there was a reason already.
+    is_asked: bool,
+}
+
+impl<'a> Hurry<'a> {
+    /// There is a hurry if the guest did not end by itself.
+    pub(super) fn new(events: &'a Receiver<Event>, end: End, limit: Option<Instant>) -> Self {
+        Self {
+            events,
+            limit,
+            is_asked: !matches!(end, End::Guest(_)),
+        }
+    }
+
+    /// From here on there is a hurry.
+    pub(super) fn ask(&mut self) {
+        self.is_asked = true;
+    }
+
+    /// Whether there was a signal, or the time is over, or there is another reason.
+    pub(super) fn is_asked(&mut self) -> bool {
+        while let Ok(event) = self.events.try_recv() {
+            self.is_asked |= matches!(event, Event::Signal);
+        }
+        self.is_asked |= self.limit.is_some_and(|limit| Instant::now() >= limit);
+        self.is_asked
     }
 }
 

@@ -32,7 +32,7 @@ pub(super) enum RunError {
     Guest(io::Error),
     /// The signal handlers could not be installed.
     Signals(io::Error),
-    /// The console's text could not be written.
+    /// The log could not be shown.
     Output(io::Error),
     /// The capture could not be begun.
     Capture(CaptureError),
@@ -65,7 +65,7 @@ impl fmt::Display for RunError {
             ),
             Self::Guest(error) => write!(f, "QEMU could not be started: {RUNNER}: {error}"),
             Self::Signals(error) => write!(f, "cannot listen for signals: {error}"),
-            Self::Output(error) => write!(f, "cannot write the console's text: {error}"),
+            Self::Output(error) => write!(f, "cannot show the log: {error}"),
             Self::Capture(error) => error.fmt(f),
             Self::Ports(error) => write!(f, "cannot make a socket for the guest's ports: {error}"),
         }

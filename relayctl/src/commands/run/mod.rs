@@ -4,9 +4,11 @@ mod args;
 mod end;
 mod error;
 mod judge;
+mod pause;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod view;
 mod watch;
 
 use std::fs;
@@ -26,19 +28,22 @@ use serde_json::json;
 
 pub(crate) use args::RunArgs;
 use args::Transport;
-use end::{End, explain};
+use end::{End, Hurry, explain};
 use error::RunError;
 use judge::judge;
-use watch::Watch;
+use view::View;
+use watch::{QUEUE, Watch};
 
 use super::captures::{arguments, unix_ms, versions};
 use crate::exit::Exit;
 use crate::signals;
-use crate::terminal::{LazySymbols, Output, say};
+use crate::terminal::{
+    Aside, LazySymbols, Output, Renderer, say, settle_talk, talk_aside, tell, unlocked,
+};
 
-/// Chunks of console text that may wait to be shown. When they do, QEMU waits,
-/// then the guest's console, and then the guest counts what it loses.
-const QUEUE: usize = 64;
+/// What is said of a run that did not end well after nothing was read for a time.
+const BLAME: &str = "the guest could not send meanwhile: what it lost, and streams that it did not \
+                     close, are the host's fault";
 
 /// Does `relayctl run`.
 pub(crate) fn run(args: &RunArgs) -> Exit {
@@ -99,17 +104,21 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             .as_ref()
             .map(|ports| (ports.count(), ports.path().to_owned())),
     };
+    // From here on nobody waits for a reader of stdout or stderr.
+    talk_aside();
     let (sender, events) = mpsc::sync_channel(QUEUE);
     let on_signal = sender.clone();
-    // The queue may be full while the output is stuck: then it waits, and a second signal is heard.
     signals::on_end(move || drop(on_signal.send(Event::Signal))).map_err(RunError::Signals)?;
-    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
-    let symbols = LazySymbols::new(kernel.clone(), workspace.root);
-    let mut watch = Watch::new(args, symbols);
+    let folder = capture.folder().to_owned();
+    let mut watch = Watch::new(args);
+    if !args.quiet {
+        let symbols = LazySymbols::new(kernel.clone(), workspace.root);
+        watch.view = Some(view(args, symbols, &folder).map_err(RunError::Output)?);
+    }
     watch.capture = Some(capture);
+    let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
     let end = watch.until_end(&mut guest, &events)?;
     let wall = guest.started().elapsed();
-    explain(args, end, &guest);
     if let Some(ports) = ports {
         ports.finish();
     }
@@ -121,6 +130,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if let Some(capture) = &watch.capture {
         let is_due = end == End::Guest(GuestEnd::Pass);
         facts = Some(judge(capture, args.cpus(), is_due, &mut problems));
+    }
+    if watch.ledger.passed_over() > 0 {
+        problems.extend(watch.passed_over(&view::logged(&folder)));
     }
     let mut exit = end.exit(watch.endless, problems.is_empty());
     if let Some(capture) = watch.capture.take() {
@@ -136,6 +148,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "ports": config.ports.as_ref().map_or(0, |(count, _)| *count),
             "started_unix_ms": started_unix_ms,
             "wall_ms": summary::milliseconds(wall),
+            "host_pauses_ms": summary::milliseconds(watch.pauses.total()),
             "result": end.result(watch.endless),
             "exit": exit.code(),
             "verdict": facts.as_ref().and_then(|facts| facts.verdict),
@@ -145,8 +158,65 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             exit = Exit::Infrastructure;
         }
     }
-    watch.sum_up(args, end, exit, wall, problems, facts);
+    // What is left is to show it.
+    let mut hurry = Hurry::new(
+        &events,
+        end,
+        watch.limit.map(|limit| guest.started() + limit),
+    );
+    if let Some(view) = watch.view.take() {
+        match view.end(&folder, || hurry.is_asked()) {
+            Ok(true) => {}
+            // It was waited for long enough.
+            Ok(false) => hurry.ask(),
+            Err(error) => {
+                say(RunError::Output(error).to_string());
+                if exit == Exit::Good {
+                    exit = Exit::Infrastructure;
+                }
+            }
+        }
+    }
+    explain(args, end, &guest);
+    if let Some(told) = watch.pauses.told(guest.started()) {
+        say(told.to_string());
+        if exit != Exit::Good {
+            say(BLAME);
+        }
+    }
+    let summary = watch.sum_up(args, end, exit, wall, problems, facts);
+    print(args.json, summary, || hurry.is_asked());
+    settle_talk(|| hurry.is_asked());
     Ok(exit)
+}
+
+/// Prints the summary: the object on stdout, the table where the talk is.
+fn print(is_json: bool, summary: String, is_hurried: impl FnMut() -> bool) {
+    if !is_json {
+        return tell(summary);
+    }
+    // There is nobody to tell about a summary that cannot be written.
+    if let Ok(out) = unlocked(&io::stdout()).and_then(Aside::start) {
+        out.put(summary);
+        if !out.settle(is_hurried) {
+            say("the summary was not written: stdout did not move");
+        }
+    }
+}
+
+/// Begins to show what comes to the capture in `folder`: on stdout, unless that is for the summary.
+fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View> {
+    let (out, colour) = match args.json {
+        true => (
+            unlocked(&io::stderr())?,
+            args.color.for_stream(&io::stderr()),
+        ),
+        false => (
+            unlocked(&io::stdout())?,
+            args.color.for_stream(&io::stdout()),
+        ),
+    };
+    View::start(out, Renderer::new(colour, Some(symbols)), folder)
 }
 
 /// The kernel's ELF file: the one that was named, or one that is built; and what it needs to run.

@@ -242,6 +242,13 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         // Writing to a `String` cannot fail.
         let _ = writeln!(text, "lost: {}", reasons.join(", "));
     }
+    let passed_over = ledger.passed_over();
+    if passed_over > 0 {
+        let _ = writeln!(
+            text,
+            "the console was too slow for {passed_over} more records: the capture has them"
+        );
+    }
     for problem in &run.problems {
         let _ = writeln!(text, "problem: {problem}");
     }
@@ -254,9 +261,11 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         None => "no log line".to_owned(),
     };
     let _ = writeln!(text, "{first}, {:.3} s in all", run.wall_ms / 1e3);
-    let cpus = run
-        .smp
-        .map_or(String::new(), |cpus| format!(" on {cpus} CPUs"));
+    let cpus = match run.smp {
+        None => String::new(),
+        Some(1) => " on 1 CPU".to_owned(),
+        Some(cpus) => format!(" on {cpus} CPUs"),
+    };
     let _ = writeln!(text, "scenario {}{cpus}: {}", run.scenario, run.result);
     text
 }

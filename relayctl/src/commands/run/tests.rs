@@ -32,7 +32,7 @@ fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -
     let (sender, events) = mpsc::sync_channel(QUEUE);
     let mut guest = Guest::start(&config, sender).expect("there is a shell");
     let args = parse(&["--quiet"]);
-    let mut watch = Watch::new(&args, LazySymbols::new("/".into(), "/".into()));
+    let mut watch = Watch::new(&args);
     assert_eq!(watch.patience.replace(patience), Some(PATIENCE));
     watch.capture = capture;
     let end = watch

@@ -1,7 +1,8 @@
-//! Watching a guest: its console is shown, its records are counted, and it is given up when it
-//! hangs.
+//! Watching a guest: its console is kept and counted, and it is given up when it hangs.
+//!
+//! Nothing here waits for an output: what is to be shown is given to the [`View`], talk goes aside.
 
-use std::io::{self, Write};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +14,14 @@ use relay_machine::guest::{Event, Guest, GuestEnd};
 use super::args::RunArgs;
 use super::end::{End, PATIENCE};
 use super::error::RunError;
+use super::pause::Pauses;
 use super::summary::{self, CaptureFacts, RunFacts};
+use super::view::View;
 use crate::exit::Exit;
-use crate::terminal::{LazySymbols, Output, Renderer};
+
+/// Chunks of console text that may wait to be written to the capture. When they do, QEMU waits,
+/// then the guest's console, and then the guest counts what it loses.
+pub(super) const QUEUE: usize = 64;
 
 /// How long the rest of the console's text is waited for after QEMU was asked to end.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -23,15 +29,16 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// How often QEMU is looked at when nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How often the clock is looked at, at least: in each look a chunk of the console's text is taken.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// The scenario that goes on until it is stopped.
 const ENDLESS: &str = "idle";
 
-/// Watches one guest: shows its console and counts its records.
+/// Watches one guest: counts its records, and gives what it says to the view.
 pub(super) struct Watch {
-    /// Where the console's text goes; nowhere if quiet.
-    output: Option<Output<Box<dyn Write>>>,
-    /// How it is shown.
-    renderer: Renderer,
+    /// Where the console's text is shown; nowhere if quiet.
+    pub(super) view: Option<View>,
     /// Cuts it into lines.
     splitter: LineSplitter,
     /// Counts the records.
@@ -43,28 +50,25 @@ pub(super) struct Watch {
     /// Whether the scenario goes on until it is stopped.
     pub(super) endless: bool,
     /// When the guest is given up although it makes progress.
-    limit: Option<Duration>,
+    pub(super) limit: Option<Duration>,
     /// How long the guest may be silent.
     pub(super) patience: Option<Duration>,
+    /// When nothing was read.
+    pub(super) pauses: Pauses,
     /// Keeps the console's text, too.
     pub(super) capture: Option<Capture>,
 }
 
 impl Watch {
     /// Prepares to watch.
-    pub(super) fn new(args: &RunArgs, symbols: LazySymbols) -> Self {
-        let (output, colour): (Box<dyn Write>, bool) = match args.json {
-            true => (Box::new(io::stderr()), args.color.for_stream(&io::stderr())),
-            false => (Box::new(io::stdout()), args.color.for_stream(&io::stdout())),
-        };
+    pub(super) fn new(args: &RunArgs) -> Self {
         let endless = args.scenario == ENDLESS;
         let limit = args
             .timeout
             .map(|seconds| Duration::from_secs(seconds.into()));
         let patient = endless || args.gdb || limit.is_some();
         Self {
-            output: (!args.quiet).then(|| Output::new(output)),
-            renderer: Renderer::new(colour, Some(symbols)),
+            view: None,
             splitter: LineSplitter::new(),
             ledger: Ledger::new(),
             console_open: true,
@@ -72,11 +76,12 @@ impl Watch {
             endless,
             limit,
             patience: (!patient).then_some(PATIENCE),
+            pauses: Pauses::new(Instant::now()),
             capture: None,
         }
     }
 
-    /// Shows the console until the guest ends or has to be ended, and waits for QEMU.
+    /// Takes the console's text until the guest ends or has to be ended, and waits for QEMU.
     pub(super) fn until_end(
         &mut self,
         guest: &mut Guest,
@@ -86,27 +91,28 @@ impl Watch {
         let status = match end {
             Some(_) => {
                 guest.terminate();
-                self.drain(guest, events)?;
+                self.drain(guest, events);
                 guest.wait().map_err(RunError::Guest)?
             }
             None => {
                 let status = guest.wait().map_err(RunError::Guest)?;
-                self.drain(guest, events)?;
+                self.drain(guest, events);
                 status
             }
         };
-        let rest = &mut self.splitter;
-        let mut shown = String::new();
-        rest.finish(|line| {
+        self.pauses.look(Instant::now(), DRAIN + LOOK);
+        let Self { splitter, view, .. } = self;
+        splitter.finish(|line| {
             // Cut by the end: whatever it looks like, it is not whole.
             let text = printable(line.bytes);
-            shown += &self.renderer.show(&text, &Line::Text(&text));
+            if let Some(view) = view {
+                view.line(&Line::Text(&text), text.to_string(), Instant::now());
+            }
         });
-        self.show(&shown)?;
         Ok(end.unwrap_or(End::Guest(status)))
     }
 
-    /// Shows the console until there is a reason to stop; `None` is that QEMU
+    /// Takes the console's text until there is a reason to stop; `None` is that QEMU
     /// has ended or has closed the console.
     fn until_reason(
         &mut self,
@@ -116,8 +122,11 @@ impl Watch {
         let started = guest.started();
         let mut progress = started;
         let mut captured = 0;
+        self.pauses = Pauses::new(started);
         loop {
             let now = Instant::now();
+            // Who was not heard was not silent.
+            progress += self.pauses.look(now, LOOK);
             if self.limit.is_some_and(|limit| now >= started + limit) {
                 return Ok(Some(End::Timeout));
             }
@@ -130,13 +139,12 @@ impl Watch {
             let wait = self
                 .limit
                 .map_or(TICK, |limit| TICK.min(started + limit - now));
+            if self.endless && self.view.as_ref().is_some_and(View::is_closed) {
+                return Ok(Some(End::Interrupted));
+            }
             match events.recv_timeout(wait) {
                 Ok(Event::Console(came, bytes)) => {
-                    self.take(&bytes, came - started)?;
-                    if self.endless && self.output.as_ref().is_some_and(Output::is_closed) {
-                        return Ok(Some(End::Interrupted));
-                    }
-                    // After the writing: a reader that pauses is not a guest that hangs.
+                    self.take(&bytes, came, came.saturating_duration_since(started));
                     progress = Instant::now();
                 }
                 Ok(Event::Signal) => return Ok(Some(End::Interrupted)),
@@ -163,34 +171,34 @@ impl Watch {
     }
 
     /// Takes what is left of the console's text.
-    fn drain(&mut self, guest: &Guest, events: &Receiver<Event>) -> Result<(), RunError> {
+    fn drain(&mut self, guest: &Guest, events: &Receiver<Event>) {
         let deadline = Instant::now() + DRAIN;
-        while self.console_open {
+        // What waits is taken in any case: the time may have gone by while this process was stopped.
+        let mut overtime = 2 * QUEUE;
+        while self.console_open && overtime > 0 {
             let wait = deadline.saturating_duration_since(Instant::now());
+            overtime -= usize::from(wait.is_zero());
             match events.recv_timeout(wait) {
-                Ok(Event::Console(came, bytes)) => self.take(&bytes, came - guest.started())?,
+                Ok(Event::Console(came, bytes)) => {
+                    let after = came.saturating_duration_since(guest.started());
+                    self.take(&bytes, came, after);
+                }
                 Ok(Event::Signal) => {}
                 Ok(Event::ConsoleEnd) | Err(_) => self.console_open = false,
             }
-            if wait.is_zero() {
-                break;
-            }
         }
-        Ok(())
     }
 
-    /// Takes console text that came at a time after QEMU's start.
-    fn take(&mut self, bytes: &[u8], came: Duration) -> Result<(), RunError> {
+    /// Takes console text that came at a time, so long after QEMU's start.
+    fn take(&mut self, bytes: &[u8], came: Instant, after: Duration) {
         if let Some(capture) = &self.capture {
             capture.console(bytes);
         }
-        let mut shown = String::new();
         let Self {
             splitter,
             ledger,
-            renderer,
             first_line,
-            output,
+            view,
             ..
         } = self;
         splitter.push(bytes, |raw| {
@@ -198,37 +206,51 @@ impl Watch {
             let line = Line::parse(&text);
             ledger.take(&line);
             if matches!(line, Line::Record(_)) {
-                first_line.get_or_insert(came);
+                first_line.get_or_insert(after);
             }
-            if output.is_some() {
-                shown += renderer.show(&text, &line).trim_end_matches('\n');
+            if let Some(view) = view {
+                let mut shown = text.to_string();
                 if raw.dropped > 0 {
                     shown += &format!(" [cut: {} more bytes]", raw.dropped);
                 }
-                shown.push('\n');
+                view.line(&line, shown, came);
             }
         });
-        self.show(&shown)
-    }
-
-    /// Writes to where the console's text goes.
-    fn show(&mut self, text: &str) -> Result<(), RunError> {
-        match &mut self.output {
-            Some(output) => output.put(text).map_err(RunError::Output),
-            None => Ok(()),
-        }
     }
 
     /// What is wrong with the console's records.
     pub(super) fn problems(&self, end: End) -> Vec<String> {
         let mut problems = self.ledger.verdict().problems();
-        if end == End::Guest(GuestEnd::Pass) && self.first_line.is_none() {
+        let packets = self
+            .capture
+            .as_ref()
+            .map(|capture| capture.totals().packets);
+        let is_silent = self.first_line.is_none() && packets.is_none_or(|packets| packets == 0);
+        if end == End::Guest(GuestEnd::Pass) && is_silent {
             problems.push("the guest reported success without one log record".to_owned());
         }
         problems
     }
 
-    /// Prints the summary.
+    /// What is wrong with records that the console skipped: the capture should have them. `logged`
+    /// is how many records of the log it has, by CPU.
+    pub(super) fn passed_over(&self, logged: &BTreeMap<u32, u64>) -> Vec<String> {
+        let skipping = self.ledger.streams();
+        let skipping = skipping.filter(|(_, stream)| stream.passed_over > 0);
+        let absent = skipping.filter_map(|(cpu, stream)| {
+            let logged = logged.get(&cpu).copied().unwrap_or_default();
+            let (printed, skipped) = (stream.delivered, stream.passed_over);
+            (printed.saturating_add(skipped) > logged).then(|| {
+                format!(
+                    "cpu {cpu}: the console printed {printed} records and skipped {skipped}, the \
+                     capture has {logged}"
+                )
+            })
+        });
+        absent.collect()
+    }
+
+    /// The summary.
     pub(super) fn sum_up(
         &self,
         args: &RunArgs,
@@ -237,7 +259,7 @@ impl Watch {
         wall: Duration,
         problems: Vec<String>,
         capture: Option<CaptureFacts>,
-    ) {
+    ) -> String {
         let facts = RunFacts {
             scenario: args.scenario.clone(),
             result: end.result(self.endless),
@@ -252,10 +274,9 @@ impl Watch {
             problems,
             capture,
         };
-        // There is nobody to tell about a summary that cannot be written.
-        let _ = match args.json {
-            true => Output::new(io::stdout()).put(&summary::json(&self.ledger, &facts)),
-            false => Output::new(io::stderr()).put(&summary::table(&self.ledger, &facts)),
-        };
+        match args.json {
+            true => summary::json(&self.ledger, &facts),
+            false => summary::table(&self.ledger, &facts),
+        }
     }
 }

@@ -31,6 +31,8 @@ const RESET_LOOKS: u32 = 100_000;
 /// How long the device may take to take a message. Emulated on a busy host, a device can stand
 /// still for half a second.
 const PATIENCE_MS: u64 = 2_000;
+/// How long it may go on saying things before it has to come to an end.
+const CONVERSATION_MS: u64 = 20_000;
 
 /// The interrupt of the control queue and of the configuration.
 const CONTROL_INTERRUPT: u16 = 0;
@@ -224,23 +226,26 @@ impl<D: Device> Driver<D> {
     /// Asks for the ports, and waits until the device has taken all messages, with which, in QEMU,
     /// it has said everything. What comes later is found by [`poll`](Self::poll).
     fn converse(&mut self, now_ms: &mut dyn FnMut() -> u64) -> Result<(), Error> {
-        let mut since = now_ms();
-        while self.step()? {
-            // Something happened: look again.
-            since = now_ms();
-        }
+        let start = now_ms();
+        let mut since = start;
+        let mut has_heard = true;
         loop {
             let is_idle = self.control.as_ref().is_none_or(Control::is_idle);
-            if is_idle && self.directory.is_settled() {
+            if !has_heard && is_idle && self.directory.is_settled() {
                 return Ok(());
             }
-            if self.step()? {
-                since = now_ms();
-            } else if now_ms().wrapping_sub(since) >= PATIENCE_MS {
-                return Err(Error::Silent);
-            } else {
-                core::hint::spin_loop();
+            has_heard = self.step()?;
+            let now = now_ms();
+            if has_heard {
+                since = now;
             }
+            if now.wrapping_sub(since) >= PATIENCE_MS {
+                return Err(Error::Silent);
+            }
+            if now.wrapping_sub(start) >= CONVERSATION_MS {
+                return Err(Error::Endless);
+            }
+            core::hint::spin_loop();
         }
     }
 

@@ -26,6 +26,8 @@ pub(crate) enum Error {
     Control(QueueFault),
     /// It does not take the driver's messages.
     Silent,
+    /// It goes on saying things.
+    Endless,
     /// It asks for a reset.
     NeedsReset,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Error {
             Self::Silent => f.write_str(
                 "the device does not take the driver's messages; does an IOMMU keep it from memory?",
             ),
+            Self::Endless => f.write_str("the device does not come to the end of its messages"),
             Self::NeedsReset => f.write_str("the device says that it failed and wants a reset"),
         }
     }

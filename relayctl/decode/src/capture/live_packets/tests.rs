@@ -20,7 +20,7 @@ fn what_was_read_of_an_own_stream_is_given_back() {
             file: "klog_0".to_owned(),
         };
         let mut source = LivePackets::new(folder.path(), &stream, is_own);
-        source.add(vec![entry; packets - 1], Instant::now());
+        source.add(vec![(0, vec![entry; packets - 1])], Instant::now());
         let mut buffer = Vec::new();
         for _ in 1..packets {
             // It is no packet, which does not matter here.

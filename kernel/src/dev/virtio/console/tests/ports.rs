@@ -197,6 +197,23 @@ fn devices_that_cannot_be_used_are_refused() {
 }
 
 #[test]
+fn a_device_that_never_stops_talking_is_refused() {
+    let fake = Fake::new(&[(0, "klog-0", true)]);
+    let hand = fake.clone();
+    let mut now = 0;
+    let mut chatter = || {
+        let mut state = hand.state();
+        state.converse();
+        state.say(0, event::PORT_OPEN, 1, b"");
+        now += 1;
+        now
+    };
+    let refused = Driver::new(fake.clone(), &mut chatter).map(drop);
+    assert_eq!(refused, Err(Error::Endless));
+    assert_eq!(fake.state().status, 0, "it was reset");
+}
+
+#[test]
 fn ports_without_a_usable_queue_are_refused() {
     let fake = Fake::new(&[(0, "a", true), (1, "b", true), (2, "c", true)]);
     fake.state().sizes[5] = 4;
