@@ -97,7 +97,8 @@ impl Origin {
     }
 }
 
-/// The options of `record`.
+/// The options of `record`. It ends with 0 if what came is in the capture and can be read, with 1 if
+/// nothing came that can, something of it was left out or contradicts the rest.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordArgs {
     /// Where packets come from: unix:PATH, tcp:HOST:PORT, a file, or - for standard input
