@@ -148,6 +148,9 @@ fn verify_stat_and_cat_tell_of_it() {
     let stat: serde_json::Value = serde_json::from_str(&stat.out).expect("it is JSON");
     let left_out = stat["channels"][0]["cpus"][0]["lost"]["left_out"].as_u64();
     assert!(left_out > Some(0), "{stat}");
+    let cat = relayctl(&["cat".as_ref(), out.as_os_str()]);
+    let told = format!("{} bytes that came are left out", totals.left_out);
+    assert!(cat.err.contains(&told), "{}", cat.err);
     let run = fs::read_to_string(out.join("run.json")).expect("it is kept");
     let run: serde_json::Value = serde_json::from_str(&run).expect("it is JSON");
     assert_eq!(run["capture"]["left_out"], totals.left_out);

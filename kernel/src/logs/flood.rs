@@ -1,5 +1,7 @@
 //! flood: the load of scenarios.
 
+use alloc::vec::Vec;
+
 use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
@@ -70,10 +72,20 @@ pub(super) static MOUNT: Mount = channel::mount("/flood", &CHANNEL);
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 
+/// Bytes of the heap that the rings leave to others, in all and for each CPU.
+const LEFT: usize = 512 * 1024;
+const LEFT_PER_CPU: usize = 48 * 1024;
+
 /// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
 pub(super) fn start(cpus: usize, options: &Options<'_>) {
     let size = options.value(&SUBBUF).unwrap_or_default() as usize;
     let count = options.value(&COUNT).unwrap_or_default() as usize;
+    // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:
+    // this much is left to it.
+    let mut left = Vec::<u8>::new();
+    let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
+    // Used by nobody, and there nevertheless.
+    core::hint::black_box(&mut left);
     match channel::geometry(size, count) {
         Ok(geometry) => (0..cpus).for_each(|cpu| {
             channel::start(&CHANNEL, "flood", cpu, geometry);

@@ -41,11 +41,13 @@ const FINAL: u64 = 1 << 63;
 /// The copies of each CPU's packets, where there is a console.
 static COPIES: [Once<Copies>; MAX_CPUS] = [const { Once::new() }; MAX_CPUS];
 
-/// Keeps copies for a console from now on, of CPUs 0 to `cpus - 1`. Task context on the boot CPU,
-/// before the [intakes](super::intake) start.
+/// Keeps copies for a console from now on, of those of CPUs 0 to `cpus - 1` that have a log. Task
+/// context on the boot CPU, before the [intakes](super::intake) start.
 pub(super) fn keep(cpus: usize) {
-    for copies in COPIES.iter().take(cpus) {
-        copies.call_once(|| Copies::new(WORDS));
+    for (cpu, copies) in COPIES.iter().enumerate().take(cpus) {
+        if klog::CHANNEL.stats(cpu).is_some() {
+            copies.call_once(|| Copies::new(WORDS));
+        }
     }
 }
 

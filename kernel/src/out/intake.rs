@@ -8,14 +8,16 @@
 //! |---|---|---|
 //! | has room | has room | it has both |
 //! | is full | has room | the console skips it, and says so |
-//! | has room | is full | the sink never gets the one that has waited longest; the end of the machine says so |
+//! | has room | is full for long | the sink never gets the one that has waited longest; the end of the machine says so |
 //! | has room | is gone | the sink never gets it; the end of the machine says so |
 //! | is full | is full, or gone | it stays in the ring |
 //!
 //! *Room* for the sink is a short queue of taken packets: so many may wait while it takes nothing,
-//! and before it is known whether there is one. The oldest gives way, since a ring is written in
-//! order: a packet that is held stops the writer when it comes round. So do the packets that the
-//! sink has taken and is not done with. The last packet of a stream has room in both.
+//! and before it is known whether there is one. A queue that was full only a moment ago may just
+//! have a slow pump: then the packet stays in the ring, and the console waits as well. After that
+//! moment the oldest gives way, since a ring is written in order: a packet that is held stops the
+//! writer when it comes round. So do the packets that the sink has taken and is not done with. The
+//! last packet of a stream has room in both.
 //!
 //! Whoever finds the lock free may do it: the CPU that prints, for all, so that the last words of a
 //! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes before
@@ -29,6 +31,7 @@ use spin::Mutex;
 
 use super::copies::{self, Copies};
 use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::clock::Timeout;
 use crate::logs::registry::NAMES;
 
 /// Packets that wait for their sink, per CPU, at most.
@@ -36,6 +39,10 @@ const WAITING: usize = 12;
 
 /// Packets taken, of all CPUs.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+/// How long the console waits for a sink that has just taken something, in milliseconds. Emulated
+/// CPUs stand still for some 100 ms when the host is busy, and longer with many of them.
+const MOMENT_MS: u64 = 2_000;
 
 static INTAKES: [Mutex<Option<Intake>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
 
@@ -46,6 +53,8 @@ pub(super) struct Intake {
     /// There is a sink, or it was not looked for yet.
     has_sink: bool,
     waiting: VecDeque<SubBuffer<'static>>,
+    /// Since when the sink takes nothing, once the queue is full.
+    moment: Option<Timeout>,
     /// Packets that the sink will not get.
     left_out: u64,
     ended: bool,
@@ -124,6 +133,7 @@ impl Intake {
             has_sink: true,
             // Never grows: interrupts use it.
             waiting: VecDeque::with_capacity(WAITING),
+            moment: None,
             left_out: 0,
             ended: false,
         }
@@ -131,7 +141,9 @@ impl Intake {
 
     /// Takes what can be taken, and asks for the rest.
     pub(super) fn take(&mut self) {
-        while !self.ended && (self.sink_has_room() || self.console_has_room()) {
+        while !self.ended
+            && (self.sink_has_room() || self.sink_is_late() && self.console_has_room())
+        {
             // The time first: what was readable then is found now.
             let quiet = self.reader.quiet_since();
             let Some(packet) = self.reader.next_subbuf() else {
@@ -161,6 +173,12 @@ impl Intake {
         self.has_sink && self.waiting.len() < WAITING
     }
 
+    /// Whether the sink, which has no room, is not waited for any more.
+    fn sink_is_late(&mut self) -> bool {
+        let moment = self.moment.get_or_insert(Timeout::after_ms(MOMENT_MS));
+        !self.has_sink || moment.expired()
+    }
+
     fn console_has_room(&self) -> bool {
         self.copies.is_some_and(Copies::has_room)
     }
@@ -175,7 +193,9 @@ impl Intake {
     /// The next packet for the sink.
     pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
         self.take();
-        self.waiting.pop_front()
+        let next = self.waiting.pop_front()?;
+        self.moment = None;
+        Some(next)
     }
 }
 

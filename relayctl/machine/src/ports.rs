@@ -118,7 +118,9 @@ impl Ports {
                 let Ok((stream, _)) = listener.accept() else {
                     return;
                 };
-                if over.load(Ordering::SeqCst) {
+                // The guest may have ended before its connections were taken: those that wait are
+                // taken, and none is waited for. The one that ended the waiting says nothing.
+                if over.load(Ordering::SeqCst) && listener.set_nonblocking(true).is_err() {
                     return;
                 }
                 if let Ok(own) = stream.try_clone() {
@@ -235,6 +237,35 @@ fn write(chunks: &Receiver<Chunk>, mut ports: Vec<Option<Port>>, pool: &Pool) {
                     port.finish();
                 }
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use relay_decode::capture::Options;
+    use relay_decode::wire::Kind;
+
+    use super::*;
+
+    /// A guest may write and end before anybody has taken its connections: this process may have
+    /// been stopped meanwhile.
+    #[test]
+    fn what_a_guest_sent_before_it_was_listened_to_is_taken() {
+        let folder = Scratch::new().expect("it is writable");
+        for round in 0..50 {
+            let out = folder.path().join(round.to_string());
+            let capture = Capture::create(&Options::new(&out, Kind::Live)).expect("it is writable");
+            let ports = Ports::listen(&capture, 2).expect("there are sockets");
+            for port in 0..3 {
+                let mut guest = UnixStream::connect(ports.path()).expect("it is listened to");
+                let bytes = vec![b'x'; 1 + port * 1000];
+                guest.write_all(&bytes).expect("it is read");
+            }
+            ports.finish();
+            assert_eq!(capture.totals().fragments, 3 + 3000, "round {round}");
         }
     }
 }

@@ -79,6 +79,17 @@ fn smoke_on_32_cpus() {
     smoke(32);
 }
 
+/// The least memory that `run` gives is enough for the most CPUs; only the load of other scenarios
+/// does not get all its rings then.
+#[test]
+fn the_smallest_machine_has_room_for_the_most_cpus() {
+    let run = boot(&["--smp", "32", "--memory", "32"]);
+    run.assert_code(0);
+    let wanting = run.records();
+    let wanting = wanting.iter().filter(|r| r.message.contains("has no ring"));
+    assert!(wanting.clone().all(|r| r.message.contains("for flood")));
+}
+
 /// Logging works before the heap and before the other CPUs: the log begins with
 /// the very first record, and there are records older than both.
 #[test]

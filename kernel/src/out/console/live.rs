@@ -47,12 +47,11 @@ pub(crate) fn init(cpus: usize) {
     });
 }
 
-/// Takes what all CPUs have logged, and prints some of it unless another CPU is at it; true if
-/// there may be more.
+/// Takes what all CPUs have logged, and prints some of it, unless another CPU is at it; true if there
+/// may be more.
 ///
 /// Task context, interrupts on or off. Takes the console's lock if it is free.
 pub(crate) fn poll() -> bool {
-    intake::take_all();
     match CONSOLE.try_lock() {
         Some(mut console) => console
             .as_mut()
@@ -72,7 +71,6 @@ pub(crate) fn finish() -> bool {
     };
     let mut patience = Patience::after_ms(FINISH_PATIENCE_MS, console.printed);
     while !console.drain.is_at_end() && !patience.is_over(console.printed) {
-        intake::take_all();
         console.print(BATCH, |_| false);
     }
     console.conclude()
@@ -86,6 +84,7 @@ fn live(cpu: usize) -> bool {
 impl Console {
     /// Prints up to `batch` items; true if it printed all of these.
     fn print(&mut self, batch: usize, is_live: impl Fn(usize) -> bool) -> bool {
+        intake::take_all();
         self.drain.refill();
         let patience = clock::ticks().saturating_sub(clock::ticks_of_ms(PATIENCE_MS));
         for _ in 0..batch {

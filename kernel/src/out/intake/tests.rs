@@ -74,19 +74,37 @@ fn both_get_everything_and_the_sink_need_not_wait_for_the_console() {
 #[test]
 fn a_sink_that_stands_still_holds_the_console_up_as_little() {
     let (log, mut intake, copies) = stand(true);
+    let late = |intake: &mut Intake| intake.moment = Some(Timeout::after_ms(0));
     for _ in 0..30 {
+        late(&mut intake);
         assert!(say(log), "there is always room: the console takes it");
         intake.take();
     }
     assert_eq!(copied(copies), (0..30).collect::<Vec<_>>());
     assert_eq!(intake.left_out, 30 - WAITING as u64);
     log.close().unwrap();
+    late(&mut intake);
     intake.take();
     // The last ones, with the end of the stream, which is a packet without records.
     let expected = (31 - WAITING as u64..30).chain([30]);
     assert_eq!(sent(&mut intake), expected.collect::<Vec<_>>());
     assert!(intake.ended);
     assert_eq!(intake.left_out, 31 - WAITING as u64);
+}
+
+#[test]
+fn a_sink_that_is_only_slow_misses_nothing() {
+    let (log, mut intake, copies) = stand(true);
+    let mut written = 0;
+    // It has just taken something, and takes nothing for a moment.
+    for _ in 0..30 {
+        written += u64::from(say(log));
+        intake.take();
+    }
+    assert_eq!(written, 16, "the ring is full: {WAITING} wait in it");
+    assert_eq!((intake.left_out, copied(copies).len()), (0, WAITING));
+    assert_eq!(sent(&mut intake), (0..written).collect::<Vec<_>>());
+    assert_eq!(copied(copies), (0..written).collect::<Vec<_>>());
 }
 
 #[test]

@@ -68,6 +68,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if args.list {
         return list(&kernel, takes.as_ref());
     }
+    // A kernel that tells its settings is one of ours: it sends through its ports.
+    let is_ours = takes.is_some();
     if let Some(takes) = takes {
         let settings = args.settings.iter().map(String::as_str);
         let checked = takes.check(&args.scenario, settings, args.cpus());
@@ -130,6 +132,13 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if let Some(capture) = &watch.capture {
         let is_due = end == End::Guest(GuestEnd::Pass);
         facts = Some(judge(capture, args.cpus(), is_due, &mut problems));
+        if is_due
+            && is_ours
+            && args.transport == Transport::Virtio
+            && !capture.totals().has_metadata
+        {
+            problems.push("nothing came through the ports, and the kernel passed".to_owned());
+        }
     }
     if watch.ledger.passed_over() > 0 {
         problems.extend(watch.passed_over(&view::logged(&folder)));
