@@ -18,13 +18,13 @@ use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
 use serde_json::json;
 
-use super::Damage;
 use super::args::CatArgs;
 use super::error::CatError;
 use super::follow_boots::FollowedBoots;
 use super::printer::Printer;
 use super::wait::{self, POLL, pause};
 use crate::commands::source::SourceError;
+use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{say, talk_aside};
 
@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Shows the records that are there, and those that come.
 ///
 /// A thread does that: it may wait for whoever reads the output, and the user for neither.
-pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
+pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
@@ -71,7 +71,7 @@ fn show(
     filter: &Filter,
     (name, scratch): (&Path, Option<&Path>),
     stop: &AtomicBool,
-) -> Result<Damage, CatError> {
+) -> Result<Exit, CatError> {
     let mut followed = Followed::open(name, scratch)?;
     let mut boots = FollowedBoots::begin(&followed.live, args.boot);
     let mut printer = Printer::new(args);
@@ -85,7 +85,7 @@ fn show(
     }
     loop {
         if !show_boot(&mut followed, &boots, filter, stop, &mut printer)? {
-            return Ok(Damage::None);
+            return Ok(Exit::Good);
         }
         match boots.next_wanted()? {
             Some(next) => boots.leave(std::mem::replace(&mut followed.live, next)),
@@ -93,7 +93,7 @@ fn show(
         }
     }
     boots.say_what_came_late()?;
-    Ok(Damage::of(printer.is_damaged))
+    Ok(Exit::check(!printer.is_damaged))
 }
 
 /// Shows a boot until it is over, or the next one begins; false if the user does not wait for it.

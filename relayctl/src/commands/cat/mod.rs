@@ -33,8 +33,8 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         false => show(args, &filter),
     };
     match shown {
-        Ok(Damage::None) | Err(CatError::Stopped) => Exit::Good,
-        Ok(Damage::Some) => Exit::Failed,
+        Ok(exit) => exit,
+        Err(CatError::Stopped) => Exit::Good,
         // Whoever has read enough has read enough.
         Err(CatError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
@@ -44,27 +44,8 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
     }
 }
 
-/// Whether something of a capture is not as it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Damage {
-    /// It is.
-    None,
-    /// It is not, which was said.
-    Some,
-}
-
-impl Damage {
-    /// By whether there is some.
-    fn of(is_damaged: bool) -> Self {
-        match is_damaged {
-            true => Self::Some,
-            false => Self::None,
-        }
-    }
-}
-
-/// Shows the records that are there, boot by boot.
-fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
+/// Shows the records that are there, boot by boot; failed if something is not as it was written.
+fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
     let selection = source.boots(args.boot).map_err(CatError::Source)?;
     selection.problems.iter().for_each(say);
@@ -99,6 +80,6 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Damage, CatError> {
     printer.flush()?;
     match lacking {
         Some(error) if !fits => Err(error.into()),
-        _ => Ok(Damage::of(is_damaged || printer.is_damaged)),
+        _ => Ok(Exit::check(!is_damaged && !printer.is_damaged)),
     }
 }
