@@ -35,6 +35,10 @@ pub(crate) enum Command {
     /// Build the kernel, boot it in QEMU, show its log live, check and sum up
     Run(RunArgs),
     /// Make a capture from a machine that somebody else started
+    ///
+    /// Exit status: 0 if what came is in the capture and can be read (verify judges it), 1 if
+    /// nothing came that can, or if something was left out or contradicts the rest, 3 if the source
+    /// or the disk failed.
     Record(RecordArgs),
     /// Show the records of a capture, merged by time
     Cat(CatArgs),

@@ -18,6 +18,15 @@ pub(crate) enum Exit {
 }
 
 impl Exit {
+    /// How a check ends.
+    #[must_use]
+    pub(crate) fn check(is_good: bool) -> Self {
+        match is_good {
+            true => Self::Good,
+            false => Self::Failed,
+        }
+    }
+
     /// The process's exit code.
     #[must_use]
     pub(crate) fn code(self) -> u8 {

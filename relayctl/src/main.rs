@@ -22,6 +22,7 @@ mod terminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    signals::outlive_file_limit();
     let exit = cli::main(std::env::args_os());
     terminal::settle_talk(|| false);
     exit.into()

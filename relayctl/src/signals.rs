@@ -2,12 +2,22 @@
 
 use std::io;
 use std::process;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
+
+/// Lets a file that may not grow any more (`ulimit -f`) be an error of the write, and no reason to
+/// die.
+pub(crate) fn outlive_file_limit() {
+    // Where it cannot be had, it is as if nobody had asked.
+    let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
+}
 
 /// Calls `end` when SIGINT, SIGTERM or SIGHUP comes, in a thread of its own: it may wait. The
 /// second one ends relayctl at once, and with it a QEMU that it started.

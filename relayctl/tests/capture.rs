@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use synthetic::{
-    Stream, TASK, capture, folder, metadata, metadata_packets, record, relayctl, small,
+    Stream, TASK, capture, folder, metadata, metadata_packets, record, recorded, relayctl, small,
 };
 
 /// Runs `verify` and returns the exit code and the judgement.
@@ -502,7 +502,7 @@ fn a_full_capture_is_open() {
         "--out",
         out.to_str().unwrap(),
     ]);
-    assert_eq!(left.code, Some(0));
+    assert_eq!(left.code, Some(1), "something was left out");
     assert!(left.err.contains("--max-size"), "{left:?}");
     assert_eq!(verify(&out), (Some(0), "open".to_owned()));
 }
@@ -533,10 +533,11 @@ fn packets_before_the_metadata_wait_for_it() {
         verify(&capture("early", &packets)),
         (Some(0), "complete".to_owned())
     );
-    // Without it nothing is lost either.
+    // Without it nothing is lost either, but nothing can be read.
     packets.truncate(packets.len() - 1);
-    let out = capture("early", &packets);
-    assert_eq!(verify(&out), (Some(0), "open".to_owned()));
+    let (out, left) = recorded("early", &packets);
+    assert_eq!(left.code, Some(1));
+    assert_eq!(verify(&out), (Some(1), "broken".to_owned()));
     assert_eq!(fs::read(out.join("fragments/0")).unwrap(), packets.concat());
 }
 
@@ -698,10 +699,17 @@ fn the_newest_capture_is_the_default() {
     }
     // Nothing came: that is the newest one nevertheless, and none before it.
     fs::write(here.join("nothing"), "").unwrap();
-    run(&["record", "--from", "nothing"]);
+    let left = run(&["record", "--from", "nothing"]);
+    assert_eq!(
+        (left.code, left.err.as_str()),
+        (Some(1), "relayctl: nothing: nothing came\n")
+    );
     assert_ne!(latest(), link);
     let left = run(&["verify"]);
-    assert_ne!(left.out.lines().last(), Some("complete"));
+    assert_eq!(
+        (left.code, left.out.lines().last()),
+        (Some(1), Some("broken"))
+    );
     assert!(
         left.out.contains("nothing can be read without metadata"),
         "{left:?}"

@@ -470,7 +470,7 @@ fn damage_is_said_and_the_rest_is_shown() {
     assert!(follower.line().contains("packet 3 has 4294967295 bytes"));
     capture.finish(json!({})).expect("it is writable");
     let (code, lines, err) = follower.end();
-    assert_eq!((code, lines.len()), (Some(0), 0), "{lines:?}");
+    assert_eq!((code, lines.len()), (Some(1), 0), "{lines:?}");
     assert!(
         err.contains("packets: line 5 is not 'FILE OFFSET SIZE CRC-32C'"),
         "{err}"

@@ -1,5 +1,6 @@
 //! The commands.
 
+mod boots;
 mod captures;
 mod cat;
 mod record;

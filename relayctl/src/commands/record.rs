@@ -7,9 +7,9 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use relay_decode::capture::{Capture, CaptureError};
@@ -23,6 +23,9 @@ use crate::terminal::{self, say};
 
 /// Chunks that may wait to be written.
 const QUEUE: usize = 16;
+
+/// How often is tried to open a source again.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Where the bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +83,11 @@ impl Origin {
         })
     }
 
+    /// Whether it may come back when it has ended.
+    fn comes_back(&self) -> bool {
+        matches!(self, Self::Unix(_) | Self::Tcp(_))
+    }
+
     /// Whether all of it is there already.
     fn kind(&self) -> Kind {
         match self {
@@ -89,12 +97,20 @@ impl Origin {
     }
 }
 
-/// The options of `record`.
+/// The options of `record`. It ends with 0 if what came is in the capture and can be read, with 1 if
+/// nothing came that can, something of it was left out or contradicts the rest.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordArgs {
     /// Where packets come from: unix:PATH, tcp:HOST:PORT, a file, or - for standard input
     #[arg(long, value_name = "FROM")]
     pub(crate) from: Origin,
+
+    /// Wait for a socket that is not there, and open it again when it ends, until Ctrl-C
+    ///
+    /// A machine that is reset, or started again, becomes a further boot of the same capture. What
+    /// the machine sent while nobody was attached is missing, and the capture says so.
+    #[arg(long)]
+    pub(crate) reattach: bool,
 
     /// Where the capture and how large it may get
     #[command(flatten)]
@@ -105,6 +121,8 @@ pub(crate) struct RecordArgs {
 enum Event {
     /// Bytes.
     Bytes(Vec<u8>),
+    /// There are no more before the source is opened again.
+    Break(io::Result<()>),
     /// There are no more.
     End(io::Result<()>),
     /// A signal that asks to end.
@@ -127,9 +145,19 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let from = &args.from;
     let fail = |what: String| (Exit::Infrastructure, what);
     let failed = |error: CaptureError| (Exit::from(&error), error.to_string());
-    let mut input = from
-        .open()
-        .map_err(|error| fail(format!("{from}: {error}")))?;
+    if args.reattach && !from.comes_back() {
+        return Err((
+            Exit::Usage,
+            format!("{from}: only a socket, unix:PATH or tcp:HOST:PORT, can be opened again"),
+        ));
+    }
+    let input = match args.reattach {
+        true => None,
+        false => Some(
+            from.open()
+                .map_err(|error| fail(format!("{from}: {error}")))?,
+        ),
+    };
     // What comes is taken, whether somebody reads stderr or not.
     terminal::talk_aside();
     let capture = Capture::create(&args.capture.options(from.kind())).map_err(failed)?;
@@ -139,31 +167,31 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let on_signal = sender.clone();
     signals::on_end(move || drop(on_signal.send(Event::Signal)))
         .map_err(|error| fail(format!("cannot listen for signals: {error}")))?;
+    let origin = from.clone();
     // Not joined: a source that has nothing to say is not waited for at the end.
-    thread::spawn(move || {
-        let mut buffer = vec![0; 1 << 18];
-        let end = loop {
-            match input.read(&mut buffer) {
-                Ok(0) => break Ok(()),
-                Ok(length) => {
-                    if sender
-                        .send(Event::Bytes(buffer[..length].to_vec()))
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
+    thread::spawn(move || match input {
+        Some(input) => {
+            if let Some(end) = read(input, &sender) {
+                let _ = sender.send(Event::End(end));
             }
-        };
-        let _ = sender.send(Event::End(end));
+        }
+        None => read_again(&origin, &sender),
     });
     let mut port = capture.port(0);
     let mut result = "end";
     for event in events {
         match event {
             Event::Bytes(bytes) => port.push(&bytes),
+            Event::Break(end) => {
+                let end = end
+                    .err()
+                    .map_or("it ended".to_owned(), |end| end.to_string());
+                say(format!(
+                    "{from}: {end}; waiting until it can be opened again"
+                ));
+                // What is cut off has no more to come.
+                std::mem::replace(&mut port, capture.port(0)).finish();
+            }
             Event::End(Ok(())) => break,
             Event::End(Err(error)) => {
                 say(format!("{from}: {error}"));
@@ -177,9 +205,12 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         }
     }
     port.finish();
+    capture.settle();
+    let totals = capture.totals();
     let exit = match result {
         "error" => Exit::Infrastructure,
-        _ => Exit::Good,
+        _ if totals.is_sound() => Exit::Good,
+        _ => Exit::Failed,
     };
     let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let info = json!({
@@ -193,12 +224,52 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         "exit": exit.code(),
     });
     let totals = capture.finish(info).map_err(failed)?;
-    say(format!(
-        "{}: {} packets, {} bytes, {} bytes of fragments",
-        terminal::near(&folder).display(),
-        totals.packets,
-        totals.bytes,
-        totals.fragments
-    ));
+    let near = terminal::near(&folder);
+    say(match totals.came() {
+        0 => format!("{from}: nothing came"),
+        _ => format!(
+            "{}: {}{} packets, {} bytes, {} bytes of fragments",
+            near.display(),
+            match totals.boots {
+                0 | 1 => String::new(),
+                boots => format!("{boots} boots, "),
+            },
+            totals.packets,
+            totals.bytes,
+            totals.fragments
+        ),
+    });
+    totals.strays.sentences().for_each(say);
+    if !totals.has_metadata && totals.strays.is_empty() && totals.came() > 0 {
+        say("nothing that came can be read: there is no whole packet in it");
+    }
     Ok(exit)
+}
+
+/// Gives everything that a source says to `sender`; how it ended, if anybody wants to know.
+fn read(mut input: impl Read, sender: &SyncSender<Event>) -> Option<io::Result<()>> {
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => return Some(Ok(())),
+            Ok(length) => sender.send(Event::Bytes(buffer[..length].to_vec())).ok()?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
+}
+
+/// The same, again and again.
+fn read_again(from: &Origin, sender: &SyncSender<Event>) {
+    loop {
+        // Whoever is not there yet, or cannot be reached, is tried again.
+        if let Ok(input) = from.open() {
+            let end = read(input, sender);
+            let told = end.map(|end| sender.send(Event::Break(end)));
+            if !matches!(told, Some(Ok(()))) {
+                return;
+            }
+        }
+        thread::sleep(AGAIN);
+    }
 }

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use relay_decode::audit::Audit;
 use relay_decode::capture::{
-    self, CaptureError, OpenError, Packed, PackedError, Scratch, Stored, Totals,
+    self, BootFolder, Boots, CaptureError, OpenError, Packed, PackedError, Scratch, Stored, Totals,
 };
 
+use super::boots::{NoBoot, Selection, Which};
 use super::captures;
+use crate::exit::Exit;
 use crate::terminal::near;
 
 /// Why there is nothing to read.
@@ -29,6 +31,18 @@ pub(crate) enum SourceError {
     Scratch(CaptureError),
     /// It holds no metadata.
     NoMetadata(PathBuf, Box<Totals>),
+    /// It has no such boot.
+    NoBoot(NoBoot),
+}
+
+impl SourceError {
+    /// How a command ends that has nothing to read.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::NoBoot(_) => Exit::Usage,
+            _ => Exit::Infrastructure,
+        }
+    }
 }
 
 impl fmt::Display for SourceError {
@@ -50,6 +64,7 @@ impl fmt::Display for SourceError {
                 totals.fragments,
                 totals.metadata_error.as_deref().unwrap_or("none came")
             ),
+            Self::NoBoot(error) => error.fmt(f),
         }
     }
 }
@@ -63,7 +78,11 @@ pub(crate) struct ReportArgs {
     /// capture if not given
     pub(crate) capture: Option<PathBuf>,
 
-    /// One JSON object
+    /// Which boots of a machine that was reset: a number from 1, all, or last
+    #[arg(long, value_name = "BOOT", default_value_t)]
+    pub(crate) boot: Which,
+
+    /// One JSON object for each boot, a line each
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -71,19 +90,23 @@ pub(crate) struct ReportArgs {
 /// Something to read.
 #[derive(Debug)]
 pub(crate) struct Source {
-    /// The capture.
-    pub(crate) stored: Stored,
-    /// Where it is, if it is made of a raw file or unpacked; it is removed with this.
+    /// The capture's folder.
+    folder: PathBuf,
+    /// What it is made of, if that is a raw file, and what came of it.
+    raw: Option<(PathBuf, Totals)>,
+    /// What is wrong with what it was unpacked from.
+    problems: Vec<String>,
+    /// The folder again, if it is made of a raw file or unpacked; it is removed with this.
     _scratch: Option<Scratch>,
 }
 
 impl Source {
-    /// Opens the capture or file that was named, the newest capture if none was: the user is told
+    /// Finds the capture or file that was named, the newest capture if none was: the user is told
     /// which that is. `-` is standard input.
     ///
     /// # Errors
     ///
-    /// When there is none, or it cannot be read.
+    /// When there is none, or a file cannot be read.
     pub(crate) fn open(name: Option<&Path>) -> Result<Self, SourceError> {
         match name {
             None => {
@@ -91,7 +114,7 @@ impl Source {
                 if !latest.is_dir() {
                     return Err(SourceError::NoLatest(latest));
                 }
-                Self::folder(&captures::named(&latest))
+                Ok(Self::folder(captures::named(&latest)))
             }
             Some(name) if name == Path::new("-") => {
                 Self::file(Path::new("standard input"), io::stdin().lock())
@@ -102,62 +125,75 @@ impl Source {
                     File::open(name).map_err(|error| SourceError::Raw(name.into(), error))?;
                 Self::file(name, file)
             }
-            Some(name) => Self::folder(&captures::named(name)),
+            Some(name) => Ok(Self::folder(captures::named(name))),
         }
     }
 
-    /// Opens it, and reads all of it for its ledger.
-    ///
-    /// # Errors
-    ///
-    /// When there is none, or it cannot be read.
-    pub(crate) fn audited(name: Option<&Path>) -> Result<(Self, Audit), SourceError> {
-        let source = Self::open(name)?;
-        let audit = Audit::of(&source.stored).map_err(SourceError::Open)?;
-        Ok((source, audit))
-    }
-
-    /// Opens a capture.
-    fn folder(folder: &Path) -> Result<Self, SourceError> {
-        let stored = Stored::open(folder).map_err(SourceError::Open)?;
-        Ok(Self {
-            stored,
+    /// A capture.
+    fn folder(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            raw: None,
+            problems: Vec::new(),
             _scratch: None,
-        })
+        }
     }
 
     /// Reads a packed capture, or a raw stream of packets.
     fn file(name: &Path, input: impl io::Read) -> Result<Self, SourceError> {
         let failed = |error| SourceError::Packed(name.into(), error);
         let scratch = Scratch::new().map_err(|error| SourceError::Raw(name.into(), error))?;
+        let mut source = Self::folder(scratch.path().to_owned());
         match Packed::of(input).map_err(failed)? {
-            Packed::Raw(input) => Self::raw(name, input, scratch),
+            Packed::Raw(input) => {
+                let totals = capture::read_raw(input, scratch.path());
+                source.raw = Some((name.to_owned(), totals.map_err(SourceError::Scratch)?));
+            }
             Packed::Archive(input) => {
                 let unpacked = capture::unpack(input, scratch.path()).map_err(failed)?;
-                let mut stored = Stored::open(&unpacked.folder).map_err(SourceError::Open)?;
+                source.folder = unpacked.folder;
                 let told = unpacked.problems.into_iter();
                 let told = told.map(|what| format!("{}: {what}", name.display()));
-                stored.problems.extend(told);
-                Ok(Self {
-                    stored,
-                    _scratch: Some(scratch),
-                })
+                source.problems = told.collect();
             }
         }
+        source._scratch = Some(scratch);
+        Ok(source)
     }
 
-    /// Reads a raw stream of packets.
-    fn raw(name: &Path, input: impl io::Read, scratch: Scratch) -> Result<Self, SourceError> {
-        let totals = capture::read_raw(input, scratch.path()).map_err(SourceError::Scratch)?;
-        match Stored::open(scratch.path()) {
-            Ok(stored) => Ok(Self {
-                stored,
-                _scratch: Some(scratch),
-            }),
-            Err(OpenError::NoMetadata { .. }) => {
-                Err(SourceError::NoMetadata(name.into(), Box::new(totals)))
+    /// The boots that are wanted.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such boot, or it cannot be found out.
+    pub(crate) fn boots(&self, wanted: Which) -> Result<Selection, SourceError> {
+        let mut boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
+        boots.problems.extend(self.problems.iter().cloned());
+        wanted.of(boots).map_err(SourceError::NoBoot)
+    }
+
+    /// Opens a boot.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn boot(&self, boot: &BootFolder) -> Result<Stored, SourceError> {
+        Stored::open(&boot.folder).map_err(|error| match (error, &self.raw) {
+            (OpenError::NoMetadata { .. }, Some((name, totals))) => {
+                SourceError::NoMetadata(name.clone(), Box::new(totals.clone()))
             }
-            Err(error) => Err(SourceError::Open(error)),
-        }
+            (error, _) => SourceError::Open(error),
+        })
+    }
+
+    /// Opens a boot, and reads all of it for its ledger.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    pub(crate) fn audited(&self, boot: &BootFolder) -> Result<(Stored, Audit), SourceError> {
+        let stored = self.boot(boot)?;
+        let audit = Audit::of(&stored).map_err(SourceError::Open)?;
+        Ok((stored, audit))
     }
 }

@@ -4,10 +4,12 @@ use std::io;
 
 use relay_decode::audit::Audit;
 use relay_decode::balance::{Balance, Lost};
+use relay_decode::capture::Uuid;
 use relay_decode::records::Schema;
 use serde::Serialize;
 
-use super::source::{ReportArgs, Source};
+use super::boots::title;
+use super::source::{ReportArgs, Source, SourceError};
 use crate::exit::Exit;
 use crate::report::{self, Reasons, Sums};
 use crate::terminal::{Output, say};
@@ -34,35 +36,60 @@ struct Channel<'a> {
 /// What `stat --json` shows.
 #[derive(Debug, Serialize)]
 struct Stat<'a> {
+    boot: u32,
+    uuid: String,
     total: Sums<u64>,
     channels: Vec<Channel<'a>>,
 }
 
 /// Does `relayctl stat`.
 pub(crate) fn stat(args: &ReportArgs) -> Exit {
-    let (source, audit) = match Source::audited(args.capture.as_deref()) {
-        Ok(found) => found,
-        Err(error) => {
-            say(error.to_string());
-            return Exit::Infrastructure;
+    try_stat(args).unwrap_or_else(|error| {
+        say(error.to_string());
+        error.exit()
+    })
+}
+
+/// Shows the ledger of each boot.
+fn try_stat(args: &ReportArgs) -> Result<Exit, SourceError> {
+    let source = Source::open(args.capture.as_deref())?;
+    let selection = source.boots(args.boot)?;
+    selection.problems.iter().for_each(say);
+    let (mut exit, mut text) = (Exit::Good, String::new());
+    for boot in &selection.boots {
+        let found = match source.audited(boot) {
+            Ok((stored, audit)) => Some((stored, audit)),
+            Err(error) if selection.of == 1 => return Err(error),
+            // The others can be shown.
+            Err(error) => {
+                say(error.to_string());
+                exit = error.exit();
+                None
+            }
+        };
+        let uuid = found.as_ref().map(|(stored, _)| Uuid(stored.schema.uuid));
+        if let Some(title) = title(selection.of, boot, uuid).filter(|_| !args.json) {
+            text += &(title + "\n");
         }
-    };
-    audit.unproven.iter().for_each(say);
-    let text = match args.json {
-        true => json(&audit),
-        false => table(&audit, &source.stored.schema),
-    };
+        if let Some((stored, audit)) = found {
+            audit.unproven.iter().for_each(say);
+            text += &match args.json {
+                true => json(&audit, boot.number, &stored.schema),
+                false => table(&audit, &stored.schema),
+            };
+        }
+    }
     match Output::new(io::stdout()).put(&text) {
-        Ok(()) => Exit::Good,
+        Ok(()) => Ok(exit),
         Err(error) => {
             say(format!("cannot write the table: {error}"));
-            Exit::Infrastructure
+            Ok(Exit::Infrastructure)
         }
     }
 }
 
 /// The ledger as one line of JSON.
-fn json(audit: &Audit) -> String {
+fn json(audit: &Audit, boot: u32, schema: &Schema) -> String {
     let mut channels: Vec<Channel<'_>> = Vec::new();
     for stream in &audit.streams {
         if channels
@@ -87,6 +114,8 @@ fn json(audit: &Audit) -> String {
         }
     }
     report::line(&Stat {
+        boot,
+        uuid: Uuid(schema.uuid).to_string(),
         total: audit.balance().into(),
         channels,
     })

@@ -2,14 +2,16 @@
 
 use std::fmt::{self, Write as _};
 use std::io;
+use std::path::Path;
 
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::{Balance, Verdict};
-use relay_decode::capture::OpenError;
+use relay_decode::capture::{OpenError, Stored, Uuid};
 use relay_decode::wire::Header;
 use serde::Serialize;
 use serde_json::json;
 
+use super::boots::title;
 use super::source::{ReportArgs, Source, SourceError};
 use crate::exit::Exit;
 use crate::report::{self, Sums};
@@ -18,6 +20,8 @@ use crate::terminal::{Output, say};
 /// What `verify --json` shows.
 #[derive(Debug, Serialize)]
 struct Verified<'a> {
+    boot: u32,
+    uuid: String,
     verdict: &'static str,
     problems: Vec<String>,
     /// Why the whole is not complete, beside its streams.
@@ -41,52 +45,146 @@ struct VerifiedStream<'a> {
     problems: Vec<String>,
 }
 
+/// What was found out about a boot.
+struct Judged {
+    /// Which one, if it can be read.
+    uuid: Option<Uuid>,
+    /// The judgement, as it is shown.
+    text: String,
+    /// The same in a word.
+    verdict: Verdict,
+    /// Whether it is open for its streams only.
+    is_unclosed: bool,
+}
+
 /// Does `relayctl verify`.
 pub(crate) fn verify(args: &ReportArgs) -> Exit {
-    let audit = match Source::audited(args.capture.as_deref()) {
-        Ok((_, audit)) => audit,
-        Err(error) => return unreadable(args, &error),
-    };
+    try_verify(args).unwrap_or_else(|error| {
+        say(error.to_string());
+        error.exit()
+    })
+}
+
+/// Judges each boot by itself, then the whole.
+fn try_verify(args: &ReportArgs) -> Result<Exit, SourceError> {
+    let source = Source::open(args.capture.as_deref())?;
+    let mut selection = source.boots(args.boot)?;
+    let of = selection.of;
+    let mut text = String::new();
+    let mut whole = Vec::new();
+    for boot in &selection.boots {
+        // What is wrong with the whole is wrong with its only boot.
+        let beside = match of {
+            1 => std::mem::take(&mut selection.problems),
+            _ => Vec::new(),
+        };
+        let judged = match source.audited(boot) {
+            Ok((stored, audit)) => judge(args, boot.number, &stored, audit, beside),
+            Err(error) => unreadable(args, boot.number, error, beside)?,
+        };
+        if judged.is_unclosed {
+            say("open: streams without a closing packet are proven up to their last packet only");
+        }
+        if let Some(title) = title(of, boot, judged.uuid).filter(|_| !args.json) {
+            text += &(title + "\n");
+        }
+        text += &judged.text;
+        whole.push(judged.verdict);
+    }
+    let is_several = whole.len() > 1;
+    let verdict = Verdict::of_all(selection.problems.clone(), whole);
+    if is_several {
+        text += &conclusion(args, of, &selection.problems, &verdict);
+    }
+    Ok(answer(&text, &verdict))
+}
+
+/// What is said of several boots together.
+fn conclusion(args: &ReportArgs, of: usize, problems: &[String], verdict: &Verdict) -> String {
+    let name = verdict.name();
+    if args.json {
+        let whole = json!({ "boot": "all", "verdict": name, "problems": problems });
+        return report::line(&whole);
+    }
+    let problems = problems
+        .iter()
+        .map(|problem| format!("broken: {problem}\n"));
+    problems.collect::<String>() + &format!("{of} boots: {name}\n")
+}
+
+/// Judges a boot that can be read.
+fn judge(
+    args: &ReportArgs,
+    number: u32,
+    stored: &Stored,
+    mut audit: Audit,
+    beside: Vec<String>,
+) -> Judged {
+    audit.problems.extend(beside);
+    let uuid = Uuid(stored.schema.uuid);
     let text = match args.json {
-        true => json(&audit),
+        true => json(&audit, number, uuid),
         false => text(&audit),
     };
     let verdict = audit.verdict();
-    if verdict == Verdict::Open && audit.unproven.is_empty() {
-        say("open: streams without a closing packet are proven up to their last packet only");
+    Judged {
+        uuid: Some(uuid),
+        text,
+        is_unclosed: verdict == Verdict::Open && audit.unproven.is_empty(),
+        verdict,
     }
-    answer(&text, &verdict)
 }
 
-/// Judges what cannot be read: a capture without metadata to which nothing came
-/// proves nothing, one whose metadata is damaged is broken.
-fn unreadable(args: &ReportArgs, error: &SourceError) -> Exit {
+/// Judges what cannot be read: a capture without packets that has a console's text proves nothing
+/// and contradicts nothing; one that should have metadata is broken, and one to which nothing came
+/// is no better.
+fn unreadable(
+    args: &ReportArgs,
+    number: u32,
+    error: SourceError,
+    beside: Vec<String>,
+) -> Result<Judged, SourceError> {
     let what = error.to_string();
-    let verdict = match error {
-        SourceError::Open(OpenError::NoMetadata { had_packets, .. }) => match had_packets {
-            true => Verdict::Broken(vec![what.clone()]),
-            false => Verdict::Open,
-        },
-        SourceError::NoMetadata(..) | SourceError::Open(OpenError::Schema(..)) => {
-            Verdict::Broken(vec![what.clone()])
-        }
-        _ => {
-            say(what);
-            return Exit::Infrastructure;
-        }
+    let is_open = match &error {
+        SourceError::Open(OpenError::NoMetadata {
+            folder,
+            had_packets,
+            fragments,
+        }) => !had_packets && *fragments == 0 && has_console(folder),
+        SourceError::NoMetadata(..) | SourceError::Open(OpenError::Schema(..)) => false,
+        _ => return Err(error),
     };
-    let name = verdict.name();
-    let text = match (args.json, &verdict) {
-        (true, Verdict::Broken(problems)) => {
-            report::line(&json!({ "verdict": name, "problems": problems }))
+    let mut problems = beside;
+    if !is_open {
+        problems.insert(0, what.clone());
+    }
+    let verdict = Verdict::of(problems, is_open);
+    let (name, problems) = (verdict.name(), verdict.clone().problems());
+    let text = match args.json {
+        true => report::line(&json!({ "boot": number, "verdict": name, "problems": problems })),
+        false if is_open => format!("{name}: {what}\n{name}\n"),
+        false => {
+            let lines = problems
+                .iter()
+                .map(|problem| format!("{name}: {problem}\n"));
+            lines.collect::<String>() + name + "\n"
         }
-        (true, _) => report::line(&json!({ "verdict": name, "problems": [] })),
-        (false, _) => format!("{name}: {what}\n{name}\n"),
     };
     if verdict == Verdict::Open {
         say(format!("open: {what}"));
     }
-    answer(&text, &verdict)
+    Ok(Judged {
+        uuid: None,
+        text,
+        verdict,
+        is_unclosed: false,
+    })
+}
+
+/// Whether a capture has a console's text.
+fn has_console(folder: &Path) -> bool {
+    let console = folder.join("console.log").metadata();
+    console.is_ok_and(|console| console.len() > 0)
 }
 
 /// Prints the judgement; its exit code.
@@ -102,7 +200,7 @@ fn answer(text: &str, verdict: &Verdict) -> Exit {
 }
 
 /// The judgement as one line of JSON.
-fn json(audit: &Audit) -> String {
+fn json(audit: &Audit, number: u32, uuid: Uuid) -> String {
     let verdict = audit.verdict();
     let streams = audit.streams.iter().map(|stream| {
         let verdict = stream.verdict();
@@ -116,6 +214,8 @@ fn json(audit: &Audit) -> String {
         }
     });
     report::line(&Verified {
+        boot: number,
+        uuid: uuid.to_string(),
         verdict: verdict.name(),
         claims: audit.claims,
         unproven: &audit.unproven,

@@ -2,6 +2,7 @@
 //! ends, and that nothing is left behind. No guest is needed.
 
 mod blocked;
+mod disk;
 mod ends;
 mod odd;
 mod ports;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -38,6 +38,17 @@ fn run_with_args(
     smp: usize,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
+    run_changed(|command| command, args, end, smp, fill)
+}
+
+/// The same of a relayctl that `change` has changed.
+pub(super) fn run_changed(
+    change: impl FnOnce(Command) -> Command,
+    args: &[&str],
+    end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
     let out = capture();
     let done = out.with_extension("done");
     // Prints QEMU's arguments, then waits like a machine that runs.
@@ -49,7 +60,12 @@ fn run_with_args(
     let folder = out.to_str().expect("it is text");
     let cpus = smp.to_string();
     let args = [&["--smp", &cpus, "--out", folder], args].concat();
-    let mut child = relayctl(&script, &args).spawn().expect("relayctl starts");
+    let mut child = change(relayctl(&script, &args))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("relayctl starts");
     let mut lines = BufReader::new(child.stdout.take().expect("stdout is a pipe")).lines();
     let arguments: Vec<String> = lines
         .by_ref()
@@ -72,7 +88,7 @@ fn run_with_args(
 }
 
 /// Runs `verify`, and returns the exit code and the judgement.
-fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
+pub(super) fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
     let left = synthetic::relayctl(&["verify".as_ref(), folder.as_os_str()]);
     let last = left.out.lines().last().unwrap_or_default().to_owned();
     (left.code, last)

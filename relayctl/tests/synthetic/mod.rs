@@ -244,6 +244,39 @@ pub(crate) fn small() -> Vec<Vec<u8>> {
     packets
 }
 
+/// The text of a UUID.
+pub(crate) fn text_of(uuid: [u8; 16]) -> String {
+    let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts = [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| digits[part].to_owned());
+    parts.join("-")
+}
+
+/// The UUID of a boot.
+pub(crate) fn boot_uuid(boot: u16) -> [u8; 16] {
+    let mut uuid = UUID;
+    uuid[..2].copy_from_slice(&boot.to_be_bytes());
+    uuid
+}
+
+/// Packets as another boot would have sent them.
+pub(crate) fn other_boot(boot: u16, packets: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let (old, new) = (text_of(UUID), text_of(boot_uuid(boot)));
+    let packets = packets.iter().map(|packet| {
+        let mut packet = packet.clone();
+        packet[4..20].copy_from_slice(&boot_uuid(boot));
+        if packet[20..24] == [0; 4] {
+            let found = packet
+                .windows(old.len())
+                .position(|text| text == old.as_bytes());
+            if let Some(at) = found {
+                packet[at..at + old.len()].copy_from_slice(new.as_bytes());
+            }
+        }
+        packet
+    });
+    packets.collect()
+}
+
 /// A packet as a panic sends it.
 pub(crate) fn salvaged(packet: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
@@ -293,13 +326,35 @@ pub(crate) fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
 
 /// Makes a capture of packets that came over one port, and returns its folder.
 pub(crate) fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
-    let folder = folder(name);
-    let raw = folder.join("raw");
-    fs::write(&raw, packets.concat()).expect("it is writable");
-    let out = folder.join("capture");
-    let left = record(&raw, &out);
+    let (out, left) = recorded(name, packets);
     assert_eq!(left.code, Some(0), "{}", left.err);
     out
+}
+
+/// The same, of packets that `record` may have something to say about: the folder, and what it said.
+pub(crate) fn recorded(name: &str, packets: &[Vec<u8>]) -> (PathBuf, Left) {
+    let folder = folder(name);
+    let (raw, out) = (folder.join("raw"), folder.join("capture"));
+    fs::write(&raw, packets.concat()).expect("it is writable");
+    let left = record(&raw, &out);
+    (out, left)
+}
+
+/// A command whose files may not grow beyond so many blocks of 512 bytes.
+pub(crate) fn limited(command: &Command, blocks: u64) -> Command {
+    let mut limited = Command::new("sh");
+    limited
+        .arg("-c")
+        .arg(format!("ulimit -f {blocks}; exec \"$0\" \"$@\""))
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (key, value) in command.get_envs() {
+        match value {
+            Some(value) => limited.env(key, value),
+            None => limited.env_remove(key),
+        };
+    }
+    limited
 }
 
 /// Runs `relayctl record` on a file.

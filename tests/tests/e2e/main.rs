@@ -1,5 +1,6 @@
 //! The kernel in QEMU, watched by relayctl.
 
+mod attach;
 mod capture;
 mod clock;
 mod command;

@@ -1,11 +1,14 @@
 //! Where captures lie, and what they are called.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::boots::number_of;
 
 /// The link to the newest capture.
 const LATEST: &str = "latest";
@@ -24,6 +27,8 @@ pub(super) const SALVAGED: &str = "salvaged";
 pub(super) const CONSOLE: &str = "console.log";
 /// How the capture was made.
 pub(super) const RUN: &str = "run.json";
+/// The same, while it is written.
+pub(super) const NEW_RUN: &str = "run.json.new";
 
 /// Why a folder for a capture cannot be made.
 #[derive(Debug)]
@@ -177,25 +182,44 @@ fn is_empty_folder(path: &Path) -> bool {
 
 /// Removes a capture, and nothing that is none.
 pub(super) fn remove(folder: &Path) -> Result<(), FolderError> {
-    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN];
     let foreign = || FolderError::NoCapture(folder.to_owned());
-    let entries = fs::read_dir(folder).map_err(|_| foreign())?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(at(folder))?;
-        let name = entry.file_name();
-        if !known.iter().any(|known| name == *known) {
+    let mut paths = Vec::new();
+    for (name, path) in entries(folder).map_err(|_| foreign())? {
+        if name.to_str().and_then(number_of).is_some() {
+            // A further boot: a folder of the same form, but for others in it.
+            let within = entries(&path).map_err(|_| foreign())?;
+            if !within.iter().all(|(name, _)| is_known(name)) {
+                return Err(foreign());
+            }
+        } else if !is_known(&name) {
             return Err(foreign());
         }
-        names.push(entry.path());
+        paths.push(path);
     }
-    for path in names {
+    for path in paths {
         match path.is_dir() && !path.is_symlink() {
             true => fs::remove_dir_all(&path).map_err(at(&path))?,
             false => fs::remove_file(&path).map_err(at(&path))?,
         }
     }
     Ok(())
+}
+
+/// Whether a capture has files or folders of this name.
+fn is_known(name: &OsStr) -> bool {
+    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN];
+    // What is written anew has a name of its own until it is.
+    let name = name.to_str();
+    let name = name.map(|name| name.strip_suffix(".new").unwrap_or(name));
+    known.iter().any(|known| name == Some(known))
+}
+
+/// The names and paths of what is in a folder.
+fn entries(folder: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
+    let entries = fs::read_dir(folder)?;
+    entries
+        .map(|entry| entry.map(|entry| (entry.file_name(), entry.path())))
+        .collect()
 }
 
 #[cfg(test)]

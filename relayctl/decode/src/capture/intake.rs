@@ -1,124 +1,137 @@
-//! Where packets go: into their streams' files once the metadata says which streams there are.
-//! Packets that come before it wait; without metadata they become fragments.
+//! Where packets go: each to its boot, which the UUID in its header names.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use super::folder::{METADATA, TRACE};
-use super::metadata::{Collected, Collector};
+use super::boot::Boot;
+use super::boots::MAX_BOOTS;
 use super::store::Store;
-use crate::records::Schema;
-use crate::wire::{self, Header, crc32c};
+use super::strays::{Stray, Strays};
+use crate::wire::Header;
 
-/// How many bytes that came before the metadata are kept in memory.
-const MAX_EARLY: u64 = 256 << 20;
+/// How many bytes that came before their metadata are kept in memory, of all boots together.
+const MAX_HELD: u64 = 256 << 20;
+
+/// The most boots without metadata that are told from each other.
+const MAX_UNDESCRIBED: usize = 1000;
 
 /// What packets are given to.
 #[derive(Debug)]
 pub(super) struct Intake {
     /// The files.
     pub(super) store: Store,
-    /// The metadata so far.
-    pub(super) collector: Collector,
-    /// The metadata, once it is complete.
-    pub(super) schema: Option<Box<Schema>>,
-    /// What came before it, by port.
-    early: Vec<(u32, Vec<u8>)>,
-    /// How many bytes that are.
-    early_bytes: u64,
+    /// The boots, in the order of their first packets.
+    pub(super) boots: Vec<Boot>,
+    /// Their places there.
+    places: HashMap<[u8; 16], usize>,
+    /// How many of them have a trace.
+    pub(super) begun: u32,
+    /// Bytes of the others that are held in memory.
+    waiting: u64,
+    /// What came of more boots than are told from each other.
+    others: (u64, u64),
 }
 
 impl Intake {
-    /// Begins without metadata.
+    /// Begins without any boot.
     pub(super) fn new(store: Store) -> Self {
         Self {
             store,
-            collector: Collector::default(),
-            schema: None,
-            early: Vec::new(),
-            early_bytes: 0,
+            boots: Vec::new(),
+            places: HashMap::new(),
+            begun: 0,
+            waiting: 0,
+            others: (0, 0),
         }
     }
 
     /// Takes a whole packet.
     pub(super) fn packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
-        if self.schema.is_some() {
-            return self.stream_packet(port, header, packet, crc);
-        }
-        if self.store.totals.metadata_error.is_some() {
-            return self.store.fragment(port, packet);
-        }
-        self.early_bytes += packet.len() as u64;
-        self.early.push((port, packet.to_vec()));
-        if header.stream_id == wire::METADATA {
-            self.metadata(header, packet);
-        } else if self.early_bytes > MAX_EARLY {
-            self.no_metadata(format!("{MAX_EARLY} bytes came before its end"));
-        }
-    }
-
-    /// Takes the next packet of the metadata.
-    pub(super) fn metadata(&mut self, header: &Header, packet: &[u8]) {
-        match self.collector.take(header, header.contents(packet)) {
-            Collected::More => {}
-            Collected::Complete(text, schema) => self.begin(&text, schema),
-            Collected::Spoiled(why) => self.no_metadata(why),
-        }
-    }
-
-    /// Begins with the streams: the metadata is complete.
-    fn begin(&mut self, text: &[u8], schema: Box<Schema>) {
-        // There is always room for it: without it nothing can be read.
-        if self
-            .store
-            .append(&Path::new(TRACE).join(METADATA), text)
-            .is_some()
-        {
-            let size = text.len() as u64;
-            self.store.list(METADATA, 0, size, crc32c(text));
-        }
-        self.schema = Some(schema);
-        self.store.totals.has_metadata = true;
-        self.early_bytes = 0;
-        for (port, packet) in std::mem::take(&mut self.early) {
-            // They were sound when they came.
-            if let Some(Ok(header)) = Header::of(&packet)
-                && header.stream_id != wire::METADATA
-            {
-                self.stream_packet(port, &header, &packet, crc32c(&packet));
+        let Some(place) = self.place_of(header.uuid) else {
+            self.others.0 += 1;
+            self.others.1 += packet.len() as u64;
+            return self.store.fragment(Path::new(""), port, packet);
+        };
+        let Some(boot) = self.boots.get_mut(place) else {
+            return;
+        };
+        let before = boot.held();
+        if let Some((text, schema)) = boot.packet(&mut self.store, port, header, packet, crc) {
+            let number = self.begun + 1;
+            if number > MAX_BOOTS {
+                let why = format!("a capture holds at most {MAX_BOOTS} boots");
+                boot.give_up(&mut self.store, Some(&why));
+            } else if boot.begin(&mut self.store, number, &text, schema) {
+                self.begun = number;
+                self.store.totals.boots = number;
+                self.store.totals.has_metadata = true;
+                if number > 1 {
+                    self.store.say(&format!(
+                        "boot {number} of the machine begins, in boot.{number}/"
+                    ));
+                }
             }
         }
+        let now = boot.held();
+        self.waiting = self.waiting.saturating_sub(before).saturating_add(now);
+        while self.waiting > MAX_HELD && self.make_room() {}
     }
 
-    /// Goes on without streams: there will be no metadata.
-    fn no_metadata(&mut self, why: String) {
-        self.store.say(&format!(
-            "the metadata cannot be used, so that packets become fragments: {why}"
-        ));
-        self.store.totals.metadata_error = Some(why);
-        self.give_up_early();
+    /// The boot with a UUID; `None` if there are too many without metadata already.
+    pub(super) fn boot(&mut self, uuid: [u8; 16]) -> Option<&mut Boot> {
+        let place = self.place_of(uuid)?;
+        self.boots.get_mut(place)
     }
 
-    /// Makes fragments of what waits for the metadata.
-    pub(super) fn give_up_early(&mut self) {
-        self.early_bytes = 0;
-        for (port, packet) in std::mem::take(&mut self.early) {
-            self.store.fragment(port, &packet);
+    /// The place of a boot, which begins to wait for its metadata if it is new.
+    fn place_of(&mut self, uuid: [u8; 16]) -> Option<usize> {
+        if let Some(place) = self.places.get(&uuid) {
+            return Some(*place);
         }
+        let waiting = self.boots.len().saturating_sub(self.begun as usize);
+        if waiting >= MAX_UNDESCRIBED {
+            return None;
+        }
+        self.boots.push(Boot::new(uuid));
+        self.places.insert(uuid, self.boots.len() - 1);
+        Some(self.boots.len() - 1)
     }
 
-    /// Takes a packet after the metadata.
-    fn stream_packet(&mut self, port: u32, header: &Header, packet: &[u8], crc: u32) {
-        let Some(file) = self.file_of(header) else {
-            return self.store.fragment(port, packet);
+    /// Gives up the boot of which the most waits; false if nothing does.
+    fn make_room(&mut self) -> bool {
+        let most = self.boots.iter_mut().max_by_key(|boot| boot.held());
+        let Some(boot) = most.filter(|boot| boot.held() > 0) else {
+            return false;
         };
-        self.store.packet(&file, header, packet, crc);
+        self.waiting = self.waiting.saturating_sub(boot.held());
+        let why = format!("more than {MAX_HELD} bytes came before its end");
+        boot.give_up(&mut self.store, Some(&why));
+        true
     }
 
-    /// The name of the file of a packet's stream; `None` if the metadata does not know the stream.
-    pub(super) fn file_of(&self, header: &Header) -> Option<String> {
-        let schema = self.schema.as_ref()?;
-        let known = header.uuid == schema.uuid && header.cpu < schema.cpus;
-        let channel = schema.channel(header.stream_id).filter(|_| known)?;
-        Some(channel.file_of(header.cpu))
+    /// Makes fragments of what still waits for metadata: no more will come. Says what came of boots
+    /// that have none.
+    pub(super) fn conclude(&mut self) {
+        self.waiting = 0;
+        let mut strays = Strays::default();
+        for boot in &mut self.boots {
+            boot.give_up(&mut self.store, None);
+            if boot.strays > 0 {
+                strays.add(Stray {
+                    uuid: boot.uuid,
+                    packets: boot.strays,
+                    bytes: boot.stray_bytes,
+                    why: boot.lack(),
+                });
+            }
+        }
+        strays.add_others(self.others);
+        if self.begun == 0
+            && let Some(stray) = strays.named.first()
+        {
+            let error = &mut self.store.totals.metadata_error;
+            error.get_or_insert_with(|| stray.why.clone());
+        }
+        self.store.totals.strays = strays;
     }
 }

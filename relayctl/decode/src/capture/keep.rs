@@ -5,10 +5,10 @@
 //! list says what is left out. When the capture ends, the files are written anew without the holes,
 //! because other readers of CTF want none.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
@@ -16,6 +16,9 @@ use super::folder::{PACKETS, TRACE, open_file};
 use super::index::{self, Index};
 use super::left_out::LeftOut;
 use crate::wire::Header;
+
+/// The folder of a boot within that of its capture, and the name of a stream's file there.
+pub(super) type Place = (PathBuf, String);
 
 /// What is kept of more than there is room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,8 +33,8 @@ pub enum Keep {
 /// A packet that is kept.
 #[derive(Debug)]
 struct Kept {
-    /// Its stream's file.
-    file: String,
+    /// The folder of its boot within the capture's, and its stream's file.
+    file: Place,
     /// Where it ends there.
     end: u64,
     /// Its size.
@@ -47,26 +50,28 @@ struct Kept {
 pub(super) struct Newest {
     kept: VecDeque<Kept>,
     /// By file.
-    left_out: HashMap<String, LeftOut>,
+    left_out: BTreeMap<Place, LeftOut>,
 }
 
-/// What made room.
+/// What made room, of one boot.
 #[derive(Debug, Default)]
 pub(super) struct Dropped {
-    /// Bytes of packets.
+    /// How many packets.
+    pub(super) packets: u64,
+    /// Their bytes.
     pub(super) bytes: u64,
-    /// The files, with what is left out of each now.
+    /// All files of the boot of which something is left out, with what that is now.
     pub(super) files: Vec<(String, LeftOut)>,
-    /// Where the line of the first packet that is kept begins in the list.
+    /// Where the line of the boot's first packet that is kept begins in its list.
     pub(super) line: u64,
 }
 
 impl Newest {
     /// Notes a packet that was written at `offset` of its file; its line will be at `line`.
-    pub(super) fn note(&mut self, file: &str, offset: u64, line: u64, header: &Header) {
+    pub(super) fn note(&mut self, file: Place, offset: u64, line: u64, header: &Header) {
         let size = header.packet_size;
         self.kept.push_back(Kept {
-            file: file.to_owned(),
+            file,
             end: offset.saturating_add(size),
             size,
             line,
@@ -74,12 +79,17 @@ impl Newest {
         });
     }
 
-    /// Takes the oldest packets until there are so many bytes, or no more packets.
-    pub(super) fn drop_oldest(&mut self, bytes: u64) -> Dropped {
-        let mut dropped = Dropped::default();
-        while dropped.bytes < bytes
+    /// Takes the oldest packets until there are so many bytes, or no more packets. What made room,
+    /// by the folders of the boots.
+    pub(super) fn drop_oldest(&mut self, bytes: u64) -> BTreeMap<PathBuf, Dropped> {
+        let mut boots: BTreeMap<PathBuf, Dropped> = BTreeMap::new();
+        let mut sum = 0;
+        while sum < bytes
             && let Some(oldest) = self.kept.pop_front()
         {
+            sum += oldest.size;
+            let dropped = boots.entry(oldest.file.0.clone()).or_default();
+            dropped.packets += 1;
             dropped.bytes += oldest.size;
             let left_out = self.left_out.entry(oldest.file);
             let left_out = left_out
@@ -87,15 +97,15 @@ impl Newest {
                 .or_insert(oldest.packet);
             left_out.hole = oldest.end;
         }
-        dropped.line = self.kept.front().map_or(u64::MAX, |kept| kept.line);
-        let files = self.left_out.iter();
-        dropped.files = files.map(|(file, all)| (file.clone(), *all)).collect();
-        dropped
-    }
-
-    /// How many are kept.
-    pub(super) fn count(&self) -> u64 {
-        self.kept.len() as u64
+        for (within, dropped) in &mut boots {
+            let mut kept = self.kept.iter();
+            let first = kept.find(|kept| kept.file.0 == *within);
+            dropped.line = first.map_or(u64::MAX, |kept| kept.line);
+            let files = self.left_out.iter();
+            let files = files.filter(|((of, _), _)| of == within);
+            dropped.files = files.map(|((_, file), all)| (file.clone(), *all)).collect();
+        }
+        boots
     }
 
     /// Whether nothing had to make room yet.
@@ -104,8 +114,14 @@ impl Newest {
     }
 
     /// What is left out of a stream's file.
-    pub(super) fn left_out(&self, file: &str) -> Option<&LeftOut> {
+    pub(super) fn left_out(&self, file: &Place) -> Option<&LeftOut> {
         self.left_out.get(file)
+    }
+
+    /// The folders of the boots of which something is left out.
+    pub(super) fn boots(&self) -> BTreeSet<PathBuf> {
+        let places = self.left_out.keys();
+        places.map(|(within, _)| within.clone()).collect()
     }
 }
 
@@ -122,7 +138,7 @@ pub(super) fn punch(path: &Path, length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the files of a capture anew, without their holes, and the list.
+/// Writes the files of a boot anew, without their holes, and the list.
 ///
 /// # Errors
 ///

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::boots::{MAX_BOOTS, folder_name};
 use super::folder::{METADATA, PACKETS, RUN, TRACE, open_file};
 use super::growing::{FollowError, GrowingFile};
 use super::index::{Index, MAX_LINE, Run};
@@ -57,6 +58,21 @@ impl Live {
             index: Index::growing(),
             told: 0,
         })
+    }
+
+    /// Whether a further boot of the capture in `folder` has begun; the first has in any case.
+    #[must_use]
+    pub fn has_boot(folder: &Path, number: u32) -> bool {
+        number <= MAX_BOOTS && folder.join(folder_name(number)).join(PACKETS).is_file()
+    }
+
+    /// Begins with the first packet of a boot.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there.
+    pub fn open_boot(folder: &Path, number: u32) -> Result<Self, FollowError> {
+        Self::open(&folder.join(folder_name(number)))
     }
 
     /// Whether somebody may still be making it: who makes a capture holds a lock on the list of

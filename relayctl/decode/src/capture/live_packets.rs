@@ -137,6 +137,7 @@ impl LivePackets {
             none => match open_stream(&self.path, self.is_own) {
                 Ok(file) => none.insert(file),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    buffer.clear();
                     return Ok(Err(format!("packet {number}: the file is not there")));
                 }
                 Err(error) => return Err(error),
@@ -144,12 +145,14 @@ impl LivePackets {
         };
         let (size, there) = (u64::from(entry.size), file.metadata()?.len());
         if size > MAX_PACKET {
+            buffer.clear();
             return Ok(Err(format!(
                 "packet {number} has {size} bytes, {MAX_PACKET} are possible"
             )));
         }
         let there = there.saturating_sub(offset);
         if there < size {
+            buffer.clear();
             return Ok(Err(format!(
                 "of packet {number} only {there} of {size} bytes are there"
             )));
@@ -207,7 +210,7 @@ impl PacketSource for LivePackets {
             return Ok(Some(match read {
                 Ok(header) => Item::Packet { offset, header },
                 // It made room for newer ones meanwhile: the numbers of what follows say so.
-                Err(_) if buffer.iter().all(|byte| *byte == 0) => continue,
+                Err(_) if !buffer.is_empty() && buffer.iter().all(|byte| *byte == 0) => continue,
                 Err(what) => Item::Problem { offset, what },
             }));
         }

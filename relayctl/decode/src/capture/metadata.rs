@@ -1,20 +1,50 @@
-//! Collects the metadata from its packets.
+//! Collects the metadata of one boot from its packets, which may come in any order, and again.
+
+use std::collections::BTreeMap;
 
 use crate::records::{Schema, SchemaError};
 use crate::tsdl::MAX_TEXT;
-use crate::wire::Header;
+use crate::wire::{Header, crc32c};
+
+/// The most packets that it may come in.
+const MAX_PACKETS: usize = 1 << 14;
+
+/// What a packet of the metadata says, in short: two that say the same are the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seal {
+    /// How many bytes of the text.
+    length: usize,
+    /// Their CRC-32C.
+    crc: u32,
+    /// Whether it is the last packet.
+    is_final: bool,
+}
+
+impl Seal {
+    /// That of a packet.
+    fn of(header: &Header, contents: &[u8]) -> Self {
+        Self {
+            length: contents.len(),
+            crc: crc32c(contents),
+            is_final: header.is_final,
+        }
+    }
+}
 
 /// The metadata so far.
 #[derive(Debug, Default)]
 pub(super) struct Collector {
-    /// The text.
-    text: Vec<u8>,
-    /// The boot that it belongs to.
-    uuid: Option<[u8; 16]>,
-    /// The number of the next packet.
-    next: u64,
-    /// Whether a packet was out of order, of another boot, or too much: there
-    /// will be no metadata.
+    /// The packets that came, by their numbers.
+    seals: BTreeMap<u64, Seal>,
+    /// The text of each, until all have come.
+    texts: BTreeMap<u64, Vec<u8>>,
+    /// How many bytes these are.
+    length: usize,
+    /// The number of the last packet, once it has come.
+    last: Option<u64>,
+    /// The number of a packet that came before the last one, and has a higher number.
+    behind: Option<u64>,
+    /// Why there will be no metadata.
     spoiled: Option<String>,
 }
 
@@ -25,57 +55,93 @@ pub(super) enum Collected {
     More,
     /// The text is complete.
     Complete(Vec<u8>, Box<Schema>),
+    /// It had come before, and is the same.
+    Again,
+    /// It contradicts what had come before, and is not used.
+    Differs,
     /// It will never be complete, and why.
     Spoiled(String),
 }
 
 impl Collector {
-    /// The number of the packet that it waits for.
-    pub(super) fn next(&self) -> u64 {
-        self.next
-    }
-
-    /// Takes the next packet's contents.
+    /// Takes a packet's contents.
     pub(super) fn take(&mut self, header: &Header, contents: &[u8]) -> Collected {
+        let number = header.number;
+        let seal = Seal::of(header, contents);
+        match self.seals.get(&number) {
+            Some(known) if *known == seal => return Collected::Again,
+            Some(_) => return Collected::Differs,
+            None => {}
+        }
         if let Some(why) = &self.spoiled {
             return Collected::Spoiled(why.clone());
         }
-        let uuid = *self.uuid.get_or_insert(header.uuid);
-        let wrong = if uuid != header.uuid {
-            Some("its packets are of different boots".to_owned())
-        } else if header.number != self.next {
-            Some(format!(
-                "its packet {} came where {} should be",
-                header.number, self.next
-            ))
-        } else if self.text.len() + contents.len() > MAX_TEXT {
-            Some(format!("it is longer than {MAX_TEXT} bytes"))
-        } else {
-            None
-        };
-        if let Some(wrong) = wrong {
-            return self.spoil(wrong);
+        if self.last.is_some_and(|last| seal.is_final || number > last) {
+            return Collected::Differs;
         }
-        self.next += 1;
-        self.text.extend_from_slice(contents);
-        if !header.is_final {
-            return Collected::More;
+        if self.length + contents.len() > MAX_TEXT {
+            return self.spoil(format!("it is longer than {MAX_TEXT} bytes"));
         }
-        let schema = Schema::read(&self.text).and_then(|schema| match schema.uuid == uuid {
+        if self.seals.len() == MAX_PACKETS {
+            return self.spoil(format!("it has more than {MAX_PACKETS} packets"));
+        }
+        self.length += contents.len();
+        self.seals.insert(number, seal);
+        self.texts.insert(number, contents.to_vec());
+        if seal.is_final {
+            self.last = Some(number);
+            // What is said to come behind the last cannot be of it.
+            let behind = self.texts.split_off(&(number + 1));
+            self.seals.split_off(&(number + 1));
+            self.length -= behind.values().map(Vec::len).sum::<usize>();
+            self.behind = behind.into_keys().next();
+        }
+        match self.last {
+            // Numbers are from 0, each once, and none is above the last.
+            Some(last) if self.seals.len() as u64 == last + 1 => self.read(&header.uuid),
+            _ => Collected::More,
+        }
+    }
+
+    /// Whether a packet that came is a part of the text.
+    pub(super) fn has(&self, header: &Header, contents: &[u8]) -> bool {
+        self.seals.get(&header.number) == Some(&Seal::of(header, contents))
+    }
+
+    /// The number of a packet that was dropped because the last one has a lower number; once.
+    pub(super) fn take_behind(&mut self) -> Option<u64> {
+        self.behind.take()
+    }
+
+    /// Reads the text, which is complete.
+    fn read(&mut self, uuid: &[u8; 16]) -> Collected {
+        let texts = std::mem::take(&mut self.texts);
+        let text: Vec<u8> = texts.into_values().flatten().collect();
+        let schema = Schema::read(&text).and_then(|schema| match schema.uuid == *uuid {
             true => Ok(schema),
             false => Err(SchemaError::Layout(
                 "its uuid is not that of its packets".to_owned(),
             )),
         });
         match schema {
-            Ok(schema) => Collected::Complete(std::mem::take(&mut self.text), Box::new(schema)),
+            Ok(schema) => Collected::Complete(text, Box::new(schema)),
             Err(error) => self.spoil(error.to_string()),
         }
     }
 
+    /// Why it is not there: it was spoiled, or packets of it did not come.
+    pub(super) fn lack(&self) -> String {
+        match (&self.spoiled, self.seals.len(), self.last) {
+            (Some(why), ..) => why.clone(),
+            (None, 0, _) => "none came".to_owned(),
+            (None, came, None) => format!("{came} packets of it came, and not the last"),
+            (None, came, Some(last)) => format!("{came} of its {} packets came", last + 1),
+        }
+    }
+
     /// Gives the metadata up.
-    fn spoil(&mut self, why: String) -> Collected {
-        self.text = Vec::new();
+    pub(super) fn spoil(&mut self, why: String) -> Collected {
+        self.texts.clear();
         self.spoiled = Some(why.clone());
         Collected::Spoiled(why)
     }

@@ -1,8 +1,11 @@
 //! The capture folder, as `docs/FORMAT.md` has it: written by [`Capture`] from
 //! the bytes of any number of ports, read by [`Stored`].
 
+mod boot;
+mod boots;
 mod error;
 mod folder;
+mod found;
 mod growing;
 mod index;
 mod intake;
@@ -17,10 +20,13 @@ mod reader;
 mod salvage;
 mod store;
 mod stored;
+mod strays;
 mod writer;
 
+pub use boots::{MAX_BOOTS, Uuid};
 pub use error::CaptureError;
 pub use folder::{FolderError, latest};
+pub use found::{BootFolder, Boots};
 pub use growing::{FollowError, GrowingFile};
 pub use index::{Entry, Index, Run};
 pub use keep::Keep;
@@ -32,6 +38,7 @@ pub use raw::{Scratch, read_raw};
 pub use reader::{Item, PacketReader, PacketSource};
 pub use store::Totals;
 pub use stored::{OpenError, Stored, Stream};
+pub use strays::{Stray, Strays};
 pub use writer::{Capture, Options, Port};
 
 /// The largest capture, unless somebody says otherwise, in bytes.

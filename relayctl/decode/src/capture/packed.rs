@@ -13,6 +13,7 @@ use std::path::{Component, Path, PathBuf};
 use flate2::bufread::MultiGzDecoder;
 use tar::{Archive, Entry, EntryType, PaxExtensions};
 
+use super::boots::number_of;
 use crate::escape::printable;
 
 /// The most bytes that an archive is unpacked to: twice the largest capture, unless somebody asked
@@ -204,7 +205,14 @@ pub fn unpack(archive: impl Read, into: &Path) -> Result<Unpacked, PackedError> 
         problems: Vec::new(),
     };
     unpacking.all(archive)?;
-    let captures: Vec<_> = unpacking.captures.into_iter().collect();
+    let all = &unpacking.captures;
+    let is_boot = |folder: &&PathBuf| {
+        let name = folder.file_name().and_then(|name| name.to_str());
+        // A further boot belongs to the capture around it.
+        name.is_some_and(|name| number_of(name).is_some())
+            && folder.parent().is_some_and(|parent| all.contains(parent))
+    };
+    let captures: Vec<_> = all.iter().filter(|folder| !is_boot(folder)).collect();
     match &captures[..] {
         [] => Err(PackedError::NoCapture),
         [one] => Ok(Unpacked {

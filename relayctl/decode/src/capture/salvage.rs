@@ -35,8 +35,9 @@ pub(super) struct Waiting {
 /// A packet that waits.
 #[derive(Clone, Copy, Debug)]
 struct Place {
-    /// Its channel, CPU and number.
-    stream: (u32, u32),
+    /// Its boot, channel and CPU.
+    stream: ([u8; 16], u32, u32),
+    /// Its number there.
     number: u64,
     /// The port that it came over.
     port: u32,
@@ -120,7 +121,7 @@ impl Waiting {
     /// Takes a packet that a stopped CPU left.
     pub(super) fn take(&mut self, store: &mut Store, port: u32, header: &Header, packet: &[u8]) {
         if self.is_over || self.packets.len() == MAX_WAITING {
-            return store.fragment(port, packet);
+            return store.fragment(Path::new(""), port, packet);
         }
         let size = packet.len() as u64;
         if self.bytes.saturating_add(size) > store.max_size.max(ROOM) || store.is_over {
@@ -128,11 +129,12 @@ impl Waiting {
             return;
         }
         let Some(offset) = store.append(Path::new(SALVAGED), packet) else {
+            store.totals.left_out += size;
             return;
         };
         self.bytes += size;
         self.packets.push(Place {
-            stream: (header.stream_id, header.cpu),
+            stream: (header.uuid, header.stream_id, header.cpu),
             number: header.number,
             port,
             offset,
@@ -145,19 +147,23 @@ impl Waiting {
         let mut waiting = std::mem::take(self);
         self.is_over = true;
         let store = &mut intake.store;
-        if waiting.packets.is_empty() || store.error.is_some() {
+        if waiting.packets.is_empty() {
             return;
         }
         // Their bytes are counted where they go now.
         store.totals.bytes = store.totals.bytes.saturating_sub(waiting.bytes);
         let path = store.folder.join(SALVAGED);
-        // The first of several that are alike in all this is the first that came.
-        let packets = &mut waiting.packets;
-        packets.sort_by_key(|packet| (packet.stream, packet.number));
-        let settled = open_file(&path).and_then(|file| distribute(intake, &file, packets));
-        if let Err(error) = settled {
-            let path = path.clone();
-            intake.store.fail(CaptureError::Write { path, error });
+        if store.error.is_some() {
+            store.totals.left_out += waiting.bytes;
+        } else {
+            // The first of several that are alike in all this is the first that came.
+            let packets = &mut waiting.packets;
+            packets.sort_by_key(|packet| (packet.stream, packet.number));
+            let settled = open_file(&path).and_then(|file| distribute(intake, &file, packets));
+            if let Err(error) = settled {
+                let path = path.clone();
+                intake.store.fail(CaptureError::Write { path, error });
+            }
         }
         intake.store.forget(Path::new(SALVAGED));
         // If it stays, it does no harm.
@@ -168,58 +174,71 @@ impl Waiting {
 /// Puts sorted packets, which lie in `file`, where they belong.
 fn distribute(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Result<()> {
     for packets in packets.chunk_by(|one, other| one.stream == other.stream) {
-        let Some(first) = packets.first() else {
+        let Some((uuid, stream, _)) = packets.first().map(|first| first.stream) else {
             continue;
         };
-        match first.stream.0 {
-            // The metadata, too, may not have come to its end before.
-            wire::METADATA => complete_metadata(intake, file, packets)?,
-            _ => extend_stream(intake, file, packets)?,
+        // The metadata, too, may not have come to its end before. It is the first of a boot.
+        let is_metadata = stream == wire::METADATA;
+        let has_streams = intake.boot(uuid).is_some_and(|boot| boot.place().is_some());
+        match has_streams && !is_metadata {
+            true => extend_stream(intake, file, packets)?,
+            false => take_in(intake, file, packets)?,
         }
     }
     Ok(())
 }
 
-/// Goes on with the metadata where its port has ended.
-fn complete_metadata(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Result<()> {
+/// Takes packets as if they had come now: those of the metadata, and those that cannot be used
+/// without it.
+fn take_in(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Result<()> {
     for place in packets {
-        if intake.schema.is_none() && place.number == intake.collector.next() {
-            let packet = read(file, place.offset, place.size)?;
-            if let Some(Ok(header)) = Header::of(&packet) {
-                intake.metadata(&header, &packet);
-                continue;
-            }
+        let packet = read(file, place.offset, place.size)?;
+        if let Some(Ok(header)) = Header::of(&packet) {
+            intake.packet(place.port, &header, &packet, crc32c(&packet));
         }
-        intake.store.totals.doubles += 1;
     }
     Ok(())
 }
 
 /// Appends the packets of one stream that are new to it.
 fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Result<()> {
-    let mut written: Option<(String, Written)> = None;
+    let Some(first) = packets.first() else {
+        return Ok(());
+    };
+    let Intake { store, boots, .. } = intake;
+    let mut boots = boots.iter_mut();
+    let Some(boot) = boots.find(|boot| boot.uuid == first.stream.0) else {
+        return Ok(());
+    };
+    let Some(within) = boot.place().map(|(_, within)| within.to_owned()) else {
+        return Ok(());
+    };
+    let mut written: Option<Written> = None;
     for place in packets {
         let packet = read(file, place.offset, place.size)?;
         let Some(Ok(header)) = Header::of(&packet) else {
             continue;
         };
-        let Some(name) = intake.file_of(&header) else {
-            intake.store.fragment(place.port, &packet);
+        let Some(name) = boot.file_of(&header) else {
+            boot.fragment(store, place.port, &packet);
             continue;
         };
-        let path = intake.store.folder.join(TRACE).join(&name);
-        let (_, written) = match &mut written {
+        let path = store.folder.join(&within).join(TRACE).join(&name);
+        let written = match &mut written {
             Some(written) => written,
             none => {
                 let wanted = packets.iter().map(|place| place.number).collect();
-                let left_out = intake.store.left_out(&name).copied();
-                none.insert((name.clone(), Written::of(&path, left_out, &wanted)?))
+                let left_out = store.left_out(&within, &name).copied();
+                none.insert(Written::of(&path, left_out, &wanted)?)
             }
         };
         if written.last < Some(place.number) {
-            if let Some(offset) = intake.store.append_packet(&name, &packet, crc32c(&packet)) {
+            // What a panic leaves has room in any case.
+            let crc = crc32c(&packet);
+            if let Some(offset) = store.append_packet(&within, &name, &packet, crc) {
                 written.note(place.number, offset, place.size);
-                intake.store.totals.salvaged += 1;
+                boot.made.salvaged += 1;
+                store.totals.salvaged += 1;
             }
             continue;
         }
@@ -228,23 +247,30 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
             None => None,
         };
         match there {
-            Some(there) if essence(&there) == essence(&packet) => intake.store.totals.doubles += 1,
+            Some(there) if essence(&there) == essence(&packet) => {
+                boot.made.doubles += 1;
+                store.totals.doubles += 1;
+            }
             Some(_) => {
                 let number = place.number;
-                intake.store.contradiction(format!(
-                    "{name}: packet {number} came twice, and its salvaged copy differs; \
-                     it is among the fragments"
-                ));
-                intake.store.fragment(place.port, &packet);
+                boot.contradiction(
+                    store,
+                    &format!(
+                        "{name}: packet {number} came twice, and its salvaged copy differs; \
+                         it is among the fragments"
+                    ),
+                );
+                boot.fragment(store, place.port, &packet);
             }
             None if written
                 .left_out
                 .is_some_and(|all| all.holds(place.number, place.number)) =>
             {
-                intake.store.totals.left_out += place.size;
+                store.totals.left_out += place.size;
+                store.held(&within).left_out += place.size;
             }
             // It is missing between packets that are there: the trace says so.
-            None => intake.store.fragment(place.port, &packet),
+            None => boot.fragment(store, place.port, &packet),
         }
     }
     Ok(())

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use super::error::CaptureError;
 use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, TRACE};
 use super::index;
-use super::keep::{self, Dropped, Keep, Newest};
+use super::keep::{self, Dropped, Keep, Newest, Place};
 use super::left_out::LeftOut;
+use super::strays::Strays;
 use crate::wire::{Header, crc32c_append};
 
 /// How many files are held open.
@@ -41,13 +42,27 @@ pub struct Totals {
     /// Bytes that were left out, because the capture had its largest size or could not
     /// be written.
     pub left_out: u64,
-    /// Whether the metadata came, and was understood.
+    /// Whether metadata came, and was understood.
     pub has_metadata: bool,
-    /// Why the metadata could not be used.
+    /// Why metadata could not be used, if none could.
     pub metadata_error: Option<String>,
+    /// How many boots have metadata, and a trace.
+    pub boots: u32,
+    /// What came of others, once it is known that their metadata will not come.
+    pub strays: Strays,
 }
 
 impl Totals {
+    /// Whether something came that can be read, and nothing of it was left out, cannot be read, or
+    /// contradicts the rest. Whether it is whole is another question.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.has_metadata
+            && self.left_out == 0
+            && self.contradictions.is_empty()
+            && self.strays.is_empty()
+    }
+
     /// Bytes that came, whatever became of them: tells whether more have come since.
     #[must_use]
     pub fn came(&self) -> u64 {
@@ -70,6 +85,19 @@ struct Growing {
     length: u64,
 }
 
+/// What is in the folder of one boot.
+#[derive(Debug, Default)]
+pub(super) struct Held {
+    /// Packets that are kept.
+    pub(super) packets: u64,
+    /// Bytes of packets that are left out.
+    pub(super) left_out: u64,
+    /// The line about the metadata, which stays in the list, and where it is.
+    metadata_line: Option<(u64, String)>,
+    /// Bytes of the list that were given back.
+    list_hole: u64,
+}
+
 /// The files.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -84,9 +112,9 @@ pub(super) struct Store {
     /// What is kept, and what made room, if the newest are kept.
     newest: Newest,
     /// What is left out, by file, if the oldest are kept.
-    left_out: HashMap<String, LeftOut>,
-    /// The line about the metadata, which stays in the list, and where it is.
-    metadata_line: Option<(u64, String)>,
+    left_out: HashMap<Place, LeftOut>,
+    /// What is in the boots' folders, by these.
+    held: HashMap<PathBuf, Held>,
     /// Tells the user.
     announce: fn(&str),
     /// What came so far.
@@ -95,8 +123,6 @@ pub(super) struct Store {
     files: HashMap<PathBuf, Growing>,
     /// CRC-32C of what the console said.
     pub(super) console_crc: u32,
-    /// Bytes of the list that were given back.
-    list_hole: u64,
     /// Whether the capture has its largest size.
     is_full: bool,
     /// Whether the console's text has its largest size.
@@ -128,12 +154,11 @@ impl Store {
             keep,
             newest: Newest::default(),
             left_out: HashMap::new(),
-            metadata_line: None,
+            held: HashMap::new(),
             announce,
             totals: Totals::default(),
             files: HashMap::new(),
             console_crc: 0,
-            list_hole: 0,
             is_full: false,
             is_console_full: false,
             is_over: false,
@@ -174,43 +199,111 @@ impl Store {
             self.totals.left_out += size;
         } else if self.append(Path::new(CONSOLE), bytes).is_some() {
             self.console_crc = crc32c_append(self.console_crc, bytes);
+        } else {
+            self.totals.left_out += size;
         }
     }
 
-    /// Notes that two things that came cannot both be true.
-    pub(super) fn contradiction(&mut self, what: String) {
+    /// Notes in `all`, that is of one boot, that two things that came cannot both be true.
+    pub(super) fn contradiction(&mut self, all: &mut Vec<String>, what: String) {
         self.say(&what);
-        if self.totals.contradictions.len() < MAX_CONTRADICTIONS {
-            self.totals.contradictions.push(what);
+        for all in [all, &mut self.totals.contradictions] {
+            if all.len() < MAX_CONTRADICTIONS {
+                all.push(what.clone());
+            }
         }
     }
 
-    /// Appends a packet to its stream's file, if there is room, or older ones make room.
-    pub(super) fn packet(&mut self, file: &str, header: &Header, packet: &[u8], crc: u32) {
+    /// What is in a boot's folder.
+    pub(super) fn held(&mut self, within: &Path) -> &mut Held {
+        self.held.entry(within.to_owned()).or_default()
+    }
+
+    /// Appends a packet to its stream's file in a boot's folder, if there is room, or older ones
+    /// make room.
+    pub(super) fn packet(
+        &mut self,
+        within: &Path,
+        file: &str,
+        header: &Header,
+        packet: &[u8],
+        crc: u32,
+    ) {
         let size = packet.len() as u64;
         if self.keep == Keep::Newest {
             self.make_room(size);
         }
         if !self.has_room(size) {
             let one = LeftOut::of(header);
-            let left_out = self.left_out.entry(file.to_owned());
+            let left_out = self.left_out.entry((within.to_owned(), file.to_owned()));
             left_out.and_modify(|all| all.add(one)).or_insert(one);
+            self.held(within).left_out += size;
             return;
         }
-        let line = self.list_length();
-        if let Some(offset) = self.append_packet(file, packet, crc)
+        let line = self.list_length(within);
+        if let Some(offset) = self.append_packet(within, file, packet, crc)
             && self.keep == Keep::Newest
         {
-            self.newest.note(file, offset, line, header);
+            let place = (within.to_owned(), file.to_owned());
+            self.newest.note(place, offset, line, header);
         }
     }
 
-    /// Appends a packet to its stream's file, and says where.
-    pub(super) fn append_packet(&mut self, file: &str, packet: &[u8], crc: u32) -> Option<u64> {
-        let offset = self.append(&Path::new(TRACE).join(file), packet)?;
-        self.list(file, offset, packet.len() as u64, crc);
-        self.totals.packets += 1;
-        Some(offset)
+    /// Appends a packet to its stream's file in a boot's folder, and says where.
+    pub(super) fn append_packet(
+        &mut self,
+        within: &Path,
+        file: &str,
+        packet: &[u8],
+        crc: u32,
+    ) -> Option<u64> {
+        let offset = self.append_listed(within, file, packet, crc);
+        let held = self.held(within);
+        match offset {
+            Some(_) => {
+                held.packets += 1;
+                self.totals.packets += 1;
+            }
+            None => held.left_out += packet.len() as u64,
+        }
+        offset
+    }
+
+    /// Appends to a file of the trace in a boot's folder, adds the line to the list there, and says
+    /// where. What has no line in the list is not there either.
+    pub(super) fn append_listed(
+        &mut self,
+        within: &Path,
+        file: &str,
+        bytes: &[u8],
+        crc: u32,
+    ) -> Option<u64> {
+        let (path, size) = (within.join(TRACE).join(file), bytes.len() as u64);
+        let offset = self.append(&path, bytes);
+        if let Some(offset) = offset {
+            if self.list(within, file, offset, size, crc) {
+                return Some(offset);
+            }
+            self.cut(&path, offset);
+            self.totals.bytes = self.totals.bytes.saturating_sub(size);
+        }
+        self.totals.left_out += size;
+        // A file with nothing in it is no stream.
+        if self.files.get(&path).is_some_and(|file| file.length == 0) {
+            self.forget(&path);
+            let _ = fs::remove_file(self.folder.join(path));
+        }
+        None
+    }
+
+    /// Cuts off the end of a file that cannot stay. Where even that fails, whoever reads it finds
+    /// bytes without a line.
+    fn cut(&mut self, path: &Path, length: u64) {
+        if let Some(growing) = self.files.get_mut(path) {
+            growing.length = length;
+            let file = OpenOptions::new().write(true).open(self.folder.join(path));
+            let _ = file.and_then(|file| file.set_len(length));
+        }
     }
 
     /// Has the oldest packets make room for so many bytes, and some more.
@@ -227,49 +320,55 @@ impl Store {
             ));
         }
         let wanted = after - self.max_size + self.max_size / 16;
-        let before = self.newest.count();
-        let dropped = self.newest.drop_oldest(wanted);
-        for (file, left_out) in &dropped.files {
-            let path = self.folder.join(TRACE).join(file);
-            if let Err(error) = keep::punch(&path, left_out.hole) {
-                self.say(&format!(
-                    "{}: its beginning cannot be given back, so that the newest packets are left \
-                     out from now on: {error}",
-                    path.display()
-                ));
-                (self.keep, self.newest) = (Keep::Oldest, Newest::default());
-                return;
+        for (within, dropped) in self.newest.drop_oldest(wanted) {
+            for (file, left_out) in &dropped.files {
+                let path = self.folder.join(&within).join(TRACE).join(file);
+                if let Err(error) = keep::punch(&path, left_out.hole) {
+                    self.say(&format!(
+                        "{}: its beginning cannot be given back, so that the newest packets are \
+                         left out from now on: {error}",
+                        path.display()
+                    ));
+                    (self.keep, self.newest) = (Keep::Oldest, Newest::default());
+                    return;
+                }
             }
+            let held = self.held(&within);
+            held.packets -= dropped.packets;
+            held.left_out += dropped.bytes;
+            self.totals.packets -= dropped.packets;
+            self.totals.bytes -= dropped.bytes;
+            self.totals.left_out += dropped.bytes;
+            self.shorten_list(&within, &dropped);
         }
-        self.totals.packets -= before - self.newest.count();
-        self.totals.bytes -= dropped.bytes;
-        self.totals.left_out += dropped.bytes;
-        self.shorten_list(&dropped);
     }
 
-    /// Says in the list what is left out, and gives back the lines about what is gone.
-    fn shorten_list(&mut self, dropped: &Dropped) {
-        let length = self.list_length();
+    /// Says in a boot's list what is left out, and gives back the lines about what is gone.
+    fn shorten_list(&mut self, within: &Path, dropped: &Dropped) {
+        let length = self.list_length(within);
         let hole = dropped.line.min(length);
         let lines = dropped.files.iter().map(|(file, all)| all.line(file));
         let mut lines: String = lines.collect();
         // The metadata's line stays.
-        if let Some((at, line)) = &mut self.metadata_line
+        if let Some((at, line)) = &mut self.held(within).metadata_line
             && *at < hole
         {
             *at = length + lines.len() as u64;
             lines += line;
         }
-        self.append(Path::new(PACKETS), lines.as_bytes());
-        if keep::punch(&self.folder.join(PACKETS), hole).is_ok() {
-            self.totals.bytes -= hole - self.list_hole;
-            self.list_hole = hole;
+        let list = within.join(PACKETS);
+        self.append(&list, lines.as_bytes());
+        if keep::punch(&self.folder.join(list), hole).is_ok() {
+            let held = self.held(within);
+            let given_back = hole - held.list_hole;
+            held.list_hole = hole;
+            self.totals.bytes -= given_back;
         }
     }
 
-    /// The length of the list.
-    fn list_length(&self) -> u64 {
-        let list = self.files.get(Path::new(PACKETS));
+    /// The length of a boot's list.
+    fn list_length(&self, within: &Path) -> u64 {
+        let list = self.files.get(&within.join(PACKETS));
         list.map_or(0, |list| list.length)
     }
 
@@ -280,25 +379,29 @@ impl Store {
         self.totals.bytes.saturating_sub(console)
     }
 
-    /// What is left out of a stream's file.
-    pub(super) fn left_out(&self, file: &str) -> Option<&LeftOut> {
-        self.newest
-            .left_out(file)
-            .or_else(|| self.left_out.get(file))
+    /// What is left out of a stream's file in a boot's folder.
+    pub(super) fn left_out(&self, within: &Path, file: &str) -> Option<&LeftOut> {
+        let place = (within.to_owned(), file.to_owned());
+        let newest = self.newest.left_out(&place);
+        newest.or_else(|| self.left_out.get(&place))
     }
 
-    /// Says in the list what is left out, and closes the holes. The ports have ended.
+    /// Says in the lists what is left out, and closes the holes. The ports have ended.
     pub(super) fn conclude(&mut self) {
         let left_out: Vec<_> = self.left_out.drain().collect();
-        for (file, left_out) in left_out {
-            self.append(Path::new(PACKETS), left_out.line(&file).as_bytes());
+        for ((within, file), left_out) in left_out {
+            self.append(&within.join(PACKETS), left_out.line(&file).as_bytes());
         }
         if self.newest.is_new() || self.error.is_some() {
             return;
         }
-        if let Err(error) = keep::close_holes(&self.folder) {
-            let path = self.folder.join(PACKETS);
-            self.fail(CaptureError::Write { path, error });
+        for within in self.newest.boots() {
+            let folder = self.folder.join(within);
+            if let Err(error) = keep::close_holes(&folder) {
+                let path = folder.join(PACKETS);
+                self.fail(CaptureError::Write { path, error });
+                break;
+            }
         }
         // The handles are of files that are not there any more, and nothing more comes.
         self.files.values_mut().for_each(|file| file.file = None);
@@ -306,13 +409,22 @@ impl Store {
         self.is_full = true;
     }
 
-    /// Adds a line to the list of packets.
-    pub(super) fn list(&mut self, file: &str, offset: u64, size: u64, crc: u32) {
+    /// Adds a line to the list in a boot's folder; false if it cannot be written.
+    pub(super) fn list(
+        &mut self,
+        within: &Path,
+        file: &str,
+        offset: u64,
+        size: u64,
+        crc: u32,
+    ) -> bool {
         let line = index::line(file, offset, size, crc);
         if file == METADATA {
-            self.metadata_line = Some((self.list_length(), line.clone()));
+            let at = self.list_length(within);
+            self.held(within).metadata_line = Some((at, line.clone()));
         }
-        self.append(Path::new(PACKETS), line.as_bytes());
+        let written = self.append(&within.join(PACKETS), line.as_bytes());
+        written.is_some()
     }
 
     /// The length of the console's text, if there is some and the list can have it.
@@ -322,11 +434,15 @@ impl Store {
         length.filter(|length| u32::try_from(*length).is_ok())
     }
 
-    /// Takes bytes that are no whole packet of a known stream.
-    pub(super) fn fragment(&mut self, port: u32, bytes: &[u8]) {
-        if self.has_room(bytes.len() as u64) {
-            self.totals.fragments += bytes.len() as u64;
-            self.append(&Path::new(FRAGMENTS).join(port.to_string()), bytes);
+    /// Takes bytes that are no whole packet of a known stream, of a boot or of nobody.
+    pub(super) fn fragment(&mut self, within: &Path, port: u32, bytes: &[u8]) {
+        let path = within.join(FRAGMENTS).join(port.to_string());
+        if !self.has_room(bytes.len() as u64) {
+            return;
+        }
+        match self.append(&path, bytes) {
+            Some(_) => self.totals.fragments += bytes.len() as u64,
+            None => self.totals.left_out += bytes.len() as u64,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::folder::{CONSOLE, FRAGMENTS, METADATA, PACKETS, RUN, TRACE, open_file};
+use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::left_out::LeftOut;
 use super::reader::PacketReader;
@@ -21,7 +21,7 @@ use crate::wire::{crc32c, crc32c_append};
 const MAX_FOREIGN: usize = 16;
 
 /// The longest `run.json` that is read, in bytes.
-const MAX_RUN: u64 = 16 << 20;
+pub(super) const MAX_RUN: u64 = 16 << 20;
 
 /// What cannot be proven of a trace by itself.
 const BARE: &str = "only the trace is there: without its list of packets nobody knows whether its \
@@ -38,6 +38,8 @@ pub enum OpenError {
         folder: PathBuf,
         /// Whether it had packets of streams, and so metadata, once.
         had_packets: bool,
+        /// Bytes that came, and cannot be read.
+        fragments: u64,
     },
     /// Its metadata cannot be used.
     Schema(PathBuf, SchemaError),
@@ -56,14 +58,26 @@ impl fmt::Display for OpenError {
             Self::NoMetadata {
                 folder,
                 had_packets: false,
+                fragments: 0,
             } => write!(
                 f,
-                "{}: nothing can be read without metadata: none came, or it did not come to its end",
+                "{}: nothing can be read without metadata, and no packet came",
+                folder.display()
+            ),
+            Self::NoMetadata {
+                folder,
+                had_packets: false,
+                fragments,
+            } => write!(
+                f,
+                "{}: nothing in the {fragments} bytes that came can be read without metadata: none \
+                 came, or it did not come to its end",
                 folder.display()
             ),
             Self::NoMetadata {
                 folder,
                 had_packets: true,
+                ..
             } => write!(
                 f,
                 "{}: nothing can be read without metadata, and the file trace/{METADATA} is gone",
@@ -217,6 +231,10 @@ impl Stored {
                         listed.size, listed.crc
                     ),
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        if name == RUN && self.folder.join(NEW_RUN).is_file() {
+                            // Who made it was stopped between the line and the file.
+                            continue;
+                        }
                         format!("{name}: it is gone")
                     }
                     Err(error) => return Err(OpenError::Io(path, error)),
@@ -305,6 +323,25 @@ impl Stored {
         }
     }
 
+    /// What there is to say about streams whose packets arrived, and whose files are not there.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be found out.
+    pub fn gone(&self) -> Result<Vec<String>, OpenError> {
+        let mut gone = Vec::new();
+        for stream in &self.streams {
+            let listed = self.listed(stream);
+            if listed > 0 && self.packets(stream)?.is_none() {
+                let file = &stream.file;
+                gone.push(format!(
+                    "{file}: the file is not there, {listed} packets of it arrived"
+                ));
+            }
+        }
+        Ok(gone)
+    }
+
     /// The packets of a stream that came and are left out.
     #[must_use]
     pub fn left_out(&self, stream: &Stream) -> &[LeftOut] {
@@ -372,6 +409,7 @@ fn read_metadata_of(folder: &Path, trace: &Path) -> Result<(Schema, Entry), Open
                 folder: folder.to_owned(),
                 had_packets: !(list.is_empty() || is_beside)
                     || fs::read_dir(trace).is_ok_and(|mut entries| entries.next().is_some()),
+                fragments: fragments(&folder.join(FRAGMENTS)),
             });
         }
         Err(error) => return Err(OpenError::Io(path, error)),
@@ -385,7 +423,7 @@ fn read_metadata_of(folder: &Path, trace: &Path) -> Result<(Schema, Entry), Open
 }
 
 /// Reads a file that should be small.
-fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_bounded(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(path)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)

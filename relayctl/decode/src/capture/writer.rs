@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
+use super::boot::Boot;
+use super::boots::Uuid;
 use super::error::CaptureError;
-use super::folder::{self, CONSOLE, RUN};
+use super::folder::{self, CONSOLE, NEW_RUN, RUN};
 use super::intake::Intake;
 use super::keep::Keep;
 use super::salvage::Waiting;
@@ -161,53 +163,108 @@ impl Capture {
         let mut shared = lock(&self.shared);
         shared.settle();
         let Shared { intake, .. } = &mut *shared;
-        if intake.schema.is_none() {
-            let why = "it did not come to its end";
-            let error = &mut intake.store.totals.metadata_error;
-            error.get_or_insert_with(|| why.to_owned());
+        let Intake { store, boots, .. } = intake;
+        if !store.totals.has_metadata {
+            let error = &mut store.totals.metadata_error;
+            error.get_or_insert_with(|| "none came".to_owned());
         }
-        intake.give_up_early();
-        let store = &mut intake.store;
         let totals = store.totals.clone();
         let mut files = vec![RUN];
         if let Some(length) = store.console_length() {
             let crc = store.console_crc;
-            store.list(CONSOLE, 0, length, crc);
-            files.push(CONSOLE);
-        }
-        if let Some(info) = info.as_object_mut() {
-            let made = json!({
-                "packets": totals.packets,
-                "salvaged": totals.salvaged,
-                "doubles": totals.doubles,
-                "contradictions": totals.contradictions,
-                "bytes": totals.bytes,
-                "fragments": totals.fragments,
-                "left_out": totals.left_out,
-                "max_size": store.max_size,
-                "metadata": totals.has_metadata,
-                "files": files,
-                "error": store.error.as_ref().map(ToString::to_string),
-            });
-            info.insert("capture".to_owned(), made);
-            // Beside those of the programs that made it.
-            let versions = info.entry("versions").or_insert_with(|| json!({}));
-            if let Some(versions) = versions.as_object_mut() {
-                versions.insert("format".to_owned(), relay_format::VERSION.into());
+            if store.list(Path::new(""), CONSOLE, 0, length, crc) {
+                files.push(CONSOLE);
             }
         }
-        let text = format!("{info:#}\n");
-        store.list(RUN, 0, text.len() as u64, crc32c(text.as_bytes()));
-        let path = self.folder.join(RUN);
-        let written = fs::write(&path, text);
+        // Beside those of the programs that made it.
+        let versions = info.as_object_mut();
+        let versions = versions.map(|info| info.entry("versions").or_insert_with(|| json!({})));
+        if let Some(versions) = versions.and_then(Value::as_object_mut) {
+            versions.insert("format".to_owned(), relay_format::VERSION.into());
+        }
+        let mut begun: Vec<_> = boots
+            .iter()
+            .filter_map(|boot| Some((boot.place()?, boot)))
+            .collect();
+        begun.sort_by_key(|((number, _), _)| *number);
+        let mut written = Ok(());
+        let mut left_out = totals.left_out;
+        for ((number, within), boot) in begun.iter().skip(1) {
+            let made = of_boot(store, *number, within, boot);
+            left_out = left_out.saturating_sub(store.held(within).left_out);
+            written = written.and(write_run(store, within, &info, made, &[RUN]));
+        }
+        let first = begun.first();
+        let first = first.map(|((number, within), boot)| of_boot(store, *number, within, boot));
+        let mut made = first.unwrap_or_else(|| json!({ "packets": 0, "metadata": false }));
+        // And of what belongs to no further boot.
+        made["left_out"] = left_out.into();
+        made["bytes"] = totals.bytes.into();
+        made["fragments"] = totals.fragments.into();
+        made["boots"] = totals.boots.into();
+        made["strays"] = totals.strays.json();
+        // It is the last: with it everything is there.
+        written = written.and(write_run(store, Path::new(""), &info, made, &files));
         // Whoever is late finds it closed.
         store.is_over = true;
         if let Some(error) = store.error.take() {
             return Err(error);
         }
-        written.map_err(|error| CaptureError::Write { path, error })?;
-        Ok(totals)
+        written.map(|()| totals)
     }
+}
+
+/// What `run.json` says of one boot.
+fn of_boot(store: &mut Store, number: u32, within: &Path, boot: &Boot) -> Value {
+    let (made, held) = (&boot.made, store.held(within));
+    json!({
+        "boot": number,
+        "uuid": Uuid(boot.uuid).to_string(),
+        "packets": held.packets,
+        "salvaged": made.salvaged,
+        "doubles": made.doubles,
+        "repeated": made.repeated,
+        "contradictions": made.contradictions,
+        "left_out": held.left_out,
+        "metadata": true,
+    })
+}
+
+/// Writes `run.json` of a boot's folder, at once or not at all. `files` are those that have a line
+/// in the list, if this one gets its own.
+fn write_run(
+    store: &mut Store,
+    within: &Path,
+    info: &Value,
+    mut made: Value,
+    files: &[&str],
+) -> Result<(), CaptureError> {
+    made["max_size"] = store.max_size.into();
+    made["error"] = json!(store.error.as_ref().map(ToString::to_string));
+    let mut text = |files: &[&str]| {
+        made["files"] = json!(files);
+        let mut info = info.clone();
+        if let Some(info) = info.as_object_mut() {
+            info.insert("capture".to_owned(), made.clone());
+        }
+        format!("{info:#}\n")
+    };
+    let whole = text(files);
+    let folder = store.folder.join(within);
+    let (path, new) = (folder.join(RUN), folder.join(NEW_RUN));
+    // Its line comes between: who is stopped there leaves a line, and the file under its new name.
+    let written = fs::write(&new, &whole).and_then(|()| {
+        let crc = crc32c(whole.as_bytes());
+        if !store.list(within, RUN, 0, whole.len() as u64, crc) {
+            let listed: Vec<_> = files.iter().copied().filter(|file| *file != RUN).collect();
+            fs::write(&new, text(&listed))?;
+        }
+        fs::rename(&new, &path)
+    });
+    written.map_err(|error| {
+        let _ = fs::remove_file(&new);
+        CaptureError::Write { path, error }
+    })
 }
 
 impl Shared {
@@ -215,7 +272,7 @@ impl Shared {
     fn take(&mut self, port: u32, piece: Piece<'_>, crc: u32) {
         let Self { intake, waiting } = self;
         match piece {
-            Piece::Fragment(bytes) => intake.store.fragment(port, bytes),
+            Piece::Fragment(bytes) => intake.store.fragment(Path::new(""), port, bytes),
             Piece::Packet(header, packet) if header.is_salvaged => {
                 waiting.take(&mut intake.store, port, header, packet);
             }
@@ -226,6 +283,7 @@ impl Shared {
     /// Puts what a stopped CPU left where it belongs.
     fn settle(&mut self) {
         self.waiting.settle(&mut self.intake);
+        self.intake.conclude();
         self.intake.store.conclude();
     }
 }

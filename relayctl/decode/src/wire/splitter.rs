@@ -1,5 +1,6 @@
 //! Finds packets in a stream of bytes.
 
+use memchr::memmem;
 use relay_format::packet::{MAGIC, SIZE as HEADER_SIZE};
 
 use super::header::Header;
@@ -12,11 +13,14 @@ pub const MAX_PACKET: u64 = 64 << 20;
 /// Where the bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// From a guest that runs: every packet is handed on as soon as it is whole.
+    /// From a guest that runs: every packet is handed on as soon as it is whole. One that has
+    /// other packets in it waits for what follows: it may have been cut off, by a reset of the
+    /// machine for example.
     Live,
-    /// From a file: what follows a packet is there, too. A packet that nothing
-    /// sound follows, but that has other packets in it, has a wrong size; it is
-    /// given up, and not they.
+    /// From a file: what follows a packet is there, too.
+    ///
+    /// In both, a packet that nothing sound follows, but that has other packets in it, has a wrong
+    /// size or was cut off; it is given up, and not they.
     Stored,
 }
 
@@ -113,9 +117,9 @@ impl Splitter {
             Some(Err(_)) => 0,
         };
         match self.kind {
-            Kind::Live => size,
+            Kind::Live if self.rest.len() < size => size,
             // And the header of the next one.
-            Kind::Stored => size.saturating_add(HEADER_SIZE),
+            Kind::Live | Kind::Stored => size.saturating_add(HEADER_SIZE),
         }
     }
 
@@ -181,7 +185,11 @@ impl Splitter {
                 false => Found::More,
             };
         }
-        if self.kind == Kind::Stored {
+        let is_doubtful = match self.kind {
+            Kind::Live => has_inner(&header, bytes, size),
+            Kind::Stored => true,
+        };
+        if is_doubtful {
             let behind = &bytes[size..];
             let followed = behind.starts_with(&MAGIC.to_le_bytes());
             if !followed && behind.len() < HEADER_SIZE && !last {
@@ -224,16 +232,39 @@ fn next_magic(bytes: &[u8], last: bool) -> usize {
     bytes.len()
 }
 
-/// Where within the first `size` bytes another packet of the same boot begins.
+/// Where within the first `size` bytes of `bytes`, which are a packet's by its header, others may
+/// begin.
+fn inner_places(bytes: &[u8], size: usize) -> impl Iterator<Item = usize> {
+    const BEGIN: &[u8] = &MAGIC.to_le_bytes();
+    let within = bytes.get(1..).unwrap_or_default();
+    let places = memmem::find_iter(within, BEGIN).map(|at| at + 1);
+    places.take_while(move |at| *at < size)
+}
+
+/// Whether `inner`, at a place within the first `size` bytes, is a packet, and not what somebody
+/// has written into one. One of another boot must look more like one.
+fn is_inner(outer: &Header, inner: &Header, bytes: &[u8], at: usize, size: usize) -> bool {
+    let end = usize::try_from(inner.packet_size).map_or(usize::MAX, |size| at.saturating_add(size));
+    let is_followed = |end| {
+        let behind: Option<&[u8]> = bytes.get(end..);
+        behind.is_some_and(|behind| behind.starts_with(&MAGIC.to_le_bytes()))
+    };
+    inner.uuid == outer.uuid || end > size || is_followed(end)
+}
+
+/// Where within the first `size` bytes another packet begins.
 fn inner_packet(outer: &Header, bytes: &[u8], size: usize) -> Option<usize> {
-    let bytes = &bytes[..bytes.len().min(size + HEADER_SIZE)];
-    let mut at = 0;
-    while at < size {
-        at += next_magic(&bytes[at..], true);
-        let header = Header::of(&bytes[at..])?;
-        if at < size && header.is_ok_and(|inner| inner.uuid == outer.uuid) {
-            return Some(at);
-        }
-    }
-    None
+    inner_places(bytes, size).find(|at| match Header::of(&bytes[*at..]) {
+        Some(Ok(inner)) => is_inner(outer, &inner, bytes, *at, size),
+        Some(Err(_)) | None => false,
+    })
+}
+
+/// Whether there is one, or may be, as far as can be told when nothing more has come.
+fn has_inner(outer: &Header, bytes: &[u8], size: usize) -> bool {
+    inner_places(bytes, size).any(|at| match Header::of(&bytes[at..]) {
+        Some(Ok(inner)) => is_inner(outer, &inner, bytes, at, size),
+        Some(Err(_)) => false,
+        None => true,
+    })
 }

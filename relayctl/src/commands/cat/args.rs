@@ -9,6 +9,7 @@ use relay_decode::merge::{CpuSet, Filter};
 use relay_format::Severity;
 
 use super::template::{self, Template};
+use crate::commands::boots::Which;
 use crate::terminal::ColorChoice;
 
 /// The options of `cat`.
@@ -17,6 +18,10 @@ pub(crate) struct CatArgs {
     /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
     /// capture if not given
     pub(crate) capture: Option<PathBuf>,
+
+    /// Which boots of a machine that was reset: a number from 1, all, or last
+    #[arg(long, value_name = "BOOT", default_value_t)]
+    pub(crate) boot: Which,
 
     /// Only this channel, which the capture must have; may be given again
     #[arg(long = "channel", value_name = "NAME")]

@@ -8,6 +8,7 @@ use relay_decode::capture::{FollowError, OpenError};
 use relay_decode::merge::FilterError;
 
 use crate::commands::source::SourceError;
+use crate::exit::Exit;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
@@ -28,6 +29,17 @@ pub(super) enum CatError {
     Output(io::Error),
     /// The user has seen enough.
     Stopped,
+}
+
+impl CatError {
+    /// How `cat` ends.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            Self::Filter(_) | Self::Packed(_) => Exit::Usage,
+            _ => Exit::Infrastructure,
+        }
+    }
 }
 
 impl fmt::Display for CatError {

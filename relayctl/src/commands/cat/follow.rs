@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use relay_decode::capture::{
     self, Capture, FollowError, GrowingFile, Live, OpenError, Options, Port, Scratch, Stream,
-    Totals,
+    Totals, Uuid,
 };
 use relay_decode::merge::{Filter, LiveMerge};
 use relay_decode::records::Schema;
@@ -20,9 +20,11 @@ use serde_json::json;
 
 use super::args::CatArgs;
 use super::error::CatError;
+use super::follow_boots::FollowedBoots;
 use super::printer::Printer;
 use super::wait::{self, POLL, pause};
 use crate::commands::source::SourceError;
+use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{say, talk_aside};
 
@@ -35,7 +37,7 @@ const LOOK: Duration = Duration::from_millis(10);
 /// Shows the records that are there, and those that come.
 ///
 /// A thread does that: it may wait for whoever reads the output, and the user for neither.
-pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
+pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
     signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
@@ -63,30 +65,70 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
     shown.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Shows what has this name; a raw stream becomes a capture in `scratch`.
+/// Shows what has this name, one boot after the other; a raw stream becomes a capture in `scratch`.
 fn show(
     args: &CatArgs,
     filter: &Filter,
     (name, scratch): (&Path, Option<&Path>),
     stop: &AtomicBool,
-) -> Result<(), CatError> {
+) -> Result<Exit, CatError> {
     let mut followed = Followed::open(name, scratch)?;
+    let mut boots = FollowedBoots::begin(&followed.live, args.boot);
+    let mut printer = Printer::new(args);
+    while boots.number < boots.first {
+        let is_over = followed.poll()?;
+        match boots.next()? {
+            Some(next) => followed.live = next,
+            None if is_over => return Err(boots.no_boot()),
+            None => pause(stop)?,
+        }
+    }
+    loop {
+        if !show_boot(&mut followed, &boots, filter, stop, &mut printer)? {
+            return Ok(Exit::Good);
+        }
+        match boots.next_wanted()? {
+            Some(next) => boots.leave(std::mem::replace(&mut followed.live, next)),
+            None => break,
+        }
+    }
+    boots.say_what_came_late()?;
+    Ok(Exit::check(!printer.is_damaged))
+}
+
+/// Shows a boot until it is over, or the next one begins; false if the user does not wait for it.
+fn show_boot(
+    followed: &mut Followed,
+    boots: &FollowedBoots,
+    filter: &Filter,
+    stop: &AtomicBool,
+    printer: &mut Printer<'_>,
+) -> Result<bool, CatError> {
     let Some((schema, streams)) = followed.metadata(stop)? else {
-        return Ok(());
+        return Ok(false);
     };
-    filter.check(&schema)?;
+    if boots.number == boots.first {
+        filter.check(&schema)?;
+    }
+    let title = format!("boot {}: {}", boots.number, Uuid(schema.uuid));
+    printer.begin(boots.number, (boots.number > 1).then_some(title))?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
     let found = (&schema, streams.as_slice());
     let mut merge = LiveMerge::new(&folder, found, filter, is_own, LiveMerge::HOLD)?;
-    let mut printer = Printer::new(args);
     loop {
-        let polled = match merge.has_room() {
+        // Before what is there is looked for: all that came before the next one is shown then.
+        let has_next = boots.has_next_wanted();
+        let has_room = merge.has_room();
+        let polled = match has_room {
             true => followed.poll(),
             false => Ok(false),
         };
-        followed.live.problems().for_each(say);
-        let is_last = !matches!(polled, Ok(false));
+        for problem in followed.live.problems() {
+            say(problem);
+            printer.is_damaged = true;
+        }
+        let is_last = (has_next && has_room) || !matches!(polled, Ok(false));
         merge.show(
             followed.live.take(),
             Instant::now(),
@@ -98,7 +140,7 @@ fn show(
         )?;
         printer.flush()?;
         if is_last || merge.is_over() {
-            return polled.map(drop);
+            return polled.map(|_| true);
         }
         pause(stop)?;
     }

@@ -3,6 +3,7 @@
 mod args;
 mod error;
 mod follow;
+mod follow_boots;
 mod format;
 mod printer;
 mod template;
@@ -10,6 +11,7 @@ mod wait;
 
 use std::io;
 
+use relay_decode::capture::Uuid;
 use relay_decode::merge::{Filter, Merge};
 
 pub(crate) use args::CatArgs;
@@ -18,6 +20,7 @@ use follow::follow;
 pub(super) use format::console_text;
 use printer::Printer;
 
+use super::boots::title;
 use super::source::Source;
 use crate::exit::Exit;
 use crate::terminal::say;
@@ -30,28 +33,53 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         false => show(args, &filter),
     };
     match shown {
-        Ok(()) | Err(CatError::Stopped) => Exit::Good,
+        Ok(exit) => exit,
+        Err(CatError::Stopped) => Exit::Good,
         // Whoever has read enough has read enough.
         Err(CatError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Good,
         Err(error) => {
             say(error.to_string());
-            match error {
-                CatError::Filter(_) | CatError::Packed(_) => Exit::Usage,
-                _ => Exit::Infrastructure,
-            }
+            error.exit()
         }
     }
 }
 
-/// Shows the records that are there.
-fn show(args: &CatArgs, filter: &Filter) -> Result<(), CatError> {
+/// Shows the records that are there, boot by boot; failed if something is not as it was written.
+fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
-    let stored = &source.stored;
-    filter.check(&stored.schema)?;
-    for problem in stored.problems.iter().chain(&stored.unproven) {
-        say(problem);
-    }
+    let selection = source.boots(args.boot).map_err(CatError::Source)?;
+    selection.problems.iter().for_each(say);
     let mut printer = Printer::new(args);
-    Merge::of(stored, filter)?.each(|next| printer.show(next))?;
-    printer.flush()
+    let mut is_damaged = !selection.problems.is_empty();
+    // What is wanted must be in one of them.
+    let (mut fits, mut lacking) = (false, None);
+    for boot in &selection.boots {
+        let stored = match source.boot(boot) {
+            Ok(stored) => stored,
+            Err(error) if selection.of == 1 => return Err(CatError::Source(error)),
+            // The others can be shown.
+            Err(error) => {
+                say(error.to_string());
+                is_damaged = true;
+                continue;
+            }
+        };
+        if let Err(error) = filter.check(&stored.schema) {
+            lacking.get_or_insert(error);
+            continue;
+        }
+        fits = true;
+        let uuid = Some(Uuid(stored.schema.uuid));
+        printer.begin(boot.number, title(selection.of, boot, uuid))?;
+        let gone = stored.gone().map_err(CatError::Open)?;
+        is_damaged |= !stored.problems.is_empty() || !gone.is_empty();
+        let all = stored.problems.iter().chain(&gone).chain(&stored.unproven);
+        all.for_each(say);
+        Merge::of(&stored, filter)?.each(|next| printer.show(next))?;
+    }
+    printer.flush()?;
+    match lacking {
+        Some(error) if !fits => Err(error.into()),
+        _ => Ok(Exit::check(!is_damaged && !printer.is_damaged)),
+    }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use relay_decode::escape::{json, printable};
-use relay_decode::merge::{Next, Shown};
+use relay_decode::merge::{Next, Shown, What};
 use relay_decode::records::{Value, json_fields};
 
 use super::args::CatArgs;
@@ -25,6 +25,10 @@ pub(super) struct Printer<'a> {
     format: Option<&'a Template>,
     /// Whether data is shown in full.
     whole: bool,
+    /// The boot whose records are shown.
+    boot: u32,
+    /// Whether something that is not as it was written was shown.
+    pub(super) is_damaged: bool,
     /// The line that is made.
     text: String,
     /// The same in JSON.
@@ -41,8 +45,28 @@ impl<'a> Printer<'a> {
             out: BufWriter::with_capacity(1 << 16, stdout.lock()),
             format: (!args.json).then_some(&args.log_format),
             whole: args.verbose,
+            boot: 1,
+            is_damaged: false,
             text: String::new(),
             json: Vec::new(),
+        }
+    }
+
+    /// Goes on with a boot, and with what names it if there are several.
+    ///
+    /// # Errors
+    ///
+    /// When the output cannot be written.
+    pub(super) fn begin(&mut self, boot: u32, title: Option<String>) -> Result<(), CatError> {
+        self.boot = boot;
+        match (title, self.format) {
+            (None, _) => Ok(()),
+            (Some(title), Some(_)) => writeln!(self.out, "-- {title}").map_err(CatError::Output),
+            (Some(title), None) => {
+                // There is nobody to tell about a stderr that cannot be written.
+                let _ = writeln!(io::stderr(), "-- {title}");
+                Ok(())
+            }
         }
     }
 
@@ -52,10 +76,13 @@ impl<'a> Printer<'a> {
     ///
     /// When the output cannot be written.
     pub(super) fn show(&mut self, next: Next<'_, '_>) -> Result<(), CatError> {
+        if let Next::Note(note) = &next {
+            self.is_damaged |= matches!(note.what, What::Damage(_));
+        }
         let written = match (next, self.format) {
             (Next::Record(shown, values), None) => {
                 self.json.clear();
-                push_json(&mut self.json, &shown, values);
+                push_json(&mut self.json, self.boot, &shown, values);
                 self.out.write_all(&self.json)
             }
             (Next::Record(shown, values), Some(format)) => {
@@ -103,12 +130,12 @@ impl<'a> Printer<'a> {
 }
 
 /// Appends a record as a line of JSON.
-fn push_json(out: &mut Vec<u8>, shown: &Shown<'_>, values: &[Value<'_>]) {
+fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_>]) {
     let (record, event) = (&shown.record, shown.record.event);
     // Writing to a `Vec` cannot fail. The channel's name needs no escapes.
     let _ = write!(
         out,
-        "{{\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
+        "{{\"boot\":{boot},\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
         shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
     );
     let _ = json(&mut *out, &event.name);

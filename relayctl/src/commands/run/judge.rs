@@ -1,8 +1,10 @@
 //! What became of the capture of a run.
 
+use std::path::Path;
+
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::Verdict;
-use relay_decode::capture::{Capture, Stored};
+use relay_decode::capture::{Boots, Capture, OpenError, Stored};
 use relay_decode::escape::printable;
 
 use super::summary::{CaptureFacts, ChannelFacts};
@@ -56,28 +58,17 @@ pub(super) fn judge(
         wrong.push(format!("it has no metadata: {error}"));
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
+    wrong.extend(totals.strays.sentences());
     if totals.has_metadata {
-        let audit = Stored::open(folder).and_then(|stored| {
-            facts.cpus = Some(stored.schema.cpus);
-            Audit::of(&stored)
-        });
-        let verdict = match audit {
-            Ok(audit) => {
-                let balance = audit.balance();
-                facts.records = balance.delivered;
-                facts.no_ring = balance.lost.no_ring;
-                facts.channels = channels(&audit);
-                if is_due {
-                    wrong.extend(unsent(&audit));
-                }
-                match audit.verdict_so_far() {
-                    Verdict::Complete if totals.left_out > 0 => Verdict::Open,
-                    verdict => verdict,
-                }
-            }
+        let verdict = match judge_boots(folder, is_due, &mut facts, &mut wrong) {
+            Ok(Verdict::Complete) if totals.left_out > 0 => Verdict::Open,
+            Ok(verdict) => verdict,
             Err(error) => Verdict::Broken(vec![error.to_string()]),
         };
-        facts.verdict = Some(verdict.name());
+        facts.verdict = Some(match totals.strays.is_empty() {
+            true => verdict.name(),
+            false => Verdict::Broken(Vec::new()).name(),
+        });
         wrong.extend(verdict.problems());
     }
     problems.extend(wrong.into_iter().map(|what| format!("capture: {what}")));
@@ -89,6 +80,31 @@ pub(super) fn judge(
         ));
     }
     facts
+}
+
+/// Judges each boot of a capture: one, unless the machine was reset. The CPUs and the channels are
+/// those of the last.
+fn judge_boots(
+    folder: &Path,
+    is_due: bool,
+    facts: &mut CaptureFacts,
+    wrong: &mut Vec<String>,
+) -> Result<Verdict, OpenError> {
+    let mut verdicts = Vec::new();
+    for boot in Boots::of(folder)?.all {
+        let stored = Stored::open(&boot.folder)?;
+        let audit = Audit::of(&stored)?;
+        let balance = audit.balance();
+        facts.cpus = Some(stored.schema.cpus);
+        facts.records = facts.records.saturating_add(balance.delivered);
+        facts.no_ring = facts.no_ring.saturating_add(balance.lost.no_ring);
+        facts.channels = channels(&audit);
+        if is_due {
+            wrong.extend(unsent(&audit));
+        }
+        verdicts.push(audit.verdict_so_far());
+    }
+    Ok(Verdict::of_all(Vec::new(), verdicts))
 }
 
 /// The streams that did not come to their end, but for those of which something is left out.
