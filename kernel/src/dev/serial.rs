@@ -18,6 +18,8 @@ pub(crate) struct Uart {
     is_stuck: bool,
     /// Bytes that it did not take since it is stuck.
     lost: u64,
+    /// There were such.
+    has_lost: bool,
 }
 
 impl Uart {
@@ -40,6 +42,7 @@ impl Uart {
             port,
             is_stuck: false,
             lost: 0,
+            has_lost: false,
         })
     }
 
@@ -59,9 +62,15 @@ impl Uart {
             if self.is_stuck || tries == PATIENCE {
                 self.is_stuck = true;
                 self.lost += rest.len() as u64;
+                self.has_lost = true;
                 return;
             }
         }
+    }
+
+    /// Whether bytes were lost since the port was opened.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.has_lost
     }
 
     /// How many bytes were lost, as soon as the port takes something again. Each is told once.

@@ -15,7 +15,7 @@ use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::registry;
 use crate::mem::{self, stacks};
-use crate::out::{console, intake, virtio};
+use crate::out::{console, description, intake, pump, virtio};
 
 /// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -73,6 +73,7 @@ pub(crate) fn bring_up(
     idle::print();
     registry::start_others(cpus, options);
     registry::describe(cpus);
+    description::keep();
     virtio::init(cpus);
     virtio::join();
     log::info!("clock: {calibration}");
@@ -86,6 +87,7 @@ pub(crate) fn bring_up(
     let missing = others::start(platform.processors.ids(), lose, entry)?;
     if !missing.is_empty() {
         log::error!("these CPUs did not come up, the rest go on: {missing}");
+        missing.iter().for_each(pump::do_without_cpu);
     }
     Ok(missing)
 }

@@ -17,15 +17,18 @@ use crate::out::{console, pump, virtio};
 /// reader does not move stays open: the end of the machine says so.
 pub(crate) fn this_cpu() {
     interrupts::without_interrupts(|| {
+        // One patience for all, so that it is known how long this takes at most.
+        let mut patience = Patience::after_ms(pump::PATIENCE_MS, pump::moved());
         for channel in registry::ALL {
             if ptr::eq(channel, &claims::CHANNEL) {
                 registry::claim();
             }
             // klog is read by the console, too; what nobody reads is not waited for.
             let has_reader = ptr::eq(channel, &klog::CHANNEL) || pump::has_sink();
-            let patience_ms = if has_reader { pump::PATIENCE_MS } else { 0 };
-            let mut patience = Patience::after_ms(patience_ms, pump::moved());
-            while channel.close() == Err(StreamError::NoRoom) && !patience.is_over(pump::moved()) {
+            while registry::close(channel) == Err(StreamError::NoRoom)
+                && has_reader
+                && !patience.is_over(pump::moved())
+            {
                 virtio::listen();
                 console::poll();
                 pump::poll();

@@ -17,7 +17,7 @@ const START_PATIENCE_MS: u64 = 5_000;
 const SECOND_STARTUP_MS: u64 = 200;
 /// How long the end of a scenario waits for the next CPU to park, while no sink moves: longer than
 /// a CPU waits for its sink.
-const PARK_PATIENCE_MS: u64 = 10_000;
+const PARK_PATIENCE_MS: u64 = 2 * pump::PATIENCE_MS + 5_000;
 
 /// Starts the CPUs with these local APIC identifiers as CPU 1, 2, ... (`ids[0]` is the boot CPU),
 /// all at once, and waits for them. Returns those that did not come up; those that did call

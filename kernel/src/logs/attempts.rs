@@ -1,6 +1,6 @@
 //! Counting what is tried, apart from relay.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use relay::Context;
 
@@ -16,7 +16,23 @@ pub(crate) struct Attempts {
 /// The attempts of one CPU, by context. Each is changed in its own context only, which does not
 /// interrupt itself: a load and a store are enough.
 #[repr(align(128))]
-struct Counts([AtomicU64; Context::ALL.len()]);
+struct Counts {
+    now: [AtomicU64; Context::ALL.len()],
+    /// What they were when the CPU's stream was closed, if it was: the stream does not tell of later
+    /// ones.
+    at_close: [AtomicU64; Context::ALL.len()],
+    is_closed: AtomicBool,
+}
+
+impl Counts {
+    const fn new() -> Self {
+        Self {
+            now: [const { AtomicU64::new(0) }; Context::ALL.len()],
+            at_close: [const { AtomicU64::new(0) }; Context::ALL.len()],
+            is_closed: AtomicBool::new(false),
+        }
+    }
+}
 
 impl Attempts {
     /// None yet, in the channel with this number, which is below 65536.
@@ -24,7 +40,7 @@ impl Attempts {
         assert!(channel <= u16::MAX as u32, "claims have 16 bits for it");
         Self {
             channel: channel as u16,
-            counts: [const { Counts([const { AtomicU64::new(0) }; Context::ALL.len()]) }; MAX_CPUS],
+            counts: [const { Counts::new() }; MAX_CPUS],
         }
     }
 
@@ -35,16 +51,30 @@ impl Attempts {
 
     /// Counts one attempt of the calling CPU and context. Any context.
     pub(crate) fn count(&self) {
-        let count = &self.mine().0[percpu::context() as usize];
+        let count = &self.mine().now[percpu::context() as usize];
         count.store(
             count.load(Ordering::Relaxed).wrapping_add(1),
             Ordering::Relaxed,
         );
     }
 
-    /// What the calling CPU has tried in `context`.
+    /// The stream of the calling CPU is closed. Task context, interrupts off.
+    pub(super) fn close(&self) {
+        let mine = self.mine();
+        for (at_close, now) in mine.at_close.iter().zip(&mine.now) {
+            at_close.store(now.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        mine.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    /// What the calling CPU has tried in `context`, until its stream was closed.
     pub(super) fn tried(&self, context: Context) -> u64 {
-        self.mine().0[context as usize].load(Ordering::Relaxed)
+        let mine = self.mine();
+        let counts = match mine.is_closed.load(Ordering::Relaxed) {
+            true => &mine.at_close,
+            false => &mine.now,
+        };
+        counts[context as usize].load(Ordering::Relaxed)
     }
 
     fn mine(&self) -> &Counts {

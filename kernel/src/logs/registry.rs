@@ -1,5 +1,6 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
+use relay::StreamError;
 use relay::ctf::Packets;
 use relay::event::StreamClass;
 use relay::fs::{Mount, Namespace};
@@ -77,6 +78,21 @@ pub(crate) fn tick() {
     for channel in ALL {
         channel.tick();
     }
+}
+
+/// Closes the stream of the calling CPU in one of [`ALL`]. What is tried from then on is not claimed.
+/// Task context, interrupts off.
+///
+/// # Errors
+/// As [`PerCpu::close`].
+pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
+    channel.close()?;
+    if core::ptr::eq(channel, &klog::CHANNEL) {
+        klog::ATTEMPTS.close();
+    } else if core::ptr::eq(channel, &flood::CHANNEL) {
+        flood::ATTEMPTS.close();
+    }
+    Ok(())
 }
 
 /// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no

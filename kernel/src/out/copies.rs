@@ -181,11 +181,16 @@ impl Copies {
 
     /// The packet at `at`, which is [`next`](Copied::next) of one that is still here.
     pub(super) fn at(&self, at: usize) -> Option<Copied> {
-        if at == self.tail.load(Ordering::Acquire) {
+        let there = self.tail.load(Ordering::Acquire).wrapping_sub(at);
+        // More than there can be: somebody who did not stop has changed it meanwhile.
+        if there < HEAD || there > self.words.len() {
             return None;
         }
         let word = |index| self.word(at.wrapping_add(index)).load(Ordering::Relaxed);
         let length = (word(0) & !FINAL) as usize;
+        if length > klog::MAX_PACKET || HEAD + length.div_ceil(8) > there {
+            return None;
+        }
         Some(Copied {
             ordinal: word(1),
             records: word(2),

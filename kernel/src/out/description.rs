@@ -1,43 +1,33 @@
-//! The metadata's packets, once they were sent: for hosts that come late, or come again.
-//!
-//! The ring of the metadata is given back like any other. What was sent of it is kept here, so that
-//! a port that the host opens anew can begin with it.
+//! The metadata's packets: what each port begins with, whenever the host opens it.
 
 use alloc::vec::Vec;
 
-use relay::{SubBuffer, ctf};
-use spin::{Mutex, Once};
+use relay::ctf;
+use spin::Once;
 
-use crate::logs::metadata;
+use crate::logs::registry::NAMES;
 
-/// The packets so far, one behind the other. Never grows beyond what was reserved: interrupts use
-/// it.
-static COLLECTED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
-
-/// All of them.
+/// All of them, one behind the other.
 static WHOLE: Once<&'static [u8]> = Once::new();
 
-/// Makes room. Task context on the boot CPU, once, before anything is sent.
-pub(super) fn reserve() {
-    *COLLECTED.lock() =
-        Vec::with_capacity(metadata::RING.subbuf_size() * metadata::RING.subbuf_count());
-}
-
-/// Keeps a packet of the metadata. Task and IRQ context, by who has the pump that sends it.
-pub(super) fn add(packet: &SubBuffer<'_>) {
-    let bytes = ctf::packet_bytes(packet);
-    let mut collected = COLLECTED.lock();
-    if collected.capacity() - collected.len() >= bytes.len() {
-        collected.extend_from_slice(bytes);
+/// Keeps the packets of the metadata. Task context on the boot CPU, once, when it is written.
+///
+/// They stay taken for ever, so that a panic finds them in their ring, too.
+pub(crate) fn keep() {
+    let file = NAMES.channel("/metadata").ok();
+    let file = file.and_then(|metadata| metadata.file(0).ok());
+    let Some(mut reader) = file.and_then(|file| file.open().ok()) else {
+        return log::error!("nobody will know the metadata: it cannot be read");
+    };
+    let mut whole = Vec::new();
+    while let Some(packet) = reader.next_subbuf() {
+        whole.extend_from_slice(ctf::packet_bytes(&packet));
+        core::mem::forget(packet);
     }
+    WHOLE.call_once(|| whole.leak());
 }
 
-/// There are no more packets of it. Likewise.
-pub(super) fn conclude() {
-    WHOLE.call_once(|| core::mem::take(&mut *COLLECTED.lock()).leak());
-}
-
-/// All packets of the metadata, one behind the other, once they were sent. Any context.
-pub(super) fn get() -> Option<&'static [u8]> {
-    WHOLE.get().copied()
+/// All packets of the metadata, one behind the other; empty if there are none. Any context.
+pub(super) fn get() -> &'static [u8] {
+    WHOLE.get().copied().unwrap_or_default()
 }

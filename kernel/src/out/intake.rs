@@ -17,14 +17,14 @@
 //! have a slow pump: then the packet stays in the ring, and the console waits as well. After that
 //! moment the oldest gives way, since a ring is written in order: a packet that is held stops the
 //! writer when it comes round. So do the packets that the sink has taken and is not done with. The
-//! last packet of a stream has room in both.
+//! last packet of a stream is never the one that is skipped or left out.
 //!
 //! Whoever finds the lock free may do it: the CPU that prints, for all, so that the last words of a
 //! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes before
 //! the packet is given back, so that a panic finds each packet at one of the two places.
 
 use alloc::collections::VecDeque;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use relay::{Reader, SubBuffer};
 use spin::Mutex;
@@ -37,6 +37,9 @@ use crate::logs::registry::NAMES;
 /// Packets that wait for their sink, per CPU, at most.
 const WAITING: usize = 12;
 
+/// Whether the klog of a CPU has a sink, or none was looked for yet.
+static HAS_SINK: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(true) }; MAX_CPUS];
+
 /// Packets taken, of all CPUs.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
@@ -45,8 +48,9 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 const ASK_MS: u64 = 50;
 
 /// How long the console waits for a sink that has just taken something, in milliseconds. Emulated
-/// CPUs stand still for some 100 ms when the host is busy, and longer with many of them.
-const MOMENT_MS: u64 = 2_000;
+/// CPUs stand still for some 100 ms when the host is busy. Less than the console waits for older
+/// records.
+const MOMENT_MS: u64 = 400;
 
 static INTAKES: [Mutex<Option<Intake>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
 
@@ -57,6 +61,8 @@ pub(super) struct Intake {
     /// There is a sink, or it was not looked for yet.
     has_sink: bool,
     waiting: VecDeque<SubBuffer<'static>>,
+    /// How many may wait.
+    room: usize,
     /// When the CPU may be asked again, and how long after that.
     asked: Option<Timeout>,
     ask_ms: u64,
@@ -76,7 +82,13 @@ pub(crate) fn start(cpus: usize) {
     for file in mount.files().take(cpus) {
         let cpu = file.cpu();
         match file.open() {
-            Ok(reader) => *INTAKES[cpu].lock() = Some(Intake::new(reader, copies::of(cpu), ASK_MS)),
+            Ok(reader) => {
+                let count = file
+                    .geometry()
+                    .map_or(0, |geometry| geometry.subbuf_count());
+                let intake = Intake::new(reader, count, copies::of(cpu), ASK_MS);
+                *INTAKES[cpu].lock() = Some(intake);
+            }
             Err(error) => log::error!("nobody reads the log of cpu {cpu}: {error}"),
         }
     }
@@ -84,30 +96,28 @@ pub(crate) fn start(cpus: usize) {
 
 /// Takes what there is of all CPUs. Task context.
 pub(super) fn take_all() {
-    for intake in &INTAKES {
-        with(intake, Intake::take);
+    for cpu in 0..MAX_CPUS {
+        look_after(cpu, Intake::take);
     }
 }
 
 /// The next packet of `cpu` for its sink. Task and IRQ context.
 pub(super) fn next(cpu: usize) -> Option<SubBuffer<'static>> {
-    with(INTAKES.get(cpu)?, Intake::next)?
+    look_after(cpu, Intake::next)?
 }
 
-/// The klog of `cpu` has no sink any more: what waits is given back. Task and IRQ context, by who
-/// has its pump.
+/// The klog of `cpu` has no sink any more: what waits is given back, as soon as somebody looks after
+/// it. Task and IRQ context.
 pub(super) fn give_up(cpu: usize) {
-    if let Some(intake) = INTAKES.get(cpu) {
-        with(intake, Intake::give_up);
+    if let Some(has_sink) = HAS_SINK.get(cpu) {
+        has_sink.store(false, Ordering::Release);
     }
+    look_after(cpu, |_| ());
 }
 
 /// How many packets of `cpu` its sink did not and will not get. Task context, at the end.
 pub(super) fn left_out(cpu: usize) -> u64 {
-    let left_out = INTAKES
-        .get(cpu)
-        .and_then(|intake| with(intake, |intake| intake.left_out));
-    left_out.unwrap_or(0)
+    look_after(cpu, |intake| intake.left_out).unwrap_or(0)
 }
 
 /// Whether all that `cpu` has logged was taken, or nobody is there who could. Task context.
@@ -126,25 +136,33 @@ pub(super) fn taken() -> u64 {
     TAKEN.load(Ordering::Relaxed)
 }
 
-/// Asks the intake, if it is there and nobody is at it.
-fn with<R>(intake: &Mutex<Option<Intake>>, ask: impl FnOnce(&mut Intake) -> R) -> Option<R> {
-    intake.try_lock()?.as_mut().map(ask)
+/// Does something with the intake of `cpu`, if it is there and nobody is at it.
+fn look_after<R>(cpu: usize, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
+    let mut guard = INTAKES.get(cpu)?.try_lock()?;
+    let intake = guard.as_mut()?;
+    if intake.has_sink && !HAS_SINK.get(cpu)?.load(Ordering::Acquire) {
+        intake.give_up();
+    }
+    Some(act(intake))
 }
 
 impl Intake {
-    /// Takes from `reader`, and copies for the console, if there is one; asks for what is not handed
-    /// over yet every `ask_ms`.
+    /// Takes from `reader`, whose ring has so many sub-buffers, and copies for the console, if there
+    /// is one; asks for what is not handed over yet every `ask_ms`.
     pub(super) fn new(
         reader: Reader<'static>,
+        count: usize,
         copies: Option<&'static Copies>,
         ask_ms: u64,
     ) -> Self {
+        let room = WAITING.min(count * 3 / 4).max(1);
         Self {
             reader,
             copies,
             has_sink: true,
             // Never grows: interrupts use it.
-            waiting: VecDeque::with_capacity(WAITING),
+            waiting: VecDeque::with_capacity(room),
+            room,
             asked: None,
             ask_ms,
             moment: None,
@@ -192,7 +210,7 @@ impl Intake {
     }
 
     fn sink_has_room(&self) -> bool {
-        self.has_sink && self.waiting.len() < WAITING
+        self.has_sink && self.waiting.len() < self.room
     }
 
     /// Whether the sink, which has no room, is not waited for any more.

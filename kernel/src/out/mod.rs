@@ -4,14 +4,14 @@
 //!
 //! - [`sink`]: what takes packets out of the machine;
 //! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
-//! - [`description`]: the metadata, for hosts that come again;
+//! - [`description`]: the metadata, which each port begins with;
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
 //! - [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of a virtio-console;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;
 mod copies;
-mod description;
+pub(crate) mod description;
 mod drain;
 pub(crate) mod intake;
 pub(crate) mod pump;

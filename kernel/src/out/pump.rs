@@ -45,8 +45,10 @@ struct Pump {
     streams: Vec<Stream>,
     /// What the sink had no room for; goes first.
     refused: Option<SubBuffer<'static>>,
-    /// The other side has come back, and does not know the metadata.
+    /// The other side does not know the metadata: it has come, or has come back.
     must_describe: bool,
+    /// Packets that were given up.
+    given_up: u64,
     /// Nothing can be sent any more.
     is_dead: bool,
 }
@@ -75,7 +77,8 @@ pub(super) fn start(sink: Box<dyn Sink>) {
         sink,
         streams: cpus_of(cpu).flat_map(Stream::all_of).collect(),
         refused: None,
-        must_describe: false,
+        must_describe: true,
+        given_up: 0,
         is_dead: false,
     };
     *PUMPS[cpu].lock() = Some(pump);
@@ -102,6 +105,24 @@ pub(crate) fn has_work() -> bool {
 /// A number that grows whenever any sink moves something, or klog is taken. Any context.
 pub(crate) fn moved() -> u64 {
     MOVED.load(Ordering::Relaxed).wrapping_add(intake::taken())
+}
+
+/// Says that the console has moved something, too. Any context.
+pub(crate) fn note_move() {
+    MOVED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The CPU did not come up, and so has no pump: klog of those that would use it is the console's
+/// alone. Task context on the boot CPU.
+pub(crate) fn do_without_cpu(cpu: usize) {
+    if cpu < COUNT.load(Ordering::Acquire) {
+        cpus_of(cpu).for_each(intake::give_up);
+    }
+}
+
+/// Whether there are sinks at all, or should be. Any context.
+pub(crate) fn are_sinks_found() -> bool {
+    SINKS_FOUND.load(Ordering::Relaxed)
 }
 
 /// Moves the rest, after the streams of the calling CPU were closed: calls `meanwhile` until it has
@@ -199,10 +220,9 @@ impl Pump {
             );
             self.must_describe = true;
         }
-        if self.must_describe
-            && let Some(packets) = description::get()
-        {
-            self.must_describe = !self.sink.describe(packets);
+        if self.must_describe {
+            let packets = description::get();
+            self.must_describe = !packets.is_empty() && !self.sink.describe(packets);
         }
         while let Some(subbuf) = self.next() {
             match self.sink.submit(subbuf) {
@@ -211,7 +231,10 @@ impl Pump {
                     continue;
                 }
                 Submitted::NotNow(subbuf) => self.refused = Some(subbuf),
-                Submitted::Never => self.die(),
+                Submitted::Never => {
+                    self.given_up += 1;
+                    self.die();
+                }
             }
             break;
         }
@@ -225,13 +248,13 @@ impl Pump {
     /// other streams wait for nobody, and lose what their rings do not hold.
     fn die(&mut self) {
         self.is_dead = true;
-        self.refused = None;
+        self.given_up += u64::from(self.refused.take().is_some());
         self.streams.iter().for_each(Stream::give_up);
     }
 
     /// What is to be sent next.
     fn next(&mut self) -> Option<SubBuffer<'static>> {
-        if self.is_dead || (self.must_describe && description::get().is_some()) {
+        if self.is_dead || self.must_describe {
             return None;
         }
         if self.refused.is_some() {
@@ -281,10 +304,10 @@ pub(crate) enum Unsent<'a> {
         /// How many.
         packets: u64,
     },
-    /// The sink has not said that it has sent these packets.
+    /// Nobody knows whether these packets were sent.
     UnderWay {
         /// How many.
-        packets: usize,
+        packets: u64,
     },
     /// Nobody knows what was sent: a CPU that did not park is at this pump.
     Unknown {
@@ -344,7 +367,10 @@ pub(crate) fn unsent(mut tell: impl FnMut(Unsent<'_>, &dyn fmt::Display)) {
                 tell(Unsent::LeftOut { cpu, path, packets }, &pump.sink);
             }
         }
-        let packets = pump.sink.in_flight() + usize::from(pump.refused.is_some());
+        let packets = pump.sink.in_flight() as u64
+            + pump.sink.lost()
+            + pump.given_up
+            + u64::from(pump.refused.is_some());
         if packets != 0 {
             tell(Unsent::UnderWay { packets }, &pump.sink);
         }

@@ -13,7 +13,7 @@ use relay::SubBuffer;
 pub(crate) trait Sink: fmt::Display + Send {
     /// How many packets came back while the other side was away: it may not have got them. `None` if
     /// it has not come back since the last call. What it gets then begins with
-    /// [`describe`](Self::describe).
+    /// [`describe`](Self::describe), as at first.
     fn take_return(&mut self) -> Option<u64>;
 
     /// Takes packets that stay where they are for ever, to be sent before all others; false if it
@@ -34,6 +34,10 @@ pub(crate) trait Sink: fmt::Display + Send {
 
     /// How many packets it has.
     fn in_flight(&self) -> usize;
+
+    /// How many packets it took, and nobody may have got: the other side had gone, or the sink was
+    /// reset.
+    fn lost(&self) -> u64;
 
     /// Whether it will never send anything again. What it is given back for then was not sent.
     fn is_dead(&self) -> bool;

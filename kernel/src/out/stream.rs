@@ -4,14 +4,11 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay::{Reader, SubBuffer};
 
-use super::{description, intake};
+use super::intake;
 use crate::logs::registry::NAMES;
 
-/// Nothing but metadata and klog is sent for now: see [`pause`].
+/// Nothing but klog is sent for now: see [`pause`].
 static PAUSED: AtomicBool = AtomicBool::new(false);
-
-/// The metadata was given to its sink: it goes before everything else.
-static DESCRIBED: AtomicBool = AtomicBool::new(false);
 
 /// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
 /// and writers without it. Any context.
@@ -25,7 +22,6 @@ pub(super) struct Stream {
     /// The path of its channel.
     pub(super) path: &'static str,
     source: Source,
-    is_metadata: bool,
     pub(super) ended: bool,
 }
 
@@ -38,12 +34,13 @@ enum Source {
 }
 
 impl Stream {
-    /// The streams of `cpu` that there are, in the order of the registry, which begins with the
-    /// metadata.
+    /// The streams of `cpu` that there are, in the order of the registry, but for the metadata: that
+    /// is [sent](super::description) by itself.
     pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
         NAMES.channels().filter_map(move |mount| {
             let file = mount.file(cpu).ok()?;
             let source = match mount.path() {
+                "/metadata" => return None,
                 "/klog" => Source::Intake,
                 _ => Source::Read(file.open().ok()?),
             };
@@ -51,7 +48,6 @@ impl Stream {
                 cpu,
                 path: mount.path(),
                 source,
-                is_metadata: mount.path() == "/metadata",
                 ended: false,
             })
         })
@@ -59,7 +55,7 @@ impl Stream {
 
     /// The next sub-buffer, if there is one.
     pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
-        if self.ended || (!self.is_metadata && !DESCRIBED.load(Ordering::Acquire)) {
+        if self.ended {
             return None;
         }
         let Source::Read(reader) = &mut self.source else {
@@ -67,19 +63,12 @@ impl Stream {
             self.ended = next.as_ref().is_some_and(|next| next.packet().is_final);
             return next;
         };
-        if !self.is_metadata && PAUSED.load(Ordering::Acquire) {
+        if PAUSED.load(Ordering::Acquire) {
             return None;
         }
         let next = reader.next_subbuf();
-        if let Some(packet) = next.as_ref().filter(|_| self.is_metadata) {
-            description::add(packet);
-        }
         if next.is_none() {
             self.ended = reader.is_at_end();
-            if self.ended && self.is_metadata {
-                description::conclude();
-                DESCRIBED.store(true, Ordering::Release);
-            }
             if !self.ended {
                 reader.request_flush();
             }

@@ -6,7 +6,7 @@ use core::fmt;
 use relay::SubBuffer;
 
 use super::sink::{Sink, Submitted};
-use super::{description, pump, salvage};
+use super::{pump, salvage};
 use crate::cpu::percpu;
 use crate::dev::packet::Cargo;
 use crate::dev::virtio::console::driver::PortInfo;
@@ -61,6 +61,10 @@ impl Sink for Port {
     fn is_dead(&self) -> bool {
         Port::is_dead(self).is_some()
     }
+
+    fn lost(&self) -> u64 {
+        Port::unheard(self) + Port::counters(self).unsent
+    }
 }
 
 impl fmt::Display for Port {
@@ -105,7 +109,6 @@ pub(crate) fn init(cpus: usize) {
         _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
     }
     let ports = found.min(cpus);
-    description::reserve();
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
 }

@@ -40,6 +40,8 @@ struct Machine {
 impl Machine {
     /// Starts it; it stays up. A reset does not end it.
     fn start() -> Self {
+        // Built before the machine starts: of what it says to nobody it keeps the newest only.
+        let (kernel, _) = (kernel(), relayctl());
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
         let at = |name: &str| folder.path().join(name).display().to_string();
         let arguments = [
@@ -53,7 +55,7 @@ impl Machine {
             "virtserialport,chardev=relay0,name=relay.0,nr=1",
         ];
         let qemu = Command::new(workspace().root.join("qemu-runner.sh"))
-            .arg(kernel())
+            .arg(kernel)
             .arg("scenario=idle")
             .env("RELAY_SMP", "2")
             .env("RELAY_SERIAL", format!("file:{}", at("console")))

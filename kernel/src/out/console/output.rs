@@ -70,6 +70,11 @@ impl Output {
         IN_LINE.store(false, Ordering::Release);
     }
 
+    /// Whether the port did not take all that was printed.
+    pub(super) fn has_lost(&self) -> bool {
+        self.0.has_lost()
+    }
+
     /// Ends the line that somebody else was stopped in.
     pub(super) fn end_line(&mut self) {
         if IN_LINE.swap(false, Ordering::Relaxed) {

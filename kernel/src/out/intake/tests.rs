@@ -36,7 +36,7 @@ fn stand(console: bool) -> (&'static TestLog, Intake, Option<&'static Copies>) {
     let mount = Box::leak(Box::new(Mount::new("/test", log).unwrap()));
     let copies = console.then(|| &*Box::leak(Box::new(Copies::new(4096))));
     let reader = mount.file(0).unwrap().open().unwrap();
-    (log, Intake::new(reader, copies, 0), copies)
+    (log, Intake::new(reader, 16, copies, 0), copies)
 }
 
 /// Writes a record and hands its packet over; false if there was no room.
@@ -161,4 +161,14 @@ fn what_waits_when_the_sink_is_given_up_is_left_out() {
     for _ in 0..16 {
         assert!(say(log), "the space was given back");
     }
+}
+
+#[test]
+fn a_small_ring_is_not_filled_with_what_waits() {
+    let (log, _, _) = stand(true);
+    let mount = Box::leak(Box::new(Mount::new("/test", log).unwrap()));
+    let copies = &*Box::leak(Box::new(Copies::new(4096)));
+    let reader = mount.file(0).unwrap().open().unwrap();
+    let intake = Intake::new(reader, 4, Some(copies), 0);
+    assert_eq!(intake.room, 3);
 }

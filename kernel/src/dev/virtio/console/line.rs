@@ -54,20 +54,21 @@ impl Line {
     /// Whether the host has the port open. A host may close at any time: what is in flight then
     /// is lost, which only the host can know.
     pub(super) fn is_host_open(&self) -> bool {
-        self.host_open.load(Ordering::Relaxed)
+        self.host_open.load(Ordering::Acquire)
     }
 
     /// Says whether the host has the port open.
     pub(super) fn set_host_open(&self, open: bool) {
-        let was_open = self.host_open.swap(open, Ordering::Relaxed);
-        if open && !was_open {
-            self.openings.fetch_add(1, Ordering::Relaxed);
+        // Counted first: who sees it open sees that it was opened anew.
+        if open && !self.is_host_open() {
+            self.openings.fetch_add(1, Ordering::Release);
         }
+        self.host_open.store(open, Ordering::Release);
     }
 
     /// How often the host has opened the port.
     pub(super) fn openings(&self) -> u64 {
-        self.openings.load(Ordering::Relaxed)
+        self.openings.load(Ordering::Acquire)
     }
 
     /// Whether the device has taken the port away.

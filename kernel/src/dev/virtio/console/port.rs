@@ -235,8 +235,9 @@ pub(crate) struct Port<D: Device, B: InFlight> {
     fault: Option<QueueFault>,
     /// Openings by the host that [`take_return`](Self::take_return) has seen.
     openings: u64,
-    /// Buffers that came back while the host had the port closed.
+    /// Buffers that came back while the host had the port closed, and those of them that were told.
     unheard: u64,
+    told_unheard: u64,
     /// Something was submitted since the device was told.
     is_untold: bool,
     counters: Counters,
@@ -265,6 +266,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
             fault: None,
             openings: 0,
             unheard: 0,
+            told_unheard: 0,
             is_untold: false,
             counters: Counters::default(),
         }
@@ -301,8 +303,17 @@ impl<D: Device, B: InFlight> Port<D, B> {
     /// got them. `None` for the first opening.
     pub(crate) fn take_return(&mut self) -> Option<u64> {
         let before = core::mem::replace(&mut self.openings, self.line.openings());
-        let is_return = before != 0 && before != self.openings;
-        is_return.then(|| core::mem::take(&mut self.unheard))
+        let is_return = before != self.openings && self.openings > 1;
+        is_return.then(|| {
+            let told = core::mem::replace(&mut self.told_unheard, self.unheard);
+            self.unheard - told
+        })
+    }
+
+    /// How many buffers came back in all while the host had the port closed, or before
+    /// [`take_return`](Self::take_return) has told that it is open again.
+    pub(crate) fn unheard(&self) -> u64 {
+        self.unheard
     }
 
     /// Whether the device tells this CPU of buffers that it is done with. If not, ask
@@ -406,7 +417,9 @@ impl<D: Device, B: InFlight> Port<D, B> {
         if self.fault.is_none() {
             match self.flights.take() {
                 Ok(Some((Parcel { buffer, .. }, written))) => {
-                    self.unheard += u64::from(!self.line.is_host_open());
+                    let is_away = !self.line.is_host_open()
+                        || (self.openings != 0 && self.openings != self.line.openings());
+                    self.unheard += u64::from(is_away);
                     self.counters.sent += 1;
                     self.counters.sent_bytes += buffer.bytes().len() as u64;
                     // The device reads these buffers only (section 2.7.8).
