@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use relay_decode::capture::{Capture, Keep, Options};
+use relay_decode::wire::Kind;
+use serde_json::{Value, json};
 use synthetic::{
     Left, Stream, capture, folder, limited, metadata, metadata_packets, relayctl, small,
 };
@@ -111,4 +113,48 @@ fn a_disk_that_is_full_leaves_what_is_sound() {
     assert!(shown.is_sorted() && shown.len() > 5, "{shown:?}");
     assert_eq!(shown.last(), Some(&all));
     assert!(shown[0] < 60, "{shown:?}");
+}
+
+/// The oldest packets made room, and there is none to write the rest anew: it is as good as it was.
+#[test]
+fn holes_that_cannot_be_closed_do_no_harm() {
+    let (packets, _) = growing();
+    for blocked in ["packets.new", "trace/klog_0.new", "trace/klog_1.new", ""] {
+        let out = folder("holes").join("capture");
+        let capture = Capture::create(&Options {
+            max_size: 30_000,
+            keep: Keep::Newest,
+            ..Options::new(&out, Kind::Stored)
+        });
+        let capture = capture.expect("it is writable");
+        let mut port = capture.port(0);
+        port.push(&packets.concat());
+        port.finish();
+        let blocker = out.join(blocked);
+        if !blocked.is_empty() {
+            // A folder, in the place of a file that is to be written.
+            fs::create_dir(&blocker).expect("it is writable");
+        }
+        capture.finish(json!({})).expect("it is writable");
+        if !blocked.is_empty() {
+            fs::remove_dir(&blocker).expect("it is there");
+        }
+        let judged = on(&["verify", "--json"], &out);
+        let value: Value = serde_json::from_str(&judged.out).expect("it is JSON");
+        assert_eq!(
+            (judged.code, &value["verdict"]),
+            (Some(0), &"open".into()),
+            "{value}"
+        );
+        assert_eq!(value["total"]["unaccounted"], 0);
+        let records = on(&["cat", "--json"], &out).out.lines().count() as u64;
+        assert_eq!(value["total"]["delivered"], records);
+        assert!((80..200).contains(&records), "{blocked}: {records}");
+        // Nothing is left of what was tried.
+        let rest = ["packets.new", "trace/klog_0.new", "trace/klog_1.new"];
+        assert!(
+            !rest.iter().any(|name| out.join(name).exists()),
+            "{blocked}"
+        );
+    }
 }

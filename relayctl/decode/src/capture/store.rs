@@ -398,9 +398,10 @@ impl Store {
         for within in self.newest.boots() {
             let folder = self.folder.join(within);
             if let Err(error) = keep::close_holes(&folder) {
-                let path = folder.join(PACKETS);
-                self.fail(CaptureError::Write { path, error });
-                break;
+                self.say(&format!(
+                    "{}: its files keep their holes, which only relayctl reads: {error}",
+                    folder.display()
+                ));
             }
         }
         // The handles are of files that are not there any more, and nothing more comes.
