@@ -172,6 +172,29 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
     // It shows fillers, too.
     babeltrace_reads(&out.join("trace"), 33 + 6);
     babeltrace_reads(&out.join("boot.2/trace"), 7);
+    // Packed, it is one capture.
+    let archive = out.with_file_name("packed.tar.gz");
+    let tar = Command::new("tar")
+        .arg("-czf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(out.parent().expect("a folder"))
+        .arg("capture")
+        .status();
+    assert!(tar.is_ok_and(|status| status.success()));
+    for command in [
+        &["cat"][..],
+        &["verify", "--json"],
+        &["stat", "--boot", "2"],
+    ] {
+        let packed = on(command, &archive);
+        let left = on(command, &out);
+        assert_eq!(
+            (packed.code, packed.out),
+            (left.code, left.out),
+            "{command:?}"
+        );
+    }
     // A boot's folder is a capture itself.
     let (alone, _) = recorded("alone", &second);
     for command in [&["cat"][..], &["cat", "--json"], &["verify"], &["stat"]] {
@@ -574,6 +597,40 @@ fn a_packet_that_a_reset_cut_off_costs_no_other() {
                 let audit = Audit::of(&second).expect("it can be read");
                 assert_eq!(audit.verdict().name(), "complete", "{kind:?} {cut}");
             }
+        }
+    }
+}
+
+#[test]
+fn packets_that_somebody_has_logged_are_contents() {
+    // The log of one machine carries what another has sent.
+    let carried = other_boot(9, &other()).concat();
+    let mut packets = metadata_packets(&metadata(1), 1 << 16);
+    let mut log = Stream::new(1, 0, 0);
+    let mut payload = vec![6, 1, 0, 0, 0, 0, 0, 0, 0];
+    payload.extend(
+        u16::try_from(carried.len())
+            .expect("it is short")
+            .to_le_bytes(),
+    );
+    payload.extend(&carried);
+    for n in 0..3 {
+        log.record(1, n * 10 + 1, TASK, &payload);
+        packets.push(log.packet(n * 10 + 5, u32::from(n == 2)));
+    }
+    for kind in [Kind::Live, Kind::Stored] {
+        for chunk in [1, 100, 1 << 20] {
+            let out = folder("carried").join("capture");
+            let capture = Capture::create(&Options::new(&out, kind)).expect("it is writable");
+            let mut port = capture.port(0);
+            packets
+                .concat()
+                .chunks(chunk)
+                .for_each(|chunk| port.push(chunk));
+            port.finish();
+            let totals = capture.finish(json!({})).expect("it is writable");
+            let counts = (totals.packets, totals.fragments, totals.boots);
+            assert_eq!(counts, (3, 0, 1), "{kind:?} {chunk}");
         }
     }
 }
