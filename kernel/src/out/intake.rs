@@ -40,6 +40,10 @@ const WAITING: usize = 12;
 /// Packets taken, of all CPUs.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
+/// How often a CPU is asked for what it has logged and not filled a packet with, in milliseconds. A
+/// person sees no difference, and each time costs a sub-buffer.
+const ASK_MS: u64 = 50;
+
 /// How long the console waits for a sink that has just taken something, in milliseconds. Emulated
 /// CPUs stand still for some 100 ms when the host is busy, and longer with many of them.
 const MOMENT_MS: u64 = 2_000;
@@ -53,6 +57,9 @@ pub(super) struct Intake {
     /// There is a sink, or it was not looked for yet.
     has_sink: bool,
     waiting: VecDeque<SubBuffer<'static>>,
+    /// When the CPU may be asked again, and how long after that.
+    asked: Option<Timeout>,
+    ask_ms: u64,
     /// Since when the sink takes nothing, once the queue is full.
     moment: Option<Timeout>,
     /// Packets that the sink will not get.
@@ -69,7 +76,7 @@ pub(crate) fn start(cpus: usize) {
     for file in mount.files().take(cpus) {
         let cpu = file.cpu();
         match file.open() {
-            Ok(reader) => *INTAKES[cpu].lock() = Some(Intake::new(reader, copies::of(cpu))),
+            Ok(reader) => *INTAKES[cpu].lock() = Some(Intake::new(reader, copies::of(cpu), ASK_MS)),
             Err(error) => log::error!("nobody reads the log of cpu {cpu}: {error}"),
         }
     }
@@ -125,14 +132,21 @@ fn with<R>(intake: &Mutex<Option<Intake>>, ask: impl FnOnce(&mut Intake) -> R) -
 }
 
 impl Intake {
-    /// Takes from `reader`, and copies for the console, if there is one.
-    pub(super) fn new(reader: Reader<'static>, copies: Option<&'static Copies>) -> Self {
+    /// Takes from `reader`, and copies for the console, if there is one; asks for what is not handed
+    /// over yet every `ask_ms`.
+    pub(super) fn new(
+        reader: Reader<'static>,
+        copies: Option<&'static Copies>,
+        ask_ms: u64,
+    ) -> Self {
         Self {
             reader,
             copies,
             has_sink: true,
             // Never grows: interrupts use it.
             waiting: VecDeque::with_capacity(WAITING),
+            asked: None,
+            ask_ms,
             moment: None,
             left_out: 0,
             ended: false,
@@ -151,7 +165,7 @@ impl Intake {
                 if let Some(copies) = self.copies {
                     copies.set_quiet(quiet);
                 }
-                self.reader.request_flush();
+                self.ask();
                 return;
             };
             TAKEN.fetch_add(1, Ordering::Relaxed);
@@ -166,6 +180,14 @@ impl Intake {
             if self.has_sink {
                 self.waiting.push_back(packet);
             }
+        }
+    }
+
+    /// Asks the CPU for the rest, unless that was a moment ago.
+    fn ask(&mut self) {
+        if self.asked.is_none_or(|asked| asked.expired()) {
+            self.asked = Some(Timeout::after_ms(self.ask_ms));
+            self.reader.request_flush();
         }
     }
 

@@ -69,7 +69,7 @@ fn stand(log: &'static TestLog) -> Stand {
         .map(|_| &*Box::leak(Box::new(Copies::new(4096))))
         .collect();
     let intakes = mount.files().zip(&copies).map(|(file, &copies)| {
-        let mut intake = Intake::new(file.open().unwrap(), Some(copies));
+        let mut intake = Intake::new(file.open().unwrap(), Some(copies), 0);
         // Nobody else wants them.
         intake.give_up();
         intake
@@ -275,7 +275,7 @@ fn a_drain_that_is_too_slow_skips_and_says_where_and_how_many() {
     let mount = Box::leak(Box::new(Mount::new("/test", log).unwrap()));
     stand.intakes.clear();
     let copies = Box::leak(Box::new(Copies::new(4096)));
-    let mut intake = Intake::new(mount.file(0).unwrap().open().unwrap(), Some(copies));
+    let mut intake = Intake::new(mount.file(0).unwrap().open().unwrap(), Some(copies), 0);
     stand.drain = Drain::of([(0, &*copies)].into_iter());
     let mut written = 0;
     let mut sent = 0;

@@ -36,7 +36,7 @@ fn stand(console: bool) -> (&'static TestLog, Intake, Option<&'static Copies>) {
     let mount = Box::leak(Box::new(Mount::new("/test", log).unwrap()));
     let copies = console.then(|| &*Box::leak(Box::new(Copies::new(4096))));
     let reader = mount.file(0).unwrap().open().unwrap();
-    (log, Intake::new(reader, copies), copies)
+    (log, Intake::new(reader, copies, 0), copies)
 }
 
 /// Writes a record and hands its packet over; false if there was no room.
