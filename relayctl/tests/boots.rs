@@ -618,6 +618,16 @@ fn packets_that_somebody_has_logged_are_contents() {
         log.record(1, n * 10 + 1, TASK, &payload);
         packets.push(log.packet(n * 10 + 5, u32::from(n == 2)));
     }
+    // One of them, and noise on the line behind it.
+    let one = other_boot(9, &other()).remove(0);
+    payload.truncate(9);
+    payload.extend(u16::try_from(one.len()).expect("it is short").to_le_bytes());
+    payload.extend(&one);
+    let noise = vec![0x5a; 400];
+    let mut before = Stream::new(3, 0, 0);
+    before.record(1, 1, TASK, &payload);
+    packets.insert(1, noise.clone());
+    packets.insert(1, before.packet(2, 1));
     for kind in [Kind::Live, Kind::Stored] {
         for chunk in [1, 100, 1 << 20] {
             let out = folder("carried").join("capture");
@@ -630,7 +640,7 @@ fn packets_that_somebody_has_logged_are_contents() {
             port.finish();
             let totals = capture.finish(json!({})).expect("it is writable");
             let counts = (totals.packets, totals.fragments, totals.boots);
-            assert_eq!(counts, (3, 0, 1), "{kind:?} {chunk}");
+            assert_eq!(counts, (4, 400, 1), "{kind:?} {chunk}");
         }
     }
 }
