@@ -172,6 +172,29 @@ fn boots_that_follow_each_other_are_traces_of_their_own() {
     // It shows fillers, too.
     babeltrace_reads(&out.join("trace"), 33 + 6);
     babeltrace_reads(&out.join("boot.2/trace"), 7);
+    // Packed, it is one capture.
+    let archive = out.with_file_name("packed.tar.gz");
+    let tar = Command::new("tar")
+        .arg("-czf")
+        .arg(&archive)
+        .arg("-C")
+        .arg(out.parent().expect("a folder"))
+        .arg("capture")
+        .status();
+    assert!(tar.is_ok_and(|status| status.success()));
+    for command in [
+        &["cat"][..],
+        &["verify", "--json"],
+        &["stat", "--boot", "2"],
+    ] {
+        let packed = on(command, &archive);
+        let left = on(command, &out);
+        assert_eq!(
+            (packed.code, packed.out),
+            (left.code, left.out),
+            "{command:?}"
+        );
+    }
     // A boot's folder is a capture itself.
     let (alone, _) = recorded("alone", &second);
     for command in [&["cat"][..], &["cat", "--json"], &["verify"], &["stat"]] {
@@ -578,6 +601,50 @@ fn a_packet_that_a_reset_cut_off_costs_no_other() {
     }
 }
 
+#[test]
+fn packets_that_somebody_has_logged_are_contents() {
+    // The log of one machine carries what another has sent.
+    let carried = other_boot(9, &other()).concat();
+    let mut packets = metadata_packets(&metadata(1), 1 << 16);
+    let mut log = Stream::new(1, 0, 0);
+    let mut payload = vec![6, 1, 0, 0, 0, 0, 0, 0, 0];
+    payload.extend(
+        u16::try_from(carried.len())
+            .expect("it is short")
+            .to_le_bytes(),
+    );
+    payload.extend(&carried);
+    for n in 0..3 {
+        log.record(1, n * 10 + 1, TASK, &payload);
+        packets.push(log.packet(n * 10 + 5, u32::from(n == 2)));
+    }
+    // One of them, and noise on the line behind it.
+    let one = other_boot(9, &other()).remove(0);
+    payload.truncate(9);
+    payload.extend(u16::try_from(one.len()).expect("it is short").to_le_bytes());
+    payload.extend(&one);
+    let noise = vec![0x5a; 400];
+    let mut before = Stream::new(3, 0, 0);
+    before.record(1, 1, TASK, &payload);
+    packets.insert(1, noise.clone());
+    packets.insert(1, before.packet(2, 1));
+    for kind in [Kind::Live, Kind::Stored] {
+        for chunk in [1, 100, 1 << 20] {
+            let out = folder("carried").join("capture");
+            let capture = Capture::create(&Options::new(&out, kind)).expect("it is writable");
+            let mut port = capture.port(0);
+            packets
+                .concat()
+                .chunks(chunk)
+                .for_each(|chunk| port.push(chunk));
+            port.finish();
+            let totals = capture.finish(json!({})).expect("it is writable");
+            let counts = (totals.packets, totals.fragments, totals.boots);
+            assert_eq!(counts, (4, 400, 1), "{kind:?} {chunk}");
+        }
+    }
+}
+
 /// The metadata of a boot with nothing in it.
 fn tiny(boot: u16) -> Vec<Vec<u8>> {
     let mut packets = metadata_packets(&metadata(1), 1 << 16);
@@ -622,6 +689,94 @@ fn there_is_a_bound_to_boots() {
         fs::read(out.join("fragments/0")).expect("kept").len(),
         5000 * 168
     );
+}
+
+/// A machine whose log has so many packets of one record each.
+fn talkative(packets: u64) -> Vec<Vec<u8>> {
+    let mut all = metadata_packets(&metadata(1), 1 << 16);
+    let mut klog = Stream::new(1, 0, 0);
+    for n in 0..packets {
+        klog.klog(n * 10 + 1, TASK, 3, 1, ["m", "f", "what there is to say"]);
+        all.push(klog.packet(n * 10 + 5, u32::from(n + 1 == packets)));
+    }
+    all.push(Stream::new(3, 0, 0).packet(1, 1));
+    let mut claims = Stream::new(2, 0, 0);
+    claims.claim(packets * 10, 1, TASK, packets);
+    all.push(claims.packet(packets * 10 + 1, 1));
+    all
+}
+
+#[test]
+fn the_largest_size_holds_for_all_boots_together() {
+    let folder = folder("sizes");
+    let raw = folder.join("raw");
+    let packets = [1, 2, 3].map(|boot| other_boot(boot, &talkative(300)));
+    fs::write(&raw, packets.concat().concat()).expect("it is writable");
+    // Each boot has some 65 KB of packets, and 10 KB of lines.
+    let recorded = |size: &str, keep: &str| {
+        let out = folder.join(format!("{keep}-{size}"));
+        let left = relayctl(&[
+            "record",
+            "--max-size",
+            size,
+            "--keep",
+            keep,
+            "--from",
+            raw.to_str().expect("UTF-8"),
+            "--out",
+            out.to_str().expect("UTF-8"),
+        ]);
+        (out, left)
+    };
+    for (size, keep, full, empty) in [
+        ("120K", "oldest", 0, 2),
+        ("120K", "newest", 2, 0),
+        ("30K", "oldest", 9, 2),
+        ("30K", "newest", 9, 0),
+        ("1G", "newest", 9, 9),
+    ] {
+        let (out, left) = recorded(size, keep);
+        let is_whole = size == "1G";
+        assert_eq!(left.code, Some(i32::from(!is_whole)), "{left:?}");
+        assert_eq!(left.err.contains("--max-size"), !is_whole, "{left:?}");
+        let left = on(&["verify", "--json"], &out);
+        assert_eq!(left.code, Some(0), "{keep} {size}: {left:?}");
+        let judged = lines(&left);
+        assert_eq!(judged.len(), 4);
+        for (at, boot) in judged[..3].iter().enumerate() {
+            let is_complete = is_whole || at == full;
+            let verdict = if is_complete { "complete" } else { "open" };
+            assert_eq!(boot["verdict"], verdict, "{keep} {size}: {boot}");
+            let total = &boot["total"];
+            // Of the log and the claims, whatever is kept.
+            let sums = sums(total);
+            assert_eq!(
+                (sums[1] + sums[2], sums[5]),
+                (sums[0], 0),
+                "{keep} {size}: {boot}"
+            );
+            assert_eq!(boot["left_out"] == 0, is_complete, "{keep} {size}: {boot}");
+            if is_complete {
+                assert_eq!(sums[..3], [301, 301, 0]);
+            } else if at == empty {
+                assert_eq!(sums[1], 0, "{keep} {size}: {boot}");
+            }
+            let trace = match at {
+                0 => out.join("trace"),
+                _ => out.join(format!("boot.{}/trace", at + 1)),
+            };
+            babeltrace_reads(&trace, usize::try_from(sums[1]).expect("few"));
+        }
+        let stored: u64 = judged[..3]
+            .iter()
+            .map(|boot| boot["total"]["delivered"].as_u64().expect("a number"))
+            .sum();
+        assert_eq!(
+            on(&["cat", "--json"], &out).out.lines().count() as u64,
+            stored
+        );
+        assert!(stored > 20, "{keep} {size}: {stored}");
+    }
 }
 
 /// What is known of a capture, whatever the order of its boots: by UUID its sums, its streams'

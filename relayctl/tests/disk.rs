@@ -7,7 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use relay_decode::capture::{Capture, Keep, Options};
+use relay_decode::wire::Kind;
+use serde_json::{Value, json};
 use synthetic::{
     Left, Stream, capture, folder, limited, metadata, metadata_packets, relayctl, small,
 };
@@ -47,27 +49,39 @@ fn a_stream_file_that_is_gone_is_said() {
     assert_eq!((left.code, left.err.as_str()), (Some(0), ""));
 }
 
-/// Two streams, whose files and list grow at the same time, and a third that lies between them.
-fn growing() -> (Vec<Vec<u8>>, u64) {
-    let mut packets = metadata_packets(&metadata(2), 1 << 16);
-    let mut streams = [Stream::new(1, 0, 0), Stream::new(1, 1, 0)];
-    for n in 0..150 {
+/// The log of so many CPUs, whose files and list grow at the same time, in packets of one record.
+fn growing(cpus: u32, packets: u64) -> Vec<Vec<u8>> {
+    let mut all = metadata_packets(&metadata(cpus), 1 << 16);
+    let mut streams: Vec<_> = (0..cpus).map(|cpu| Stream::new(1, cpu, 0)).collect();
+    for n in 0..packets {
         for klog in &mut streams {
             klog.klog(n * 10, 0, 3, 1, ["m", "f", "a record"]);
-            packets.push(klog.packet(n * 10 + 5, 0));
+            all.push(klog.packet(n * 10 + 5, 0));
         }
     }
-    (packets, 300)
+    all
 }
 
 #[test]
 fn a_disk_that_is_full_leaves_what_is_sound() {
-    let (packets, all) = growing();
+    // A stream's file is the first that is too long, or the list of packets.
+    fill(
+        2,
+        150,
+        &[1, 5, 9, 10, 11, 12, 16, 20, 25, 30, 40, 50, 60, 70],
+    );
+    fill(20, 30, &[10, 11, 12, 13, 14, 15, 20, 25, 30, 33, 35, 40]);
+}
+
+/// Records the same log with files of at most so many blocks.
+fn fill(cpus: u32, packets: u64, blocks: &[u64]) {
+    let all = u64::from(cpus) * packets;
+    let packets = growing(cpus, packets);
     let folder = folder("full");
     let raw = folder.join("raw");
     fs::write(&raw, packets.concat()).expect("it is writable");
     let mut shown = Vec::new();
-    for blocks in [1, 5, 9, 10, 11, 12, 16, 20, 25, 30, 40, 50, 60, 70] {
+    for blocks in blocks {
         let out = folder.join(blocks.to_string());
         let mut command = Command::new(env!("CARGO_BIN_EXE_relayctl"));
         command
@@ -76,7 +90,7 @@ fn a_disk_that_is_full_leaves_what_is_sound() {
             .arg(&raw)
             .arg("--out")
             .arg(&out);
-        let left: Left = limited(&command, blocks)
+        let left: Left = limited(&command, *blocks)
             .output()
             .expect("it starts")
             .into();
@@ -110,5 +124,49 @@ fn a_disk_that_is_full_leaves_what_is_sound() {
     }
     assert!(shown.is_sorted() && shown.len() > 5, "{shown:?}");
     assert_eq!(shown.last(), Some(&all));
-    assert!(shown[0] < 60, "{shown:?}");
+    assert!(shown[0] < all / 2, "{shown:?}");
+}
+
+/// The oldest packets made room, and there is none to write the rest anew: it is as good as it was.
+#[test]
+fn holes_that_cannot_be_closed_do_no_harm() {
+    let packets = growing(2, 150);
+    for blocked in ["packets.new", "trace/klog_0.new", "trace/klog_1.new", ""] {
+        let out = folder("holes").join("capture");
+        let capture = Capture::create(&Options {
+            max_size: 30_000,
+            keep: Keep::Newest,
+            ..Options::new(&out, Kind::Stored)
+        });
+        let capture = capture.expect("it is writable");
+        let mut port = capture.port(0);
+        port.push(&packets.concat());
+        port.finish();
+        let blocker = out.join(blocked);
+        if !blocked.is_empty() {
+            // A folder, in the place of a file that is to be written.
+            fs::create_dir(&blocker).expect("it is writable");
+        }
+        capture.finish(json!({})).expect("it is writable");
+        if !blocked.is_empty() {
+            fs::remove_dir(&blocker).expect("it is there");
+        }
+        let judged = on(&["verify", "--json"], &out);
+        let value: Value = serde_json::from_str(&judged.out).expect("it is JSON");
+        assert_eq!(
+            (judged.code, &value["verdict"]),
+            (Some(0), &"open".into()),
+            "{value}"
+        );
+        assert_eq!(value["total"]["unaccounted"], 0);
+        let records = on(&["cat", "--json"], &out).out.lines().count() as u64;
+        assert_eq!(value["total"]["delivered"], records);
+        assert!((80..200).contains(&records), "{blocked}: {records}");
+        // Nothing is left of what was tried.
+        let rest = ["packets.new", "trace/klog_0.new", "trace/klog_1.new"];
+        assert!(
+            !rest.iter().any(|name| out.join(name).exists()),
+            "{blocked}"
+        );
+    }
 }

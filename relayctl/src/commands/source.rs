@@ -82,7 +82,7 @@ pub(crate) struct ReportArgs {
     #[arg(long, value_name = "BOOT", default_value_t)]
     pub(crate) boot: Which,
 
-    /// One JSON object for each boot, a line each
+    /// One JSON object for each boot, a line each; verify adds one for several boots together
     #[arg(long)]
     pub(crate) json: bool,
 }

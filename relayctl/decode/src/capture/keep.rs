@@ -142,8 +142,7 @@ pub(super) fn punch(path: &Path, length: u64) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// When they cannot be read or written. What is there then is what was there before, but for files
-/// that were done.
+/// When they cannot be read or written. What is there then is what was there before.
 pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
     let path = folder.join(PACKETS);
     let all = Index::read(BufReader::new(open_file(&path)?))?;
@@ -163,25 +162,38 @@ pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
             list += &index::line(file, offset, entry.size.into(), entry.crc);
         }
     })?;
-    let new = folder.join(format!("{PACKETS}.new"));
-    fs::write(&new, list)?;
-    for file in all.files() {
-        if all.begin(file) > 0 {
-            cut(&folder.join(TRACE).join(file), all.begin(file))?;
+    let streams = all.files().filter(|file| all.begin(file) > 0);
+    let mut new = Vec::new();
+    for file in streams {
+        new.push((folder.join(TRACE).join(file), all.begin(file)));
+    }
+    let mut written = fs::write(new_name(&path), list);
+    for (path, begin) in &new {
+        written = written.and_then(|()| copy_without(path, *begin));
+    }
+    // All of them are there before the first takes its place.
+    new.push((path, 0));
+    for (path, _) in &new {
+        match written {
+            Ok(()) => fs::rename(new_name(path), path)?,
+            Err(_) => drop(fs::remove_file(new_name(path))),
         }
     }
-    fs::rename(new, path)
+    written
 }
 
-/// Writes a file anew without its beginning.
-fn cut(path: &Path, begin: u64) -> io::Result<()> {
+/// What a file is called until it takes the place of the one before.
+fn new_name(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    name.into()
+}
+
+/// Writes a file anew, without its beginning.
+fn copy_without(path: &Path, begin: u64) -> io::Result<()> {
     let mut from = open_file(path)?;
     from.seek(SeekFrom::Start(begin))?;
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut to = BufWriter::new(File::create(&new)?);
+    let mut to = BufWriter::new(File::create(new_name(path))?);
     io::copy(&mut from, &mut to)?;
-    to.flush()?;
-    drop(to);
-    fs::rename(new, path)
+    to.flush()
 }

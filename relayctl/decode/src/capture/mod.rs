@@ -21,6 +21,7 @@ mod salvage;
 mod store;
 mod stored;
 mod strays;
+mod totals;
 mod writer;
 
 pub use boots::{MAX_BOOTS, Uuid};
@@ -36,9 +37,9 @@ pub use live_packets::LivePackets;
 pub use packed::{MAX_UNPACKED, Packed, PackedError, Unpacked, is_packed, unpack};
 pub use raw::{Scratch, read_raw};
 pub use reader::{Item, PacketReader, PacketSource};
-pub use store::Totals;
 pub use stored::{OpenError, Stored, Stream};
 pub use strays::{Stray, Strays};
+pub use totals::Totals;
 pub use writer::{Capture, Options, Port};
 
 /// The largest capture, unless somebody says otherwise, in bytes.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::json;
 
 use super::error::CaptureError;
-use super::store::Totals;
+use super::totals::Totals;
 use super::writer::{Capture, Options};
 use crate::wire::Kind;
 

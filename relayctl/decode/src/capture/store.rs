@@ -11,7 +11,7 @@ use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, TRACE};
 use super::index;
 use super::keep::{self, Dropped, Keep, Newest, Place};
 use super::left_out::LeftOut;
-use super::strays::Strays;
+use super::totals::Totals;
 use crate::wire::{Header, crc32c_append};
 
 /// How many files are held open.
@@ -23,58 +23,6 @@ pub(super) const ROOM: u64 = 16 << 20;
 
 /// The most contradictions that are told.
 pub(super) const MAX_CONTRADICTIONS: usize = 16;
-
-/// What came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Packets of streams that were written.
-    pub packets: u64,
-    /// How many of them a stopped CPU had left. They are written when the ports have ended.
-    pub salvaged: u64,
-    /// Packets that a stopped CPU had left, and that had come before.
-    pub doubles: u64,
-    /// Packets that came twice, and not the same; some of them.
-    pub contradictions: Vec<String>,
-    /// Bytes that were written and are kept.
-    pub bytes: u64,
-    /// Bytes that were no whole packet, or a packet of no known stream.
-    pub fragments: u64,
-    /// Bytes that were left out, because the capture had its largest size or could not
-    /// be written.
-    pub left_out: u64,
-    /// Whether metadata came, and was understood.
-    pub has_metadata: bool,
-    /// Why metadata could not be used, if none could.
-    pub metadata_error: Option<String>,
-    /// How many boots have metadata, and a trace.
-    pub boots: u32,
-    /// What came of others, once it is known that their metadata will not come.
-    pub strays: Strays,
-}
-
-impl Totals {
-    /// Whether something came that can be read, and nothing of it was left out, cannot be read, or
-    /// contradicts the rest. Whether it is whole is another question.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.has_metadata
-            && self.left_out == 0
-            && self.contradictions.is_empty()
-            && self.strays.is_empty()
-    }
-
-    /// Bytes that came, whatever became of them: tells whether more have come since.
-    #[must_use]
-    pub fn came(&self) -> u64 {
-        let Self {
-            bytes,
-            fragments,
-            left_out,
-            ..
-        } = self;
-        bytes.wrapping_add(*fragments).wrapping_add(*left_out)
-    }
-}
 
 /// A file that grows.
 #[derive(Debug)]
@@ -398,9 +346,10 @@ impl Store {
         for within in self.newest.boots() {
             let folder = self.folder.join(within);
             if let Err(error) = keep::close_holes(&folder) {
-                let path = folder.join(PACKETS);
-                self.fail(CaptureError::Write { path, error });
-                break;
+                self.say(&format!(
+                    "{}: its files keep their holes, which only relayctl reads: {error}",
+                    folder.display()
+                ));
             }
         }
         // The handles are of files that are not there any more, and nothing more comes.

@@ -15,7 +15,8 @@ use super::folder::{self, CONSOLE, NEW_RUN, RUN};
 use super::intake::Intake;
 use super::keep::Keep;
 use super::salvage::Waiting;
-use super::store::{Store, Totals};
+use super::store::Store;
+use super::totals::Totals;
 use crate::wire::{Kind, Piece, Splitter, crc32c};
 
 /// What to make.

@@ -52,6 +52,8 @@ pub(crate) struct CatArgs {
     ///
     /// What comes is held back for 0.2 seconds, so that streams that arrive at
     /// different times are in order. A raw file may grow; a pipe is shown as it comes.
+    /// When the machine's next boot begins, that is shown; what still comes of the one before is
+    /// counted in the end. It also ends when all streams of a boot are closed and no other has begun.
     #[arg(short, long)]
     pub(crate) follow: bool,
 
