@@ -339,3 +339,33 @@ fn uncommitted_records_and_a_closed_stream_are_no_contradiction() {
     assert_eq!((verdict.as_str(), code), ("open", Some(0)));
     assert_eq!(stat(&out), ([6, 5, 0, 0, 1, 0], [3, 2, 0, 1, 0], json!({})));
 }
+
+#[test]
+fn counts_at_the_end_of_their_ranges_are_broken_and_not_more() {
+    let packets = machine([0, 0], |klog| {
+        let all = (0..20).map(|_| {
+            klog.ordinal = 0;
+            klog.records_in_doubt((1 << 60) - 1);
+            klog.packet(200, 0)
+        });
+        all.collect()
+    });
+    let out = capture("judged", &packets);
+    assert_eq!(verify(&out).0, "broken");
+    assert_eq!(json_of("stat", &out).0, Some(0));
+}
+
+#[test]
+fn a_list_that_promises_much_does_not_make_the_search_long() {
+    let out = copy(&capture("judged", &plain()));
+    let list = fs::read_to_string(out.join("packets")).expect("it is there");
+    let other = list.lines().filter(|line| !line.starts_with("klog_0 "));
+    let promise = "klog_0 0 2097152 00000000".to_owned();
+    let lines: Vec<_> = other.map(str::to_owned).chain([promise]).collect();
+    fs::write(out.join("packets"), lines.join("\n") + "\n").expect("it is writable");
+    // A magic number at every place, and nothing else.
+    let magic = 0xC1FC_1FC1u32.to_le_bytes().repeat(1 << 20);
+    fs::write(out.join("trace/klog_0"), magic).expect("it is writable");
+    let (verdict, _, problems) = verify(&out);
+    assert_eq!(verdict, "broken", "{problems}");
+}

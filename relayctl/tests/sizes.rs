@@ -175,6 +175,26 @@ fn a_line_about_what_is_left_out_cannot_explain_more_away() {
     }
 }
 
+#[test]
+fn what_never_came_is_missing_also_between_what_is_left_out() {
+    // The third packet of CPU 0's log, behind the metadata.
+    let described = metadata_packets(&metadata(2), 4000).len();
+    let mut packets = machine();
+    packets.remove(described + 2 * 3);
+    for keep in [Keep::Oldest, Keep::Newest] {
+        let whole = make(1 << 20, keep, &packets, &[]).0;
+        assert!(matches!(judge(&whole).1, Verdict::Broken(_)));
+        let (out, totals) = make(4_000, keep, &packets, &[]);
+        assert!(totals.left_out > 0);
+        let Verdict::Broken(problems) = judge(&out).1 else {
+            panic!("{keep:?}: a packet is missing");
+        };
+        let told = "packets 3 to 3 are missing ";
+        let is_told = problems.iter().any(|problem| problem.contains(told));
+        assert!(is_told, "{keep:?}: {problems:?}");
+    }
+}
+
 proptest! {
     /// Whatever the size: the sums are those of the whole, nothing is missing, and what is there
     /// can be shown.

@@ -167,9 +167,11 @@ impl Source {
     ///
     /// When there is no such boot, or it cannot be found out.
     pub(crate) fn boots(&self, wanted: Which) -> Result<Selection, SourceError> {
-        let mut boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
-        boots.problems.extend(self.problems.iter().cloned());
-        wanted.of(boots).map_err(SourceError::NoBoot)
+        let boots = Boots::of(&self.folder).map_err(SourceError::Open)?;
+        let mut selection = wanted.of(boots).map_err(SourceError::NoBoot)?;
+        // What is wrong with the archive may be about any boot.
+        selection.problems.extend(self.problems.iter().cloned());
+        Ok(selection)
     }
 
     /// Opens a boot.

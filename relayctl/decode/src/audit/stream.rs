@@ -2,7 +2,7 @@
 
 use super::flood::Flood;
 use crate::balance::{Balance, Lost, Verdict};
-use crate::capture::{Item, LeftOut, OpenError, PacketSource, Stored, Stream};
+use crate::capture::{Item, OpenError, PacketSource, Runs, Stored, Stream};
 use crate::records::{Record, Records, Schema, Value};
 use crate::wire::Header;
 
@@ -37,7 +37,7 @@ pub struct StreamAudit {
     /// Whether packets are missing, or left out.
     has_gaps: bool,
     /// The packets that came and are left out.
-    runs: Vec<LeftOut>,
+    runs: Runs,
     /// Records that ordinals jump over where packets are left out, and what was attempted in
     /// packets that are left out of the end.
     left_out: u64,
@@ -75,7 +75,7 @@ impl StreamAudit {
             channel: channel.name.clone(),
             cpu: stream.cpu,
             file: stream.file.clone(),
-            runs: stored.left_out(stream).to_vec(),
+            runs: stored.left_out(stream),
             ..Self::default()
         };
         let Some(mut reader) = stored.packets(stream)? else {
@@ -125,10 +125,10 @@ impl StreamAudit {
                     let rest = header.records.saturating_sub(read);
                     match header.is_cut && fault.is_none() {
                         true => {
-                            audit.in_doubt += rest;
+                            audit.in_doubt = audit.in_doubt.saturating_add(rest);
                             audit.cut += 1;
                         }
-                        false => audit.undecoded += rest,
+                        false => audit.undecoded = audit.undecoded.saturating_add(rest),
                     }
                     if let Some(fault) = fault {
                         audit.problem(offset, format!("packet {}: {fault}", header.number));
@@ -220,23 +220,26 @@ impl StreamAudit {
             None => (0, 0, 0),
         };
         let is = header.number;
-        let is_left_out = is > number && self.runs.iter().any(|run| run.holds(number, is - 1));
+        let lack = (is > number)
+            .then(|| self.runs.lack(number, is - 1))
+            .flatten();
+        let is_left_out = is > number && lack.is_none();
         if is < number {
             self.problem(offset, format!("packet {is}, where {number} should be"));
-            self.undecoded += header.records;
-        } else if is_left_out {
-            self.has_gaps = true;
-        } else if is > number {
+            self.undecoded = self.undecoded.saturating_add(header.records);
+        } else if let Some((from, to)) = lack {
             self.has_gaps = true;
             self.problem(
                 offset,
-                format!("packets {number} to {} are missing before it", is - 1),
+                format!("packets {from} to {to} are missing before it"),
             );
+        } else if is_left_out {
+            self.has_gaps = true;
         }
         match header.ordinal.checked_sub(ordinal) {
-            Some(gap) if is_left_out => self.left_out += gap,
-            Some(gap) if is > number => self.absent += gap,
-            Some(gap) => self.skipped += gap,
+            Some(gap) if is_left_out => self.left_out = self.left_out.saturating_add(gap),
+            Some(gap) if is > number => self.absent = self.absent.saturating_add(gap),
+            Some(gap) => self.skipped = self.skipped.saturating_add(gap),
             None if is >= number => self.problem(
                 offset,
                 format!(
@@ -279,9 +282,16 @@ impl StreamAudit {
     /// Counts what was attempted in packets that are left out of the end.
     fn leave_out_end(&mut self) {
         let known = self.balance().attempted;
-        let attempted = self.runs.iter().map(|run| run.attempted).max();
-        self.left_out += attempted.unwrap_or(0).saturating_sub(known);
-        self.left_out_end = attempted.unwrap_or(0).saturating_sub(known);
+        let next = self.last.map_or(0, |last| last.number.saturating_add(1));
+        let lack = self.runs.last().and_then(|last| self.runs.lack(next, last));
+        if let Some((from, to)) = lack {
+            self.problem(
+                0,
+                format!("packets {from} to {to} are missing among those that are left out"),
+            );
+        }
+        self.left_out_end = self.runs.attempted().saturating_sub(known);
+        self.left_out = self.left_out.saturating_add(self.left_out_end);
     }
 
     /// Checks the sums at the end of the stream.

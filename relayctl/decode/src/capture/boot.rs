@@ -238,8 +238,21 @@ impl Boot {
     ) {
         match (self.file_of(header), self.place()) {
             (Some(file), Some((_, within))) => store.packet(within, &file, header, packet, crc),
-            _ => self.fragment(store, port, packet),
+            _ => self.foreign(store, port, header, packet),
         }
+    }
+
+    /// Keeps a packet of a stream that the metadata does not know: it proves that there is more.
+    pub(super) fn foreign(&mut self, store: &mut Store, port: u32, header: &Header, packet: &[u8]) {
+        let Header { stream_id, cpu, .. } = header;
+        self.contradiction(
+            store,
+            &format!(
+                "a packet of channel {stream_id}, cpu {cpu} came, which the metadata does not know; \
+                 it is among the fragments"
+            ),
+        );
+        self.fragment(store, port, packet);
     }
 
     /// Keeps a packet that belongs to no stream.

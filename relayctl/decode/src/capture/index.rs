@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
 use super::folder::METADATA;
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, Runs};
 use crate::escape::printable;
 
 /// The longest line.
@@ -15,9 +15,6 @@ const MAX_PACKETS: u64 = 1 << 24;
 
 /// The most streams.
 const MAX_STREAMS: usize = 1 << 15;
-
-/// The most runs of packets of one stream that are left out.
-const MAX_RUNS: usize = 16;
 
 /// The most problems that are told.
 const MAX_PROBLEMS: usize = 16;
@@ -48,7 +45,7 @@ struct Listed {
     /// Where the last one ends, once there was one.
     end: Option<u64>,
     /// Those that are left out.
-    left_out: Vec<LeftOut>,
+    left_out: Runs,
 }
 
 /// The packets of all streams.
@@ -130,8 +127,13 @@ impl Index {
         let left_out = line.and_then(|line| LeftOut::parse(str::from_utf8(line).ok()?));
         match (left_out, line.and_then(parse)) {
             (Some((file, left_out)), _) => {
-                if let Some(listed) = self.listed(number, file) {
-                    listed.leave_out(left_out);
+                let has_room = self
+                    .listed(number, file)
+                    .is_none_or(|listed| listed.left_out.widen(left_out));
+                if !has_room {
+                    self.problem(format!(
+                        "line {number}: too many runs of packets of one stream are left out"
+                    ));
                 }
             }
             (None, Some((file, offset, entry))) => self.add(number, file, offset, entry),
@@ -159,8 +161,8 @@ impl Index {
         let Some(listed) = self.listed(number, file) else {
             return;
         };
-        if is_growing && file == METADATA && listed.end.is_some() {
-            // Its line comes again behind a hole.
+        if file == METADATA && (is_growing && listed.end.is_some() || listed.entries == [entry]) {
+            // Its line comes again behind a hole, or behind one that could not be made.
             return;
         }
         listed.first.get_or_insert((number, offset));
@@ -227,10 +229,11 @@ impl Index {
 
     /// The packets of a stream that are left out.
     #[must_use]
-    pub fn left_out(&self, file: &str) -> &[LeftOut] {
-        self.streams
-            .get(file)
-            .map_or(&[], |listed| &listed.left_out)
+    pub fn left_out(&self, file: &str) -> Runs {
+        let listed = self.streams.get(file);
+        listed
+            .map(|listed| listed.left_out.clone())
+            .unwrap_or_default()
     }
 
     /// The packets of all streams that came since the last time, also those that are left out by
@@ -256,21 +259,7 @@ impl Index {
 impl Listed {
     /// Bytes at the beginning of the file that were given back.
     fn hole(&self) -> u64 {
-        let holes = self.left_out.iter().map(|left_out| left_out.hole);
-        holes.max().unwrap_or(0)
-    }
-
-    /// Takes a run of packets that are left out.
-    fn leave_out(&mut self, left_out: LeftOut) {
-        match self
-            .left_out
-            .iter_mut()
-            .find(|run| run.first == left_out.first)
-        {
-            Some(run) => run.add(left_out),
-            None => self.left_out.push(left_out),
-        }
-        self.left_out.truncate(MAX_RUNS);
+        self.left_out.hole()
     }
 
     /// Drops the packets that lie in the hole: they are not there any more.
@@ -366,10 +355,10 @@ mod tests {
             assert_eq!(index.problems, [] as [&str; 0]);
             assert_eq!(index.of("a"), [Entry { size: 60, crc: 3 }]);
             assert_eq!(index.begin("a"), 150);
-            assert_eq!(index.left_out("a"), [left_out(1, 150)]);
+            assert_eq!(index.left_out("a").lines("a"), left_out(1, 150).line("a"));
         }
         let index = Index::read(packets.as_bytes()).expect("it is read");
-        assert_eq!((index.begin("a"), index.left_out("a").len()), (0, 0));
+        assert!(index.begin("a") == 0 && index.left_out("a").is_empty());
         // Nobody says what was before.
         let text = line("b", 0, 9, 0) + &line("a", 150, 60, 3);
         let index = Index::read(text.as_bytes()).expect("it is read");

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 
-use super::folder::{PACKETS, TRACE, open_file};
+use super::folder::{METADATA, PACKETS, TRACE, open_file};
 use super::index::{self, Index};
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, Runs};
 use crate::wire::Header;
 
 /// The folder of a boot within that of its capture, and the name of a stream's file there.
@@ -50,7 +50,7 @@ struct Kept {
 pub(super) struct Newest {
     kept: VecDeque<Kept>,
     /// By file.
-    left_out: BTreeMap<Place, LeftOut>,
+    left_out: BTreeMap<Place, Runs>,
 }
 
 /// What made room, of one boot.
@@ -61,7 +61,7 @@ pub(super) struct Dropped {
     /// Their bytes.
     pub(super) bytes: u64,
     /// All files of the boot of which something is left out, with what that is now.
-    pub(super) files: Vec<(String, LeftOut)>,
+    pub(super) files: Vec<(String, Runs)>,
     /// Where the line of the boot's first packet that is kept begins in its list.
     pub(super) line: u64,
 }
@@ -91,11 +91,9 @@ impl Newest {
             let dropped = boots.entry(oldest.file.0.clone()).or_default();
             dropped.packets += 1;
             dropped.bytes += oldest.size;
-            let left_out = self.left_out.entry(oldest.file);
-            let left_out = left_out
-                .and_modify(|all| all.add(oldest.packet))
-                .or_insert(oldest.packet);
-            left_out.hole = oldest.end;
+            let left_out = self.left_out.entry(oldest.file).or_default();
+            left_out.add(oldest.packet);
+            left_out.set_hole(oldest.end);
         }
         for (within, dropped) in &mut boots {
             let mut kept = self.kept.iter();
@@ -103,7 +101,9 @@ impl Newest {
             dropped.line = first.map_or(u64::MAX, |kept| kept.line);
             let files = self.left_out.iter();
             let files = files.filter(|((of, _), _)| of == within);
-            dropped.files = files.map(|((_, file), all)| (file.clone(), *all)).collect();
+            dropped.files = files
+                .map(|((_, file), all)| (file.clone(), all.clone()))
+                .collect();
         }
         boots
     }
@@ -114,7 +114,7 @@ impl Newest {
     }
 
     /// What is left out of a stream's file.
-    pub(super) fn left_out(&self, file: &Place) -> Option<&LeftOut> {
+    pub(super) fn left_out(&self, file: &Place) -> Option<&Runs> {
         self.left_out.get(file)
     }
 
@@ -148,16 +148,17 @@ pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
     let all = Index::read(BufReader::new(open_file(&path)?))?;
     let mut list = String::new();
     for file in all.files() {
-        for left_out in all.left_out(file) {
-            let left_out = LeftOut {
-                hole: 0,
-                ..*left_out
-            };
-            list += &left_out.line(file);
-        }
+        let mut left_out = all.left_out(file);
+        left_out.set_hole(0);
+        list += &left_out.lines(file);
     }
     let old = open_file(&path)?;
+    let mut is_described = false;
     index::each_packet(BufReader::new(old), |file, offset, entry| {
+        // Its line may have come again.
+        if file == METADATA && std::mem::replace(&mut is_described, true) {
+            return;
+        }
         if let Some(offset) = offset.checked_sub(all.begin(file)) {
             list += &index::line(file, offset, entry.size.into(), entry.crc);
         }

@@ -6,6 +6,9 @@
 
 use crate::wire::{Header, crc32c};
 
+/// The most runs of one stream.
+const MAX_RUNS: usize = 256;
+
 /// The word that such a line has in the place of an offset.
 const MARK: &str = "left-out";
 
@@ -31,20 +34,6 @@ impl LeftOut {
             attempted: header.attempted(),
             hole: 0,
         }
-    }
-
-    /// Another packet of the stream.
-    pub(super) fn add(&mut self, other: Self) {
-        self.first = self.first.min(other.first);
-        self.last = self.last.max(other.last);
-        self.attempted = self.attempted.max(other.attempted);
-        self.hole = self.hole.max(other.hole);
-    }
-
-    /// Whether all packets from `first` to `last` are in it.
-    #[must_use]
-    pub fn holds(&self, first: u64, last: u64) -> bool {
-        self.first <= first && last <= self.last
     }
 
     /// Its line in the list, with its end.
@@ -81,6 +70,97 @@ impl LeftOut {
     }
 }
 
+/// The runs of packets of one stream that are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runs(Vec<LeftOut>);
+
+impl Runs {
+    /// Takes another run of the stream, as the list has it: of several with the same first packet
+    /// the widest counts. False if there are too many.
+    pub(super) fn widen(&mut self, run: LeftOut) -> bool {
+        if let Some(same) = self.0.iter_mut().find(|same| same.first == run.first) {
+            same.last = same.last.max(run.last);
+            same.attempted = same.attempted.max(run.attempted);
+            same.hole = same.hole.max(run.hole);
+            return true;
+        }
+        let has_room = self.0.len() < MAX_RUNS;
+        if has_room {
+            self.0.push(run);
+        }
+        has_room
+    }
+
+    /// Takes the packet that is left out next. A run goes on only with the packet that follows: what
+    /// did not come in between is missing, and stays so. So does what is beyond the most runs.
+    pub(super) fn add(&mut self, packet: LeftOut) {
+        match self.0.last_mut() {
+            Some(run) if Some(packet.first) == run.last.checked_add(1) => {
+                run.last = packet.last;
+                run.attempted = run.attempted.max(packet.attempted);
+            }
+            _ => drop(self.widen(packet)),
+        }
+    }
+
+    /// The stream's file has no more bytes before this one.
+    pub(super) fn set_hole(&mut self, hole: u64) {
+        self.0.iter_mut().for_each(|run| run.hole = hole);
+    }
+
+    /// Bytes at the beginning of the stream's file that were given back.
+    #[must_use]
+    pub fn hole(&self) -> u64 {
+        self.0.iter().map(|run| run.hole).max().unwrap_or(0)
+    }
+
+    /// Whether nothing is left out.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the stream's writers had attempted up to the last packet that is left out.
+    #[must_use]
+    pub fn attempted(&self) -> u64 {
+        self.0.iter().map(|run| run.attempted).max().unwrap_or(0)
+    }
+
+    /// The number of the last packet that is left out.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.0.iter().map(|run| run.last).max()
+    }
+
+    /// The first packets from `first` to `last`, if there are some, that are not left out.
+    #[must_use]
+    pub fn lack(&self, first: u64, last: u64) -> Option<(u64, u64)> {
+        let mut from = first;
+        while from <= last {
+            let Some(run) = self
+                .0
+                .iter()
+                .find(|run| run.first <= from && from <= run.last)
+            else {
+                let next = self
+                    .0
+                    .iter()
+                    .map(|run| run.first)
+                    .filter(|next| *next > from);
+                let to = next.min().map_or(last, |next| last.min(next - 1));
+                return Some((from, to));
+            };
+            from = run.last.checked_add(1)?;
+        }
+        None
+    }
+
+    /// Their lines in the list.
+    pub(super) fn lines(&self, file: &str) -> String {
+        self.0.iter().map(|run| run.line(file)).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,18 +185,38 @@ mod tests {
     }
 
     #[test]
-    fn runs_grow_and_hold_what_is_in_them() {
+    fn a_run_goes_on_with_the_packet_that_follows_and_no_other() {
         let one = |number, attempted| LeftOut {
             first: number,
             last: number,
             attempted,
             hole: 0,
         };
-        let mut run = one(5, 10);
-        run.add(one(6, 30));
-        run.add(one(4, 8));
-        assert_eq!((run.first, run.last, run.attempted), (4, 6, 30));
-        assert!(run.holds(4, 6) && run.holds(5, 5));
-        assert!(!run.holds(3, 5) && !run.holds(6, 7));
+        let mut runs = Runs::default();
+        assert_eq!(runs.lack(0, 0), Some((0, 0)));
+        for number in [3, 4, 5, 8, 9] {
+            runs.add(one(number, number * 10));
+        }
+        assert_eq!((runs.0.len(), runs.attempted()), (2, 90));
+        assert_eq!(runs.lack(3, 5), None);
+        assert_eq!(runs.lack(2, 5), Some((2, 2)));
+        // What never came is missing, although it lies between what is left out.
+        assert_eq!(runs.lack(3, 9), Some((6, 7)));
+        assert_eq!(runs.lack(8, 12), Some((10, 12)));
+        runs.set_hole(100);
+        let mut read = Runs::default();
+        for line in runs.lines("a").lines() {
+            let (_, run) = LeftOut::parse(line).expect("a line");
+            assert!(read.widen(run));
+        }
+        assert_eq!(read, runs);
+        // There is a bound, behind which nothing is explained away.
+        let mut many = Runs::default();
+        for number in 0..2 * MAX_RUNS as u64 {
+            many.add(one(number * 2, 1));
+        }
+        let bound = MAX_RUNS as u64 * 2;
+        assert_eq!(many.lack(bound - 2, bound - 2), None);
+        assert_eq!(many.lack(bound, bound), Some((bound, bound)));
     }
 }

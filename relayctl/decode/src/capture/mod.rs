@@ -31,7 +31,7 @@ pub use found::{BootFolder, Boots};
 pub use growing::{FollowError, GrowingFile};
 pub use index::{Entry, Index, Run};
 pub use keep::Keep;
-pub use left_out::LeftOut;
+pub use left_out::{LeftOut, Runs};
 pub use live::Live;
 pub use live_packets::LivePackets;
 pub use packed::{MAX_UNPACKED, Packed, PackedError, Unpacked, is_packed, unpack};

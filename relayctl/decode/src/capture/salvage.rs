@@ -14,7 +14,7 @@ use relay_format::packet;
 use super::error::CaptureError;
 use super::folder::{SALVAGED, TRACE, open_file};
 use super::intake::Intake;
-use super::left_out::LeftOut;
+use super::left_out::Runs;
 use super::store::{ROOM, Store};
 use crate::wire::{self, HEADER_SIZE, Header, crc32c};
 
@@ -28,6 +28,8 @@ pub(super) struct Waiting {
     packets: Vec<Place>,
     /// Bytes in the file that they wait in.
     bytes: u64,
+    /// Whether something found no room: what comes later would lie behind a gap.
+    is_full: bool,
     /// Whether the ports have ended.
     is_over: bool,
 }
@@ -55,12 +57,13 @@ struct Written {
     /// Where packets with wanted numbers lie, and how long they are.
     places: HashMap<u64, (u64, u64)>,
     /// What came and is left out.
-    left_out: Option<LeftOut>,
+    left_out: Runs,
 }
 
 impl Written {
     /// Looks through a stream's file, which holds whole packets only.
-    fn of(path: &Path, left_out: Option<LeftOut>, wanted: &HashSet<u64>) -> io::Result<Self> {
+    fn of(path: &Path, left_out: Runs, wanted: &HashSet<u64>) -> io::Result<Self> {
+        let begin = left_out.hole();
         let mut written = Self {
             left_out,
             ..Self::default()
@@ -71,7 +74,7 @@ impl Written {
             Err(error) => return Err(error),
         };
         let length = file.metadata()?.len();
-        let mut offset = left_out.map_or(0, |left_out| left_out.hole);
+        let mut offset = begin;
         let mut from = BufReader::with_capacity(1 << 16, &file);
         from.seek(SeekFrom::Start(offset))?;
         while offset < length {
@@ -120,11 +123,13 @@ fn essence(packet: &[u8]) -> Option<Vec<u8>> {
 impl Waiting {
     /// Takes a packet that a stopped CPU left.
     pub(super) fn take(&mut self, store: &mut Store, port: u32, header: &Header, packet: &[u8]) {
-        if self.is_over || self.packets.len() == MAX_WAITING {
+        self.is_full |= self.packets.len() == MAX_WAITING;
+        if self.is_over {
             return store.fragment(Path::new(""), port, packet);
         }
         let size = packet.len() as u64;
-        if self.bytes.saturating_add(size) > store.max_size.max(ROOM) || store.is_over {
+        self.is_full |= self.bytes.saturating_add(size) > store.max_size.max(ROOM);
+        if self.is_full || store.is_over {
             store.totals.left_out += size;
             return;
         }
@@ -161,8 +166,10 @@ impl Waiting {
             packets.sort_by_key(|packet| (packet.stream, packet.number));
             let settled = open_file(&path).and_then(|file| distribute(intake, &file, packets));
             if let Err(error) = settled {
-                let path = path.clone();
-                intake.store.fail(CaptureError::Write { path, error });
+                // Nobody knows how much of it was used; it stays where it is.
+                intake.store.totals.left_out += waiting.bytes;
+                intake.store.forget(Path::new(SALVAGED));
+                return intake.store.fail(CaptureError::Write { path, error });
             }
         }
         intake.store.forget(Path::new(SALVAGED));
@@ -220,7 +227,7 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
             continue;
         };
         let Some(name) = boot.file_of(&header) else {
-            boot.fragment(store, place.port, &packet);
+            boot.foreign(store, place.port, &header, &packet);
             continue;
         };
         let path = store.folder.join(&within).join(TRACE).join(&name);
@@ -228,7 +235,8 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
             Some(written) => written,
             none => {
                 let wanted = packets.iter().map(|place| place.number).collect();
-                let left_out = store.left_out(&within, &name).copied();
+                let left_out = store.left_out(&within, &name).cloned();
+                let left_out = left_out.unwrap_or_default();
                 none.insert(Written::of(&path, left_out, &wanted)?)
             }
         };
@@ -262,10 +270,7 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
                 );
                 boot.fragment(store, place.port, &packet);
             }
-            None if written
-                .left_out
-                .is_some_and(|all| all.holds(place.number, place.number)) =>
-            {
+            None if written.left_out.lack(place.number, place.number).is_none() => {
                 store.totals.left_out += place.size;
                 store.held(&within).left_out += place.size;
             }

@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::error::CaptureError;
-use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, TRACE};
+use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, SALVAGED, TRACE};
 use super::index;
 use super::keep::{self, Dropped, Keep, Newest, Place};
-use super::left_out::LeftOut;
+use super::left_out::{LeftOut, Runs};
 use super::totals::Totals;
 use crate::wire::{Header, crc32c_append};
 
@@ -60,7 +60,7 @@ pub(super) struct Store {
     /// What is kept, and what made room, if the newest are kept.
     newest: Newest,
     /// What is left out, by file, if the oldest are kept.
-    left_out: HashMap<Place, LeftOut>,
+    left_out: HashMap<Place, Runs>,
     /// What is in the boots' folders, by these.
     held: HashMap<PathBuf, Held>,
     /// Tells the user.
@@ -182,9 +182,8 @@ impl Store {
             self.make_room(size);
         }
         if !self.has_room(size) {
-            let one = LeftOut::of(header);
             let left_out = self.left_out.entry((within.to_owned(), file.to_owned()));
-            left_out.and_modify(|all| all.add(one)).or_insert(one);
+            left_out.or_default().add(LeftOut::of(header));
             self.held(within).left_out += size;
             return;
         }
@@ -269,9 +268,11 @@ impl Store {
         }
         let wanted = after - self.max_size + self.max_size / 16;
         for (within, dropped) in self.newest.drop_oldest(wanted) {
+            // First what is left out is said: who is stopped here promises nothing that is gone.
+            let said = self.say_left_out(&within, &dropped);
             for (file, left_out) in &dropped.files {
                 let path = self.folder.join(&within).join(TRACE).join(file);
-                if let Err(error) = keep::punch(&path, left_out.hole) {
+                if let Err(error) = keep::punch(&path, left_out.hole()) {
                     self.say(&format!(
                         "{}: its beginning cannot be given back, so that the newest packets are \
                          left out from now on: {error}",
@@ -287,26 +288,29 @@ impl Store {
             self.totals.packets -= dropped.packets;
             self.totals.bytes -= dropped.bytes;
             self.totals.left_out += dropped.bytes;
-            self.shorten_list(&within, &dropped);
+            self.shorten_list(&within, dropped.line.min(said));
         }
     }
 
-    /// Says in a boot's list what is left out, and gives back the lines about what is gone.
-    fn shorten_list(&mut self, within: &Path, dropped: &Dropped) {
+    /// Says in a boot's list what is left out; where in it.
+    fn say_left_out(&mut self, within: &Path, dropped: &Dropped) -> u64 {
         let length = self.list_length(within);
-        let hole = dropped.line.min(length);
-        let lines = dropped.files.iter().map(|(file, all)| all.line(file));
+        let lines = dropped.files.iter().map(|(file, all)| all.lines(file));
         let mut lines: String = lines.collect();
         // The metadata's line stays.
         if let Some((at, line)) = &mut self.held(within).metadata_line
-            && *at < hole
+            && *at < dropped.line
         {
             *at = length + lines.len() as u64;
             lines += line;
         }
-        let list = within.join(PACKETS);
-        self.append(&list, lines.as_bytes());
-        if keep::punch(&self.folder.join(list), hole).is_ok() {
+        self.append(&within.join(PACKETS), lines.as_bytes());
+        length
+    }
+
+    /// Gives back the lines of a boot's list before this place: they are about what is gone.
+    fn shorten_list(&mut self, within: &Path, hole: u64) {
+        if keep::punch(&self.folder.join(within).join(PACKETS), hole).is_ok() {
             let held = self.held(within);
             let given_back = hole - held.list_hole;
             held.list_hole = hole;
@@ -320,15 +324,16 @@ impl Store {
         list.map_or(0, |list| list.length)
     }
 
-    /// Bytes that the largest size is about: the console's text has a limit of its own.
+    /// Bytes that the largest size is about: the console's text, and what a panic has sent until now,
+    /// have limits of their own.
     fn limited_bytes(&self) -> u64 {
-        let console = self.files.get(Path::new(CONSOLE));
-        let console = console.map_or(0, |console| console.length);
-        self.totals.bytes.saturating_sub(console)
+        let own = [CONSOLE, SALVAGED].map(|file| self.files.get(Path::new(file)));
+        let own = own.into_iter().flatten().map(|file| file.length);
+        self.totals.bytes.saturating_sub(own.sum())
     }
 
     /// What is left out of a stream's file in a boot's folder.
-    pub(super) fn left_out(&self, within: &Path, file: &str) -> Option<&LeftOut> {
+    pub(super) fn left_out(&self, within: &Path, file: &str) -> Option<&Runs> {
         let place = (within.to_owned(), file.to_owned());
         let newest = self.newest.left_out(&place);
         newest.or_else(|| self.left_out.get(&place))
@@ -338,7 +343,7 @@ impl Store {
     pub(super) fn conclude(&mut self) {
         let left_out: Vec<_> = self.left_out.drain().collect();
         for ((within, file), left_out) in left_out {
-            self.append(&within.join(PACKETS), left_out.line(&file).as_bytes());
+            self.append(&within.join(PACKETS), left_out.lines(&file).as_bytes());
         }
         if self.newest.is_new() || self.error.is_some() {
             return;
@@ -353,7 +358,11 @@ impl Store {
             }
         }
         // The handles are of files that are not there any more, and nothing more comes.
-        self.files.values_mut().for_each(|file| file.file = None);
+        for (path, file) in &mut self.files {
+            let there = fs::metadata(self.folder.join(path));
+            file.length = there.map_or(file.length, |there| there.len());
+            file.file = None;
+        }
         (self.keep, self.newest) = (Keep::Oldest, Newest::default());
         self.is_full = true;
     }
@@ -386,6 +395,9 @@ impl Store {
     /// Takes bytes that are no whole packet of a known stream, of a boot or of nobody.
     pub(super) fn fragment(&mut self, within: &Path, port: u32, bytes: &[u8]) {
         let path = within.join(FRAGMENTS).join(port.to_string());
+        if self.keep == Keep::Newest {
+            self.make_room(bytes.len() as u64);
+        }
         if !self.has_room(bytes.len() as u64) {
             return;
         }
@@ -395,10 +407,14 @@ impl Store {
         }
     }
 
-    /// Whether so many bytes may be written. Once something may not, nothing may: streams end
-    /// early, and have no gaps.
+    /// Whether so many bytes may be written. If the oldest are kept: once something may not, nothing
+    /// may, so that streams end early, and have no gaps.
     pub(super) fn has_room(&mut self, bytes: u64) -> bool {
         let fits = self.limited_bytes().saturating_add(bytes) <= self.max_size;
+        if !fits && self.keep == Keep::Newest {
+            self.totals.left_out += bytes;
+            return false;
+        }
         if !fits && !self.is_full {
             self.is_full = true;
             self.say(&format!(

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
-use super::left_out::LeftOut;
+use super::left_out::Runs;
 use super::reader::PacketReader;
 use super::store::MAX_CONTRADICTIONS;
 use crate::escape::printable;
@@ -250,18 +250,18 @@ impl Stored {
     fn check_making(&mut self, made: &Value) {
         self.problems.extend(contradictions(made));
         self.left_out = made["left_out"].as_u64().unwrap_or(0);
-        if self.left_out > 0 {
-            let (left_out, largest) = (self.left_out, made["max_size"].as_u64().unwrap_or(0));
-            self.unproven.push(match made["error"].as_str() {
-                Some(error) => {
-                    let error = printable(error.as_bytes());
-                    format!("{left_out} bytes that came are left out: {error}")
-                }
-                None => format!(
-                    "{left_out} bytes that came are left out: the capture has its largest size, \
-                     {largest} bytes (--max-size)"
-                ),
-            });
+        let (left_out, largest) = (self.left_out, made["max_size"].as_u64().unwrap_or(0));
+        match made["error"].as_str() {
+            Some(error) => {
+                let error = printable(error.as_bytes());
+                self.unproven
+                    .push(format!("{left_out} bytes that came are left out: {error}"));
+            }
+            None if left_out > 0 => self.unproven.push(format!(
+                "{left_out} bytes that came are left out: the capture has its largest size, \
+                 {largest} bytes (--max-size)"
+            )),
+            None => {}
         }
         let listed = self.streams.iter().map(|stream| self.listed(stream) as u64);
         let listed = listed.fold(0, u64::saturating_add);
@@ -344,7 +344,7 @@ impl Stored {
 
     /// The packets of a stream that came and are left out.
     #[must_use]
-    pub fn left_out(&self, stream: &Stream) -> &[LeftOut] {
+    pub fn left_out(&self, stream: &Stream) -> Runs {
         self.index.left_out(&stream.file)
     }
 

@@ -82,7 +82,7 @@ impl Splitter {
                 return Ok(());
             }
             let mut wanted = self.wanted().saturating_sub(self.rest.len()).max(1);
-            if self.kind == Kind::Stored {
+            if self.kind == Kind::Stored || self.rest.len() > 4 << 20 {
                 // What is given up moves all the bytes behind it: not for every header.
                 wanted = wanted.max(1 << 20);
             }

@@ -49,6 +49,7 @@ pub(super) fn judge(
         no_ring: 0,
         channels: Vec::new(),
     };
+    let is_consistent = totals.contradictions.is_empty();
     let mut wrong = totals.contradictions;
     if totals.left_out > 0 {
         let left_out = totals.left_out;
@@ -56,6 +57,12 @@ pub(super) fn judge(
     }
     if let Some(error) = totals.metadata_error {
         wrong.push(format!("it has no metadata: {error}"));
+        facts.verdict = Some(Verdict::Broken(Vec::new()).name());
+    } else if !totals.has_metadata && totals.fragments > 0 {
+        let fragments = totals.fragments;
+        wrong.push(format!(
+            "{fragments} bytes came, and none of them can be read"
+        ));
         facts.verdict = Some(Verdict::Broken(Vec::new()).name());
     }
     wrong.extend(totals.strays.sentences());
@@ -65,7 +72,7 @@ pub(super) fn judge(
             Ok(verdict) => verdict,
             Err(error) => Verdict::Broken(vec![error.to_string()]),
         };
-        facts.verdict = Some(match totals.strays.is_empty() {
+        facts.verdict = Some(match totals.strays.is_empty() && is_consistent {
             true => verdict.name(),
             false => Verdict::Broken(Vec::new()).name(),
         });
