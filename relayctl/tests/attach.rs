@@ -189,6 +189,26 @@ fn record_attaches_again_by_itself() {
     );
 }
 
+/// A port that says nothing at all may stall: it is opened once more.
+#[test]
+fn a_port_that_is_silent_is_opened_once_more() {
+    let (listener, path, folder) = socket("silent");
+    let out = folder.join("capture");
+    let recorder = start(&path, &out, &[]);
+    let (mut first, _) = listener.accept().expect("it attaches");
+    let mut nothing = [0];
+    assert_eq!(first.read(&mut nothing).expect("it goes away"), 0);
+    let (mut second, _) = listener.accept().expect("it attaches again");
+    let (described, log) = machine();
+    let bytes = [described, log].concat().concat();
+    second.write_all(&bytes).expect("it reads");
+    drop(second);
+    let left = end(recorder);
+    assert_eq!(left.code, Some(0), "{left:?}");
+    let (code, judged) = judged(&out);
+    assert_eq!((code, &judged[0]["verdict"]), (Some(0), &"complete".into()));
+}
+
 #[test]
 fn a_machine_that_starts_again_is_another_boot() {
     let (described, log) = machine();

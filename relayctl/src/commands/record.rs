@@ -27,6 +27,11 @@ const QUEUE: usize = 16;
 /// How often is tried to open a source again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// How long a socket may say nothing at all before it is opened once more. A port of our kernel says
+/// something at once; QEMU 7.2 may stall one that was closed at the wrong time, until it is opened
+/// again.
+const SILENCE: Duration = Duration::from_secs(5);
+
 /// Where the bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -76,8 +81,16 @@ impl Origin {
     /// Opens it.
     fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Self::Unix(path) => Box::new(UnixStream::connect(path)?),
-            Self::Tcp(address) => Box::new(TcpStream::connect(address)?),
+            Self::Unix(path) => {
+                let stream = UnixStream::connect(path)?;
+                stream.set_read_timeout(Some(SILENCE))?;
+                Box::new(stream)
+            }
+            Self::Tcp(address) => {
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(SILENCE))?;
+                Box::new(stream)
+            }
             Self::File(path) => Box::new(File::open(path)?),
             Self::Stdin => Box::new(io::stdin()),
         })
@@ -171,7 +184,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     // Not joined: a source that has nothing to say is not waited for at the end.
     thread::spawn(move || match input {
         Some(input) => {
-            if let Some(end) = read(input, &sender) {
+            if let Some(end) = read_once(&origin, input, &sender) {
                 let _ = sender.send(Event::End(end));
             }
         }
@@ -246,16 +259,49 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     Ok(exit)
 }
 
-/// Gives everything that a source says to `sender`; how it ended, if anybody wants to know.
+/// Gives everything that a source says to `sender`; how it ended, if anybody wants to know. A socket
+/// that says nothing at all ends like one that timed out.
 fn read(mut input: impl Read, sender: &SyncSender<Event>) -> Option<io::Result<()>> {
     let mut buffer = vec![0; 1 << 18];
+    let mut has_come = false;
     loop {
         match input.read(&mut buffer) {
             Ok(0) => return Some(Ok(())),
-            Ok(length) => sender.send(Event::Bytes(buffer[..length].to_vec())).ok()?,
+            Ok(length) => {
+                has_come = true;
+                sender.send(Event::Bytes(buffer[..length].to_vec())).ok()?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if has_come && is_silence(&error) => {}
             Err(error) => return Some(Err(error)),
         }
+    }
+}
+
+/// Whether a socket said nothing for [`SILENCE`].
+fn is_silence(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
+/// Reads a source that is open to its end; one that is silent is opened once more, as often as it
+/// takes.
+fn read_once(
+    from: &Origin,
+    mut input: Box<dyn Read + Send>,
+    sender: &SyncSender<Event>,
+) -> Option<io::Result<()>> {
+    loop {
+        match read(input, sender) {
+            Some(Err(error)) if is_silence(&error) => {}
+            end => return end,
+        }
+        input = match from.open() {
+            Ok(input) => input,
+            Err(error) => return Some(Err(error)),
+        };
     }
 }
 
@@ -264,8 +310,10 @@ fn read_again(from: &Origin, sender: &SyncSender<Event>) {
     loop {
         // Whoever is not there yet, or cannot be reached, is tried again.
         if let Ok(input) = from.open() {
-            let end = read(input, sender);
-            let told = end.map(|end| sender.send(Event::Break(end)));
+            let told = match read(input, sender) {
+                Some(Err(error)) if is_silence(&error) => continue,
+                end => end.map(|end| sender.send(Event::Break(end))),
+            };
             if !matches!(told, Some(Ok(()))) {
                 return;
             }

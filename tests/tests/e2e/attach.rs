@@ -18,9 +18,6 @@ use tempfile::TempDir;
 /// After this something hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// After this without a heartbeat a port stalls.
-const STALL: Duration = Duration::from_secs(15);
-
 /// Waits until a file is there.
 fn wait_for(path: &Path) {
     let begin = Instant::now();
@@ -98,22 +95,11 @@ impl Machine {
             .expect("relayctl starts")
     }
 
-    /// A recorder that has got a packet of the log: the heart beats once a second. A port may stall
-    /// that was closed at the wrong time, until it is opened once more (docs/KERNEL.md); then another
-    /// recorder tries.
+    /// A recorder that has got a packet of the log: the heart beats once a second.
     fn record_heartbeat(&self, out: &str) -> Child {
-        for _ in 0..4 {
-            let recorder = self.record(out, &["--force"]);
-            let begin = Instant::now();
-            while begin.elapsed() < STALL {
-                if self.path(out).join("trace/klog_0").exists() {
-                    return recorder;
-                }
-                thread::sleep(Duration::from_millis(20));
-            }
-            interrupt(recorder);
-        }
-        panic!("{out}: nothing comes, however often the port is opened");
+        let recorder = self.record(out, &[]);
+        wait_for(&self.path(out).join("trace/klog_0"));
+        recorder
     }
 
     /// Presses the reset button.

@@ -260,7 +260,8 @@ impl Unpacking<'_> {
                     long = pax_path(&read_header(&mut entry)?);
                     Ok(None)
                 }
-                EntryType::XGlobalHeader => Ok(None),
+                // The long target of a link: links are left out.
+                EntryType::XGlobalHeader | EntryType::GNULongLink => Ok(None),
                 _ => {
                     let path = long.take();
                     Ok(Some((
