@@ -1,5 +1,5 @@
-//! What the command line may say, as JSON, made when the kernel is compiled: for whoever has its ELF
-//! file. `docs/KERNEL.md` has its shape.
+//! What the command line may say, as JSON, made when the kernel is compiled: for whoever has its
+//! ELF file. `docs/KERNEL.md` has its shape.
 
 use super::settings::{About, Choice, GENERAL, Preset, Range, Setting, Takes};
 

@@ -18,8 +18,8 @@ pub(crate) struct Attempts {
 #[repr(align(128))]
 struct Counts {
     now: [AtomicU64; Context::ALL.len()],
-    /// What they were when the CPU's stream was closed, if it was: the stream does not tell of later
-    /// ones.
+    /// What they were when the CPU's stream was closed, if it was: the stream does not tell of
+    /// later ones.
     at_close: [AtomicU64; Context::ALL.len()],
     is_closed: AtomicBool,
 }

@@ -80,8 +80,8 @@ pub(crate) fn tick() {
     }
 }
 
-/// Closes the stream of the calling CPU in one of [`ALL`]. What is tried from then on is not claimed.
-/// Task context, interrupts off.
+/// Closes the stream of the calling CPU in one of [`ALL`]. What is tried from then on is not
+/// claimed. Task context, interrupts off.
 ///
 /// # Errors
 /// As [`PerCpu::close`].

@@ -1,8 +1,8 @@
 //! What the console has yet to print of a CPU's klog: copies of its packets, in bounded memory.
 //!
 //! The console is slow, and must hold up nobody: what it will print is copied here, and the packet
-//! itself goes on to its sink. Where there is no room for a copy, the console skips that packet; the
-//! numbers of the records say so.
+//! itself goes on to its sink. Where there is no room for a copy, the console skips that packet;
+//! the numbers of the records say so.
 //!
 //! # States and orderings
 //!

@@ -20,8 +20,8 @@
 //! last packet of a stream is never the one that is skipped or left out.
 //!
 //! Whoever finds the lock free may do it: the CPU that prints, for all, so that the last words of a
-//! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes before
-//! the packet is given back, so that a panic finds each packet at one of the two places.
+//! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes
+//! before the packet is given back, so that a panic finds each packet at one of the two places.
 
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -106,8 +106,8 @@ pub(super) fn next(cpu: usize) -> Option<SubBuffer<'static>> {
     look_after(cpu, Intake::next)?
 }
 
-/// The klog of `cpu` has no sink any more: what waits is given back, as soon as somebody looks after
-/// it. Task and IRQ context.
+/// The klog of `cpu` has no sink any more: what waits is given back, as soon as somebody looks
+/// after it. Task and IRQ context.
 pub(super) fn give_up(cpu: usize) {
     if let Some(has_sink) = HAS_SINK.get(cpu) {
         has_sink.store(false, Ordering::Release);
@@ -147,8 +147,8 @@ fn look_after<R>(cpu: usize, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
 }
 
 impl Intake {
-    /// Takes from `reader`, whose ring has so many sub-buffers, and copies for the console, if there
-    /// is one; asks for what is not handed over yet every `ask_ms`.
+    /// Takes from `reader`, whose ring has so many sub-buffers, and copies for the console, if
+    /// there is one; asks for what is not handed over yet every `ask_ms`.
     pub(super) fn new(
         reader: Reader<'static>,
         count: usize,

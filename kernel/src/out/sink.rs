@@ -11,8 +11,8 @@ use relay::SubBuffer;
 ///
 /// Task and IRQ context. None of the calls waits.
 pub(crate) trait Sink: fmt::Display + Send {
-    /// How many packets came back while the other side was away: it may not have got them. `None` if
-    /// it has not come back since the last call. What it gets then begins with
+    /// How many packets came back while the other side was away: it may not have got them. `None`
+    /// if it has not come back since the last call. What it gets then begins with
     /// [`describe`](Self::describe), as at first.
     fn take_return(&mut self) -> Option<u64>;
 

@@ -34,8 +34,8 @@ enum Source {
 }
 
 impl Stream {
-    /// The streams of `cpu` that there are, in the order of the registry, but for the metadata: that
-    /// is [sent](super::description) by itself.
+    /// The streams of `cpu` that there are, in the order of the registry, but for the metadata:
+    /// that is [sent](super::description) by itself.
     pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
         NAMES.channels().filter_map(move |mount| {
             let file = mount.file(cpu).ok()?;

@@ -158,7 +158,8 @@ pub(crate) fn listen() {
     }
 }
 
-/// Hears what the device says of its ports while the boot CPU does not wake. In its timer interrupt.
+/// Hears what the device says of its ports while the boot CPU does not wake. In its timer
+/// interrupt.
 pub(crate) fn hear() {
     if percpu::cpu_index() == 0 {
         vcon::hear();

@@ -193,8 +193,8 @@ fn log_until(kind: Kind, end: &Timeout) {
         let has_ticked = || timer.load(Ordering::Relaxed) != tick;
         match kind {
             Kind::Flood => flood_until(has_ticked),
-            // In the middle of a record, as all CPUs but the one that will fail, a CPU is pinned, so
-            // it is not idle.
+            // In the middle of a record, as all CPUs but the one that will fail, a CPU is pinned,
+            // so it is not idle.
             Kind::Halfway => {
                 while !has_ticked() {
                     x86_64::instructions::hlt();

@@ -27,9 +27,9 @@ const QUEUE: usize = 16;
 /// How often is tried to open a source again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// How long a socket may say nothing at all before it is opened once more. A port of our kernel says
-/// something at once; QEMU 7.2 may stall one that was closed at the wrong time, until it is opened
-/// again.
+/// How long a socket may say nothing at all before it is opened once more. A port of our kernel
+/// says something at once; QEMU 7.2 may stall one that was closed at the wrong time, until it is
+/// opened again.
 const SILENCE: Duration = Duration::from_secs(5);
 
 /// Where the bytes come from.
@@ -110,8 +110,8 @@ impl Origin {
     }
 }
 
-/// The options of `record`. It ends with 0 if what came is in the capture and can be read, with 1 if
-/// nothing came that can, something of it was left out or contradicts the rest.
+/// The options of `record`. It ends with 0 if what came is in the capture and can be read, with 1
+/// if nothing came that can, something of it was left out or contradicts the rest.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordArgs {
     /// Where packets come from: unix:PATH, tcp:HOST:PORT, a file, or - for standard input
@@ -259,8 +259,8 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     Ok(exit)
 }
 
-/// Gives everything that a source says to `sender`; how it ended, if anybody wants to know. A socket
-/// that says nothing at all ends like one that timed out.
+/// Gives everything that a source says to `sender`; how it ended, if anybody wants to know. A
+/// socket that says nothing at all ends like one that timed out.
 fn read(mut input: impl Read, sender: &SyncSender<Event>) -> Option<io::Result<()>> {
     let mut buffer = vec![0; 1 << 18];
     let mut has_come = false;

@@ -74,8 +74,8 @@ impl std::error::Error for SourceError {}
 /// The options of every command that judges a capture.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReportArgs {
-    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
-    /// capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the
+    /// newest capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// Which boots of a machine that was reset: a number from 1, all, or last

@@ -333,8 +333,8 @@ fn what_the_console_skipped_has_to_be_in_the_capture() {
 
 #[test]
 fn what_comes_on_the_console_only_is_shown_in_its_place() {
-    // The ports stay silent after CPU 0's first record: the console has the panic. Its notices stand
-    // where they were.
+    // The ports stay silent after CPU 0's first record: the console has the panic. Its notices
+    // stand where they were.
     let first = |number| format!("[    0.000{number}00] 0:{number} task INFO  m f.rs:1: x\n");
     let text = first(0)
         + "-- a notice\n"

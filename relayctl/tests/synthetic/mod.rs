@@ -331,7 +331,8 @@ pub(crate) fn capture(name: &str, packets: &[Vec<u8>]) -> PathBuf {
     out
 }
 
-/// The same, of packets that `record` may have something to say about: the folder, and what it said.
+/// The same, of packets that `record` may have something to say about: the folder, and what it
+/// said.
 pub(crate) fn recorded(name: &str, packets: &[Vec<u8>]) -> (PathBuf, Left) {
     let folder = folder(name);
     let (raw, out) = (folder.join("raw"), folder.join("capture"));

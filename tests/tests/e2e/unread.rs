@@ -27,7 +27,8 @@ fn wait_for(path: &Path) {
     }
 }
 
-/// 32 CPUs say more than a pipe has room for. Nobody reads until the capture is finished and judged.
+/// 32 CPUs say more than a pipe has room for. Nobody reads until the capture is finished and
+/// judged.
 #[test]
 fn a_log_that_is_read_after_the_run_is_whole() {
     let _turn = Turn::wait();

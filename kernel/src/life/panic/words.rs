@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 /// The most bytes that are kept: a few lines.
 const ROOM: usize = 512;
 
-/// The text of one CPU's failure. Written by that CPU once, and read by it, perhaps in the middle of
-/// the writing: what was written until then is there.
+/// The text of one CPU's failure. Written by that CPU once, and read by it, perhaps in the middle
+/// of the writing: what was written until then is there.
 pub(super) struct Words {
     bytes: [AtomicU8; ROOM],
     length: AtomicUsize,

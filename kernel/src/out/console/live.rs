@@ -47,8 +47,8 @@ pub(crate) fn init(cpus: usize) {
     });
 }
 
-/// Takes what all CPUs have logged, and prints some of it, unless another CPU is at it; true if there
-/// may be more.
+/// Takes what all CPUs have logged, and prints some of it, unless another CPU is at it; true if
+/// there may be more.
 ///
 /// Task context, interrupts on or off. Takes the console's lock if it is free.
 pub(crate) fn poll() -> bool {

@@ -2,9 +2,9 @@
 //! that have stopped, merged by time.
 //!
 //! It only reads. Neither relay's words nor the console's are changed or trusted to be at rest: the
-//! CPU that was at them may have been stopped anywhere. The copies that the console had yet to print
-//! come first, then what the rings still hold, of which a part was copied: the records' numbers tell
-//! what was printed.
+//! CPU that was at them may have been stopped anywhere. The copies that the console had yet to
+//! print come first, then what the rings still hold, of which a part was copied: the records'
+//! numbers tell what was printed.
 
 use core::fmt::Write;
 

@@ -91,8 +91,8 @@ impl Runs {
         has_room
     }
 
-    /// Takes the packet that is left out next. A run goes on only with the packet that follows: what
-    /// did not come in between is missing, and stays so. So does what is beyond the most runs.
+    /// Takes the packet that is left out next. A run goes on only with the packet that follows:
+    /// what did not come in between is missing, and stays so. So does what is beyond the most runs.
     pub(super) fn add(&mut self, packet: LeftOut) {
         match self.0.last_mut() {
             Some(run) if Some(packet.first) == run.last.checked_add(1) => {

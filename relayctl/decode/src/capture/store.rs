@@ -324,8 +324,8 @@ impl Store {
         list.map_or(0, |list| list.length)
     }
 
-    /// Bytes that the largest size is about: the console's text, and what a panic has sent until now,
-    /// have limits of their own.
+    /// Bytes that the largest size is about: the console's text, and what a panic has sent until
+    /// now, have limits of their own.
     fn limited_bytes(&self) -> u64 {
         let own = [CONSOLE, SALVAGED].map(|file| self.files.get(Path::new(file)));
         let own = own.into_iter().flatten().map(|file| file.length);
@@ -407,8 +407,8 @@ impl Store {
         }
     }
 
-    /// Whether so many bytes may be written. If the oldest are kept: once something may not, nothing
-    /// may, so that streams end early, and have no gaps.
+    /// Whether so many bytes may be written. If the oldest are kept: once something may not,
+    /// nothing may, so that streams end early, and have no gaps.
     pub(super) fn has_room(&mut self, bytes: u64) -> bool {
         let fits = self.limited_bytes().saturating_add(bytes) <= self.max_size;
         if !fits && self.keep == Keep::Newest {

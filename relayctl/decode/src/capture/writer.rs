@@ -323,8 +323,8 @@ impl Write for Port {
     }
 }
 
-/// Takes what a port has found. Its checksum, a small part of the whole, is made before the lock: the
-/// console has a thread of its own, which need not wait for it.
+/// Takes what a port has found. Its checksum, a small part of the whole, is made before the lock:
+/// the console has a thread of its own, which need not wait for it.
 fn take(shared: &Mutex<Shared>, port: u32, piece: Piece<'_>) -> Result<(), Infallible> {
     let crc = match piece {
         Piece::Packet(_, packet) => crc32c(packet),

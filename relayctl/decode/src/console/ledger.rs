@@ -151,8 +151,8 @@ impl Stream {
         }
     }
 
-    /// Skipped numbers that are not explained: by the console, which was too slow, or by a discarded
-    /// or an uncommitted record. Only those hold a number and are not printed.
+    /// Skipped numbers that are not explained: by the console, which was too slow, or by a
+    /// discarded or an uncommitted record. Only those hold a number and are not printed.
     fn unexplained_gaps(&self) -> u64 {
         let lost = self.end.map_or(self.announced, |end| end.reasons);
         self.skipped()

@@ -53,8 +53,8 @@ pub struct SkipNotice {
     pub before: u64,
 }
 
-/// `-- cpu 3: end of stream: attempted 78, delivered 66, lost 12 (full 12, ...)`; where records were
-/// skipped, `skipped 3, ` stands before `lost`.
+/// `-- cpu 3: end of stream: attempted 78, delivered 66, lost 12 (full 12, ...)`; where records
+/// were skipped, `skipped 3, ` stands before `lost`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EndNotice {
     /// The stream.

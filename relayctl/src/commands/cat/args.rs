@@ -15,8 +15,8 @@ use crate::terminal::ColorChoice;
 /// The options of `cat`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CatArgs {
-    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the newest
-    /// capture if not given
+    /// A capture or its trace, also as .tar or .tar.gz; a raw file; - for standard input; the
+    /// newest capture if not given
     pub(crate) capture: Option<PathBuf>,
 
     /// Which boots of a machine that was reset: a number from 1, all, or last
@@ -53,7 +53,8 @@ pub(crate) struct CatArgs {
     /// What comes is held back for 0.2 seconds, so that streams that arrive at
     /// different times are in order. A raw file may grow; a pipe is shown as it comes.
     /// When the machine's next boot begins, that is shown; what still comes of the one before is
-    /// counted in the end. It also ends when all streams of a boot are closed and no other has begun.
+    /// counted in the end. It also ends when all streams of a boot are closed and no other has
+    /// begun.
     #[arg(short, long)]
     pub(crate) follow: bool,
 

@@ -173,7 +173,8 @@ impl Watch {
     /// Takes what is left of the console's text.
     fn drain(&mut self, guest: &Guest, events: &Receiver<Event>) {
         let deadline = Instant::now() + DRAIN;
-        // What waits is taken in any case: the time may have gone by while this process was stopped.
+        // What waits is taken in any case: the time may have gone by while this process was
+        // stopped.
         let mut overtime = 2 * QUEUE;
         while self.console_open && overtime > 0 {
             let wait = deadline.saturating_duration_since(Instant::now());

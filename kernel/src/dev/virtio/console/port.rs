@@ -298,9 +298,9 @@ impl<D: Device, B: InFlight> Port<D, B> {
         self.line.is_host_open()
     }
 
-    /// Whether the host has opened the port anew since the last call: how many buffers were under way
-    /// when it had closed it. The device gives those back like others, but the host may not have
-    /// got them. `None` for the first opening.
+    /// Whether the host has opened the port anew since the last call: how many buffers were under
+    /// way when it had closed it. The device gives those back like others, but the host may not
+    /// have got them. `None` for the first opening.
     pub(crate) fn take_return(&mut self) -> Option<u64> {
         let before = core::mem::replace(&mut self.openings, self.line.openings());
         let is_return = before != self.openings && self.openings > 1;

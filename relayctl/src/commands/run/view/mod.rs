@@ -92,8 +92,8 @@ impl View {
     }
 
     /// Says that all has come, since the capture in `folder` is finished, and waits until it is
-    /// shown: as long as the output moves, and only a moment once `is_hurried`. What is not shown is
-    /// said. False if the output was given up.
+    /// shown: as long as the output moves, and only a moment once `is_hurried`. What is not shown
+    /// is said. False if the output was given up.
     ///
     /// # Errors
     ///
