@@ -28,17 +28,7 @@ fn run_printing(
     smp: usize,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
-    run_with_args(&[], end, smp, fill)
-}
-
-/// The same with more arguments for relayctl.
-fn run_with_args(
-    args: &[&str],
-    end: &str,
-    smp: usize,
-    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
-) -> (Left, String, PathBuf) {
-    run_changed(|command| command, args, end, smp, fill)
+    run_changed(|command| command, &[], end, smp, fill)
 }
 
 /// The same of a relayctl that `change` has changed.
@@ -46,6 +36,17 @@ pub(super) fn run_changed(
     change: impl FnOnce(Command) -> Command,
     args: &[&str],
     end: &str,
+    smp: usize,
+    fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
+) -> (Left, String, PathBuf) {
+    run_shown(change, args, (end, None), smp, fill)
+}
+
+/// The same; QEMU does not go on to `end` before a line with a text is shown, if one is named.
+fn run_shown(
+    change: impl FnOnce(Command) -> Command,
+    args: &[&str],
+    (end, awaited): (&str, Option<&str>),
     smp: usize,
     fill: impl FnOnce(&[String], &mut Vec<UnixStream>),
 ) -> (Left, String, PathBuf) {
@@ -81,8 +82,18 @@ pub(super) fn run_changed(
     }
     fill(&arguments, &mut ports);
     drop(ports);
+    let mut shown = String::new();
+    if let Some(awaited) = awaited {
+        for line in lines.by_ref() {
+            shown += &(line.expect("it is text") + "\n");
+            if shown.contains(awaited) {
+                break;
+            }
+        }
+    }
     fs::write(&done, "").expect("it is writable");
-    let shown: String = lines.map(|line| line.expect("it is text") + "\n").collect();
+    let rest = lines.map(|line| line.expect("it is text") + "\n");
+    shown.extend(rest);
     let left = child.wait_with_output().expect("relayctl ends").into();
     (left, shown, out)
 }
@@ -96,37 +107,45 @@ pub(super) fn verify(folder: &std::path::Path) -> (Option<i32>, String) {
 
 #[test]
 fn every_port_is_captured() {
-    let (left, shown, out) = run_with_ports(2, "exit 33", |arguments, ports| {
-        let device = "virtio-serial-pci,max_ports=4,";
-        assert!(
-            arguments.iter().any(|arg| arg.starts_with(device)),
-            "{arguments:?}"
-        );
-        let devices = arguments
-            .iter()
-            .filter(|arg| arg.starts_with("virtserialport,"));
-        assert_eq!(
-            devices.collect::<Vec<_>>(),
-            [
-                "virtserialport,chardev=relay0,name=relay.0,nr=1",
-                "virtserialport,chardev=relay1,name=relay.1,nr=2",
-                "virtserialport,chardev=relay2,name=relay.panic,nr=3"
-            ]
-        );
-        // The streams of CPU 1 come on port 1, before the metadata on port 0.
-        let packets = synthetic::small();
-        let on_port_1 = |packet: &&Vec<u8>| packet[20] != 0 && packet[80] == 1;
-        for packet in packets.iter().filter(on_port_1) {
-            ports[1].write_all(packet).expect("relayctl reads");
-        }
-        thread::sleep(Duration::from_millis(100));
-        for packet in packets.iter().filter(|packet| !on_port_1(packet)) {
-            ports[0].write_all(packet).expect("relayctl reads");
-        }
-        ports[0]
-            .write_all(b"the end of a packet")
-            .expect("relayctl reads");
-    });
+    let end = print_good() + "exit 33";
+    let end = (end.as_str(), Some("f:1: last"));
+    let (left, shown, out) = run_shown(
+        |command| command,
+        &[],
+        end,
+        2,
+        |arguments, ports| {
+            let device = "virtio-serial-pci,max_ports=4,";
+            assert!(
+                arguments.iter().any(|arg| arg.starts_with(device)),
+                "{arguments:?}"
+            );
+            let devices = arguments
+                .iter()
+                .filter(|arg| arg.starts_with("virtserialport,"));
+            assert_eq!(
+                devices.collect::<Vec<_>>(),
+                [
+                    "virtserialport,chardev=relay0,name=relay.0,nr=1",
+                    "virtserialport,chardev=relay1,name=relay.1,nr=2",
+                    "virtserialport,chardev=relay2,name=relay.panic,nr=3"
+                ]
+            );
+            // The streams of CPU 1 come on port 1, before the metadata on port 0.
+            let packets = synthetic::small();
+            let on_port_1 = |packet: &&Vec<u8>| packet[20] != 0 && packet[80] == 1;
+            for packet in packets.iter().filter(on_port_1) {
+                ports[1].write_all(packet).expect("relayctl reads");
+            }
+            thread::sleep(Duration::from_millis(100));
+            for packet in packets.iter().filter(|packet| !on_port_1(packet)) {
+                ports[0].write_all(packet).expect("relayctl reads");
+            }
+            ports[0]
+                .write_all(b"the end of a packet")
+                .expect("relayctl reads");
+        },
+    );
     assert_eq!(left.code, Some(0), "{}", left.err);
     // The log is what the packets say. The console's records are the same by their numbers, so that
     // only its notices are added: behind its last record.
@@ -308,10 +327,17 @@ fn what_the_console_skipped_has_to_be_in_the_capture() {
             skipped + 2,
         );
         let end = format!("cat <<'END'\n{text}END\nexit 33");
-        let (left, shown, _) = run_printing(&end, 2, |_, ports| {
-            let bytes = synthetic::small().concat();
-            ports[0].write_all(&bytes).expect("relayctl reads");
-        });
+        let end = (end.as_str(), Some("f:1: last"));
+        let (left, shown, _) = run_shown(
+            |command| command,
+            &[],
+            end,
+            2,
+            |_, ports| {
+                let bytes = synthetic::small().concat();
+                ports[0].write_all(&bytes).expect("relayctl reads");
+            },
+        );
         assert_eq!(left.code, Some(code), "{}", left.err);
         let problem =
             "problem: cpu 1: the console printed 2 records and skipped 4, the capture has 5";
@@ -344,15 +370,23 @@ fn what_comes_on_the_console_only_is_shown_in_its_place() {
         + &first(2)
         + "!! the last resort\n";
     let end = format!("cat <<'END'\n{text}END\nexit 35");
-    let (left, shown, _) = run_printing(&end, 1, |_, ports| {
-        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
-        let mut klog = synthetic::Stream::new(1, 0, 0);
-        klog.klog(100_000_000, 0, 3, 1, ["m", "f.rs", "from its packet"]);
-        packets.push(klog.packet(100_000_001, 0));
-        ports[0]
-            .write_all(&packets.concat())
-            .expect("relayctl reads");
-    });
+    // The packets are known before the console says anything.
+    let end = (end.as_str(), Some("from its packet"));
+    let (left, shown, _) = run_shown(
+        |command| command,
+        &[],
+        end,
+        1,
+        |_, ports| {
+            let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+            let mut klog = synthetic::Stream::new(1, 0, 0);
+            klog.klog(100_000_000, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+            packets.push(klog.packet(100_000_001, 0));
+            ports[0]
+                .write_all(&packets.concat())
+                .expect("relayctl reads");
+        },
+    );
     assert_eq!(left.code, Some(1), "{}", left.err);
     let (packet, rest) = shown.split_once('\n').expect("there are lines");
     assert!(
@@ -375,17 +409,24 @@ fn a_capture_that_grows_no_more_is_followed_by_the_console() {
     fs::write(&file, &text).expect("it is writable");
     let end = format!("cat '{}'; exit 33", file.display());
     let args = ["--max-size", "20K"];
-    let (left, shown, _) = run_with_args(&args, &end, 1, |_, ports| {
-        let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
-        let mut klog = synthetic::Stream::new(1, 0, 0);
-        for number in 0..2000 {
-            klog.klog(number, 0, 3, 1, ["m", "f.rs", "from its packet"]);
-            packets.push(klog.packet(number, 0));
-        }
-        ports[0]
-            .write_all(&packets.concat())
-            .expect("relayctl reads");
-    });
+    let end = (end.as_str(), Some("from its packet"));
+    let (left, shown, _) = run_shown(
+        |command| command,
+        &args,
+        end,
+        1,
+        |_, ports| {
+            let mut packets = synthetic::metadata_packets(&synthetic::metadata(1), 1 << 20);
+            let mut klog = synthetic::Stream::new(1, 0, 0);
+            for number in 0..2000 {
+                klog.klog(number, 0, 3, 1, ["m", "f.rs", "from its packet"]);
+                packets.push(klog.packet(number, 0));
+            }
+            ports[0]
+                .write_all(&packets.concat())
+                .expect("relayctl reads");
+        },
+    );
     assert!(
         left.err.contains("the capture has its largest size"),
         "{}",
