@@ -7,6 +7,7 @@
 //! | [`stamp`] | what every record begins with: time, event id, context |
 //! | [`filler`] | what a record that was given up or cut leaves |
 //! | [`class`] | how kinds of records and their fields are described |
+//! | `frame` | a packet on a serial line (feature `frame`) |
 //! | [`Loss`], [`Losses`] | why records were lost, and how many |
 //! | [`Context`] | at which level code runs on a CPU |
 //! | [`Severity`] | how important a record is |
@@ -20,6 +21,8 @@
 pub mod class;
 mod context;
 pub mod filler;
+#[cfg(feature = "frame")]
+pub mod frame;
 mod loss;
 pub mod packet;
 mod severity;

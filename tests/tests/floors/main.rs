@@ -29,7 +29,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
-        floors: "context severity loss stamp filler class packet",
+        floors: "context severity loss stamp filler class packet frame",
     },
     House {
         root: "relay/src/lib.rs",
