@@ -308,6 +308,9 @@
 //! that what comes out of the kernel is what any reader of CTF reads; and writes the metadata that
 //! explains it.
 //!
+//! With the feature `line`, `relay::line` sends packets over a serial line, or anything that takes
+//! bytes, and finds its way through noise and late readers.
+//!
 //! # The namespace
 //!
 //! [`fs`] gives streams names: `/klog/0`, `/trace/sched/3`. Whoever reads lists, opens and polls
@@ -361,6 +364,8 @@ pub mod fs;
     reason = "the contract between a host and relay is an unsafe trait"
 )]
 pub mod host;
+#[cfg(feature = "line")]
+pub mod line;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"

@@ -34,7 +34,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relay/src/lib.rs",
         within: "",
-        floors: "sync platform ring channel record event fs ctf clients host forbidden",
+        floors: "sync platform ring channel record event fs ctf line clients host forbidden",
     },
     House {
         root: "relay/src/lib.rs",
