@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# Boots one kernel in QEMU: qemu-runner.sh ELF [kernel command line words...]
+# Boots one kernel in QEMU: qemu-runner.sh ELF [kernel command line words...] [QEMU arguments...]
+#
+# The first argument that begins with - and all behind it are QEMU's. So `-serial file:x` gives the
+# machine a second serial port, over which the kernel sends packets if it has no virtio ports:
+# `relayctl cat x` reads them.
 #
 # The only file that knows QEMU's command line. Configured by the environment:
 #   RELAY_SMP        number of CPUs, 1..255 (default 8)
 #   RELAY_MEMORY     memory in MiB (default 256)
 #   RELAY_ACCEL      tcg (default), kvm, or icount (tcg, whose clock counts instructions)
 #   RELAY_INITRD     file that the kernel gets as its ramdisk
-#   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio)
+#   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio; none: there is no COM1)
+#   RELAY_SERIAL_SOCKET  path of a unix socket that QEMU connects COM2 to
 #   RELAY_QMP        path of a unix socket on which QEMU serves QMP
 #   RELAY_PORTS      number of virtio-console ports relay.0, relay.1, ..., 0..30 (default 0);
 #                    with them comes relay.panic, which the kernel keeps for panics
@@ -72,10 +77,15 @@ find_qboot() {
     return 1
 }
 
-[[ $# -ge 1 ]] || die "usage: qemu-runner.sh ELF [kernel command line words...]"
+[[ $# -ge 1 ]] || die "usage: qemu-runner.sh ELF [kernel command line words...] [QEMU arguments...]"
 kernel=$1
 shift
 check_kernel "$kernel"
+words=()
+while [[ $# -gt 0 && $1 != -* ]]; do
+    words+=("$1")
+    shift
+done
 
 qemu=${RELAY_QEMU:-qemu-system-x86_64}
 command -v -- "$qemu" >/dev/null ||
@@ -103,10 +113,15 @@ if [[ -n ${RELAY_BIOS:-} ]]; then
 elif qboot=$(find_qboot); then
     arguments+=(-bios "$qboot")
 fi
-[[ $# -eq 0 ]] || arguments+=(-append "$*")
+[[ ${#words[@]} -eq 0 ]] || arguments+=(-append "${words[*]}")
 if [[ -n ${RELAY_INITRD:-} ]]; then
     [[ -r $RELAY_INITRD ]] || die "RELAY_INITRD: cannot read '$RELAY_INITRD'"
     arguments+=(-initrd "$RELAY_INITRD")
+fi
+if [[ -n ${RELAY_SERIAL_SOCKET:-} ]]; then
+    [[ -S $RELAY_SERIAL_SOCKET ]] ||
+        die "RELAY_SERIAL_SOCKET: no unix socket that somebody listens on: '$RELAY_SERIAL_SOCKET'"
+    arguments+=(-chardev "socket,id=line,path=${RELAY_SERIAL_SOCKET//,/,,}" -serial chardev:line)
 fi
 [[ -z ${RELAY_QMP:-} ]] || arguments+=(-qmp "unix:$RELAY_QMP,server=on,wait=off")
 ports=${RELAY_PORTS:-0}
@@ -134,6 +149,8 @@ if [[ -n ${RELAY_QEMU_ARGS:-} ]]; then
         [[ -z $argument ]] || arguments+=("$argument")
     done
 fi
+
+arguments+=("$@")
 
 if flag RELAY_EXEC "${RELAY_EXEC:-}"; then
     exec "$qemu" "${arguments[@]}"

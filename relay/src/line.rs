@@ -54,11 +54,13 @@
 
 use core::fmt;
 
-use relay_format::frame;
+use relay_format::frame::{self, NoRoom};
 use relay_format::packet::{Header, SIZE};
 
 use crate::ctf;
 use crate::ring::SubBuffer;
+
+pub use relay_format::frame::{DELIMITER, MAX_PACKET};
 
 /// Of so many bytes of the line one may be metadata that is repeated.
 const SHARE: u64 = 10;
@@ -67,6 +69,21 @@ const SHARE: u64 = 10;
 #[must_use]
 pub const fn buffer_size(subbuf_size: usize) -> usize {
     frame::max_size(subbuf_size)
+}
+
+/// Makes a frame of a packet that comes in pieces, such as a [copy](ctf::salvage::PacketCopy) of what a
+/// stopped CPU left, at the beginning of `buffer`, which has [`buffer_size`]; how many bytes it has.
+///
+/// Any context.
+///
+/// # Errors
+///
+/// [`NoRoom`].
+pub fn frame<'p>(
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+    buffer: &mut [u8],
+) -> Result<usize, NoRoom> {
+    frame::write(pieces, buffer)
 }
 
 /// What went over a line.
@@ -89,7 +106,7 @@ pub enum Refused<'a> {
     /// Something is being sent: [`Line::send`] first.
     Busy(SubBuffer<'a>),
     /// A frame of it does not fit the buffer, which has [`buffer_size`] of a smaller one; or it is
-    /// larger than any frame, [`frame::MAX_PACKET`].
+    /// larger than any frame takes, [`MAX_PACKET`].
     TooLarge(SubBuffer<'a>),
 }
 
@@ -114,7 +131,7 @@ impl fmt::Display for Undescribed {
                 "a packet of {size} bytes of the metadata needs a buffer of {} bytes, and fits no \
                  frame above {}",
                 buffer_size(*size),
-                frame::MAX_PACKET
+                MAX_PACKET
             ),
         }
     }
@@ -191,7 +208,7 @@ impl<'a> Line<'a> {
         let mut at = 0;
         while let Some(rest) = packets.get(at..).filter(|rest| !rest.is_empty()) {
             let size = first_size(rest).ok_or(Undescribed::NoPacket(at))?;
-            if size > frame::MAX_PACKET || buffer_size(size) > self.buffer.len() {
+            if size > MAX_PACKET || buffer_size(size) > self.buffer.len() {
                 return Err(Undescribed::TooLarge(size));
             }
             at += size;
@@ -299,7 +316,7 @@ impl<'a> Line<'a> {
 
     /// Makes a frame of a packet, if it fits.
     fn load(&mut self, packet: &[u8]) -> Option<()> {
-        let fits = packet.len() <= frame::MAX_PACKET;
+        let fits = packet.len() <= MAX_PACKET;
         let size = fits.then(|| frame::write([packet], self.buffer).ok());
         (self.at, self.end) = (0, size.flatten()?);
         Some(())

@@ -28,15 +28,21 @@ pub(crate) struct Options<'a> {
 impl Options<'_> {
     /// What a setting was set to, as [`Takes::read`] gives it; its default, if that is a value.
     pub(crate) fn value(&self, setting: &Setting) -> Option<u64> {
-        let mut given = self.given.iter().flatten();
-        if let Some((_, value)) = given.find(|(key, _)| *key == setting.key) {
-            return Some(*value);
+        if let Some(value) = self.given(setting) {
+            return Some(value);
         }
         // A scenario may have a default of its own.
         match known(self.about, setting.key).unwrap_or(setting).default {
             Preset::Value(value) => Some(value),
             Preset::Else(_) => None,
         }
+    }
+
+    /// What a setting was set to, if it was.
+    pub(crate) fn given(&self, setting: &Setting) -> Option<u64> {
+        let mut given = self.given.iter().flatten();
+        let found = given.find(|(key, _)| *key == setting.key);
+        found.map(|(_, value)| *value)
     }
 
     /// Sets a setting; the last word counts.
@@ -257,7 +263,7 @@ mod tests {
                 "command line: 'quiet' is not key=value",
                 "command line: '=x' is not key=value",
                 "command line: scenario second takes no 'nope', only seconds, subbuf, count, \
-                 loglevel, lose, tsc_hz",
+                 loglevel, lose, tsc_hz, serial, line",
                 "command line: subbuf=64: the value must be a power of two from 256 to 1073741824 \
                  bytes",
                 "command line: count=3: the value must be a power of two from 2 to 32768",
@@ -278,7 +284,10 @@ mod tests {
         let (_, complaints) = run("seconds=1");
         assert_eq!(
             complaints,
-            ["command line: scenario first takes no 'seconds', only loglevel, lose, tsc_hz"]
+            [
+                "command line: scenario first takes no 'seconds', only loglevel, lose, tsc_hz, serial, \
+              line"
+            ]
         );
     }
 

@@ -1,7 +1,9 @@
 //! What the command line may say, as JSON, made when the kernel is compiled: for whoever has its
 //! ELF file. `docs/KERNEL.md` has its shape.
 
-use super::settings::{About, Choice, GENERAL, Preset, Range, Setting, Takes};
+use super::carried;
+use super::choice::{Choice, LEVELS};
+use super::settings::{About, GENERAL, Preset, Range, Setting, Takes};
 
 /// Text that is made when the kernel is compiled.
 #[derive(Debug)]
@@ -88,8 +90,10 @@ impl<const ROOM: usize> Text<ROOM> {
         self.end("},");
     }
 
-    const fn choices(&mut self, choices: &[Choice]) {
-        self.raw("\"one_of\":[");
+    const fn choices(&mut self, key: &str, choices: &[Choice]) {
+        self.raw("\"");
+        self.raw(key);
+        self.raw("\":[");
         let mut at = 0;
         while at < choices.len() {
             self.raw("{");
@@ -99,6 +103,25 @@ impl<const ROOM: usize> Text<ROOM> {
             at += 1;
         }
         self.end("],");
+    }
+
+    const fn carried(&mut self) {
+        self.raw("\"channels\":{\"some_of\":[");
+        let mut at = 0;
+        while at < carried::KNOWN.len() {
+            let known = &carried::KNOWN[at];
+            self.raw("{");
+            self.member("word", known.name);
+            self.member("about", known.about);
+            self.raw("\"has_levels\":");
+            self.raw(if known.has_levels { "true" } else { "false" });
+            self.raw("},");
+            at += 1;
+        }
+        self.end("],");
+        self.choices("alone", &carried::ALONE);
+        self.choices("levels", &LEVELS);
+        self.end("},");
     }
 
     const fn settings(&mut self, settings: &[Setting]) {
@@ -124,7 +147,8 @@ impl<const ROOM: usize> Text<ROOM> {
                 Takes::Number(range) => self.range("number", range),
                 Takes::PowerOfTwo(range) => self.range("power_of_two", range),
                 Takes::Cpu(range) => self.range("cpu", range),
-                Takes::OneOf(choices) => self.choices(choices),
+                Takes::OneOf(choices) => self.choices("one_of", choices),
+                Takes::Carried => self.carried(),
             }
             self.end("},");
             at += 1;

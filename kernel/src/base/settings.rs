@@ -7,6 +7,8 @@
 
 use core::fmt;
 
+use super::carried::{self, Carried};
+use super::choice::{Choice, LEVELS, Or};
 use super::cpuset::MAX_CPUS;
 
 /// Something that the command line can set, as `key=value`.
@@ -33,6 +35,8 @@ pub(crate) enum Takes {
     Cpu(Range),
     /// One of these words.
     OneOf(&'static [Choice]),
+    /// Some channels: [`Carried`].
+    Carried,
 }
 
 /// From the least to the most, both taken.
@@ -44,15 +48,6 @@ pub(crate) struct Range {
     pub(crate) most: u64,
     /// What it counts; may be empty.
     pub(crate) unit: &'static str,
-}
-
-/// A word that a setting takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Choice {
-    /// The word.
-    pub(crate) word: &'static str,
-    /// What it means, in a line.
-    pub(crate) about: &'static str,
 }
 
 /// What holds where nothing is set.
@@ -74,15 +69,6 @@ pub(crate) struct About {
     /// What it reads beside [`GENERAL`].
     pub(crate) settings: &'static [Setting],
 }
-
-/// The levels, in the order of `log::LevelFilter` from `Error` on.
-const LEVELS: [Choice; 5] = [
-    Choice::new("error", "what failed"),
-    Choice::new("warn", "and what may be wrong"),
-    Choice::new("info", "and what happens"),
-    Choice::new("debug", "and why"),
-    Choice::new("trace", "and everything else"),
-];
 
 /// The least severe level that is logged.
 pub(crate) const LOGLEVEL: Setting = Setting {
@@ -109,8 +95,35 @@ pub(crate) const LOSE: Setting = Setting {
     default: Preset::Else("none"),
 };
 
+/// The names of serial ports, in the order of `dev::serial::Com::ALL`.
+const COMS: [Choice; 4] = [
+    Choice::new(
+        "com1",
+        "the console's: it has no text then, but for a panic and the end",
+    ),
+    Choice::new("com2", "the second one"),
+    Choice::new("com3", "the third one"),
+    Choice::new("com4", "the fourth one"),
+];
+
+/// Which serial port carries packets.
+pub(crate) const LINE: Setting = Setting {
+    key: "line",
+    about: "the serial port that carries packets",
+    takes: Takes::OneOf(&COMS),
+    default: Preset::Else("com2; com1 if serial asks for it and there is no other"),
+};
+
+/// What a serial port carries.
+pub(crate) const SERIAL: Setting = Setting {
+    key: "serial",
+    about: "what a serial port carries, instead of virtio ports",
+    takes: Takes::Carried,
+    default: Preset::Else("all where there are no virtio ports, but a com2"),
+};
+
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 3] = [LOGLEVEL, LOSE, TSC_HZ];
+pub(crate) const GENERAL: [Setting; 5] = [LOGLEVEL, LOSE, TSC_HZ, SERIAL, LINE];
 
 /// How long a scenario shall last; at most a year.
 pub(crate) const SECONDS: Setting = Setting {
@@ -143,13 +156,6 @@ pub(crate) const COUNT: Setting = Setting {
     }),
     default: Preset::Value(16),
 };
-
-impl Choice {
-    /// A word and what it means.
-    pub(crate) const fn new(word: &'static str, about: &'static str) -> Self {
-        Self { word, about }
-    }
-}
 
 impl Range {
     const fn has(self, number: u64) -> bool {
@@ -186,6 +192,7 @@ impl Takes {
                 let place = choices.iter().position(|choice| choice.word == text)?;
                 Some(place as u64)
             }
+            Self::Carried => Carried::read(text).map(Carried::number),
         }
     }
 }
@@ -209,15 +216,15 @@ impl fmt::Display for Takes {
             Self::Number(range) => ("a number", range),
             Self::PowerOfTwo(range) => ("a power of two", range),
             Self::Cpu(range) => ("the number of a CPU", range),
-            Self::OneOf(choices) => {
-                return choices.iter().enumerate().try_for_each(|(place, choice)| {
-                    let separator = match place {
-                        0 => "",
-                        _ if place + 1 == choices.len() => " or ",
-                        _ => ", ",
-                    };
-                    write!(f, "{separator}{}", choice.word)
-                });
+            Self::OneOf(choices) => return write!(f, "{}", Or(choices)),
+            Self::Carried => {
+                let alone = Or(&carried::ALONE);
+                write!(f, "{alone}, or some of")?;
+                for known in carried::KNOWN {
+                    let level = if known.has_levels { "[@LEVEL]" } else { "" };
+                    write!(f, " {}{level}", known.name)?;
+                }
+                return f.write_str(" with commas between them");
             }
         };
         let Range { least, most, unit } = range;
@@ -268,6 +275,10 @@ mod tests {
         assert_eq!(
             LOGLEVEL.takes.to_string(),
             "error, warn, info, debug or trace"
+        );
+        assert_eq!(
+            SERIAL.takes.to_string(),
+            "all or off, or some of klog[@LEVEL] flood with commas between them"
         );
     }
 

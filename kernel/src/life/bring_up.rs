@@ -15,7 +15,7 @@ use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::registry;
 use crate::mem::{self, stacks};
-use crate::out::{console, description, intake, pump, virtio};
+use crate::out::{console, description, intake, pump, virtio, ways};
 
 /// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -67,14 +67,19 @@ pub(crate) fn bring_up(
 
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();
-    registry::grow_log(cpus);
-    console::init(cpus);
+    let ways = ways::choose(options);
+    registry::carry(ways.carried());
+    registry::grow_log(cpus, ways.is_slow());
+    match ways.has_console() {
+        true => console::init(cpus),
+        false => console::do_without(),
+    }
     intake::start(cpus);
     idle::print();
-    registry::start_others(cpus, options);
+    registry::start_others(cpus, options, ways.is_slow());
     registry::describe(cpus);
     description::keep();
-    virtio::init(cpus);
+    ways.take(cpus);
     virtio::join();
     log::info!("clock: {calibration}");
     log::info!("cpus: {}", platform.processors);

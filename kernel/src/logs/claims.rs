@@ -94,25 +94,22 @@ pub(super) fn start(cpus: usize) {
     }
 }
 
-/// Writes the claims of the calling CPU about the channels in which it counted attempts. Task
-/// context, when it writes to no other channel any more.
-pub(super) fn report(all: &[(&PerCpu, &Attempts)]) {
-    let me = percpu::cpu_index();
-    for (channel, attempts) in all {
-        for context in Context::ALL {
-            // What is lost is counted by the channel, and missed by the host.
-            let _ = CHANNEL.emit(&Claim {
-                channel: attempts.channel(),
-                from: context,
-                attempted: attempts.tried(context),
-            });
-        }
-        if channel.stats(me).is_none() {
-            let tried = Context::ALL.map(|context| attempts.tried(context));
-            let _ = CHANNEL.emit(&NoRing {
-                channel: attempts.channel(),
-                lost: tried.into_iter().fold(0, u64::wrapping_add),
-            });
-        }
+/// Writes the claims of the calling CPU about a channel, in which it counted attempts. Task context,
+/// when it writes to no other channel any more.
+pub(super) fn report(channel: &PerCpu, attempts: &Attempts) {
+    for context in Context::ALL {
+        // What is lost is counted by the channel, and missed by the host.
+        let _ = CHANNEL.emit(&Claim {
+            channel: attempts.channel(),
+            from: context,
+            attempted: attempts.tried(context),
+        });
+    }
+    if channel.stats(percpu::cpu_index()).is_none() {
+        let tried = Context::ALL.map(|context| attempts.tried(context));
+        let _ = CHANNEL.emit(&NoRing {
+            channel: attempts.channel(),
+            lost: tried.into_iter().fold(0, u64::wrapping_add),
+        });
     }
 }

@@ -6,6 +6,7 @@ use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
+use relay::line::MAX_PACKET;
 use relay::{Channel, Context};
 
 use super::attempts::Attempts;
@@ -76,9 +77,22 @@ pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 const LEFT: usize = 512 * 1024;
 const LEFT_PER_CPU: usize = 48 * 1024;
 
+/// The size of sub-buffers that go over a slow line, unless somebody sets another.
+const SLOW: u64 = 1024;
+
 /// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
-pub(super) fn start(cpus: usize, options: &Options<'_>) {
-    let size = options.value(&SUBBUF).unwrap_or_default() as usize;
+pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
+    let size = match options.given(&SUBBUF) {
+        None if is_slow => Some(SLOW),
+        _ => options.value(&SUBBUF),
+    };
+    let size = size.unwrap_or_default() as usize;
+    if is_slow && size > MAX_PACKET {
+        return log::error!(
+            "subbuf={size} is too much for a serial port, whose frames have {MAX_PACKET} bytes at \
+             most: there is no flood"
+        );
+    }
     let count = options.value(&COUNT).unwrap_or_default() as usize;
     // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:
     // this much is left to it.

@@ -25,6 +25,8 @@ pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 const EARLY: Geometry = channel::fixed(4096, 4);
 /// The rings after that: some 1500 lines each.
 const FULL: Geometry = channel::fixed(8192, 16);
+/// The same in small packets, for a slow line: what is damaged there is a packet.
+const SLOW: Geometry = channel::fixed(1024, 128);
 
 /// Bytes of records in a packet, at most.
 pub(crate) const MAX_PACKET: usize = FULL.subbuf_size();
@@ -66,14 +68,16 @@ pub(super) fn start_early() -> bool {
 
 /// Gives CPUs 0 to `cpus - 1` rings of full size. Task context on the boot CPU, with a heap, before
 /// the others start. A CPU that gets no memory is reported, and what it writes is counted as lost.
-pub(super) fn grow(cpus: usize) {
-    let grown = Storage::allocate(&FULL)
+/// If it goes over a slow line, its packets are small.
+pub(super) fn grow(cpus: usize, is_slow: bool) {
+    let geometry = if is_slow { SLOW } else { FULL };
+    let grown = Storage::allocate(&geometry)
         .map_err(relay::StreamError::Storage)
-        .and_then(|memory| CHANNEL.replace(memory, FULL));
+        .and_then(|memory| CHANNEL.replace(memory, geometry));
     if let Err(error) = grown {
         log::error!("the log of cpu 0 stays at its early size: {error}");
     }
     for cpu in 1..cpus {
-        channel::start_vital(&CHANNEL, "klog", cpu, FULL);
+        channel::start_vital(&CHANNEL, "klog", cpu, geometry);
     }
 }

@@ -18,8 +18,8 @@ pub(super) static PACKETS: Packets = Packets::new(0, &UUID);
 pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
 pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 
-/// The ring holds all of it.
-pub(crate) const RING: Geometry = channel::fixed(4096, 4);
+/// The ring holds all of it. In small packets, of which more arrive where a line is bad.
+pub(crate) const RING: Geometry = channel::fixed(1024, 16);
 
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {

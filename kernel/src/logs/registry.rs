@@ -1,13 +1,17 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
+use alloc::vec::Vec;
+
 use relay::StreamError;
 use relay::ctf::Packets;
 use relay::event::StreamClass;
 use relay::fs::{Mount, Namespace};
+use spin::Once;
 
 use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
 use super::{claims, flood, klog, metadata};
+use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::cpu::clock;
 
@@ -28,21 +32,28 @@ pub(crate) static ALL: [&PerCpu; 3] = [&klog::CHANNEL, &flood::CHANNEL, &claims:
 
 /// The channels of which a panic sends what is left, with their hooks: the description of all
 /// first, what may be much last.
-pub(crate) static SALVAGED: [(&PerCpu, &Packets); 4] = [
-    (&metadata::CHANNEL, &metadata::PACKETS),
-    (&klog::CHANNEL, &klog::PACKETS),
-    (&claims::CHANNEL, &claims::PACKETS),
-    (&flood::CHANNEL, &flood::PACKETS),
+static SALVAGED: [(&Mount, &PerCpu, &Packets); 4] = [
+    (&metadata::MOUNT, &metadata::CHANNEL, &metadata::PACKETS),
+    (&klog::MOUNT, &klog::CHANNEL, &klog::PACKETS),
+    (&claims::MOUNT, &claims::CHANNEL, &claims::PACKETS),
+    (&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS),
 ];
 
 /// Their descriptions.
-const STREAMS: [StreamClass; 3] = [klog::STREAM, claims::STREAM, flood::STREAM];
+const STREAMS: [(&Mount, StreamClass); 3] = [
+    (&klog::MOUNT, klog::STREAM),
+    (&claims::MOUNT, claims::STREAM),
+    (&flood::MOUNT, flood::STREAM),
+];
 
 /// What is counted apart from relay.
-static ATTEMPTS: [(&PerCpu, &Attempts); 2] = [
-    (&klog::CHANNEL, &klog::ATTEMPTS),
-    (&flood::CHANNEL, &flood::ATTEMPTS),
+static ATTEMPTS: [(&Mount, &PerCpu, &Attempts); 2] = [
+    (&klog::MOUNT, &klog::CHANNEL, &klog::ATTEMPTS),
+    (&flood::MOUNT, &flood::CHANNEL, &flood::ATTEMPTS),
 ];
+
+/// Which channels leave the machine.
+static CARRIED: Once<Carried> = Once::new();
 
 /// Gives the channels their names and starts the log on the boot CPU. The first thing of all, once
 /// the CPU knows its number.
@@ -53,24 +64,55 @@ pub(crate) fn start_early() {
     debug_assert!(named && started, "the log was started before");
 }
 
-/// Gives the log of CPUs 0 to `cpus - 1` its full size. Task context on the boot CPU, with a heap,
-/// before the others start.
-pub(crate) fn grow_log(cpus: usize) {
-    klog::grow(cpus);
+/// Says which channels leave the machine; all do before that. What does not is neither described
+/// nor claimed. Task context on the boot CPU, once, before the rings are made.
+pub(crate) fn carry(carried: Carried) {
+    CARRIED.call_once(|| carried);
+}
+
+/// Whether a channel leaves the machine. Any context.
+pub(crate) fn is_carried(mount: &Mount) -> bool {
+    let name = mount.path().trim_start_matches('/');
+    CARRIED.get().is_none_or(|carried| carried.has(name))
+}
+
+/// The channels of which a panic sends what is left, in this order. Any context.
+pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Packets)> {
+    let carried = SALVAGED.iter().filter(|(mount, ..)| is_carried(mount));
+    carried.map(|(_, channel, packets)| (*channel, *packets))
+}
+
+/// Gives the log of CPUs 0 to `cpus - 1` its full size, in small packets if these go over a slow
+/// line. Task context on the boot CPU, with a heap, before the others start.
+pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
+    klog::grow(cpus, is_slow);
 }
 
 /// Gives them streams of all other channels, likewise.
-pub(crate) fn start_others(cpus: usize, options: &Options<'_>) {
+pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
     claims::start(cpus);
     metadata::start();
-    // Last: it may take all the memory that there is.
-    flood::start(cpus, options);
+    if is_carried(&flood::MOUNT) {
+        // Last: it may take all the memory that there is.
+        flood::start(cpus, options, is_slow);
+    } else {
+        log::info!("flood is not carried: it has no rings");
+    }
+}
+
+/// Bytes of the largest packet that any of `cpus` CPUs may write. Task context.
+pub(crate) fn largest_packet(cpus: usize) -> usize {
+    let files = NAMES.channels().flat_map(|mount| mount.files().take(cpus));
+    let sizes = files.filter_map(|file| Some(file.geometry()?.subbuf_size()));
+    sizes.max().unwrap_or_default()
 }
 
 /// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the
 /// streams of `cpus` CPUs are started.
 pub(crate) fn describe(cpus: usize) {
-    metadata::describe(&STREAMS, cpus);
+    let carried = STREAMS.iter().filter(|(mount, _)| is_carried(mount));
+    let streams: Vec<_> = carried.map(|(_, stream)| *stream).collect();
+    metadata::describe(&streams, cpus);
 }
 
 /// The timer's share: hands over what readers have asked for.
@@ -98,7 +140,9 @@ pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
 /// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no
 /// other channel any more.
 pub(crate) fn claim() {
-    claims::report(&ATTEMPTS);
+    for (_, channel, attempts) in ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount)) {
+        claims::report(channel, attempts);
+    }
 }
 
 #[cfg(test)]
@@ -112,7 +156,7 @@ mod tests {
             uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
             clock_hz: 2_611_200_000,
             cpus: 2,
-            streams: &STREAMS,
+            streams: &STREAMS.map(|(_, stream)| stream),
         };
         let path = concat!(
             env!("CARGO_MANIFEST_DIR"),

@@ -12,12 +12,13 @@
 //! | has room | is gone | the sink never gets it; the end of the machine says so |
 //! | is full | is full, or gone | it stays in the ring |
 //!
-//! *Room* for the sink is a short queue of taken packets: so many may wait while it takes nothing,
-//! and before it is known whether there is one. A queue that was full only a moment ago may just
-//! have a slow pump: then the packet stays in the ring, and the console waits as well. After that
-//! moment the oldest gives way, since a ring is written in order: a packet that is held stops the
-//! writer when it comes round. So do the packets that the sink has taken and is not done with. The
-//! last packet of a stream is never the one that is skipped or left out.
+//! *Room* for the sink is a queue of taken packets, three quarters of the ring: so many may wait
+//! while it takes nothing, and before it is known whether there is one. While the sink moves, the
+//! packet stays in the ring, and the console waits as well: a slow line, or a pump that was not run
+//! for a moment. When it has not moved for a moment, the oldest gives way, since a ring is written
+//! in order: a packet that is held stops the writer when it comes round. So do the packets that the
+//! sink has taken and is not done with. The last packet of a stream is never the one that is skipped
+//! or left out.
 //!
 //! Whoever finds the lock free may do it: the CPU that prints, for all, so that the last words of a
 //! CPU that hangs are heard; each CPU for itself, when it sends. Nobody waits. The copy comes
@@ -34,9 +35,6 @@ use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock::Timeout;
 use crate::logs::registry::NAMES;
 
-/// Packets that wait for their sink, per CPU, at most.
-const WAITING: usize = 12;
-
 /// Whether the klog of a CPU has a sink, or none was looked for yet.
 static HAS_SINK: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(true) }; MAX_CPUS];
 
@@ -47,10 +45,13 @@ static TAKEN: AtomicU64 = AtomicU64::new(0);
 /// person sees no difference, and each time costs a sub-buffer.
 const ASK_MS: u64 = 50;
 
-/// How long the console waits for a sink that has just taken something, in milliseconds. Emulated
+/// How long the console waits for a sink that has just moved something, in milliseconds. Emulated
 /// CPUs stand still for some 100 ms when the host is busy. Less than the console waits for older
 /// records.
 const MOMENT_MS: u64 = 400;
+
+/// The sink of a CPU's klog has moved something since it was looked at.
+static MOVES: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
 static INTAKES: [Mutex<Option<Intake>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
 
@@ -66,7 +67,7 @@ pub(super) struct Intake {
     /// When the CPU may be asked again, and how long after that.
     asked: Option<Timeout>,
     ask_ms: u64,
-    /// Since when the sink takes nothing, once the queue is full.
+    /// Since when the sink does not move, once the queue is full.
     moment: Option<Timeout>,
     /// Packets that the sink will not get.
     left_out: u64,
@@ -115,6 +116,13 @@ pub(super) fn give_up(cpu: usize) {
     look_after(cpu, |_| ());
 }
 
+/// The sink of the klog of `cpu` has moved something. Task and IRQ context.
+pub(super) fn note_move(cpu: usize) {
+    if let Some(moves) = MOVES.get(cpu) {
+        moves.store(true, Ordering::Relaxed);
+    }
+}
+
 /// How many packets of `cpu` its sink did not and will not get. Task context, at the end.
 pub(super) fn left_out(cpu: usize) -> u64 {
     look_after(cpu, |intake| intake.left_out).unwrap_or(0)
@@ -140,6 +148,9 @@ pub(super) fn taken() -> u64 {
 fn look_after<R>(cpu: usize, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
     let mut guard = INTAKES.get(cpu)?.try_lock()?;
     let intake = guard.as_mut()?;
+    if MOVES.get(cpu)?.swap(false, Ordering::Relaxed) {
+        intake.moment = None;
+    }
     if intake.has_sink && !HAS_SINK.get(cpu)?.load(Ordering::Acquire) {
         intake.give_up();
     }
@@ -155,7 +166,7 @@ impl Intake {
         copies: Option<&'static Copies>,
         ask_ms: u64,
     ) -> Self {
-        let room = WAITING.min(count * 3 / 4).max(1);
+        let room = (count * 3 / 4).max(1);
         Self {
             reader,
             copies,

@@ -6,7 +6,8 @@
 //! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
 //! - [`description`]: the metadata, which each port begins with;
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
-//! - [`salvage`]: what a panic finds unsent; [`virtio`]: sinks of a virtio-console;
+//! - [`salvage`]: what a panic finds unsent;
+//! - [`virtio`]: sinks of a virtio-console; [`line`]: the sink of a serial port; [`ways`]: which;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;
@@ -14,8 +15,11 @@ mod copies;
 pub(crate) mod description;
 mod drain;
 pub(crate) mod intake;
+mod last_line;
+mod line;
 pub(crate) mod pump;
 pub(crate) mod salvage;
 mod sink;
 pub(crate) mod stream;
 pub(crate) mod virtio;
+pub(crate) mod ways;

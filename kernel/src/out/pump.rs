@@ -9,7 +9,6 @@
 //! says what was [not sent](unsent).
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -18,7 +17,7 @@ use relay::fs::Mount;
 use spin::Mutex;
 
 use super::sink::{Sink, Submitted};
-use super::stream::Stream;
+use super::stream::{Stream, Streams};
 use super::{copies, description, intake};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::patience::Patience;
@@ -42,7 +41,7 @@ static PUMPS: [Mutex<Option<Pump>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX
 /// Takes sub-buffers of its CPUs to its sink.
 struct Pump {
     sink: Box<dyn Sink>,
-    streams: Vec<Stream>,
+    streams: Streams,
     /// What the sink had no room for; goes first.
     refused: Option<SubBuffer<'static>>,
     /// The other side does not know the metadata: it has come, or has come back.
@@ -65,6 +64,11 @@ pub(super) fn is_mine() -> bool {
     percpu::cpu_index() < COUNT.load(Ordering::Acquire)
 }
 
+/// Whether the pump of the calling CPU has a sink already. Task context.
+pub(super) fn is_started() -> bool {
+    mine().is_some_and(|cell| cell.lock().is_some())
+}
+
 /// The CPUs that use a pump.
 fn cpus_of(pump: usize) -> impl Iterator<Item = usize> {
     (pump..MAX_CPUS).step_by(COUNT.load(Ordering::Acquire).max(1))
@@ -75,7 +79,7 @@ pub(super) fn start(sink: Box<dyn Sink>) {
     let cpu = percpu::cpu_index();
     let pump = Pump {
         sink,
-        streams: cpus_of(cpu).flat_map(Stream::all_of).collect(),
+        streams: Streams::of(cpus_of(cpu)),
         refused: None,
         must_describe: true,
         given_up: 0,
@@ -96,10 +100,10 @@ pub(crate) fn poll() {
     look(Pump::run);
 }
 
-/// Whether the sink of the calling CPU is done with something. Asked before the CPU halts, with
+/// Whether the sink of the calling CPU could move something now. Asked before the CPU halts, with
 /// interrupts off.
 pub(crate) fn has_work() -> bool {
-    look(|pump| pump.sink.has_reclaimable()).unwrap_or(false)
+    look(|pump| pump.sink.has_work()).unwrap_or(false)
 }
 
 /// A number that grows whenever any sink moves something, or klog is taken. Any context.
@@ -170,7 +174,7 @@ pub(crate) fn has_sink() -> bool {
 /// Whether nothing of the calling CPU's pump is under way: what was sent has arrived.
 pub(crate) fn is_drained() -> bool {
     match mine().map(Mutex::try_lock) {
-        Some(Some(guard)) => guard.as_ref().is_none_or(Pump::is_idle),
+        Some(Some(mut guard)) => guard.as_mut().is_none_or(Pump::is_idle),
         Some(None) => false,
         None => true,
     }
@@ -181,7 +185,7 @@ pub(crate) fn is_drained() -> bool {
 fn is_done() -> bool {
     let cpu = percpu::cpu_index();
     let sent = match mine().map(Mutex::try_lock) {
-        Some(Some(guard)) => guard.as_ref().is_none_or(|pump| {
+        Some(Some(mut guard)) => guard.as_mut().is_none_or(|pump| {
             let is_owner = cpu < COUNT.load(Ordering::Relaxed);
             pump.is_done_with(|stream| is_owner || stream.cpu == cpu)
                 && (!is_owner || pump.is_idle())
@@ -205,11 +209,7 @@ fn mine() -> Option<&'static Mutex<Option<Pump>>> {
 impl Pump {
     /// Gives back what the sink is done with, and gives it what there is.
     fn run(&mut self) {
-        let mut moved = 0;
-        while let Some(done) = self.sink.reclaim() {
-            drop(done);
-            moved += 1;
-        }
+        let mut moved = self.sink.begin();
         if self.sink.is_dead() && !self.is_dead {
             self.die();
         }
@@ -238,9 +238,10 @@ impl Pump {
             }
             break;
         }
-        self.sink.notify();
+        moved += self.sink.end();
         if moved != 0 {
             MOVED.fetch_add(moved, Ordering::Relaxed);
+            self.streams.note_move();
         }
     }
 
@@ -249,7 +250,7 @@ impl Pump {
     fn die(&mut self) {
         self.is_dead = true;
         self.given_up += u64::from(self.refused.take().is_some());
-        self.streams.iter().for_each(Stream::give_up);
+        self.streams.all().for_each(Stream::give_up);
     }
 
     /// What is to be sent next.
@@ -260,22 +261,22 @@ impl Pump {
         if self.refused.is_some() {
             return self.refused.take();
         }
-        self.streams.iter_mut().find_map(Stream::next)
+        self.streams.next()
     }
 
     /// Whether nothing is under way.
-    fn is_idle(&self) -> bool {
+    fn is_idle(&mut self) -> bool {
         self.is_dead || (self.refused.is_none() && self.sink.in_flight() == 0)
     }
 
     /// Whether the streams that are asked for were given to the sink, or cannot be.
     fn is_done_with(&self, asked: impl Fn(&Stream) -> bool) -> bool {
-        let mut streams = self.streams.iter().filter(|stream| asked(stream));
+        let mut streams = self.streams.all().filter(|stream| asked(stream));
         self.is_dead || (self.refused.is_none() && streams.all(|stream| stream.ended))
     }
 
     /// Whether everything has left the machine, or cannot.
-    fn is_done(&self) -> bool {
+    fn is_done(&mut self) -> bool {
         self.is_idle() && self.is_done_with(|_| true)
     }
 }
@@ -340,11 +341,11 @@ impl fmt::Display for Unsent<'_> {
 pub(crate) fn unsent(mut tell: impl FnMut(Unsent<'_>, &dyn fmt::Display)) {
     let count = COUNT.load(Ordering::Acquire);
     for (number, cell) in PUMPS.iter().enumerate().take(count) {
-        let Some(guard) = cell.try_lock() else {
+        let Some(mut guard) = cell.try_lock() else {
             tell(Unsent::Unknown { pump: number }, &"its lock is taken");
             continue;
         };
-        let Some(pump) = guard.as_ref() else {
+        let Some(pump) = guard.as_mut() else {
             for cpu in cpus_of(number).filter(|cpu| has_written(*cpu)) {
                 if SINKS_FOUND.load(Ordering::Relaxed) {
                     tell(Unsent::All { cpu }, &"it has no port");
@@ -357,7 +358,7 @@ pub(crate) fn unsent(mut tell: impl FnMut(Unsent<'_>, &dyn fmt::Display)) {
             }
             continue;
         };
-        for stream in &pump.streams {
+        for stream in pump.streams.all() {
             let Stream { cpu, path, .. } = *stream;
             if !stream.ended {
                 tell(Unsent::Open { cpu, path }, &pump.sink);

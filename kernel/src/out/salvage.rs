@@ -1,20 +1,26 @@
-//! What a panic finds unsent leaves the machine through a port that is kept for it.
+//! What a panic finds unsent leaves the machine through a port that is kept for it, or over the
+//! serial port that carries the packets.
 //!
-//! The port was set up with the others and is used for nothing else, so that no queue is inherited
-//! in the middle of a change. The CPU that ends the machine is the only one here: it polls, takes
+//! A virtio port was set up with the others and is used for nothing else, so that no queue is
+//! inherited in the middle of a change; a serial port has no queue, and a frame that was cut off is
+//! found by its checksum. The CPU that ends the machine is the only one here: it polls, takes
 //! nothing that another CPU may hold, and waits for nothing without an end. What the stopped CPUs
 //! left is read, never written.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use core::fmt;
 
 use relay::ctf::HEADER;
+use relay::ctf::salvage::PacketCopy;
 use spin::Mutex;
 
+use super::last_line::{self, LastLine};
 use crate::arch::stop;
 use crate::base::cpuset::MAX_CPUS;
 use crate::base::shortfall;
 use crate::cpu::clock::Timeout;
+use crate::dev::serial::Com;
 use crate::dev::virtio::console::driver::OpenError;
 use crate::dev::virtio::console::polled::{Polled, Stuck};
 use crate::dev::virtio::console::{Console, PolledPort};
@@ -30,8 +36,16 @@ const PATIENCE_MS: u64 = 2_000;
 /// How long all of it may take.
 const LIMIT_MS: u64 = 30_000;
 
-/// The port, once it was found. Held while it is stored, and by the CPU that ends the machine.
-static PORT: Mutex<Option<PolledPort<HEADER>>> = Mutex::new(None);
+/// The way out for panics.
+enum Way {
+    /// A port of a virtio-console.
+    Port(PolledPort<HEADER>),
+    /// The serial port that carries packets.
+    Line(LastLine),
+}
+
+/// The way, once it was found. Held while it is stored, and by the CPU that ends the machine.
+static WAY: Mutex<Option<Way>> = Mutex::new(None);
 
 /// Whether a port with this name is the one for panics.
 pub(crate) fn is_kept(name: &str) -> bool {
@@ -50,13 +64,45 @@ pub(crate) fn keep(console: &mut Console) -> Result<bool, OpenError> {
     let port = console
         .open(info.id, None)
         .inspect_err(|_| shortfall::note())?;
-    *PORT.lock() = Some(Polled::new(port, Box::leak(Box::new([0; HEADER]))));
+    let polled = Polled::new(port, Box::leak(Box::new([0; HEADER])));
+    *WAY.lock() = Some(Way::Port(polled));
     Ok(true)
+}
+
+/// Keeps a serial port for panics beside what it carries; its frames have so many bytes at most.
+/// Task context on the boot CPU, once, when the port was set up.
+pub(super) fn keep_line(com: Com, frame: usize) {
+    let line = LastLine::new(com, vec![0; frame].leak());
+    *WAY.lock() = Some(Way::Line(line));
+}
+
+impl Way {
+    /// Sends a packet, and waits for it.
+    fn send(&mut self, copy: &PacketCopy<'static>) -> Result<(), Failure> {
+        let patience = Timeout::after_ms(PATIENCE_MS);
+        let is_over = || patience.expired();
+        match self {
+            Self::Port(port) => port
+                .send(copy.header(), copy.runs(), copy.padding(), is_over)
+                .map_err(Failure::PortStuck),
+            Self::Line(line) => line.send(copy, is_over).map_err(Failure::LineStuck),
+        }
+    }
+
+    /// Its name.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Port(_) => NAME,
+            Self::Line(line) => line.name(),
+        }
+    }
 }
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Report {
+    /// Over what.
+    way: &'static str,
     /// Packets that the device has taken.
     packets: u64,
     /// Why it was not all; `None` if it was.
@@ -69,31 +115,37 @@ enum Failure {
     /// There is no port for it, or it was not found yet.
     NoPort,
     /// The port does not move.
-    Stuck(Stuck),
+    PortStuck(Stuck),
+    /// The serial port does not.
+    LineStuck(last_line::Stuck),
     /// It took too long.
     Late,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let packets = self.packets;
+        let Self { way, packets, .. } = self;
+        let mut stuck = |why: &dyn fmt::Display| {
+            write!(
+                f,
+                "port {way} is stuck after {packets} packets ({why}): \
+                 what was not sent is on the console only"
+            )
+        };
         match self.failure {
             None => write!(
                 f,
-                "{packets} packets that were left were sent to port {NAME}"
+                "{packets} packets that were left were sent to port {way}"
             ),
             Some(Failure::NoPort) => write!(
                 f,
-                "there is no port {NAME}: what was not sent is on the console only"
+                "there is no port {way}: what was not sent is on the console only"
             ),
-            Some(Failure::Stuck(stuck)) => write!(
-                f,
-                "port {NAME} is stuck after {packets} packets ({stuck}): \
-                 what was not sent is on the console only"
-            ),
+            Some(Failure::PortStuck(why)) => stuck(&why),
+            Some(Failure::LineStuck(why)) => stuck(&why),
             Some(Failure::Late) => write!(
                 f,
-                "port {NAME} is too slow: it took {packets} packets in {} s, \
+                "port {way} is too slow: it took {packets} packets in {} s, \
                  the rest is on the console only",
                 LIMIT_MS / 1000
             ),
@@ -105,17 +157,27 @@ impl fmt::Display for Report {
 /// `stop::stop_others`; nothing may be logged after it.
 pub(crate) fn send() -> Report {
     let mut packets = 0;
-    let failure = try_send(&mut packets).err();
-    Report { packets, failure }
+    // Not free where this CPU failed while it was setting the port aside.
+    let mut guard = WAY.try_lock();
+    let Some(way) = guard.as_deref_mut().and_then(Option::as_mut) else {
+        return Report {
+            way: NAME,
+            packets,
+            failure: Some(Failure::NoPort),
+        };
+    };
+    let failure = try_send(way, &mut packets).err();
+    Report {
+        way: way.name(),
+        packets,
+        failure,
+    }
 }
 
 /// Sends it, and counts the packets that were sent.
-fn try_send(sent: &mut u64) -> Result<(), Failure> {
-    // Not free where this CPU failed while it was setting the port aside.
-    let mut guard = PORT.try_lock().ok_or(Failure::NoPort)?;
-    let port = guard.as_mut().ok_or(Failure::NoPort)?;
+fn try_send(way: &mut Way, sent: &mut u64) -> Result<(), Failure> {
     let limit = Timeout::after_ms(LIMIT_MS);
-    for (channel, packets) in registry::SALVAGED {
+    for (channel, packets) in registry::salvaged() {
         for cpu in 0..MAX_CPUS {
             let salvage = stop::proof(cpu).and_then(|stopped| channel.salvage(stopped));
             let Some(salvage) = salvage else {
@@ -125,11 +187,7 @@ fn try_send(sent: &mut u64) -> Result<(), Failure> {
                 if limit.expired() {
                     return Err(Failure::Late);
                 }
-                let patience = Timeout::after_ms(PATIENCE_MS);
-                port.send(copy.header(), copy.runs(), copy.padding(), || {
-                    patience.expired()
-                })
-                .map_err(Failure::Stuck)?;
+                way.send(&copy)?;
                 *sent += 1;
             }
         }

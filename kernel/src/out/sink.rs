@@ -7,10 +7,17 @@ use relay::SubBuffer;
 /// A way out for packets, which belongs to one pump. A packet is not copied: the sink has it until
 /// it is done with it, and its space in the ring so long.
 ///
+/// A pump takes turns: [`begin`](Self::begin), then what there is to say and to
+/// [`submit`](Self::submit), then [`end`](Self::end).
+///
 /// Shown (`Display`) as its name and what keeps it from sending, if anything does.
 ///
 /// Task and IRQ context. None of the calls waits.
 pub(crate) trait Sink: fmt::Display + Send {
+    /// A turn begins: packets that it is done with go back to their writers. Says how much has
+    /// moved since the last turn: any number that is not 0 if something has.
+    fn begin(&mut self) -> u64;
+
     /// How many packets came back while the other side was away: it may not have got them. `None`
     /// if it has not come back since the last call. What it gets then begins with
     /// [`describe`](Self::describe), as at first.
@@ -23,17 +30,14 @@ pub(crate) trait Sink: fmt::Display + Send {
     /// Takes a packet, to be sent after those before it, if it can.
     fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted;
 
-    /// Gives back a packet that it is done with.
-    fn reclaim(&mut self) -> Option<SubBuffer<'static>>;
+    /// A turn ends: what was submitted is under way. Says how much has moved by that.
+    fn end(&mut self) -> u64;
 
-    /// Whether it is done with a packet.
-    fn has_reclaimable(&self) -> bool;
+    /// Whether another turn would move something, so that a CPU should not halt.
+    fn has_work(&mut self) -> bool;
 
-    /// Makes sure that what was submitted is under way.
-    fn notify(&mut self);
-
-    /// How many packets it has.
-    fn in_flight(&self) -> usize;
+    /// How many packets it has, or may have.
+    fn in_flight(&mut self) -> usize;
 
     /// How many packets it took, and nobody may have got: the other side had gone, or the sink was
     /// reset.

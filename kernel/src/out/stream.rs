@@ -1,11 +1,12 @@
 //! A stream on its way to a sink.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay::{Reader, SubBuffer};
 
 use super::intake;
-use crate::logs::registry::NAMES;
+use crate::logs::registry::{self, NAMES};
 
 /// Nothing but klog is sent for now: see [`pause`].
 static PAUSED: AtomicBool = AtomicBool::new(false);
@@ -14,6 +15,49 @@ static PAUSED: AtomicBool = AtomicBool::new(false);
 /// and writers without it. Any context.
 pub(crate) fn pause(paused: bool) {
     PAUSED.store(paused, Ordering::Release);
+}
+
+/// The streams of a pump.
+///
+/// Those of one channel take turns, so that a CPU that writes more than the sink takes leaves room
+/// for the others; the channels do not: the log goes before what may be much.
+pub(super) struct Streams(Vec<Vec<Stream>>);
+
+impl Streams {
+    /// The streams of these CPUs, by channel, in the order of the registry.
+    pub(super) fn of(cpus: impl Iterator<Item = usize>) -> Self {
+        let mut streams: Vec<_> = cpus.flat_map(Stream::all_of).collect();
+        let mut channels: Vec<Vec<Stream>> = Vec::new();
+        for mount in NAMES.channels() {
+            let (of_this, others) = streams
+                .into_iter()
+                .partition(|stream: &Stream| stream.path == mount.path());
+            streams = others;
+            channels.push(of_this);
+        }
+        Self(channels)
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Stream> {
+        self.0.iter().flatten()
+    }
+
+    /// The next sub-buffer, if there is one.
+    pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
+        self.0.iter_mut().find_map(|channel| {
+            let mut streams = channel.iter_mut().enumerate();
+            let (at, next) = streams.find_map(|(at, stream)| Some((at, stream.next()?)))?;
+            // It is the last of them next time.
+            channel[at..].rotate_left(1);
+            Some(next)
+        })
+    }
+
+    /// The sink has moved something.
+    pub(super) fn note_move(&self) {
+        self.all().for_each(Stream::note_move);
+    }
 }
 
 /// A stream of a CPU.
@@ -34,10 +78,11 @@ enum Source {
 }
 
 impl Stream {
-    /// The streams of `cpu` that there are, in the order of the registry, but for the metadata:
-    /// that is [sent](super::description) by itself.
-    pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
-        NAMES.channels().filter_map(move |mount| {
+    /// The streams of `cpu` that leave the machine, in the order of the registry, but for the
+    /// metadata: that is [sent](super::description) by itself.
+    fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
+        let carried = NAMES.channels().filter(|mount| registry::is_carried(mount));
+        carried.filter_map(move |mount| {
             let file = mount.file(cpu).ok()?;
             let source = match mount.path() {
                 "/metadata" => return None,
@@ -54,7 +99,7 @@ impl Stream {
     }
 
     /// The next sub-buffer, if there is one.
-    pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
+    fn next(&mut self) -> Option<SubBuffer<'static>> {
         if self.ended {
             return None;
         }
@@ -81,6 +126,13 @@ impl Stream {
         match self.source {
             Source::Read(_) => 0,
             Source::Intake => intake::left_out(self.cpu),
+        }
+    }
+
+    /// Its sink has moved something.
+    fn note_move(&self) {
+        if matches!(self.source, Source::Intake) {
+            intake::note_move(self.cpu);
         }
     }
 

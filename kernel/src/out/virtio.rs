@@ -17,6 +17,15 @@ use crate::dev::virtio::console::{self as vcon, PciPort};
 type Port = PciPort<Cargo>;
 
 impl Sink for Port {
+    fn begin(&mut self) -> u64 {
+        let mut done = 0;
+        while let Some(cargo) = Port::reclaim(self).map(Reclaimed::into_inner) {
+            // What is kept for ever need not be given back.
+            done += u64::from(matches!(cargo, Cargo::Packet(_)));
+        }
+        done
+    }
+
     fn take_return(&mut self) -> Option<u64> {
         Port::take_return(self)
     }
@@ -37,24 +46,17 @@ impl Sink for Port {
         }
     }
 
-    fn reclaim(&mut self) -> Option<SubBuffer<'static>> {
-        loop {
-            // What is kept for ever need not be given back.
-            if let Cargo::Packet(packet) = Port::reclaim(self).map(Reclaimed::into_inner)? {
-                return Some(packet);
-            }
-        }
-    }
-
-    fn has_reclaimable(&self) -> bool {
-        Port::has_reclaimable(self)
-    }
-
-    fn notify(&mut self) {
+    fn end(&mut self) -> u64 {
         Port::notify(self);
+        // The device tells when it is done.
+        0
     }
 
-    fn in_flight(&self) -> usize {
+    fn has_work(&mut self) -> bool {
+        self.has_reclaimable()
+    }
+
+    fn in_flight(&mut self) -> usize {
         Port::in_flight(self)
     }
 
@@ -81,7 +83,7 @@ impl fmt::Display for Port {
             write!(f, "; {dead}")
         } else if !self.is_host_open() {
             f.write_str("; the host has closed it")
-        } else if self.in_flight() != 0 {
+        } else if Port::in_flight(self) != 0 {
             f.write_str("; the host does not read")
         } else {
             Ok(())
@@ -89,15 +91,15 @@ impl fmt::Display for Port {
     }
 }
 
-/// Finds the device and its ports. Task context on the boot CPU, after the streams of `cpus` CPUs
-/// were started. Ports are opened by [`join`].
-pub(crate) fn init(cpus: usize) {
+/// Finds the device and its ports; false if there are none. Task context on the boot CPU, after the
+/// streams of `cpus` CPUs were started. Ports are opened by [`join`].
+pub(super) fn init(cpus: usize) -> bool {
     vcon::start();
     let found = vcon::with_console(|console| usable_ports(console).count()).unwrap_or(0);
     if found == 0 {
-        log::info!("no ports: what the CPUs write goes to the console only, as far as it is text");
         // Each CPU looks after its own log.
-        return pump::set_count(cpus, false);
+        pump::set_count(cpus, false);
+        return false;
     }
     let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
     if senseless != 0 {
@@ -111,6 +113,7 @@ pub(crate) fn init(cpus: usize) {
     let ports = found.min(cpus);
     log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
+    true
 }
 
 /// The ports that CPUs may use.
@@ -120,9 +123,9 @@ fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
-/// context, once on each CPU.
+/// context, once on each CPU. Where no ports are used, there is nothing to do.
 pub(crate) fn join() {
-    if !pump::is_mine() {
+    if !pump::is_mine() || pump::is_started() {
         return;
     }
     let cpu = percpu::cpu_index();

@@ -1,5 +1,5 @@
 //! The host end of the guest's ports: a socket that QEMU connects to, once for
-//! each port, a thread for each connection that does nothing but read it, and one
+//! each virtio port, or once for a serial port; a thread for each connection that does nothing but read it, and one
 //! that writes the capture behind their back: files are slower than sockets, and
 //! the guest shall not wait for them before it has to.
 

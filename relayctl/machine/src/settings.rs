@@ -96,6 +96,80 @@ pub enum Takes {
     Cpu(Range),
     /// One of these words.
     OneOf(Vec<Choice>),
+    /// Channels.
+    Channels(Channels),
+}
+
+/// Which channels a setting takes: one of the words that stand alone, or channels with commas
+/// between them, each with `@` and a level if it has such.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Channels {
+    /// The channels.
+    pub some_of: Vec<Channel>,
+    /// Words that stand alone.
+    pub alone: Vec<Choice>,
+    /// The levels, from the most severe on.
+    pub levels: Vec<Choice>,
+}
+
+/// A channel that a setting takes.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Channel {
+    /// Its name.
+    pub word: String,
+    /// What it has.
+    pub about: String,
+    /// Whether its records have a level.
+    pub has_levels: bool,
+}
+
+impl Channels {
+    /// Whether it takes a value.
+    fn has(&self, text: &str) -> bool {
+        let is_one_of = |choices: &[Choice], word| choices.iter().any(|choice| choice.word == word);
+        if is_one_of(&self.alone, text) {
+            return true;
+        }
+        let mut left: Vec<_> = self.some_of.iter().collect();
+        text.split(',').all(|word| {
+            let (name, level) = match word.split_once('@') {
+                Some((name, level)) => (name, Some(level)),
+                None => (word, None),
+            };
+            // Each of them once.
+            let at = left.iter().position(|channel| channel.word == name);
+            let channel = at.map(|at| left.swap_remove(at));
+            channel.is_some_and(|channel| {
+                level.is_none_or(|level| channel.has_levels && is_one_of(&self.levels, level))
+            })
+        })
+    }
+
+    /// What can be written in it.
+    fn words(&self) -> Vec<String> {
+        let some_of = self.some_of.iter().map(|channel| &channel.word);
+        let alone = self.alone.iter().map(|choice| &choice.word);
+        alone.chain(some_of).cloned().collect()
+    }
+}
+
+impl fmt::Display for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for choice in &self.alone {
+            write!(f, "{}, ", choice.word)?;
+        }
+        f.write_str("or some of")?;
+        for channel in &self.some_of {
+            let level = if channel.has_levels { "[@LEVEL]" } else { "" };
+            write!(f, " {}{level}", channel.word)?;
+        }
+        f.write_str(" with commas between them")?;
+        let levels: Vec<_> = self.levels.iter().map(|level| &*level.word).collect();
+        match levels.is_empty() {
+            true => Ok(()),
+            false => write!(f, " (LEVEL: {})", levels.join(", ")),
+        }
+    }
 }
 
 /// From the least to the most, both taken.
@@ -142,6 +216,7 @@ impl Takes {
             Self::Number(range) | Self::Cpu(range) => within(range).is_some(),
             Self::PowerOfTwo(range) => within(range).is_some_and(u64::is_power_of_two),
             Self::OneOf(choices) => choices.iter().any(|choice| choice.word == text),
+            Self::Channels(channels) => channels.has(text),
         }
     }
 }
@@ -159,6 +234,7 @@ impl fmt::Display for Takes {
                 let words: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
                 return write!(f, "one of {}", words.join(", "));
             }
+            Self::Channels(channels) => return channels.fmt(f),
         };
         let Range { least, most, unit } = range;
         write!(f, "{what} from {least} to {most}")?;
@@ -320,6 +396,7 @@ impl Settings {
             if !takes.has(value) {
                 let words: Vec<_> = match &takes {
                     Takes::OneOf(choices) => choices.iter().map(|c| c.word.clone()).collect(),
+                    Takes::Channels(channels) => channels.words(),
                     _ => Vec::new(),
                 };
                 return Err(WordError::Value {
@@ -360,6 +437,17 @@ fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
             Takes::OneOf(choices) => {
                 writeln!(f, "              one of these words; default: {default}")?;
                 for Choice { word, about } in choices {
+                    writeln!(f, "              {word:<9} {about}")?;
+                }
+            }
+            Takes::Channels(channels) => {
+                writeln!(f, "              {takes};")?;
+                writeln!(f, "              default: {default}")?;
+                let some_of = channels.some_of.iter();
+                let some_of = some_of.map(|channel| (&channel.word, &channel.about));
+                let alone = channels.alone.iter();
+                let alone = alone.map(|choice| (&choice.word, &choice.about));
+                for (word, about) in alone.chain(some_of) {
                     writeln!(f, "              {word:<9} {about}")?;
                 }
             }

@@ -110,6 +110,11 @@ pub(crate) struct PciDevice {
 // doorbells, each of which is one register of its own.
 unsafe impl Send for PciDevice {}
 
+/// The first function on the bus that is a device of this type. Task context.
+pub(super) fn function_of(device: DeviceType) -> Option<DeviceFunction> {
+    pci::find(|info| virtio_device_type(info) == Some(device))
+}
+
 impl PciDevice {
     /// The first device of this type on the bus, ready to be set up; `None` when there is none.
     /// Once for each device. Task context, when memory is up.
@@ -117,7 +122,7 @@ impl PciDevice {
     /// # Errors
     /// When it says impossible things of itself, or its registers cannot be mapped.
     pub(super) fn find(device: DeviceType) -> Result<Option<Self>, Unusable> {
-        let Some(function) = pci::find(|info| virtio_device_type(info) == Some(device)) else {
+        let Some(function) = function_of(device) else {
             return Ok(None);
         };
         let mut snapshot = pci::enable(function)?;

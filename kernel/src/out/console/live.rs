@@ -5,7 +5,7 @@ use core::fmt::Write;
 
 use spin::Mutex;
 
-use super::output::Output;
+use super::output::{self, Output};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::patience::Patience;
 use crate::cpu::{clock, percpu};
@@ -47,6 +47,12 @@ pub(crate) fn init(cpus: usize) {
     });
 }
 
+/// There is no console: COM1 carries packets. What is said at the very end, and by a panic, goes
+/// there nevertheless. Task context on the boot CPU, instead of [`init`].
+pub(crate) fn do_without() {
+    output::share();
+}
+
 /// Takes what all CPUs have logged, and prints some of it, unless another CPU is at it; true if
 /// there may be more.
 ///
@@ -72,9 +78,7 @@ pub(crate) fn finish() -> bool {
         }
     };
     let Some(console) = guard.as_mut() else {
-        let mut sent = true;
-        pump::unsent(|_, _| sent = false);
-        return sent;
+        return conclude(Output::open().as_mut());
     };
     let mut patience = Patience::after_ms(FINISH_PATIENCE_MS, console.printed);
     while !console.drain.is_at_end() && !patience.is_over(console.printed) {
@@ -96,6 +100,23 @@ fn finish_without() -> bool {
         });
     }
     false
+}
+
+/// Says what was not sent, of which there is nothing if this is true, where somebody can hear it.
+fn conclude(mut out: Option<&mut Output>) -> bool {
+    let mut sent = true;
+    // The port takes everything.
+    pump::unsent(|what, sink| {
+        sent = false;
+        if let Some(out) = &mut out {
+            let _ = writeln!(out, "-- {what} ({sink})");
+        }
+    });
+    let no_ring = klog::CHANNEL.lost_no_ring();
+    if let Some(out) = out.filter(|_| no_ring != 0) {
+        let _ = writeln!(out, "-- {no_ring} records lost on CPUs without a ring");
+    }
+    sent
 }
 
 /// Whether older records may still come from `cpu`.
@@ -134,14 +155,7 @@ impl Console {
                 "-- cpu {cpu}: stream is not closed, {printed} records printed"
             );
         }
-        pump::unsent(|what, sink| {
-            sent = false;
-            let _ = writeln!(out, "-- {what} ({sink})");
-        });
-        let no_ring = klog::CHANNEL.lost_no_ring();
-        if no_ring != 0 {
-            let _ = writeln!(out, "-- {no_ring} records lost on CPUs without a ring");
-        }
+        sent &= conclude(Some(&mut *out));
         // What COM1 did not take nobody has, where there are no ports.
         sent && (pump::are_sinks_found() || !out.has_lost())
     }

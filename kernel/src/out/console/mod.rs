@@ -11,5 +11,5 @@ mod output;
 mod post_mortem;
 
 pub(crate) use fallback::{fallback, panic_note};
-pub(crate) use live::{finish, init, poll};
+pub(crate) use live::{do_without, finish, init, poll};
 pub(crate) use post_mortem::panic_flush;

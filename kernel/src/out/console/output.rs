@@ -3,10 +3,12 @@
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::line;
+use relay::line;
+
+use super::line as text;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
-use crate::dev::serial::Uart;
+use crate::dev::serial::{Com, Uart};
 use crate::out::drain::Item;
 
 /// The number of the first record of each CPU that was neither printed nor skipped, and how many
@@ -32,17 +34,30 @@ pub(super) fn skipped(cpu: usize) -> u64 {
 /// The serial port as a place for lines.
 pub(super) struct Output(Uart);
 
+/// COM1 carries packets: text goes there only when these have ended.
+static IS_SHARED: AtomicBool = AtomicBool::new(false);
+
+/// Says that COM1 carries packets, too. Task context on the boot CPU, once.
+pub(super) fn share() {
+    IS_SHARED.store(true, Ordering::Relaxed);
+}
+
 impl Output {
     /// Takes the serial port over; `None` if there is none.
     pub(super) fn open() -> Option<Self> {
-        Uart::open().map(Self)
+        let mut uart = Uart::open(Com::Com1)?;
+        if IS_SHARED.load(Ordering::Relaxed) {
+            // Ends a frame that was cut off.
+            uart.send(&[line::DELIMITER]);
+        }
+        Some(Self(uart))
     }
 
     /// Prints an item, and notes that it was printed.
     pub(super) fn print(&mut self, item: &Item<'_>) {
         IN_LINE.store(true, Ordering::Relaxed);
         // The port takes everything, or counts what it does not.
-        let _ = line::write(self, item, clock::micros);
+        let _ = text::write(self, item, clock::micros);
         let lost = self.0.take_lost();
         if lost != 0 {
             let _ = writeln!(

@@ -24,6 +24,8 @@ fn what_the_kernel_takes_is_taken() {
         ("flood", &["records=0", "records=18446744073709551615"]),
         ("flood", &["subbuf=256", "count=0x8000", "seconds=1"]),
         ("panic", &["kind=relay", "cpu=0"]),
+        ("smoke", &["serial=all", "serial=off", "line=com3"]),
+        ("smoke", &["serial=klog", "serial=flood,klog@warn"]),
     ] {
         assert_eq!(check(scenario, words), Ok(()), "{scenario} {words:?}");
     }
@@ -41,19 +43,20 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "smoke",
             "nonsense=1",
-            "the scenario smoke has no setting 'nonsense'; it has loglevel, lose, tsc_hz",
+            "the scenario smoke has no setting 'nonsense'; it has loglevel, lose, tsc_hz, serial, \
+             line",
         ),
         (
             "smoke",
             "records=1",
             "the scenario smoke has no setting 'records', as flood would; it has loglevel, \
-             lose, tsc_hz",
+             lose, tsc_hz, serial, line",
         ),
         (
             "flood",
             "record=1",
             "the scenario flood has no setting 'record'; it has records, seconds, subbuf, \
-             count, loglevel, lose, tsc_hz. Did you mean 'records'?",
+             count, loglevel, lose, tsc_hz, serial, line. Did you mean 'records'?",
         ),
         (
             "flood",
@@ -76,10 +79,24 @@ fn everything_else_is_refused_with_what_there_is() {
             "kind=overlow: the value must be one of panic, fault, overflow, together, \
              halfway, flood, relay. Did you mean 'overflow'?",
         ),
+        (
+            "smoke",
+            "serial=klogg",
+            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood with commas \
+             between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
+        ),
     ] {
         assert_eq!(check(scenario, &[word]), Err(what.to_owned()));
     }
     for word in [
+        "serial=",
+        "serial=klog,",
+        "serial=klog,klog",
+        "serial=klog@",
+        "serial=klog@loud",
+        "serial=flood@info",
+        "serial=all,klog",
+        "line=com5",
         "lose=-1",
         "lose=+1",
         "lose=0x+1",

@@ -41,7 +41,7 @@ use self::error::Error;
 use self::line::Line;
 use self::polled::Polled;
 use self::port::{InFlight, Port};
-use super::pci::PciDevice;
+use super::pci::{self, PciDevice};
 use crate::arch::{apic, handlers};
 use crate::base::shortfall;
 use crate::cpu::clock;
@@ -63,6 +63,11 @@ const ASK_MS: u64 = 100;
 static CONSOLE: Once<Mutex<Console>> = Once::new();
 /// Tells that it has something to say, where it does so by interrupt.
 static CONTROL_LINE: Once<&'static Line> = Once::new();
+
+/// Whether the machine has a console device, of whatever use it is. Task context.
+pub(crate) fn is_there() -> bool {
+    pci::function_of(DeviceType::Console).is_some()
+}
 
 /// Finds the console device, sets it up and asks it for its ports; `None` when the machine has
 /// none. Interrupts of its control queue come to this CPU.

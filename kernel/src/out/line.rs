@@ -1,0 +1,201 @@
+//! The sink of a serial port: packets in frames, which [`relay::line`] makes.
+//!
+//! There is one, for all CPUs. Whoever is at its pump gives the port what its FIFO takes, and waits
+//! for nothing: an idle CPU as long as the port takes something, an interrupt handler once. So a
+//! CPU that is busy sends 16 bytes with each timer interrupt, an idle one as fast as the port can.
+//! No interrupt of the port is used: emulated ones are ready again before the store returns, and
+//! one that is really slow is looked at by an idle CPU for [`LINGER_MS`], before that halts.
+
+use alloc::boxed::Box;
+use alloc::vec;
+use core::fmt;
+
+use relay::line::{self, Line, Refused};
+use relay::{Context, SubBuffer};
+
+use super::sink::{Sink, Submitted};
+use super::{pump, salvage};
+use crate::base::shortfall;
+use crate::cpu::clock::{self, Timeout};
+use crate::cpu::percpu;
+use crate::dev::serial::{Com, Uart};
+use crate::logs::registry;
+
+/// Bytes that a task sends in one go at most: the caller may have something else to do.
+const BATCH: usize = 4096;
+
+/// Bytes that an interrupt handler sends: what a FIFO takes at once.
+const BURST: usize = 16;
+
+/// How long an idle CPU waits for a port that has just taken something, in milliseconds: some bursts
+/// at 115200 baud.
+const LINGER_MS: u64 = 5;
+
+/// Bytes that a line takes in a second at 115200 baud. On an emulated port, which is faster, the
+/// metadata is not repeated more often for that.
+const BYTES_PER_SECOND: u64 = 11_520;
+
+/// A serial port with a pump.
+struct SerialLine {
+    com: Com,
+    uart: Uart,
+    line: Line<'static>,
+    /// Bytes that may be sent in this turn.
+    allowed: usize,
+    /// Frames that were told of as moved.
+    told: u64,
+    /// How long it is looked at although it takes nothing.
+    linger: Timeout,
+    /// When the line had nothing to send any more, in ticks; `None` if it has.
+    idle_since: Option<u64>,
+}
+
+/// Has packets of all CPUs go over a serial port, and keeps it for panics, too; false if there is
+/// none. Task context on the boot CPU, after the streams were started.
+pub(super) fn init(com: Com, cpus: usize) -> bool {
+    let Some(uart) = Uart::open(com) else {
+        log::error!(
+            "{} does not answer: no packets leave this machine",
+            com.name()
+        );
+        shortfall::note();
+        return false;
+    };
+    let size = line::buffer_size(registry::largest_packet(cpus));
+    pump::set_count(1, true);
+    salvage::keep_line(com, size);
+    pump::start(Box::new(SerialLine {
+        com,
+        uart,
+        line: Line::new(vec![0; size].leak()),
+        allowed: 0,
+        told: 0,
+        linger: Timeout::after_ms(0),
+        idle_since: None,
+    }));
+    true
+}
+
+impl SerialLine {
+    /// Gives the port what it takes, within what is allowed in this turn.
+    fn send(&mut self) {
+        let Self {
+            uart,
+            line,
+            allowed,
+            linger,
+            idle_since,
+            ..
+        } = self;
+        if let Some(since) = *idle_since {
+            let now = clock::ticks();
+            let idle_us = clock::micros(now.wrapping_sub(since));
+            let bytes = idle_us.saturating_mul(BYTES_PER_SECOND) / 1_000_000;
+            if bytes > 0 {
+                line.idle(bytes);
+                *idle_since = Some(now);
+            }
+        }
+        let sent = line.send(|bytes| {
+            let mut sent = 0;
+            while sent < bytes.len() && *allowed > 0 {
+                let end = bytes.len().min(sent + *allowed);
+                let now = uart.try_send(&bytes[sent..end]);
+                if now == 0 {
+                    break;
+                }
+                sent += now;
+                *allowed -= now;
+            }
+            sent
+        });
+        if sent > 0 {
+            *linger = Timeout::after_ms(LINGER_MS);
+        }
+        *idle_since = match line.is_busy() {
+            true => None,
+            false => idle_since.or(Some(clock::ticks())),
+        };
+    }
+
+    /// How many frames were sent since the last call; one at least if something was.
+    fn take_moved(&mut self) -> u64 {
+        let bytes = self.line.sent().bytes;
+        let moved = bytes.wrapping_sub(self.told);
+        self.told = bytes;
+        moved
+    }
+}
+
+impl Sink for SerialLine {
+    fn begin(&mut self) -> u64 {
+        self.allowed = match percpu::context() {
+            Context::Task => BATCH,
+            Context::Irq | Context::Nmi => BURST,
+        };
+        self.send();
+        self.take_moved()
+    }
+
+    fn take_return(&mut self) -> Option<u64> {
+        // Nobody can tell whether there is a reader.
+        None
+    }
+
+    fn describe(&mut self, packets: &'static [u8]) -> bool {
+        if let Err(error) = self.line.describe(packets) {
+            log::error!("{}: {error}", self.com.name());
+            shortfall::note();
+        }
+        true
+    }
+
+    fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted {
+        self.send();
+        match self.line.submit(packet) {
+            Ok(()) => Submitted::Taken,
+            Err(Refused::Busy(packet)) => Submitted::NotNow(packet),
+            // The buffer is as large as the largest packet needs.
+            Err(Refused::TooLarge(_)) => Submitted::Never,
+        }
+    }
+
+    fn end(&mut self) -> u64 {
+        self.send();
+        self.take_moved()
+    }
+
+    fn has_work(&mut self) -> bool {
+        self.line.is_busy() && (self.uart.is_ready() || !self.linger.expired())
+    }
+
+    fn in_flight(&mut self) -> usize {
+        // What the port has taken is not sent yet.
+        usize::from(self.line.is_busy() || !self.uart.is_empty())
+    }
+
+    fn lost(&self) -> u64 {
+        0
+    }
+
+    fn is_dead(&self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for SerialLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sent = self.line.sent();
+        write!(
+            f,
+            "{}: sent {} packets, {} bytes",
+            self.com.name(),
+            sent.frames,
+            sent.bytes
+        )?;
+        match self.line.is_busy() {
+            true => f.write_str("; it takes no more"),
+            false => Ok(()),
+        }
+    }
+}
