@@ -7,6 +7,7 @@ use core::hint::black_box;
 
 use relay::clients::klog::{self, Place, Severity};
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind};
+use relay::line;
 use relay::record::STAMP;
 use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
 use x86_64::instructions::interrupts;
@@ -37,6 +38,8 @@ const RECORD: usize = 32;
 const EVENT: u16 = 1;
 /// How often each is tried: enough to leave a sub-buffer full of records.
 const TRIES: usize = 300;
+/// Bytes of a packet on a serial line.
+const PACKET: usize = 1024;
 /// How often what is logged for all to see is tried.
 const LINES: usize = 3;
 /// Ticks between two looks at a clock that counts instructions, at the most. Real ones need more.
@@ -87,7 +90,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         log::error!("there is no ring to write to: {error}");
         return Verdict::Fail;
     }
-    let told = records(nothing).is_some() && lines(nothing).is_some();
+    let told = records(nothing).is_some() && lines(nothing).is_some() && frame(nothing).is_some();
     let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
     if !told || lost != 0 {
         log::error!("{lost} records were lost, and would have been cheap");
@@ -169,6 +172,16 @@ fn lines(nothing: Cost) -> Option<()> {
     tell("log::info! with two arguments", line, nothing);
     report("a disabled log::trace! with two arguments", nothing, |i| {
         log::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })
+}
+
+/// Measures a frame for a serial line.
+fn frame(nothing: Cost) -> Option<()> {
+    // A zero every here and there, as numbers have them.
+    let packet: [u8; PACKET] = black_box(core::array::from_fn(|at| (at % 37) as u8));
+    let mut buffer = [0; line::buffer_size(PACKET)];
+    report("a frame of a packet of 1024 bytes", nothing, |_| {
+        let _ = black_box(line::frame([&packet[..]], black_box(&mut buffer)));
     })
 }
 

@@ -1,5 +1,5 @@
-//! `drain`: measures what writing costs and how fast the ports take it away: first one CPU with
-//! idle neighbours, then all CPUs at once.
+//! `drain`: measures what writing costs and how fast ports, or a line, take it away: first one CPU
+//! with idle neighbours, then all CPUs at once.
 //!
 //! Each round fills the rings with the drain paused, which gives the writers' cost without it; then
 //! lets the drain run on what is there, which gives its speed; then writes as much again with the
@@ -120,9 +120,11 @@ fn round(cpus: CpuSet, records: u64) -> bool {
     }
     let nanos = |ticks: u64| clock::micros(ticks) * 1000 / (records * writers);
     let bytes = records * writers * RECORD;
-    let rate = bytes / clock::micros(wall).max(1);
+    // Hundredths of MB/s.
+    let rate = bytes * 100 / clock::micros(wall).max(1);
+    let (rate, part) = (rate / 100, rate % 100);
     log::info!(
-        "drain: {writers} cpus, {bytes} bytes in {} us = {rate} MB/s; a record of {RECORD} bytes \
+        "drain: {writers} cpus, {bytes} bytes in {} us = {rate}.{part:02} MB/s; a record of {RECORD} bytes \
          costs its writer {} ns without the drain, {} ns with it",
         clock::micros(wall),
         nanos(alone),

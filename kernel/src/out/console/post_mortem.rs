@@ -127,6 +127,11 @@ impl Trail<'static> {
             in_doubt: false,
         };
         trail.seek(buffer);
+        if copies.is_none() {
+            // There was no console: what is not here has left over the line.
+            trail.skipped = trail.number;
+            trail.unprinted = trail.number;
+        }
         Some(trail)
     }
 }
