@@ -21,7 +21,7 @@
 
 use core::fmt;
 
-use cobs::CobsEncoder;
+use cobs::{CobsDecoder, CobsEncoder, DecodeError};
 use crc::{CRC_32_ISCSI, Crc, Table};
 
 /// Begins and ends each frame, and is nowhere within one.
@@ -139,6 +139,15 @@ pub fn read(body: &mut [u8]) -> Result<&[u8], NoFrame> {
     }
 }
 
+/// The first bytes of a packet, as soon as so much of what lies between two delimiters has come, and
+/// one byte more. Nothing is known about them: the checksum is at the end.
+#[must_use]
+pub fn peek<const N: usize>(body: &[u8]) -> Option<[u8; N]> {
+    let mut begin = [0; N];
+    let decoded = CobsDecoder::new(&mut begin).push(body);
+    matches!(decoded, Err(DecodeError::TargetBufTooSmall)).then_some(begin)
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -221,6 +230,21 @@ mod tests {
             assert!(read(&mut more).is_err(), "twice the one at {at}");
             assert!(read(&mut body[..at].to_vec()).is_err(), "up to {at}");
         }
+    }
+
+    #[test]
+    fn the_beginning_is_known_before_the_end() {
+        for seed in 0..200 {
+            let packet = bytes(700, seed);
+            let mut buffer = vec![0; max_size(packet.len())];
+            let size = write([&packet[..]], &mut buffer).unwrap();
+            let body = &buffer[1..size - 1];
+            let first = (0..=body.len()).find(|len| peek::<300>(&body[..*len]).is_some());
+            let first = first.unwrap();
+            assert!((302..=304).contains(&first), "after {first} bytes");
+            assert_eq!(peek::<300>(body).unwrap()[..], packet[..300]);
+        }
+        assert_eq!(peek::<4>(&[2, 7]), None);
     }
 
     #[test]
