@@ -147,7 +147,8 @@ impl Source {
         match Packed::of(input).map_err(failed)? {
             Packed::Raw(input) => {
                 let totals = capture::read_raw(input, scratch.path());
-                source.raw = Some((name.to_owned(), totals.map_err(SourceError::Scratch)?));
+                let totals = totals.map_err(SourceError::Scratch)?;
+                source.raw = Some((name.to_owned(), totals));
             }
             Packed::Archive(input) => {
                 let unpacked = capture::unpack(input, scratch.path()).map_err(failed)?;

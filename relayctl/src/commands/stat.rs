@@ -73,6 +73,9 @@ fn try_stat(args: &ReportArgs) -> Result<Exit, SourceError> {
         }
         if let Some((stored, audit)) = found {
             audit.unproven.iter().for_each(say);
+            if let Some(line) = audit.line.as_ref().filter(|line| line.is_mixed()) {
+                say(line.to_string());
+            }
             text += &match args.json {
                 true => json(&audit, boot.number, &stored.schema),
                 false => table(&audit, &stored.schema),

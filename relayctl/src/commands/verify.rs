@@ -6,10 +6,10 @@ use std::path::Path;
 
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::{Balance, Verdict};
-use relay_decode::capture::{OpenError, Stored, Uuid};
+use relay_decode::capture::{LineTotals, OpenError, Stored, Uuid};
 use relay_decode::wire::Header;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::boots::title;
 use super::source::{ReportArgs, Source, SourceError};
@@ -29,6 +29,8 @@ struct Verified<'a> {
     claims: u64,
     fragments: u64,
     left_out: u64,
+    /// What came over a serial line, if any did.
+    line: Option<Value>,
     total: Sums<u64>,
     streams: Vec<VerifiedStream<'a>>,
 }
@@ -221,6 +223,7 @@ fn json(audit: &Audit, number: u32, uuid: Uuid) -> String {
         unproven: &audit.unproven,
         fragments: audit.fragments,
         left_out: audit.left_out,
+        line: audit.line.as_ref().map(LineTotals::json),
         total: audit.balance().into(),
         streams: streams.collect(),
         problems: verdict.problems(),
@@ -294,6 +297,9 @@ fn text(audit: &Audit) -> String {
             "{} bytes came that were no whole packet of a known stream (fragments/)",
             audit.fragments
         );
+    }
+    if let Some(line) = &audit.line {
+        let _ = writeln!(text, "{line}");
     }
     let Balance {
         attempted,

@@ -10,7 +10,7 @@ mod ringless;
 mod stream;
 
 use crate::balance::{Balance, Verdict};
-use crate::capture::{OpenError, Stored};
+use crate::capture::{LineTotals, OpenError, Stored};
 
 pub use stream::StreamAudit;
 
@@ -30,6 +30,8 @@ pub struct Audit {
     pub fragments: u64,
     /// Bytes that came, and were left out of the capture.
     pub left_out: u64,
+    /// What came over a serial line, if any did.
+    pub line: Option<LineTotals>,
     /// How many claims were compared with the records.
     pub claims: u64,
 }
@@ -61,6 +63,7 @@ impl Audit {
             unproven: stored.unproven.clone(),
             fragments: stored.fragments,
             left_out: stored.left_out,
+            line: stored.line.clone(),
             claims: compared,
         })
     }

@@ -1,8 +1,9 @@
 //! The capture folder, as `docs/FORMAT.md` has it: written by [`Capture`] from
-//! the bytes of any number of ports, read by [`Stored`].
+//! the bytes of any number of ports and lines, read by [`Stored`].
 
 mod boot;
 mod boots;
+mod either;
 mod error;
 mod folder;
 mod found;
@@ -11,6 +12,8 @@ mod index;
 mod intake;
 mod keep;
 mod left_out;
+mod line;
+mod line_totals;
 mod live;
 mod live_packets;
 mod metadata;
@@ -25,6 +28,7 @@ mod totals;
 mod writer;
 
 pub use boots::{MAX_BOOTS, Uuid};
+pub use either::EitherPort;
 pub use error::CaptureError;
 pub use folder::{FolderError, latest};
 pub use found::{BootFolder, Boots};
@@ -32,6 +36,8 @@ pub use growing::{FollowError, GrowingFile};
 pub use index::{Entry, Index, Run};
 pub use keep::Keep;
 pub use left_out::{LeftOut, Runs};
+pub use line::LinePort;
+pub use line_totals::{LineTotals, Place};
 pub use live::Live;
 pub use live_packets::LivePackets;
 pub use packed::{MAX_UNPACKED, Packed, PackedError, Unpacked, is_packed, unpack};

@@ -1,4 +1,4 @@
-//! Reads a raw stream of packets, such as a file that QEMU wrote, by way of a
+//! Reads a raw stream of packets or frames, such as a file that QEMU wrote, by way of a
 //! capture that lasts as long as it is needed.
 
 use std::fs::{self, DirBuilder};
@@ -77,12 +77,12 @@ impl Drop for Scratch {
 pub fn read_raw(mut input: impl Read, folder: &Path) -> Result<Totals, CaptureError> {
     // Whoever reads it tells what is in the totals.
     let capture = Capture::create(&Options::new(folder, Kind::Stored))?;
-    let mut port = capture.port(0);
+    let mut port = capture.either(0);
     let mut buffer = vec![0; 1 << 20];
     loop {
         match input.read(&mut buffer) {
             Ok(0) => break,
-            Ok(length) => port.push(&buffer[..length]),
+            Ok(length) => port.push(&buffer[..length], |text| capture.console(text)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let path = PathBuf::from("the input");
@@ -90,6 +90,6 @@ pub fn read_raw(mut input: impl Read, folder: &Path) -> Result<Totals, CaptureEr
             }
         }
     }
-    port.finish();
+    port.finish(|text| capture.console(text));
     capture.finish(json!({ "command": "raw" }))
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
 use super::left_out::Runs;
+use super::line_totals::LineTotals;
 use super::reader::PacketReader;
 use super::store::MAX_CONTRADICTIONS;
 use crate::escape::printable;
@@ -136,6 +137,8 @@ pub struct Stored {
     pub fragments: u64,
     /// Bytes that came, and were left out.
     pub left_out: u64,
+    /// What came over a serial line, if any did.
+    pub line: Option<LineTotals>,
     /// Whether the capture was made to its end.
     pub is_finished: bool,
     /// The packets as they arrived.
@@ -187,6 +190,7 @@ impl Stored {
             unproven,
             fragments: fragments(&folder.join(FRAGMENTS)),
             left_out: 0,
+            line: None,
             is_finished: folder.join(RUN).is_file(),
             index,
         };
@@ -249,6 +253,7 @@ impl Stored {
     /// Uses what was written about the making of the capture when it ended.
     fn check_making(&mut self, made: &Value) {
         self.problems.extend(contradictions(made));
+        self.line = LineTotals::of(&made["line"]);
         self.left_out = made["left_out"].as_u64().unwrap_or(0);
         let (left_out, largest) = (self.left_out, made["max_size"].as_u64().unwrap_or(0));
         match made["error"].as_str() {

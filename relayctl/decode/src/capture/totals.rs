@@ -1,5 +1,6 @@
 //! What came for a capture, and what became of it.
 
+use super::line_totals::LineTotals;
 use super::strays::Strays;
 
 /// What came.
@@ -26,6 +27,8 @@ pub struct Totals {
     pub metadata_error: Option<String>,
     /// How many boots have metadata, and a trace.
     pub boots: u32,
+    /// What came over a serial line.
+    pub line: LineTotals,
     /// What came of others, once it is known that their metadata will not come.
     pub strays: Strays,
 }

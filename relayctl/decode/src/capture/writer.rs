@@ -10,14 +10,16 @@ use serde_json::{Value, json};
 
 use super::boot::Boot;
 use super::boots::Uuid;
+use super::either::EitherPort;
 use super::error::CaptureError;
 use super::folder::{self, CONSOLE, NEW_RUN, RUN};
 use super::intake::Intake;
 use super::keep::Keep;
+use super::line::{LinePort, LineSink};
 use super::salvage::Waiting;
 use super::store::Store;
 use super::totals::Totals;
-use crate::wire::{Kind, Piece, Splitter, crc32c};
+use crate::wire::{Kind, LineReader, Piece, Splitter, crc32c};
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -59,7 +61,7 @@ impl Options {
 
 /// What all ports write to.
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     /// Takes packets.
     intake: Intake,
     /// What a stopped CPU left.
@@ -89,7 +91,7 @@ pub struct Port {
 }
 
 /// The shared part; a thread that panicked leaves it usable.
-fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -132,6 +134,32 @@ impl Capture {
         Port {
             number,
             splitter: Splitter::new(self.kind),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// A sink for the bytes of a serial line, which has frames.
+    #[must_use]
+    pub fn line(&self, number: u32) -> LinePort {
+        LinePort::new(LineReader::new(), self.line_sink(number))
+    }
+
+    /// A sink for the bytes of a serial console, which may have frames: until the first has come,
+    /// all that does not look like one is text, whatever bytes it has.
+    #[must_use]
+    pub fn console_line(&self, number: u32) -> LinePort {
+        LinePort::new(LineReader::console(), self.line_sink(number))
+    }
+
+    /// A sink for bytes that are those of a port or of a serial line: what comes first tells.
+    #[must_use]
+    pub fn either(&self, number: u32) -> EitherPort {
+        EitherPort::new(self.kind, self.line_sink(number), self.port(number))
+    }
+
+    fn line_sink(&self, number: u32) -> LineSink {
+        LineSink {
+            number,
             shared: Arc::clone(&self.shared),
         }
     }
@@ -204,6 +232,9 @@ impl Capture {
         made["fragments"] = totals.fragments.into();
         made["boots"] = totals.boots.into();
         made["strays"] = totals.strays.json();
+        if !totals.line.is_empty() {
+            made["line"] = totals.line.json();
+        }
         // It is the last: with it everything is there.
         written = written.and(write_run(store, Path::new(""), &info, made, &files));
         // Whoever is late finds it closed.
@@ -269,6 +300,11 @@ fn write_run(
 }
 
 impl Shared {
+    /// The files.
+    pub(super) fn store(&mut self) -> &mut Store {
+        &mut self.intake.store
+    }
+
     /// Takes what a port has found; `crc` is that of a packet.
     fn take(&mut self, port: u32, piece: Piece<'_>, crc: u32) {
         let Self { intake, waiting } = self;
@@ -325,7 +361,7 @@ impl Write for Port {
 
 /// Takes what a port has found. Its checksum, a small part of the whole, is made before the lock:
 /// the console has a thread of its own, which need not wait for it.
-fn take(shared: &Mutex<Shared>, port: u32, piece: Piece<'_>) -> Result<(), Infallible> {
+pub(super) fn take(shared: &Mutex<Shared>, port: u32, piece: Piece<'_>) -> Result<(), Infallible> {
     let crc = match piece {
         Piece::Packet(_, packet) => crc32c(packet),
         Piece::Fragment(_) => 0,

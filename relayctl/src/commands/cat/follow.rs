@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use relay_decode::capture::{
-    self, Capture, FollowError, GrowingFile, Live, OpenError, Options, Port, Scratch, Stream,
+    self, Capture, EitherPort, FollowError, GrowingFile, Live, OpenError, Options, Scratch, Stream,
     Totals, Uuid,
 };
 use relay_decode::merge::{Filter, LiveMerge};
@@ -266,7 +266,7 @@ impl Feed {
             ..Options::new(scratch, Kind::Live)
         };
         let capture = Capture::create(&options).map_err(SourceError::Scratch)?;
-        let port = capture.port(0);
+        let port = capture.either(0);
         let is_over = Arc::new(AtomicBool::new(false));
         let over = Arc::clone(&is_over);
         Ok(Self {
@@ -297,6 +297,9 @@ impl Feed {
         if let Some(capture) = self.capture.take() {
             let finished = capture.finish(json!({ "command": "raw" }));
             self.totals = finished.map_err(SourceError::Scratch)?;
+            if !self.totals.line.is_empty() {
+                say(self.totals.line.to_string());
+            }
         }
         Ok(())
     }
@@ -310,8 +313,8 @@ impl Drop for Feed {
     }
 }
 
-/// Gives all bytes of an input to a port.
-fn take(input: Input, mut port: Port, is_over: &AtomicBool) -> Result<(), FollowError> {
+/// Gives all bytes of an input to a port. Text of a line is not shown: it is no record.
+fn take(input: Input, mut port: EitherPort, is_over: &AtomicBool) -> Result<(), FollowError> {
     let mut buffer = vec![0; 1 << 18];
     let open = |path: &Path, error| FollowError::Open(OpenError::Io(path.to_owned(), error));
     let (mut stream, path): (Box<dyn Read>, _) = match input {
@@ -319,7 +322,7 @@ fn take(input: Input, mut port: Port, is_over: &AtomicBool) -> Result<(), Follow
             while !is_over.load(Ordering::Relaxed) {
                 match file.read(&mut buffer)? {
                     0 => thread::sleep(POLL),
-                    length => port.push(&buffer[..length]),
+                    length => port.push(&buffer[..length], |_| {}),
                 }
             }
             return Ok(());
@@ -333,11 +336,11 @@ fn take(input: Input, mut port: Port, is_over: &AtomicBool) -> Result<(), Follow
     loop {
         match stream.read(&mut buffer) {
             Ok(0) => break,
-            Ok(length) => port.push(&buffer[..length]),
+            Ok(length) => port.push(&buffer[..length], |_| {}),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(open(&path, error)),
         }
     }
-    port.finish();
+    port.finish(|_| {});
     Ok(())
 }

@@ -75,6 +75,9 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
         is_damaged |= !stored.problems.is_empty() || !gone.is_empty();
         let all = stored.problems.iter().chain(&gone).chain(&stored.unproven);
         all.for_each(say);
+        if let Some(line) = stored.line.as_ref().filter(|line| line.is_mixed()) {
+            say(line.to_string());
+        }
         Merge::of(&stored, filter)?.each(|next| printer.show(next))?;
     }
     printer.flush()?;

@@ -1,0 +1,244 @@
+//! `relayctl record`: a capture of a machine that somebody else started.
+
+mod origin;
+mod tty;
+
+use std::io;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Instant;
+
+use clap::Args;
+use relay_decode::capture::{Capture, CaptureError, EitherPort, LinePort};
+use relay_decode::console::LineSplitter;
+use relay_decode::escape::printable;
+use serde_json::json;
+
+use super::captures::{CaptureArgs, arguments, unix_ms, versions};
+use crate::exit::Exit;
+use crate::signals;
+use crate::terminal::{self, Aside, say, unlocked};
+pub(crate) use origin::Origin;
+use origin::{Event, QUEUE, read_again, read_once};
+
+/// The options of `record`. It ends with 0 if what came is in the capture and can be read, with 1
+/// if nothing came that can, something of it was left out or contradicts the rest.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RecordArgs {
+    /// Where packets come from: unix:PATH, tcp:HOST:PORT, tty:PATH[:BAUD], a file, or - for
+    /// standard input
+    ///
+    /// A terminal device, tty:PATH, is a serial line: packets come in frames, and text of others
+    /// between them is shown. Its rate is 115200 baud unless BAUD says otherwise. From elsewhere
+    /// what comes first tells whether it is a line, or packets back to back.
+    #[arg(long, value_name = "FROM")]
+    pub(crate) from: Origin,
+
+    /// Go on at the end of a file until Ctrl-C, and begin again if it is replaced or cut
+    #[arg(long, conflicts_with = "reattach")]
+    pub(crate) follow: bool,
+
+    /// Wait for a socket or a terminal that is not there, and open it again when it ends, until
+    /// Ctrl-C
+    ///
+    /// A machine that is reset, or started again, becomes a further boot of the same capture. What
+    /// the machine sent while nobody was attached is missing, and the capture says so.
+    #[arg(long)]
+    pub(crate) reattach: bool,
+
+    /// Where the capture and how large it may get
+    #[command(flatten)]
+    pub(crate) capture: CaptureArgs,
+}
+
+/// Does `relayctl record`.
+pub(crate) fn record(args: &RecordArgs) -> Exit {
+    match try_record(args) {
+        Ok(exit) => exit,
+        Err((exit, what)) => {
+            say(what);
+            exit
+        }
+    }
+}
+
+/// Records until the source ends or a signal comes.
+fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
+    let from = &args.from;
+    let fail = |what: String| (Exit::Infrastructure, what);
+    let failed = |error: CaptureError| (Exit::from(&error), error.to_string());
+    if args.reattach && !from.comes_back() {
+        return Err((
+            Exit::Usage,
+            format!(
+                "{from}: only a socket or a terminal, unix:PATH, tcp:HOST:PORT or tty:PATH, can be \
+                 opened again"
+            ),
+        ));
+    }
+    if args.follow && !from.is_plain_file() {
+        return Err((Exit::Usage, format!("{from}: only a file can be followed")));
+    }
+    let input = match args.reattach || args.follow {
+        true => None,
+        false => Some(
+            from.open()
+                .map_err(|error| fail(format!("{from}: {error}")))?,
+        ),
+    };
+    // What comes is taken, whether somebody reads stderr or not.
+    terminal::talk_aside();
+    let kind = from.kind(args.follow);
+    let capture = Capture::create(&args.capture.options(kind)).map_err(failed)?;
+    let folder = capture.folder().to_owned();
+    let (started, began) = (unix_ms(), Instant::now());
+    let (sender, events) = mpsc::sync_channel(QUEUE);
+    let on_signal = sender.clone();
+    signals::on_end(move || drop(on_signal.send(Event::Signal)))
+        .map_err(|error| fail(format!("cannot listen for signals: {error}")))?;
+    let origin = from.clone();
+    // Not joined: a source that has nothing to say is not waited for at the end.
+    thread::spawn(move || match input {
+        Some(input) => {
+            if let Some(end) = read_once(&origin, input, &sender) {
+                let _ = sender.send(Event::End(end));
+            }
+        }
+        None => read_again(&origin, &sender),
+    });
+    let mut text = Text::start().map_err(|error| fail(format!("stdout: {error}")))?;
+    let mut input = Input::new(&capture, from);
+    let mut result = "end";
+    for event in events {
+        match event {
+            Event::Bytes(bytes) => input.push(&bytes, |bytes| text.take(&capture, bytes)),
+            Event::Break(end) => {
+                let end = end
+                    .err()
+                    .map_or("it ended".to_owned(), |end| end.to_string());
+                say(format!(
+                    "{from}: {end}; waiting until it can be opened again"
+                ));
+                // What is cut off has no more to come.
+                let ended = std::mem::replace(&mut input, Input::new(&capture, from));
+                ended.finish(|bytes| text.take(&capture, bytes));
+            }
+            Event::End(Ok(())) => break,
+            Event::End(Err(error)) => {
+                say(format!("{from}: {error}"));
+                result = "error";
+                break;
+            }
+            Event::Signal => {
+                result = "interrupted";
+                break;
+            }
+        }
+    }
+    input.finish(|bytes| text.take(&capture, bytes));
+    text.end();
+    capture.settle();
+    let totals = capture.totals();
+    let exit = match result {
+        "error" => Exit::Infrastructure,
+        _ if totals.is_sound() => Exit::Good,
+        _ => Exit::Failed,
+    };
+    let wall_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let info = json!({
+        "command": "record",
+        "versions": versions(),
+        "arguments": arguments(),
+        "from": from.to_string(),
+        "started_unix_ms": started,
+        "wall_ms": wall_ms,
+        "result": result,
+        "exit": exit.code(),
+    });
+    let totals = capture.finish(info).map_err(failed)?;
+    let near = terminal::near(&folder);
+    say(match totals.came() {
+        0 => format!("{from}: nothing came"),
+        _ => format!(
+            "{}: {}{} packets, {} bytes, {} bytes of fragments",
+            near.display(),
+            match totals.boots {
+                0 | 1 => String::new(),
+                boots => format!("{boots} boots, "),
+            },
+            totals.packets,
+            totals.bytes,
+            totals.fragments
+        ),
+    });
+    if !totals.line.is_empty() {
+        say(totals.line.to_string());
+    }
+    totals.strays.sentences().for_each(say);
+    if !totals.has_metadata && totals.strays.is_empty() && totals.came() > 0 {
+        say("nothing that came can be read: there is no whole packet in it");
+    }
+    Ok(exit)
+}
+
+/// What the bytes become.
+enum Input {
+    /// Frames of a serial line.
+    Line(LinePort),
+    /// Those of a line, or packets: what comes first tells.
+    Either(EitherPort),
+}
+
+impl Input {
+    fn new(capture: &Capture, from: &Origin) -> Self {
+        match from.is_line() {
+            true => Self::Line(capture.line(0)),
+            false => Self::Either(capture.either(0)),
+        }
+    }
+
+    fn push(&mut self, chunk: &[u8], text: impl FnMut(&[u8])) {
+        match self {
+            Self::Line(line) => line.push(chunk, text),
+            Self::Either(either) => either.push(chunk, text),
+        }
+    }
+
+    fn finish(self, text: impl FnMut(&[u8])) {
+        match self {
+            Self::Line(line) => line.finish(text),
+            Self::Either(either) => either.finish(text),
+        }
+    }
+}
+
+/// Text that came over a line: shown line by line on stdout, and kept as the console's. Nobody waits
+/// for stdout.
+struct Text {
+    splitter: LineSplitter,
+    out: Aside,
+}
+
+impl Text {
+    fn start() -> io::Result<Self> {
+        Ok(Self {
+            splitter: LineSplitter::new(),
+            out: Aside::start(unlocked(&io::stdout())?)?,
+        })
+    }
+
+    fn take(&mut self, capture: &Capture, bytes: &[u8]) {
+        capture.console(bytes);
+        let Self { splitter, out } = self;
+        splitter.push(bytes, |line| {
+            out.put(printable(line.bytes).into_owned() + "\n")
+        });
+    }
+
+    /// Shows what is left.
+    fn end(&mut self) {
+        let Self { splitter, out } = self;
+        splitter.finish(|line| out.put(printable(line.bytes).into_owned() + "\n"));
+        out.settle(|| false);
+    }
+}
