@@ -54,6 +54,17 @@ impl Accel {
     }
 }
 
+/// What takes packets from a guest, and the socket that it ends at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wires {
+    /// So many virtio ports of its CPUs, and the one for panics.
+    Ports(u32, PathBuf),
+    /// A second serial port.
+    Line(PathBuf),
+    /// Nothing beside COM1.
+    None,
+}
+
 /// What to boot, and on what machine.
 #[derive(Clone, Debug)]
 pub struct GuestConfig {
@@ -73,9 +84,8 @@ pub struct GuestConfig {
     pub gdb: bool,
     /// More arguments for QEMU.
     pub qemu_args: Vec<OsString>,
-    /// How many virtio ports the guest's CPUs have, and the socket that they and
-    /// the one for panics end at.
-    pub ports: Option<(u32, PathBuf)>,
+    /// What takes packets from it.
+    pub wires: Wires,
 }
 
 /// What the threads beside the main loop report.
@@ -278,13 +288,15 @@ fn command(config: &GuestConfig) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    match &config.ports {
-        Some((count, socket)) => command
+    for variable in ["RELAY_PORTS", "RELAY_PORTS_SOCKET", "RELAY_SERIAL_SOCKET"] {
+        command.env_remove(variable);
+    }
+    match &config.wires {
+        Wires::Ports(count, socket) => command
             .env("RELAY_PORTS", count.to_string())
             .env("RELAY_PORTS_SOCKET", socket),
-        None => command
-            .env_remove("RELAY_PORTS")
-            .env_remove("RELAY_PORTS_SOCKET"),
+        Wires::Line(socket) => command.env("RELAY_SERIAL_SOCKET", socket),
+        Wires::None => &mut command,
     };
     if config.gdb {
         command.env("RELAY_GDB", "1");

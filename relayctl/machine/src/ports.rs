@@ -1,6 +1,6 @@
 //! The host end of the guest's ports: a socket that QEMU connects to, once for
-//! each virtio port, or once for a serial port; a thread for each connection that does nothing but read it, and one
-//! that writes the capture behind their back: files are slower than sockets, and
+//! each virtio port, or once for a serial port; a thread for each connection that does nothing but
+//! read it, and one that writes the capture behind their back: files are slower than sockets, and
 //! the guest shall not wait for them before it has to.
 
 use std::env;
@@ -14,7 +14,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use relay_decode::capture::{Capture, Port, Scratch};
+use relay_decode::capture::{Capture, LinePort, Port, Scratch};
+
+use crate::guest::Wires;
 
 /// The most ports that CPUs of one guest can have: what QEMU's virtio-serial-pci
 /// offers beside the one that is kept for a console and the one that is kept for
@@ -33,6 +35,9 @@ const CHUNK: usize = 1 << 18;
 /// Chunks that may wait to be written, of all ports together: 4 MiB. When they do,
 /// QEMU waits, then the guest's ports, and then the guest counts what it loses.
 const QUEUE: usize = 16;
+
+/// The number of the console among the ports of a guest.
+pub const CONSOLE: u32 = MAX_PORTS + 1;
 
 /// What the readers give to the writer: a port, and its next bytes or its end.
 type Chunk = (usize, Option<Vec<u8>>);
@@ -71,13 +76,34 @@ fn place(root: &Path) -> io::Result<(Scratch, PathBuf)> {
     short.map(socket)
 }
 
+/// What takes the bytes of one connection.
+enum Sink {
+    Port(Port),
+    Line(LinePort),
+}
+
+impl Sink {
+    fn push(&mut self, chunk: &[u8]) {
+        match self {
+            Self::Port(port) => port.push(chunk),
+            // The capture has the text.
+            Self::Line(line) => line.push(chunk, |_| {}),
+        }
+    }
+
+    fn finish(self) {
+        match self {
+            Self::Port(port) => port.finish(),
+            Self::Line(line) => line.finish(|_| {}),
+        }
+    }
+}
+
 /// The ports of one guest.
 #[derive(Debug)]
 pub struct Ports {
-    /// How many CPUs have one.
-    count: u32,
-    /// The socket.
-    path: PathBuf,
+    /// What the guest has to have.
+    wires: Wires,
     /// Where it lies: nobody else can reach it there.
     _folder: Scratch,
     /// Whether no more connections are wanted.
@@ -99,22 +125,35 @@ impl Ports {
     ///
     /// When the socket cannot be made.
     pub fn listen(capture: &Capture, count: u32) -> io::Result<Self> {
+        let ports = (0..=count).map(|number| Sink::Port(capture.port(number)));
+        Self::take(ports.collect(), |path| Wires::Ports(count, path))
+    }
+
+    /// Listens for a serial port, whose bytes `capture` gets.
+    ///
+    /// # Errors
+    ///
+    /// When the socket cannot be made.
+    pub fn listen_to_line(capture: &Capture) -> io::Result<Self> {
+        Self::take(vec![Sink::Line(capture.line(0))], Wires::Line)
+    }
+
+    /// Listens for as many connections as there are sinks.
+    fn take(sinks: Vec<Sink>, wires: impl FnOnce(PathBuf) -> Wires) -> io::Result<Self> {
         let (folder, path) = place(&env::temp_dir())?;
         let listener = UnixListener::bind(&path).map_err(|error| {
             io::Error::new(error.kind(), format!("{}: {error}", path.display()))
         })?;
         let is_over = Arc::new(AtomicBool::new(false));
         let readers = Arc::new(Mutex::new(Vec::new()));
-        let ports = (0..=count)
-            .map(|number| Some(capture.port(number)))
-            .collect();
+        let count = sinks.len();
         let pool = Pool::default();
         let (sender, chunks) = mpsc::sync_channel(QUEUE);
         let own_pool = Arc::clone(&pool);
-        let writer = thread::spawn(move || write(&chunks, ports, &own_pool));
+        let writer = thread::spawn(move || write(&chunks, sinks, &own_pool));
         let (over, all) = (Arc::clone(&is_over), Arc::clone(&readers));
         let acceptor = thread::spawn(move || {
-            for port in 0..=count as usize {
+            for port in 0..count {
                 let Ok((stream, _)) = listener.accept() else {
                     return;
                 };
@@ -131,8 +170,7 @@ impl Ports {
             }
         });
         Ok(Self {
-            count,
-            path,
+            wires: wires(path),
             _folder: folder,
             is_over,
             acceptor: Some(acceptor),
@@ -141,16 +179,18 @@ impl Ports {
         })
     }
 
-    /// How many there are for CPUs.
+    /// What the guest has to have.
     #[must_use]
-    pub fn count(&self) -> u32 {
-        self.count
+    pub fn wires(&self) -> &Wires {
+        &self.wires
     }
 
     /// The socket that QEMU connects to.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
+    fn path(&self) -> &Path {
+        match &self.wires {
+            Wires::Ports(_, path) | Wires::Line(path) => path,
+            Wires::None => Path::new(""),
+        }
     }
 
     /// Waits until everything that came was taken: the other end has been
@@ -165,7 +205,7 @@ impl Ports {
         let Some(acceptor) = self.acceptor.take() else {
             return;
         };
-        if acceptor.is_finished() || UnixStream::connect(&self.path).is_ok() {
+        if acceptor.is_finished() || UnixStream::connect(self.path()).is_ok() {
             // A thread that panicked has said so.
             let _ = acceptor.join();
         }
@@ -222,7 +262,8 @@ fn read(mut stream: UnixStream, port: usize, chunks: &SyncSender<Chunk>, pool: &
 }
 
 /// Writes what the readers have read, until they have ended.
-fn write(chunks: &Receiver<Chunk>, mut ports: Vec<Option<Port>>, pool: &Pool) {
+fn write(chunks: &Receiver<Chunk>, sinks: Vec<Sink>, pool: &Pool) {
+    let mut ports: Vec<_> = sinks.into_iter().map(Some).collect();
     for (number, chunk) in chunks {
         let Some(port) = ports.get_mut(number) else {
             continue;

@@ -74,8 +74,8 @@ impl EitherPort {
         }
     }
 
-    /// Takes the next bytes, in chunks of any length, and hands over the text among them, if they
-    /// are of a line.
+    /// Takes the next bytes, in chunks of any length. If they are of a line, text among them is kept
+    /// with the console's, and handed over.
     pub fn push(&mut self, chunk: &[u8], mut text: impl FnMut(&[u8])) {
         match &mut self.state {
             State::Line(line) => line.push(chunk, text),

@@ -20,6 +20,8 @@ pub struct LinePort {
 pub(super) struct LineSink {
     /// The port's number.
     pub(super) number: u32,
+    /// Whether text is what is expected there, and not counted.
+    pub(super) is_console: bool,
     /// What all ports write to.
     pub(super) shared: Arc<Mutex<Shared>>,
 }
@@ -29,10 +31,10 @@ impl LinePort {
         Self { reader, sink }
     }
 
-    /// Takes the next bytes, in chunks of any length, and hands over the text among them. It never
-    /// fails: what cannot be written is counted, and told by [`Capture::finish`].
+    /// Takes the next bytes, in chunks of any length. Text among them is kept with the
+    /// [console's](super::Capture::console), and handed over. It never fails: what cannot be written is
+    /// counted, and told by [`Capture::finish`](super::Capture::finish).
     ///
-    /// [`Capture::finish`]: super::Capture::finish
     pub fn push(&mut self, chunk: &[u8], mut text: impl FnMut(&[u8])) {
         let Self { reader, sink } = self;
         reader.push(chunk, |found| sink.take(found, &mut text));
@@ -54,7 +56,13 @@ impl LineSink {
                 lock(&self.shared).store().totals.line.frames += 1;
             }
             Found::Text(bytes) => {
-                lock(&self.shared).store().totals.line.text += bytes.len() as u64;
+                let mut shared = lock(&self.shared);
+                if !self.is_console {
+                    shared.store().totals.line.text += bytes.len() as u64;
+                }
+                shared.store().console(bytes);
+                // Whoever shows it may take its time.
+                drop(shared);
                 text(bytes);
             }
             Found::Damage(damage, bytes) => {

@@ -82,7 +82,7 @@ pub fn read_raw(mut input: impl Read, folder: &Path) -> Result<Totals, CaptureEr
     loop {
         match input.read(&mut buffer) {
             Ok(0) => break,
-            Ok(length) => port.push(&buffer[..length], |text| capture.console(text)),
+            Ok(length) => port.push(&buffer[..length], |_| {}),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
                 let path = PathBuf::from("the input");
@@ -90,6 +90,6 @@ pub fn read_raw(mut input: impl Read, folder: &Path) -> Result<Totals, CaptureEr
             }
         }
     }
-    port.finish(|text| capture.console(text));
+    port.finish(|_| {});
     capture.finish(json!({ "command": "raw" }))
 }

@@ -141,25 +141,26 @@ impl Capture {
     /// A sink for the bytes of a serial line, which has frames.
     #[must_use]
     pub fn line(&self, number: u32) -> LinePort {
-        LinePort::new(LineReader::new(), self.line_sink(number))
+        LinePort::new(LineReader::new(), self.line_sink(number, false))
     }
 
     /// A sink for the bytes of a serial console, which may have frames: until the first has come,
     /// all that does not look like one is text, whatever bytes it has.
     #[must_use]
     pub fn console_line(&self, number: u32) -> LinePort {
-        LinePort::new(LineReader::console(), self.line_sink(number))
+        LinePort::new(LineReader::console(), self.line_sink(number, true))
     }
 
     /// A sink for bytes that are those of a port or of a serial line: what comes first tells.
     #[must_use]
     pub fn either(&self, number: u32) -> EitherPort {
-        EitherPort::new(self.kind, self.line_sink(number), self.port(number))
+        EitherPort::new(self.kind, self.line_sink(number, false), self.port(number))
     }
 
-    fn line_sink(&self, number: u32) -> LineSink {
+    fn line_sink(&self, number: u32, is_console: bool) -> LineSink {
         LineSink {
             number,
+            is_console,
             shared: Arc::clone(&self.shared),
         }
     }

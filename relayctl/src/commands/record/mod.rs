@@ -111,7 +111,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let mut result = "end";
     for event in events {
         match event {
-            Event::Bytes(bytes) => input.push(&bytes, |bytes| text.take(&capture, bytes)),
+            Event::Bytes(bytes) => input.push(&bytes, |bytes| text.take(bytes)),
             Event::Break(end) => {
                 let end = end
                     .err()
@@ -121,7 +121,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
                 ));
                 // What is cut off has no more to come.
                 let ended = std::mem::replace(&mut input, Input::new(&capture, from));
-                ended.finish(|bytes| text.take(&capture, bytes));
+                ended.finish(|bytes| text.take(bytes));
             }
             Event::End(Ok(())) => break,
             Event::End(Err(error)) => {
@@ -135,7 +135,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
             }
         }
     }
-    input.finish(|bytes| text.take(&capture, bytes));
+    input.finish(|bytes| text.take(bytes));
     text.end();
     capture.settle();
     let totals = capture.totals();
@@ -212,8 +212,7 @@ impl Input {
     }
 }
 
-/// Text that came over a line: shown line by line on stdout, and kept as the console's. Nobody waits
-/// for stdout.
+/// Text that came over a line: shown line by line on stdout, for which nobody waits.
 struct Text {
     splitter: LineSplitter,
     out: Aside,
@@ -227,8 +226,7 @@ impl Text {
         })
     }
 
-    fn take(&mut self, capture: &Capture, bytes: &[u8]) {
-        capture.console(bytes);
+    fn take(&mut self, bytes: &[u8]) {
         let Self { splitter, out } = self;
         splitter.push(bytes, |line| {
             out.put(printable(line.bytes).into_owned() + "\n")

@@ -16,8 +16,21 @@ pub(crate) enum Transport {
     /// Over virtio-console ports, one per CPU
     #[default]
     Virtio,
-    /// Not at all: the console's text is all there is
+    /// Over a second serial port, COM2, in frames
+    Serial,
+    /// Over nothing beside COM1: the console's text, and frames if --set serial=... asks for them
     None,
+}
+
+impl Transport {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Virtio => "virtio",
+            Self::Serial => "serial",
+            Self::None => "none",
+        }
+    }
 }
 
 /// The options of `run`.
@@ -65,7 +78,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "ELF")]
     pub(crate) kernel: Option<PathBuf>,
 
-    /// How the guest's records leave it: over virtio ports, or not at all
+    /// How the guest's records leave it: over virtio ports, a serial port, or COM1
     #[arg(long, value_enum, default_value_t)]
     pub(crate) transport: Transport,
 

@@ -19,9 +19,9 @@ use std::sync::mpsc;
 use relay_decode::capture::Capture;
 use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
-use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd};
+use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd, Wires};
 use relay_machine::install::{self, Need, RealSystem};
-use relay_machine::ports::{MAX_PORTS, Ports};
+use relay_machine::ports::{CONSOLE, MAX_PORTS, Ports};
 use relay_machine::settings::Settings;
 use relay_machine::workspace::{RUNNER, Workspace};
 use serde_json::json;
@@ -90,6 +90,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         Transport::Virtio => {
             Some(Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?)
         }
+        Transport::Serial => Some(Ports::listen_to_line(&capture).map_err(RunError::Ports)?),
         Transport::None => None,
     };
     let started_unix_ms = unix_ms();
@@ -102,9 +103,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         accel: args.accel,
         gdb: args.gdb,
         qemu_args: args.qemu_args.clone(),
-        ports: ports
+        wires: ports
             .as_ref()
-            .map(|ports| (ports.count(), ports.path().to_owned())),
+            .map_or(Wires::None, |ports| ports.wires().clone()),
     };
     // From here on nobody waits for a reader of stdout or stderr.
     talk_aside();
@@ -117,6 +118,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         let symbols = LazySymbols::new(kernel.clone(), workspace.root);
         watch.view = Some(view(args, symbols, &folder).map_err(RunError::Output)?);
     }
+    watch.console = Some(capture.console_line(CONSOLE));
     watch.capture = Some(capture);
     let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
     let end = watch.until_end(&mut guest, &events)?;
@@ -132,12 +134,15 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     if let Some(capture) = &watch.capture {
         let is_due = end == End::Guest(GuestEnd::Pass);
         facts = Some(judge(capture, args.cpus(), is_due, &mut problems));
-        if is_due
-            && is_ours
-            && args.transport == Transport::Virtio
-            && !capture.totals().has_metadata
+        if is_due && is_ours && args.transport != Transport::None && !capture.totals().has_metadata
         {
-            problems.push("nothing came through the ports, and the kernel passed".to_owned());
+            let what = match args.transport {
+                Transport::Virtio => "the ports",
+                Transport::Serial | Transport::None => "COM2",
+            };
+            problems.push(format!(
+                "nothing came through {what}, and the kernel passed"
+            ));
         }
     }
     if watch.ledger.passed_over() > 0 {
@@ -154,7 +159,11 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "smp": args.smp,
             "memory_mib": args.memory,
             "accel": args.accel.name(),
-            "ports": config.ports.as_ref().map_or(0, |(count, _)| *count),
+            "transport": args.transport.name(),
+            "ports": match config.wires {
+                Wires::Ports(count, _) => count,
+                Wires::Line(_) | Wires::None => 0,
+            },
             "started_unix_ms": started_unix_ms,
             "wall_ms": summary::milliseconds(wall),
             "host_pauses_ms": summary::milliseconds(watch.pauses.total()),

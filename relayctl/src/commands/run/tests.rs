@@ -27,7 +27,7 @@ fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -
         accel: Accel::Tcg,
         gdb: false,
         qemu_args: Vec::new(),
-        ports: None,
+        wires: Wires::None,
     };
     let (sender, events) = mpsc::sync_channel(QUEUE);
     let mut guest = Guest::start(&config, sender).expect("there is a shell");

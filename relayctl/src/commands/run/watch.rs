@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use relay_decode::capture::Capture;
+use relay_decode::capture::{Capture, LinePort};
 use relay_decode::console::{Ledger, Line, LineSplitter};
 use relay_decode::escape::printable;
 use relay_machine::guest::{Event, Guest, GuestEnd};
@@ -55,8 +55,10 @@ pub(super) struct Watch {
     pub(super) patience: Option<Duration>,
     /// When nothing was read.
     pub(super) pauses: Pauses,
-    /// Keeps the console's text, too.
+    /// Where packets go.
     pub(super) capture: Option<Capture>,
+    /// Takes what comes from COM1: text, which it keeps, and frames, if the kernel sends them there.
+    pub(super) console: Option<LinePort>,
 }
 
 impl Watch {
@@ -78,6 +80,7 @@ impl Watch {
             patience: (!patient).then_some(PATIENCE),
             pauses: Pauses::new(Instant::now()),
             capture: None,
+            console: None,
         }
     }
 
@@ -101,6 +104,10 @@ impl Watch {
             }
         };
         self.pauses.look(Instant::now(), DRAIN + LOOK);
+        if let Some(console) = self.console.take() {
+            let (now, after) = (Instant::now(), guest.started().elapsed());
+            console.finish(|text| self.take_text(text, now, after));
+        }
         let Self { splitter, view, .. } = self;
         splitter.finish(|line| {
             // Cut by the end: whatever it looks like, it is not whole.
@@ -192,9 +199,15 @@ impl Watch {
 
     /// Takes console text that came at a time, so long after QEMU's start.
     fn take(&mut self, bytes: &[u8], came: Instant, after: Duration) {
-        if let Some(capture) = &self.capture {
-            capture.console(bytes);
-        }
+        let Some(mut console) = self.console.take() else {
+            return self.take_text(bytes, came, after);
+        };
+        console.push(bytes, |text| self.take_text(text, came, after));
+        self.console = Some(console);
+    }
+
+    /// Takes text of the console.
+    fn take_text(&mut self, text: &[u8], came: Instant, after: Duration) {
         let Self {
             splitter,
             ledger,
@@ -202,7 +215,7 @@ impl Watch {
             view,
             ..
         } = self;
-        splitter.push(bytes, |raw| {
+        splitter.push(text, |raw| {
             let text = printable(raw.bytes);
             let line = Line::parse(&text);
             ledger.take(&line);
