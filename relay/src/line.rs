@@ -239,6 +239,10 @@ impl<'a> Line<'a> {
     /// # Errors
     ///
     /// [`Refused`], with the packet.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the packet, which nobody can box"
+    )]
     pub fn submit(&mut self, packet: SubBuffer<'a>) -> Result<(), Refused<'a>> {
         if self.is_busy() {
             return Err(Refused::Busy(packet));
