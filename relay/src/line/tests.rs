@@ -50,7 +50,7 @@ fn metadata(size: usize) -> Vec<u8> {
 
 /// The packets of all frames of a line, which has nothing else.
 fn packets(line: &[u8]) -> Vec<Vec<u8>> {
-    let pieces = line.split(|byte| *byte == frame::DELIMITER);
+    let pieces = line.split(|byte| *byte == DELIMITER);
     let bodies = pieces.filter(|piece| !piece.is_empty());
     bodies
         .map(|body| frame::read(&mut body.to_vec()).unwrap().to_vec())
