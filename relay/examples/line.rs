@@ -81,8 +81,8 @@ fn open_line() {
     *OUTLET.lock() = Some(Outlet { line, readers });
 }
 
-/// Gives the port what it takes now. From the idle loop and the timer interrupt of every CPU. Whether
-/// that was the end: every stream was closed, and all of it was taken.
+/// Gives the port what it takes now; whether that was the end: every stream was closed, and all of
+/// it was taken. From the idle loop and the timer interrupt of every CPU.
 fn send() -> bool {
     let mut outlet = OUTLET.try_lock();
     let Some(outlet) = outlet.as_deref_mut().and_then(Option::as_mut) else {
