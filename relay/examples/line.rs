@@ -13,17 +13,18 @@ use std::{env, fs, io};
 
 extern crate alloc;
 
-use alloc::{format, vec, vec::Vec};
+use alloc::{format, vec::Vec};
 use core::{fmt, iter};
 use relay::clients::klog;
 use relay::ctf::{self, Packets, Uuid, metadata::Trace, salvage::PacketCopy};
 use relay::line::{self, Line};
 use relay::{Channel, Geometry, Reader, Stopped, Storage, StreamError};
-use spin::Mutex;
+use spin::{Mutex, MutexGuard};
 
 const CPUS: usize = 2;
 /// The largest packet, in bytes: what a damaged byte of the line costs.
 const PACKET: usize = 1024;
+const FRAME: usize = line::buffer_size(PACKET);
 const RING: Geometry = match Geometry::new(PACKET, 16) {
     Ok(geometry) => match geometry.with_reserves(ctf::HEADER, 0) {
         Ok(geometry) => geometry,
@@ -74,7 +75,9 @@ static OUTLET: Mutex<Option<Outlet>> = Mutex::new(None);
 
 /// Opens the line. Once, on the boot CPU, when the streams are started.
 fn open_line() {
-    let mut line = Line::new(vec![0; line::buffer_size(PACKET)].leak());
+    static BUFFER: Mutex<[u8; FRAME]> = Mutex::new([0; FRAME]);
+    let buffer = MutexGuard::leak(BUFFER.lock());
+    let mut line = Line::new(buffer);
     let described = line.describe(describe().leak());
     described.expect("its packets are no larger than the log's");
     let readers = core::array::from_fn(|cpu| LOG.reader(cpu).expect("the only reader"));
@@ -125,13 +128,12 @@ fn stop_logging() -> Result<(), StreamError> {
 /// Sends what all CPUs left. Only a panic needs it: this CPU is the only one that still runs, and
 /// waits for the port. `OUTLET` may be held by a CPU that has stopped, and is left alone.
 fn post_mortem(stopped: impl Fn(usize) -> Stopped) -> fmt::Result {
-    static FRAME: Mutex<[u8; line::buffer_size(PACKET)]> =
-        Mutex::new([0; line::buffer_size(PACKET)]);
-    let mut frame = FRAME.try_lock().ok_or(fmt::Error)?;
+    static BUFFER: Mutex<[u8; FRAME]> = Mutex::new([0; FRAME]);
+    let mut buffer = BUFFER.try_lock().ok_or(fmt::Error)?;
     for (channel, packets) in [(&METADATA, &METADATA_PACKETS), (&LOG, &LOG_PACKETS)] {
         for left in (0..CPUS).filter_map(|cpu| channel.salvage(stopped(cpu))) {
             for copy in packets.salvage(left, machine::ticks()) {
-                send_copy(&copy, &mut *frame)?;
+                send_copy(&copy, &mut *buffer)?;
             }
         }
     }
@@ -139,12 +141,12 @@ fn post_mortem(stopped: impl Fn(usize) -> Stopped) -> fmt::Result {
 }
 
 /// Sends one of them; an error if it does not fit, or the port takes nothing for too long.
-fn send_copy(copy: &PacketCopy<'_>, frame: &mut [u8]) -> fmt::Result {
+fn send_copy(copy: &PacketCopy<'_>, buffer: &mut [u8]) -> fmt::Result {
     let header: &[u8] = copy.header();
     let padding = &[0; 8][..copy.padding()];
     let pieces = iter::once(header).chain(copy.runs()).chain([padding]);
-    let size = line::frame(pieces, frame).map_err(|_| fmt::Error)?;
-    let (mut unsent, end) = (&frame[..size], machine::ticks() + machine::HZ);
+    let size = line::frame(pieces, buffer).map_err(|_| fmt::Error)?;
+    let (mut unsent, end) = (&buffer[..size], machine::ticks() + machine::HZ);
     while !unsent.is_empty() && machine::ticks() < end {
         unsent = &unsent[machine::try_send(unsent)..];
     }

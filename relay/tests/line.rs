@@ -118,6 +118,12 @@ fn a_panic_sends_what_was_left() {
     // The frame in the middle of which the machine was stopped; its packet comes again.
     assert!(others <= 1, "{others}");
     check_metadata(&packets);
+    // It is among what was left: nobody knows what arrived.
+    let again = |packet: &&Packet| packet.header.stream_id == 0 && packet.has(SALVAGED);
+    assert_eq!(
+        packets.iter().filter(again).count(),
+        stream(&packets, 0, 0).len()
+    );
     for cpu in 0..CPUS {
         let mut messages = messages(&packets, cpu);
         if cpu == 0 {
