@@ -2,9 +2,9 @@
 //!
 //! A UART, a debug port, a pipe: such a line cannot be asked what has arrived, other software may
 //! write text to it, and it may lose bytes. A [`Line`] makes each packet a
-//! [frame](relay_format::frame), so that a reader finds the next one whatever has happened before;
-//! and repeats the metadata within a tenth of what the line carries, so that a reader who comes
-//! late can read what comes from then on. `relayctl record --from tty:PATH` is such a reader;
+//! [frame](mod@relay_format::frame), so that a reader finds the next one whatever has happened
+//! before; and repeats the metadata within a tenth of what the line carries, so that a reader who
+//! comes late can read what comes from then on. `relayctl record --from tty:PATH` is such a reader;
 //! `docs/FORMAT.md` of the project has the frames byte by byte.
 //!
 //! It needs no heap, only a buffer for one frame ([`buffer_size`]). A packet is copied once, into
@@ -239,6 +239,10 @@ impl<'a> Line<'a> {
     /// # Errors
     ///
     /// [`Refused`], with the packet.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the packet, which nobody can box"
+    )]
     pub fn submit(&mut self, packet: SubBuffer<'a>) -> Result<(), Refused<'a>> {
         if self.is_busy() {
             return Err(Refused::Busy(packet));

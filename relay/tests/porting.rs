@@ -1,4 +1,4 @@
-//! What docs/PORTING.md shows is the example that runs, and all that a kernel needs.
+//! What docs/PORTING.md shows are examples that run, and all that a kernel needs.
 #![cfg(not(any(loom, miri)))]
 
 use std::fs;
@@ -6,10 +6,22 @@ use std::path::PathBuf;
 use std::process::Command;
 
 const PAGE: &str = include_str!("../../docs/PORTING.md");
-const PORT: &str = include_str!("../examples/port.rs");
 
-/// What a kernel has beside the port, as the page says.
-const MACHINE: &str = "
+/// Code of the page, and what it was taken from.
+struct Shown {
+    name: &'static str,
+    /// What its blocks have behind their language.
+    mark: &'static str,
+    example: &'static str,
+    /// What a kernel has beside it, as the page says.
+    machine: &'static str,
+}
+
+const PORT: Shown = Shown {
+    name: "port",
+    mark: "",
+    example: include_str!("../examples/port.rs"),
+    machine: "
 mod machine {
     pub(crate) fn cpu() -> usize { 0 }
     pub(crate) fn ticks() -> u64 { 0 }
@@ -17,66 +29,115 @@ mod machine {
     pub(crate) fn send_interrupt(_cpu: usize) {}
 }
 fn print(_cpu: usize, _record: &Record<'_>) {}
-";
+",
+};
 
-/// The blocks of a language in the page.
-fn shown(language: &str) -> impl Iterator<Item = &'static str> {
-    let begin = format!("```{language}\n");
-    let blocks = PAGE.split(&begin).skip(1);
-    let ends = |rest: &'static str| rest.split("```").next().expect("a block ends");
-    blocks.map(ends).collect::<Vec<_>>().into_iter()
+const LINE: Shown = Shown {
+    name: "line",
+    mark: " line",
+    example: include_str!("../examples/line.rs"),
+    machine: "
+mod machine {
+    pub(crate) const HZ: u64 = 1;
+    pub(crate) fn ticks() -> u64 { 0 }
+    pub(crate) fn try_send(_bytes: &[u8]) -> usize { 0 }
+}
+struct Machine;
+// SAFETY: nothing of this runs.
+unsafe impl relay::Platform for Machine {
+    type Pinned = ();
+    fn pin(&self) -> (usize, ()) { (0, ()) }
+    unsafe fn unpin(&self, (): ()) {}
+    fn now(&self) -> u64 { 0 }
+}
+",
+};
+
+impl Shown {
+    /// Its blocks in the page, in a language.
+    fn blocks(&self, language: &str) -> impl Iterator<Item = &'static str> {
+        let begin = format!("```{language}{}\n", self.mark);
+        let blocks = PAGE.split(&begin).skip(1);
+        let ends = |rest: &'static str| rest.split("```").next().expect("a block ends");
+        blocks.map(ends).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The blocks are what stands between the rules of the example, and leave nothing out.
+    fn check_that_it_is_whole(&self) {
+        let name = self.name;
+        let (_, code) = self
+            .example
+            .split_once(&format!("// ---- the {name} ---"))
+            .expect("it begins");
+        let (code, _) = code
+            .split_once(&format!("// ---- end of the {name} ---"))
+            .expect("it ends");
+        let (_, mut code) = code.split_once('\n').expect("the rule is a line");
+        let mut left_out = String::new();
+        for block in self.blocks("rust") {
+            let (before, after) = code.split_once(block).unwrap_or_else(|| {
+                panic!("examples/{name}.rs does not have this, or not here:\n{block}");
+            });
+            left_out.push_str(before);
+            code = after;
+        }
+        left_out.push_str(code);
+        assert_eq!(left_out.trim(), "");
+    }
+
+    /// With the dependencies that the page says, the blocks compile in a crate without `std`.
+    fn check_that_it_compiles(&self) {
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(self.name);
+        fs::create_dir_all(folder.join("src")).expect("the target folder is writable");
+        let relay = concat!("path = \"", env!("CARGO_MANIFEST_DIR"), "\"");
+        let dependencies = self.blocks("toml").collect::<String>();
+        let dependencies = dependencies.replace("path = \"../relay\"", relay);
+        let manifest =
+            format!("[package]\nname = \"port\"\nedition = \"2024\"\n[workspace]\n{dependencies}");
+        let code = self.blocks("rust").collect::<String>();
+        let machine = self.machine;
+        let code = format!("#![no_std]\n#![allow(dead_code)]\n{code}{machine}");
+        fs::write(folder.join("Cargo.toml"), manifest).expect("it is writable");
+        fs::write(folder.join("src/lib.rs"), code).expect("it is writable");
+        // The versions that this workspace was built with are there.
+        let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+        fs::copy(lock, folder.join("Cargo.lock")).expect("it is writable");
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo
+            .args(["check", "--offline", "--quiet"])
+            .current_dir(&folder)
+            .env("CARGO_TARGET_DIR", folder.join("target"))
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        let checked = cargo.output().expect("cargo runs");
+        let errors = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{errors}");
+    }
 }
 
 #[test]
 fn the_page_shows_the_port_of_the_example_and_leaves_nothing_out() {
-    let (_, port) = PORT.split_once("// ---- the port ---").expect("it begins");
-    let (port, _) = port
-        .split_once("// ---- end of the port ---")
-        .expect("it ends");
-    let (_, mut port) = port.split_once('\n').expect("the rule is a line");
-    let mut left_out = String::new();
-    for block in shown("rust") {
-        let (before, after) = port.split_once(block).unwrap_or_else(|| {
-            panic!("examples/port.rs does not have this, or not here:\n{block}");
-        });
-        left_out.push_str(before);
-        port = after;
-    }
-    left_out.push_str(port);
-    assert_eq!(left_out.trim(), "");
+    PORT.check_that_it_is_whole();
+}
+
+#[test]
+fn the_page_shows_the_line_of_the_example_and_leaves_nothing_out() {
+    LINE.check_that_it_is_whole();
 }
 
 #[test]
 fn the_page_alone_makes_a_kernel_without_std() {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("port");
-    fs::create_dir_all(folder.join("src")).expect("the target folder is writable");
-    let relay = concat!("path = \"", env!("CARGO_MANIFEST_DIR"), "\"");
-    let dependencies = shown("toml").collect::<String>();
-    let dependencies = dependencies.replace("path = \"../relay\"", relay);
-    let manifest =
-        format!("[package]\nname = \"port\"\nedition = \"2024\"\n[workspace]\n{dependencies}");
-    let code = shown("rust").collect::<String>();
-    let code = format!("#![no_std]\n#![allow(dead_code)]\n{code}{MACHINE}");
-    fs::write(folder.join("Cargo.toml"), manifest).expect("it is writable");
-    fs::write(folder.join("src/lib.rs"), code).expect("it is writable");
-    // The versions that this workspace was built with are there.
-    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
-    fs::copy(lock, folder.join("Cargo.lock")).expect("it is writable");
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .args(["check", "--offline", "--quiet"])
-        .current_dir(&folder)
-        .env("CARGO_TARGET_DIR", folder.join("target"))
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let checked = cargo.output().expect("cargo runs");
-    let errors = String::from_utf8_lossy(&checked.stderr);
-    assert!(checked.status.success(), "{errors}");
+    PORT.check_that_it_compiles();
+}
+
+#[test]
+fn the_page_alone_sends_over_a_line_without_std() {
+    LINE.check_that_it_compiles();
 }
 
 #[test]
 fn the_port_is_about_as_long_as_it_is_said_to_be() {
-    let code = shown("rust").flat_map(str::lines).map(str::trim);
+    let code = PORT.blocks("rust").flat_map(str::lines).map(str::trim);
     let is_code =
         |line: &&str| line.len() > 1 && !line.starts_with("//") && !line.starts_with("use ");
     let lines = code.filter(is_code).count();
