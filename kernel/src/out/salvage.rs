@@ -37,6 +37,10 @@ const PATIENCE_MS: u64 = 2_000;
 const LIMIT_MS: u64 = 30_000;
 
 /// The way out for panics.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one, in a static: a panic has no heap to box it"
+)]
 enum Way {
     /// A port of a virtio-console.
     Port(PolledPort<HEADER>),

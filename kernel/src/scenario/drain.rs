@@ -5,7 +5,9 @@
 //! lets the drain run on what is there, which gives its speed; then writes as much again with the
 //! drain running, which gives the writers' cost with it.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+
+use relay::Losses;
 
 use super::definition::{Scenario, Verdict};
 use super::flood::{self, Part};
@@ -32,10 +34,12 @@ pub(super) static SCENARIO: Scenario = Scenario {
     on_nmi: || {},
 };
 
-/// Bytes of data in a record: the measure is the drain, not the writer.
-const DATA: u16 = 1000;
-/// A record with its header.
-const RECORD: u64 = DATA as u64 + 21;
+/// Bytes of data in a record, if a sub-buffer holds some: the measure is the drain, not the writer.
+const DATA: u64 = 1000;
+/// A record without its data.
+const FRAME: u64 = 21;
+/// Bytes of a sub-buffer that are left to its header, and to a rest that is too small for a record.
+const MARGIN: u64 = 256;
 /// The size of the sub-buffers: several records shall fit into one.
 const LARGE: Setting = Setting {
     takes: Takes::PowerOfTwo(Range {
@@ -68,31 +72,29 @@ const EMPTY: u32 = 2;
 /// All CPUs write as much again.
 const REFILL: u32 = 3;
 
-fn boot_cpu(options: &Options<'static>) -> Verdict {
+fn boot_cpu(_options: &Options<'static>) -> Verdict {
     if !pump::has_sink() {
         log::error!("there is no port to drain to");
         return Verdict::Fail;
     }
-    if let Some(cpu) = percpu::online()
-        .iter()
-        .find(|cpu| FLOOD.stats(*cpu).is_none())
-    {
+    let all = percpu::online();
+    if let Some(cpu) = all.iter().find(|cpu| FLOOD.geometry(*cpu).is_none()) {
         log::error!("cpu {cpu} has no ring to drain: give the machine more memory");
         return Verdict::Fail;
     }
-    let (Some(size), Some(count)) = (options.value(&LARGE), options.value(&MANY)) else {
+    let me = percpu::cpu_index();
+    // All rings are alike, and a line's are smaller than what the settings say.
+    let Some(load) = FLOOD.geometry(me).and_then(|geometry| {
+        Load::of(
+            geometry.subbuf_size() as u64,
+            geometry.subbuf_count() as u64,
+        )
+    }) else {
+        log::error!("the rings are too small: subbuf=1024 is the least");
         return Verdict::Fail;
     };
-    // What a ring surely holds: a sub-buffer less, each with a header and a rest that is too small.
-    let records = (count - 1) * ((size - 256) / RECORD);
-    let all = percpu::online();
-    let me = CpuSet::only(percpu::cpu_index());
-    let measured = round(me, records) && round(all, records);
-    let lost: u64 = all
-        .iter()
-        .filter_map(|cpu| FLOOD.stats(cpu))
-        .map(|stats| stats.lost.total())
-        .sum();
+    let measured = round(CpuSet::only(me), load) && round(all, load);
+    let lost = lost();
     log::info!("drain: {lost} records lost while they were written with the drain running");
     if measured {
         Verdict::Pass
@@ -101,31 +103,73 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     }
 }
 
-/// One round with `cpus`, `records` on each; false if it got stuck.
-fn round(cpus: CpuSet, records: u64) -> bool {
+/// What each CPU writes in a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Load {
+    records: u64,
+    /// Bytes of data in each.
+    data: u16,
+}
+
+impl Load {
+    /// What a ring of `count` sub-buffers of `size` bytes surely holds: a sub-buffer less, and
+    /// [`MARGIN`] in each. `None` if that is nothing.
+    fn of(size: u64, count: u64) -> Option<Self> {
+        let room = size.checked_sub(MARGIN)?;
+        let data = DATA.min(room.checked_sub(FRAME)?);
+        let records = count.saturating_sub(1) * (room / (data + FRAME));
+        // Not more than `DATA`.
+        (data > 0 && records > 0).then_some(Self {
+            records,
+            data: data as u16,
+        })
+    }
+}
+
+/// What each CPU has lost so far.
+fn losses() -> impl Iterator<Item = Losses> {
+    let all = percpu::online();
+    all.iter().filter_map(|cpu| Some(FLOOD.stats(cpu)?.lost))
+}
+
+/// What all have lost.
+fn lost() -> u64 {
+    losses().map(|lost| lost.total()).sum()
+}
+
+/// One round with `cpus`; false if it got stuck, or the rings did not hold what they hold.
+fn round(cpus: CpuSet, load: Load) -> bool {
     let writers = cpus.iter().count() as u64;
+    let before = lost();
     stream::pause(true);
-    let Some((alone, _)) = step(FILL, cpus, records) else {
+    let Some((alone, _)) = step(FILL, cpus, load) else {
         return false;
     };
-    stream::pause(false);
-    let Some((_, wall)) = step(EMPTY, cpus, records) else {
-        return false;
-    };
-    let Some((together, _)) = step(REFILL, cpus, records) else {
-        return false;
-    };
-    if step(EMPTY, cpus, records).is_none() {
+    if lost() != before {
+        for lost in losses().filter(|lost| lost.total() > 0) {
+            log::error!("drain: an empty ring did not hold {load:?}: lost {lost:?}");
+        }
         return false;
     }
-    let nanos = |ticks: u64| clock::micros(ticks) * 1000 / (records * writers);
-    let bytes = records * writers * RECORD;
+    stream::pause(false);
+    let Some((_, wall)) = step(EMPTY, cpus, load) else {
+        return false;
+    };
+    let Some((together, _)) = step(REFILL, cpus, load) else {
+        return false;
+    };
+    if step(EMPTY, cpus, load).is_none() {
+        return false;
+    }
+    let (records, record) = (load.records * writers, u64::from(load.data) + FRAME);
+    let nanos = |ticks: u64| clock::micros(ticks) * 1000 / records;
+    let bytes = records * record;
     // Hundredths of MB/s.
     let rate = bytes * 100 / clock::micros(wall).max(1);
     let (rate, part) = (rate / 100, rate % 100);
     log::info!(
-        "drain: {writers} cpus, {bytes} bytes in {} us = {rate}.{part:02} MB/s; a record of {RECORD} bytes \
-         costs its writer {} ns without the drain, {} ns with it",
+        "drain: {writers} cpus, {bytes} bytes in {} us = {rate}.{part:02} MB/s; a record of \
+         {record} bytes costs its writer {} ns without the drain, {} ns with it",
         clock::micros(wall),
         nanos(alone),
         nanos(together)
@@ -135,14 +179,15 @@ fn round(cpus: CpuSet, records: u64) -> bool {
 
 /// Has `cpus` do a step, and waits for it. Returns the ticks that they needed, added up, and from
 /// begin to end; `None` if they got stuck.
-fn step(what: u32, cpus: CpuSet, records: u64) -> Option<(u64, u64)> {
+fn step(what: u32, cpus: CpuSet, load: Load) -> Option<(u64, u64)> {
     let me = CpuSet::only(percpu::cpu_index());
     TOOK.store(0, Ordering::Relaxed);
     DONE.store(0, Ordering::Relaxed);
     let start = clock::ticks();
     if cpus != me {
-        RECORDS.store(records, Ordering::Relaxed);
-        // ORDERING: who sees the step sees the number of records.
+        RECORDS.store(load.records, Ordering::Relaxed);
+        BYTES.store(load.data, Ordering::Relaxed);
+        // ORDERING: who sees the step sees what to write.
         STEP.store(
             STEP.load(Ordering::Relaxed) & !0xF | what,
             Ordering::Relaxed,
@@ -150,7 +195,7 @@ fn step(what: u32, cpus: CpuSet, records: u64) -> Option<(u64, u64)> {
         STEP.fetch_add(0x10, Ordering::Release);
         smp::wake(cpus.without(me));
     }
-    act(what, records);
+    act(what, load);
     let wanted = cpus.iter().count() as u32;
     let patience = Timeout::after_ms(PATIENCE_MS);
     idle::until(|| DONE.load(Ordering::Acquire) == wanted || patience.expired());
@@ -164,6 +209,8 @@ fn step(what: u32, cpus: CpuSet, records: u64) -> Option<(u64, u64)> {
 
 /// Records of the step.
 static RECORDS: AtomicU64 = AtomicU64::new(0);
+/// Bytes of data in each.
+static BYTES: AtomicU16 = AtomicU16::new(0);
 
 /// The steps of the other CPUs, as they come.
 fn other_cpu(_options: &Options<'static>) {
@@ -172,13 +219,17 @@ fn other_cpu(_options: &Options<'static>) {
         idle::until(|| STEP.load(Ordering::Acquire) >> 4 != seen);
         let now = STEP.load(Ordering::Acquire);
         seen = now >> 4;
-        act(now & 0xF, RECORDS.load(Ordering::Relaxed));
+        let load = Load {
+            records: RECORDS.load(Ordering::Relaxed),
+            data: BYTES.load(Ordering::Relaxed),
+        };
+        act(now & 0xF, load);
         smp::wake(CpuSet::only(0));
     }
 }
 
 /// Does one step on the calling CPU.
-fn act(what: u32, records: u64) {
+fn act(what: u32, load: Load) {
     let start = clock::ticks();
     match what {
         EMPTY => {
@@ -189,7 +240,7 @@ fn act(what: u32, records: u64) {
         }
         _ => {
             let part = Part::of(percpu::cpu_index());
-            (0..records).for_each(|_| flood::write(part, DATA));
+            (0..load.records).for_each(|_| flood::write(part, load.data));
         }
     }
     TOOK.fetch_add(clock::ticks().wrapping_sub(start), Ordering::Relaxed);
