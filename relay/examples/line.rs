@@ -14,7 +14,7 @@ use std::{env, fs, io};
 extern crate alloc;
 
 use alloc::{format, vec::Vec};
-use core::{fmt, iter};
+use core::fmt;
 use relay::clients::klog;
 use relay::ctf::{self, Packets, Uuid, metadata::Trace, salvage::PacketCopy};
 use relay::line::{self, Line};
@@ -142,10 +142,7 @@ fn post_mortem(stopped: impl Fn(usize) -> Stopped) -> fmt::Result {
 
 /// Sends one of them; an error if it does not fit, or the port takes nothing for too long.
 fn send_copy(copy: &PacketCopy<'_>, buffer: &mut [u8]) -> fmt::Result {
-    let header: &[u8] = copy.header();
-    let padding = &[0; 8][..copy.padding()];
-    let pieces = iter::once(header).chain(copy.runs()).chain([padding]);
-    let size = line::frame(pieces, buffer).map_err(|_| fmt::Error)?;
+    let size = line::frame(copy.pieces(), buffer).map_err(|_| fmt::Error)?;
     let (mut unsent, end) = (&buffer[..size], machine::ticks() + machine::HZ);
     while !unsent.is_empty() && machine::ticks() < end {
         unsent = &unsent[machine::try_send(unsent)..];

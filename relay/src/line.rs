@@ -42,7 +42,8 @@
 //! let mut buffer = [0; line::buffer_size(1024)];
 //! let mut line = Line::new(&mut buffer);
 //! let mut uart = Vec::new();
-//! // In the idle loop, and in the timer interrupt:
+//! // In the idle loop, and in the timer interrupt. If nothing has come for a while, let the line
+//! // know by `idle`, so that it repeats the metadata.
 //! line.run(
 //!     || reader.next_subbuf(),
 //!     // As much as it takes now, which is 16 bytes where there is a FIFO.
@@ -279,7 +280,11 @@ impl<'a> Line<'a> {
     }
 
     /// Sends what it has, and what `next` has, until `write` takes no more or there is nothing
-    /// more. Returns how many bytes were taken.
+    /// more. Returns how many bytes were taken. An interrupt handler lets its `write` count, and
+    /// take no more in the end: an emulated port may take all that there is.
+    ///
+    /// A packet that does not fit the buffer is [left out](Sent::left_out): give the buffer the
+    /// size of the largest sub-buffer.
     pub fn run(
         &mut self,
         mut next: impl FnMut() -> Option<SubBuffer<'a>>,

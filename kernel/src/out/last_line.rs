@@ -1,14 +1,10 @@
 //! A serial port whose only user waits for it: for the end of the machine, when nobody else runs.
 
 use core::fmt;
-use core::iter;
 
 use relay::ctf::salvage::PacketCopy;
 
 use crate::dev::serial::{Com, Uart};
-
-/// What is sent as padding.
-static ZEROS: [u8; 8] = [0; 8];
 
 /// Sends copies of packets in frames, one after the other. Each call polls; none allocates, takes a
 /// lock, or needs an interrupt.
@@ -61,11 +57,8 @@ impl LastLine {
         packet: &PacketCopy<'_>,
         is_over: impl Fn() -> bool,
     ) -> Result<(), Stuck> {
-        let padding = ZEROS.get(..packet.padding()).unwrap_or_default();
-        let header: &[u8] = packet.header();
-        let pieces = iter::once(header).chain(packet.runs()).chain([padding]);
         let Self { com, buffer } = self;
-        let size = relay::line::frame(pieces, buffer).map_err(|_| Stuck::NoRoom)?;
+        let size = relay::line::frame(packet.pieces(), buffer).map_err(|_| Stuck::NoRoom)?;
         let mut uart = Uart::again(*com).ok_or(Stuck::Gone(*com))?;
         let mut rest = buffer.get(..size).unwrap_or_default();
         while !rest.is_empty() || !uart.is_empty() {

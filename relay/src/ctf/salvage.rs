@@ -3,6 +3,10 @@
 //! A copy is a header of its own and the committed records where they lie. Uncommitted ones are
 //! left out, and counted; nothing stands in their place, because nobody knows at what time.
 
+use core::iter;
+
+use relay_format::packet::GRAIN;
+
 use super::packet::{CUT, HEADER, Packets, SALVAGED, encode, padded};
 use crate::record::{Stamp, extend};
 use crate::ring::{Packet, Salvage, SalvagedPacket};
@@ -137,6 +141,14 @@ impl<'a> PacketCopy<'a> {
     /// The records: runs of whole records where they lie, in order.
     pub fn runs(&self) -> impl Iterator<Item = &'a [u8]> {
         self.salvaged.committed()
+    }
+
+    /// All bytes of the packet, in order: header, records, padding. What a
+    /// frame is made of, for example.
+    pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let header: &[u8] = &self.header;
+        let padding = &[0; GRAIN][..self.padding()];
+        iter::once(header).chain(self.runs()).chain([padding])
     }
 
     /// How many bytes follow the records, fewer than 8.

@@ -256,6 +256,9 @@ impl Stage {
             let (begin, finish) = (u64_at(32), u64_at(40));
             assert!(end <= begin && begin <= finish, "{end} {begin} {finish}");
             let body: Vec<u8> = copy.runs().flatten().copied().collect();
+            let mut whole = [&copy.header()[..], &body].concat();
+            whole.resize(whole.len() + copy.padding(), 0);
+            assert_eq!(copy.pieces().collect::<Vec<_>>().concat(), whole);
             let content = HEADER + body.len();
             assert_eq!(u64_at(48), content as u64 * 8);
             assert_eq!(u64_at(56), (content + copy.padding()) as u64 * 8);
