@@ -7,7 +7,7 @@
 use memchr::memmem;
 
 use super::line::{LinePort, LineSink};
-use super::writer::Port;
+use super::port::Port;
 use crate::wire::{Damage, Found, HEADER_SIZE, Header, Kind, LineReader, MAGIC};
 
 /// How many bytes are kept that may turn out to be of a port.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use super::writer::{Shared, lock, take};
+use super::shared::{Shared, lock, take};
 use crate::wire::{Found, LineReader, Piece};
 
 /// Takes the bytes of a serial line, in a thread of its own if wanted.

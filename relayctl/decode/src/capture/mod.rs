@@ -18,9 +18,11 @@ mod live;
 mod live_packets;
 mod metadata;
 mod packed;
+mod port;
 mod raw;
 mod reader;
 mod salvage;
+mod shared;
 mod store;
 mod stored;
 mod strays;
@@ -41,12 +43,13 @@ pub use line_totals::{LineTotals, Place};
 pub use live::Live;
 pub use live_packets::LivePackets;
 pub use packed::{MAX_UNPACKED, Packed, PackedError, Unpacked, is_packed, unpack};
+pub use port::Port;
 pub use raw::{Scratch, read_raw};
 pub use reader::{Item, PacketReader, PacketSource};
 pub use stored::{OpenError, Stored, Stream};
 pub use strays::{Stray, Strays};
 pub use totals::Totals;
-pub use writer::{Capture, Options, Port};
+pub use writer::{Capture, Options};
 
 /// The largest capture, unless somebody says otherwise, in bytes.
 pub const DEFAULT_MAX_SIZE: u64 = 1 << 30;

@@ -1,10 +1,8 @@
 //! Writes a capture folder.
 
-use std::convert::Infallible;
 use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
@@ -16,10 +14,12 @@ use super::folder::{self, CONSOLE, NEW_RUN, RUN};
 use super::intake::Intake;
 use super::keep::Keep;
 use super::line::{LinePort, LineSink};
+use super::port::Port;
 use super::salvage::Waiting;
+use super::shared::{Shared, lock};
 use super::store::Store;
 use super::totals::Totals;
-use crate::wire::{Kind, LineReader, Piece, Splitter, crc32c};
+use crate::wire::{Kind, LineReader, crc32c};
 
 /// What to make.
 #[derive(Clone, Debug)]
@@ -59,15 +59,6 @@ impl Options {
     }
 }
 
-/// What all ports write to.
-#[derive(Debug)]
-pub(super) struct Shared {
-    /// Takes packets.
-    intake: Intake,
-    /// What a stopped CPU left.
-    waiting: Waiting,
-}
-
 /// A capture that is being made.
 #[derive(Debug)]
 pub struct Capture {
@@ -77,22 +68,6 @@ pub struct Capture {
     kind: Kind,
     /// What all ports write to.
     shared: Arc<Mutex<Shared>>,
-}
-
-/// Takes the bytes of one port, in a thread of its own if wanted.
-#[derive(Debug)]
-pub struct Port {
-    /// Its number.
-    number: u32,
-    /// Finds the packets.
-    splitter: Splitter,
-    /// What all ports write to.
-    shared: Arc<Mutex<Shared>>,
-}
-
-/// The shared part; a thread that panicked leaves it usable.
-pub(super) fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Capture {
@@ -131,11 +106,7 @@ impl Capture {
     /// A sink for the bytes of a port.
     #[must_use]
     pub fn port(&self, number: u32) -> Port {
-        Port {
-            number,
-            splitter: Splitter::new(self.kind),
-            shared: Arc::clone(&self.shared),
-        }
+        Port::new(number, self.kind, Arc::clone(&self.shared))
     }
 
     /// A sink for the bytes of a serial line, which has frames.
@@ -298,75 +269,4 @@ fn write_run(
         let _ = fs::remove_file(&new);
         CaptureError::Write { path, error }
     })
-}
-
-impl Shared {
-    /// The files.
-    pub(super) fn store(&mut self) -> &mut Store {
-        &mut self.intake.store
-    }
-
-    /// Takes what a port has found; `crc` is that of a packet.
-    fn take(&mut self, port: u32, piece: Piece<'_>, crc: u32) {
-        let Self { intake, waiting } = self;
-        match piece {
-            Piece::Fragment(bytes) => intake.store.fragment(Path::new(""), port, bytes),
-            Piece::Packet(header, packet) if header.is_salvaged => {
-                waiting.take(&mut intake.store, port, header, packet);
-            }
-            Piece::Packet(header, packet) => intake.packet(port, header, packet, crc),
-        }
-    }
-
-    /// Puts what a stopped CPU left where it belongs.
-    fn settle(&mut self) {
-        self.waiting.settle(&mut self.intake);
-        self.intake.conclude();
-        self.intake.store.conclude();
-    }
-}
-
-impl Port {
-    /// Takes the next bytes, in chunks of any length. It never fails: what
-    /// cannot be written is counted, and told by [`Capture::finish`].
-    pub fn push(&mut self, chunk: &[u8]) {
-        let Self {
-            number,
-            splitter,
-            shared,
-        } = self;
-        let Ok(()) = splitter.push(chunk, |piece| take(shared, *number, piece));
-    }
-
-    /// Ends the port: what is left of it is a fragment.
-    pub fn finish(mut self) {
-        let Self {
-            number,
-            splitter,
-            shared,
-        } = &mut self;
-        let Ok(()) = splitter.finish(|piece| take(shared, *number, piece));
-    }
-}
-
-impl Write for Port {
-    fn write(&mut self, chunk: &[u8]) -> io::Result<usize> {
-        self.push(chunk);
-        Ok(chunk.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Takes what a port has found. Its checksum, a small part of the whole, is made before the lock:
-/// the console has a thread of its own, which need not wait for it.
-pub(super) fn take(shared: &Mutex<Shared>, port: u32, piece: Piece<'_>) -> Result<(), Infallible> {
-    let crc = match piece {
-        Piece::Packet(_, packet) => crc32c(packet),
-        Piece::Fragment(_) => 0,
-    };
-    lock(shared).take(port, piece, crc);
-    Ok(())
 }
