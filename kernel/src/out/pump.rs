@@ -171,15 +171,6 @@ pub(crate) fn has_sink() -> bool {
     })
 }
 
-/// Whether nothing of the calling CPU's pump is under way: what was sent has arrived.
-pub(crate) fn is_drained() -> bool {
-    match mine().map(Mutex::try_lock) {
-        Some(Some(mut guard)) => guard.as_mut().is_none_or(Pump::is_idle),
-        Some(None) => false,
-        None => true,
-    }
-}
-
 /// Whether everything that the calling CPU wrote has been given to its sink, or cannot be; if the
 /// pump is its own: whether everything that passes through it has left the machine.
 fn is_done() -> bool {

@@ -236,7 +236,14 @@ fn act(what: u32, load: Load) {
             FLOOD.flush();
             pump::poll();
             let patience = Timeout::after_ms(PATIENCE_MS);
-            idle::until(|| pump::is_drained() || patience.expired());
+            // Not what the pump says: it may be another CPU's turn, which has seen this one's ring
+            // before it was filled.
+            let cpu = percpu::cpu_index();
+            let is_empty = || {
+                let info = FLOOD.info(cpu);
+                info.is_none_or(|info| info.unread == 0 && info.taken == 0)
+            };
+            idle::until(|| is_empty() || patience.expired());
         }
         _ => {
             let part = Part::of(percpu::cpu_index());
