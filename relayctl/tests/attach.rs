@@ -17,9 +17,7 @@ use nix::unistd::Pid;
 use relay_decode::capture::{Capture, Options};
 use relay_decode::wire::Kind;
 use serde_json::{Value, json};
-use synthetic::{
-    Left, Stream, TASK, folder, metadata, metadata_packets, other_boot, relayctl, small,
-};
+use synthetic::{Left, folder, judged, machine, other_boot, relayctl, small};
 
 /// After this a program that says nothing is given up: nothing that is right takes so long.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,30 +47,6 @@ fn start(socket: &Path, out: &Path, more: &[&str]) -> Child {
 /// Waits for its end.
 fn end(child: Child) -> Left {
     child.wait_with_output().expect("it ends").into()
-}
-
-/// What `verify --json` says of each boot.
-fn judged(out: &Path) -> (Option<i32>, Vec<Value>) {
-    let left = relayctl(&["verify".as_ref(), "--json".as_ref(), out.as_os_str()]);
-    let lines = left.out.lines();
-    let lines = lines.map(|line| serde_json::from_str(line).expect("it prints JSON"));
-    (left.code, lines.collect())
-}
-
-/// The metadata of a machine with one CPU, and its log: packets of one record each, the last one
-/// closes it, and an empty flood and claims that fit.
-fn machine() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let mut klog = Stream::new(1, 0, 0);
-    let mut packets = Vec::new();
-    for n in 0..10u64 {
-        klog.klog(n * 10 + 1, TASK, 3, 1, ["m", "f", &format!("message {n}")]);
-        packets.push(klog.packet(n * 10 + 5, u32::from(n == 9)));
-    }
-    packets.push(Stream::new(3, 0, 0).packet(1, 1));
-    let mut claims = Stream::new(2, 0, 0);
-    claims.claim(200, 1, TASK, 10);
-    packets.push(claims.packet(201, 1));
-    (metadata_packets(&metadata(1), 700), packets)
 }
 
 /// A socket, and a folder for captures.

@@ -16,7 +16,7 @@ use nix::unistd::{Pid, ttyname};
 use relay_format::frame;
 use serde_json::Value;
 use synthetic::{
-    Left, Stream, TASK, folder, metadata, metadata_packets, other_boot, relayctl, salvaged, small,
+    Left, Stream, TASK, folder, judged, machine, other_boot, relayctl, salvaged, small,
 };
 
 /// The frame of a packet.
@@ -30,22 +30,6 @@ fn frame_of(packet: &[u8]) -> Vec<u8> {
 /// The frames of packets, one after the other.
 fn frames(packets: &[Vec<u8>]) -> Vec<u8> {
     packets.iter().flat_map(|packet| frame_of(packet)).collect()
-}
-
-/// Metadata, and the packets of a machine with one CPU: its log in packets of one record each, the
-/// last one closes it; an empty flood, and claims that fit.
-fn machine() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
-    let mut klog = Stream::new(1, 0, 0);
-    let mut packets = Vec::new();
-    for n in 0..10u64 {
-        klog.klog(n * 10 + 1, TASK, 3, 1, ["m", "f", &format!("message {n}")]);
-        packets.push(klog.packet(n * 10 + 5, u32::from(n == 9)));
-    }
-    packets.push(Stream::new(3, 0, 0).packet(1, 1));
-    let mut claims = Stream::new(2, 0, 0);
-    claims.claim(200, 1, TASK, 10);
-    packets.push(claims.packet(201, 1));
-    (metadata_packets(&metadata(1), 700), packets)
 }
 
 /// A `record` that runs.
@@ -80,14 +64,6 @@ fn recorded(name: &str, line: &[u8]) -> (PathBuf, Left) {
     fs::write(&raw, line).expect("it is writable");
     let left = end(record(raw.to_str().expect("it is UTF-8"), &out, &[]));
     (out, left)
-}
-
-/// What `verify --json` says of each boot.
-fn judged(out: &Path) -> (Option<i32>, Vec<Value>) {
-    let left = relayctl(&["verify".as_ref(), "--json".as_ref(), out.as_os_str()]);
-    let lines = left.out.lines();
-    let lines = lines.map(|line| serde_json::from_str(line).expect("it prints JSON"));
-    (left.code, lines.collect())
 }
 
 /// The verdicts of boots.

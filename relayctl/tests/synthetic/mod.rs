@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
+
 /// The reference metadata.
 pub(crate) const METADATA: &str = include_str!("../data/metadata");
 
@@ -244,6 +246,22 @@ pub(crate) fn small() -> Vec<Vec<u8>> {
     packets
 }
 
+/// The metadata of a machine with one CPU, and its log: packets of one record each, the last one
+/// closes it, and an empty flood and claims that fit.
+pub(crate) fn machine() -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let mut klog = Stream::new(1, 0, 0);
+    let mut packets = Vec::new();
+    for n in 0..10u64 {
+        klog.klog(n * 10 + 1, TASK, 3, 1, ["m", "f", &format!("message {n}")]);
+        packets.push(klog.packet(n * 10 + 5, u32::from(n == 9)));
+    }
+    packets.push(Stream::new(3, 0, 0).packet(1, 1));
+    let mut claims = Stream::new(2, 0, 0);
+    claims.claim(200, 1, TASK, 10);
+    packets.push(claims.packet(201, 1));
+    (metadata_packets(&metadata(1), 700), packets)
+}
+
 /// The text of a UUID.
 pub(crate) fn text_of(uuid: [u8; 16]) -> String {
     let digits: String = uuid.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -322,6 +340,14 @@ pub(crate) fn relayctl<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Left {
         .output()
         .expect("relayctl starts")
         .into()
+}
+
+/// What `verify --json` says of each boot of a capture, or of several together.
+pub(crate) fn judged(out: &Path) -> (Option<i32>, Vec<Value>) {
+    let left = relayctl(&["verify".as_ref(), "--json".as_ref(), out.as_os_str()]);
+    let lines = left.out.lines();
+    let lines = lines.map(|line| serde_json::from_str(line).expect("it prints JSON"));
+    (left.code, lines.collect())
 }
 
 /// Makes a capture of packets that came over one port, and returns its folder.
