@@ -43,6 +43,7 @@ mod scenario;
 
 use bootloader_api::BootInfo;
 
+use arch::frame::Interrupted;
 use arch::handlers::Handlers;
 use dev::ExitCode;
 use life::{bring_up, panic, shut_down};
@@ -106,8 +107,8 @@ fn run_other_cpu() -> ! {
 }
 
 /// Every CPU's timer interrupt.
-fn on_timer() {
-    scenario::on_timer();
+fn on_timer(interrupted: &Interrupted) {
+    scenario::on_timer(interrupted);
     logs::registry::tick();
     out::virtio::hear();
     out::pump::poll();

@@ -388,6 +388,8 @@ pub use platform::{Context, Platform};
     target_arch = "riscv64"
 ))]
 pub use platform::{Interrupts, IrqOff, Processor};
+#[cfg(feature = "stress")]
+pub use ring::Phase;
 pub use ring::{
     Delivery, Flushed, Geometry, GeometryError, Hooks, Loss, Losses, Mode, NoHooks, ObserveError,
     Observer, Packet, PacketStart, Reader, Records, Run, STORAGE_ALIGN, Salvage, SalvagedPacket,

@@ -200,12 +200,28 @@ mod same_cpu {
     use super::GroupedU64;
     use core::arch::asm;
 
+    /// Ends an emulator's block of instructions: what was loaded is in the one before, so that an
+    /// interrupt can come in between.
+    #[cfg(feature = "stress")]
+    macro_rules! end_of_block {
+        () => {
+            "jmp 2f\n2:"
+        };
+    }
+    #[cfg(not(feature = "stress"))]
+    macro_rules! end_of_block {
+        () => {
+            ""
+        };
+    }
+
     #[inline(always)]
     pub(super) fn cas(word: &GroupedU64, old: u64, new: u64) -> bool {
         // SAFETY: the operand is a live, aligned AtomicU64 for as long as `word` is borrowed;
         // cmpxchg reads and writes only it, rax and the flags (Intel SDM 2A, CMPXCHG).
         unsafe {
             asm!(
+                end_of_block!(),
                 "cmpxchg qword ptr [{word}], {new}",
                 "jne {lost}",
                 word = in(reg) word.as_ptr(),

@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use spin::Once;
 
-use super::frame::TrapFrame;
+use super::frame::{Interrupted, TrapFrame};
 use crate::cpu;
 use crate::cpu::vector::{DEVICE_FIRST, DEVICE_LAST};
 
@@ -20,11 +20,11 @@ use crate::cpu::vector::{DEVICE_FIRST, DEVICE_LAST};
 #[derive(Debug)]
 pub(crate) struct Handlers {
     /// Every CPU's timer interrupt. IRQ context.
-    pub(crate) timer: fn(),
+    pub(crate) timer: fn(&Interrupted),
     /// A wake-up by another CPU. IRQ context.
-    pub(crate) wake: fn(),
+    pub(crate) wake: fn(&Interrupted),
     /// An NMI, unless it stops the CPU. NMI context.
-    pub(crate) nmi: fn(),
+    pub(crate) nmi: fn(&Interrupted),
     /// A page fault. In the context of the code that caused it, which goes on if this returns.
     pub(crate) page_fault: fn(&TrapFrame),
     /// An exception that nothing can be done about. In the context of the code that caused it.
@@ -33,9 +33,9 @@ pub(crate) struct Handlers {
 
 /// Before anything is registered nothing can be said or done about a trap.
 static NOBODY: Handlers = Handlers {
-    timer: || {},
-    wake: || {},
-    nmi: || {},
+    timer: |_| {},
+    wake: |_| {},
+    nmi: |_| {},
     page_fault: |_| cpu::halt_forever(),
     exception: |_| cpu::halt_forever(),
 };

@@ -15,7 +15,7 @@ use core::sync::atomic::Ordering;
 use x86_64::VirtAddr;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
-use super::frame::TrapFrame;
+use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};
 use super::{apic, handlers, stop};
 use crate::cpu::percpu::{self, IrqLevel};
@@ -168,9 +168,9 @@ pub(crate) fn fill(idt: &mut InterruptDescriptorTable) {
 extern "C" fn dispatch(frame: &TrapFrame) {
     match frame.vector as u8 {
         vector::NMI => {
-            let _level = IrqLevel::nmi();
+            let level = IrqLevel::nmi();
             if stop::obey() {
-                (handlers::registered().nmi)();
+                (handlers::registered().nmi)(&interrupted(&level, frame));
             }
         }
         vector::BREAKPOINT => {
@@ -183,22 +183,30 @@ extern "C" fn dispatch(frame: &TrapFrame) {
         vector::PAGE_FAULT => (handlers::registered().page_fault)(frame),
         0..=vector::LAST_EXCEPTION => (handlers::registered().exception)(frame),
         vector => {
-            let _level = IrqLevel::irq();
-            interrupt(vector);
+            let level = IrqLevel::irq();
+            interrupt(vector, &interrupted(&level, frame));
         }
     }
 }
 
+/// What the trap has interrupted.
+fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
+    Interrupted {
+        context: level.interrupted(),
+        rip: frame.rip,
+    }
+}
+
 /// The handler of a maskable interrupt.
-fn interrupt(vector: u8) {
+fn interrupt(vector: u8, interrupted: &Interrupted) {
     match vector {
         vector::TIMER => {
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
-            (handlers::registered().timer)();
+            (handlers::registered().timer)(interrupted);
             apic::end_of_interrupt();
         }
         vector::WAKE => {
-            (handlers::registered().wake)();
+            (handlers::registered().wake)(interrupted);
             apic::end_of_interrupt();
         }
         vector::DEVICE_FIRST..=vector::DEVICE_LAST if handlers::tell_device(vector) => {

@@ -157,6 +157,20 @@ pub(crate) const COUNT: Setting = Setting {
     default: Preset::Value(16),
 };
 
+/// The modes of a ring, in the order of relay's.
+const MODES: [Choice; 2] = [
+    Choice::new("discard", "what finds no room is lost"),
+    Choice::new("overwrite", "it takes the place of what is oldest"),
+];
+
+/// What a full ring of the channel `flood` does.
+pub(crate) const MODE: Setting = Setting {
+    key: "mode",
+    about: "what a full ring of the channel flood does",
+    takes: Takes::OneOf(&MODES),
+    default: Preset::Value(0),
+};
+
 impl Range {
     const fn has(self, number: u64) -> bool {
         self.least <= number && number <= self.most

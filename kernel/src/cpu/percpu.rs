@@ -202,6 +202,14 @@ impl IrqLevel {
         Self::enter(Context::Nmi)
     }
 
+    /// The context that was interrupted.
+    pub(crate) fn interrupted(&self) -> Context {
+        const ALL: [Context; 3] = [Context::Task, Context::Irq, Context::Nmi];
+        ALL.get(self.before as usize)
+            .copied()
+            .unwrap_or(Context::Nmi)
+    }
+
     fn enter(context: Context) -> Self {
         let word = &this().context;
         let before = word.load(Ordering::Relaxed);

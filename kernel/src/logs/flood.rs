@@ -7,12 +7,12 @@ use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
 use relay::line::MAX_PACKET;
-use relay::{Channel, Context};
+use relay::{Channel, Context, Mode};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::base::cmdline::Options;
-use crate::base::settings::{COUNT, SUBBUF};
+use crate::base::settings::{COUNT, MODE, SUBBUF};
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
@@ -48,14 +48,35 @@ impl Event for Flood {
 
     #[inline]
     fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u64(self.sequence);
+        fields.u32(self.checksum());
+        fields.u16(self.length);
+        fields.next(self.length.into()).fill(self.sequence as u8);
+    }
+}
+
+impl Flood {
+    /// Bytes of a record without its data, and without its stamp.
+    pub(crate) const HEAD: usize = 14;
+
+    fn checksum(&self) -> u32 {
         let mut checksum = CRC.digest();
         checksum.update(&self.sequence.to_le_bytes());
         checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
         checksum.update(&[self.context as u8]);
-        fields.u64(self.sequence);
-        fields.u32(checksum.finalize());
-        fields.u16(self.length);
-        fields.next(self.length.into()).fill(self.sequence as u8);
+        checksum.finalize()
+    }
+
+    /// The same as [`store`](Event::store), into as many bytes as its [size](Event::size) says: for
+    /// who writes them himself.
+    pub(crate) fn write_to(&self, bytes: &mut [u8]) {
+        let sequence = self.sequence.to_le_bytes();
+        let (checksum, length) = (self.checksum().to_le_bytes(), self.length.to_le_bytes());
+        let head = sequence.into_iter().chain(checksum).chain(length);
+        let data = core::iter::repeat(self.sequence as u8);
+        for (byte, value) in bytes.iter_mut().zip(head.chain(data)) {
+            *byte = value;
+        }
     }
 }
 
@@ -100,7 +121,12 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
     // Used by nobody, and there nevertheless.
     core::hint::black_box(&mut left);
-    match channel::geometry(size, count) {
+    let mode = match options.value(&MODE) {
+        Some(1) => Mode::Continuous,
+        _ => Mode::NoOverwrite,
+    };
+    let geometry = channel::geometry(size, count);
+    match geometry.and_then(|geometry| geometry.with_mode(mode)) {
         Ok(geometry) => (0..cpus).for_each(|cpu| {
             channel::start(&CHANNEL, "flood", cpu, geometry);
         }),

@@ -27,9 +27,9 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu: |_| {},
-    on_timer: || {},
-    on_ipi: || {},
-    on_nmi: || {},
+    on_timer: |_| {},
+    on_ipi: |_| {},
+    on_nmi: |_| {},
 };
 
 /// Bytes of a record.

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::arch::frame::Interrupted;
 use crate::base::cmdline::Options;
 use crate::base::settings::About;
 
@@ -33,9 +34,9 @@ pub(super) struct Scenario {
     /// Every other CPU's part, in task context.
     pub(super) other_cpu: fn(&Options<'static>),
     /// Called in every CPU's timer interrupts.
-    pub(super) on_timer: fn(),
+    pub(super) on_timer: fn(&Interrupted),
     /// Called in the handler of wake-ups from other CPUs.
-    pub(super) on_ipi: fn(),
+    pub(super) on_ipi: fn(&Interrupted),
     /// Called in every CPU's NMIs.
-    pub(super) on_nmi: fn(),
+    pub(super) on_nmi: fn(&Interrupted),
 }

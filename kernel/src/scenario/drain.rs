@@ -29,9 +29,9 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu,
-    on_timer: || {},
-    on_ipi: || {},
-    on_nmi: || {},
+    on_timer: |_| {},
+    on_ipi: |_| {},
+    on_nmi: |_| {},
 };
 
 /// Bytes of data in a record, if a sub-buffer holds some: the measure is the drain, not the writer.

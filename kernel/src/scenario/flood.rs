@@ -5,6 +5,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::definition::{Scenario, Verdict};
+use crate::arch::frame::Interrupted;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::{About, COUNT, Preset, SECONDS, SUBBUF, Setting, Takes};
@@ -22,8 +23,8 @@ pub(super) static SCENARIO: Scenario = Scenario {
     boot_cpu,
     other_cpu: take_part,
     on_timer,
-    on_ipi: || {},
-    on_nmi: || {},
+    on_ipi: |_| {},
+    on_nmi: |_| {},
 };
 
 /// How many records each CPU writes, unless it is told how long it shall write.
@@ -134,7 +135,7 @@ fn take_part(options: &Options<'static>) {
 }
 
 /// The timer interrupt's share: a burst, into the middle of whatever the task is writing.
-fn on_timer() {
+fn on_timer(_interrupted: &Interrupted) {
     let part = Part::of(percpu::cpu_index());
     if part.runs.load(Ordering::Relaxed) {
         for _ in 0..BURST {

@@ -15,9 +15,9 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu: |_| {},
-    on_timer: || {},
-    on_ipi: || {},
-    on_nmi: || log::info!("NMI"),
+    on_timer: |_| {},
+    on_ipi: |_| {},
+    on_nmi: |_| log::info!("NMI"),
 };
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {

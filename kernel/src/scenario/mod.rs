@@ -9,11 +9,13 @@ mod idle;
 mod panic;
 mod pin;
 mod smoke;
+mod stress;
 
 use spin::Once;
 
 use definition::Scenario;
 
+use crate::arch::frame::Interrupted;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
@@ -25,12 +27,13 @@ use crate::life;
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 7] = [
+static ALL: [&Scenario; 8] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
     &flood::SCENARIO,
+    &stress::SCENARIO,
     &drain::SCENARIO,
     &cost::SCENARIO,
 ];
@@ -94,23 +97,23 @@ pub(crate) fn take_part() {
 }
 
 /// Called in every timer interrupt.
-pub(crate) fn on_timer() {
+pub(crate) fn on_timer(interrupted: &Interrupted) {
     if let Some((scenario, _)) = RUNNING.get() {
-        (scenario.on_timer)();
+        (scenario.on_timer)(interrupted);
     }
 }
 
 /// Called in every wake-up from another CPU.
-pub(crate) fn on_wake() {
+pub(crate) fn on_wake(interrupted: &Interrupted) {
     if let Some((scenario, _)) = RUNNING.get() {
-        (scenario.on_ipi)();
+        (scenario.on_ipi)(interrupted);
     }
 }
 
 /// Called in every NMI.
-pub(crate) fn on_nmi() {
+pub(crate) fn on_nmi(interrupted: &Interrupted) {
     if let Some((scenario, _)) = RUNNING.get() {
-        (scenario.on_nmi)();
+        (scenario.on_nmi)(interrupted);
     }
 }
 

@@ -25,9 +25,9 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu,
-    on_timer: || {},
-    on_ipi: || {},
-    on_nmi: || {},
+    on_timer: |_| {},
+    on_ipi: |_| {},
+    on_nmi: |_| {},
 };
 
 /// How long the others log before the CPU fails.

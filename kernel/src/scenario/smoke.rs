@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::definition::{Scenario, Verdict};
 use super::pin;
+use crate::arch::frame::Interrupted;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
@@ -163,19 +164,19 @@ fn logged(count: &AtomicU32) -> Option<u32> {
     (number <= LOGGED).then_some(number)
 }
 
-fn on_timer() {
+fn on_timer(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).timer) {
         log::info!("timer interrupt {number}");
     }
 }
 
-fn on_ipi() {
+fn on_ipi(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).wake) {
         log::info!("interrupt from another cpu {number}");
     }
 }
 
-fn on_nmi() {
+fn on_nmi(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).nmi) {
         log::info!("NMI {number}");
     }

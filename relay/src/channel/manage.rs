@@ -213,6 +213,24 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.started(cpu).map(Stream::stats)
     }
 
+    /// What `cpu` is in the middle of in this channel. Asked by an interrupt or NMI of that CPU,
+    /// it is what that has interrupted. Any context, any CPU.
+    #[cfg(feature = "stress")]
+    #[must_use]
+    pub fn phase(&self, cpu: usize) -> crate::Phase {
+        let stream = self.streams.get(cpu);
+        stream.map_or(crate::Phase::Outside, |stream| stream.local.phase())
+    }
+
+    /// How often a write of `cpu` found, at its swap, that an interrupt had written meanwhile, and
+    /// looked again; about. Any context, any CPU.
+    #[cfg(feature = "stress")]
+    #[must_use]
+    pub fn failed_swaps(&self, cpu: usize) -> u64 {
+        let stream = self.streams.get(cpu);
+        stream.map_or(0, |stream| stream.local.failed_swaps())
+    }
+
     /// Records lost because the CPU that wrote them has no ring in this channel. They are in no
     /// stream's ledger. Any context.
     #[must_use]

@@ -29,6 +29,7 @@ use super::entry::State;
 use super::geometry::Delivery;
 use super::owner::Owner;
 use super::packet::Packet;
+use super::phase::Phase;
 use super::position::Position;
 use super::subbuf::Committed;
 use super::words::Ring;
@@ -44,6 +45,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     #[inline(never)]
     pub(crate) fn deliver(&self) {
         let stream = self.stream;
+        let _phase = self.local.phases.enter(Phase::Delivery);
         loop {
             if U::SHARED {
                 // What was committed before this is seen by a CPU that is found at it: it looks

@@ -32,6 +32,7 @@
 
 use super::intent::Intent;
 use super::local::Local;
+use super::phase::Phase;
 use super::position::Position;
 use super::reserve::Reservation;
 use super::source::Source;
@@ -71,6 +72,7 @@ pub(super) fn put_at<U: Usage, S: Source>(
     else {
         return false;
     };
+    let _phase = local.phases.enter(Phase::Reserved);
     if broken(Mistake::CommitBeforeBytes) {
         sub.commit.add_carries::<U>(committed);
     }
@@ -131,6 +133,7 @@ pub(super) fn reserve_at<'a, U: Usage>(
     }
     intent.announce(Position(pos), word);
     if !ring.pos.cas::<U>(pos, end) {
+        local.phases.note_failed_swap();
         local.give_back(intent);
         return None;
     }

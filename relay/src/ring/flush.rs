@@ -13,6 +13,7 @@
 
 use super::ledger::Losses;
 use super::owner::Owner;
+use super::phase::Phase;
 use super::stream::Stream;
 use super::switch::Obstacle;
 use super::words::Ring;
@@ -108,8 +109,10 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             };
         }
         if !ring.pos.cas::<U>(pos.0, target.0) {
+            self.local.phases.note_failed_swap();
             return Err(Obstacle::Moved);
         }
+        let _phase = self.local.phases.enter(Phase::Switch);
         let (used, ticks) = if is_open {
             (offset, ticks)
         } else {

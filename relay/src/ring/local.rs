@@ -17,6 +17,9 @@
 //! its outermost place is taken by nobody, so the fast path need not check `joined`.
 
 use super::intent::{Intent, UnderWay};
+#[cfg(feature = "stress")]
+use super::phase::Phase;
+use super::phase::Phases;
 use crate::sync::{AtomicU64, Ordering, compiler_fence, const_unless_loom, fence};
 
 /// How many records of one CPU may be under way at the same time.
@@ -42,6 +45,8 @@ pub(crate) struct Local {
     left: AtomicU64,
     /// Whether the CPU uses the channel: [`NOT_JOINED`], [`JOINING`] or [`JOINED`].
     joined: AtomicU64,
+    /// What it is in the middle of, for proofs.
+    pub(super) phases: Phases,
 }
 
 impl Local {
@@ -63,6 +68,7 @@ impl Local {
                 held: AtomicU64::new(0),
                 left: AtomicU64::new(0),
                 joined: AtomicU64::new(NOT_JOINED),
+                phases: Phases::new(),
             }
         }
     }
@@ -157,6 +163,18 @@ impl Local {
         self.held.store(held.wrapping_add(1), Ordering::Relaxed);
         compiler_fence(Ordering::SeqCst);
         Held { local: self }
+    }
+
+    /// What the CPU is in the middle of. Any CPU.
+    #[cfg(feature = "stress")]
+    pub(crate) fn phase(&self) -> Phase {
+        self.phases.now()
+    }
+
+    /// How many of its swaps other contexts have spoiled. Any CPU.
+    #[cfg(feature = "stress")]
+    pub(crate) fn failed_swaps(&self) -> u64 {
+        self.phases.failed_swaps()
     }
 
     /// Whether nothing is under way.

@@ -16,7 +16,7 @@
 //! | `subbuf` | the control words of a sub-buffer |
 //! | `storage` | the memory of a ring |
 //! | `words` | the ring's words |
-//! | `intent`, `local` | what a record under way has reserved; the words of one CPU |
+//! | `intent`, `phase`, `local` | what a record under way has reserved; what a CPU is in the middle of (for proofs); the words of one CPU |
 //! | `stream` | the owner's words, which outlive the ring |
 //! | `owner` | who acts for a stream: pinned code |
 //! | `wake` | readers that sleep |
@@ -53,6 +53,7 @@ mod local;
 mod observer;
 mod owner;
 mod packet;
+mod phase;
 mod position;
 mod puzzle;
 mod reader;
@@ -82,6 +83,8 @@ pub use info::{StreamInfo, StreamStats};
 pub use ledger::{Loss, Losses};
 pub use observer::{ObserveError, Observer};
 pub use packet::Packet;
+#[cfg(feature = "stress")]
+pub use phase::Phase;
 pub use reader::{Reader, SubBuffer};
 pub use records::{Records, Run};
 pub use salvage::{Salvage, SalvagedPacket, Stopped};

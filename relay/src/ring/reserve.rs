@@ -40,6 +40,7 @@ use super::geometry::Delivery;
 use super::intent::Intent;
 use super::ledger::{Loss, Losses};
 use super::owner::Owner;
+use super::phase::Phase;
 use super::position::Position;
 use super::subbuf::{Committed, Sub};
 use super::switch::Obstacle;
@@ -132,10 +133,11 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         let is_exact = offset == geometry.limit() && !broken(Mistake::ExactFitStaysOpen);
         let end = ring.end_at(packet, offset, is_exact);
         if !is_exact {
-            wanted.swap::<U>(ring, begin, end)?;
+            self.swap(&wanted, ring, begin, end)?;
         } else {
             let losses = self.stream.lost.sample();
-            wanted.swap::<U>(ring, begin, end)?;
+            self.swap(&wanted, ring, begin, end)?;
+            let _phase = self.local.phases.enter(Phase::Switch);
             let losses = self.late_sample().unwrap_or(losses);
             self.close_packet(ring, packet, offset, wanted.ticks, &losses, false);
         }
@@ -159,7 +161,8 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         );
         let losses = self.stream.lost.sample();
         ring.sub(packet).limit_time(wanted.ticks);
-        wanted.swap::<U>(ring, begin, end)?;
+        self.swap(&wanted, ring, begin, end)?;
+        let _phase = self.local.phases.enter(Phase::Switch);
         let losses = self.late_sample().unwrap_or(losses);
         let ticks = wanted.ticks;
         if used != 0 {
@@ -171,6 +174,24 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             self.close_packet(ring, packet, offset, ticks, &losses, false);
         }
         Ok(wanted.reservation(ring, packet, begin, end))
+    }
+
+    /// Takes the space from `begin` to `end`, if the position has not moved.
+    #[inline]
+    fn swap(
+        &self,
+        wanted: &Wanted<'_>,
+        ring: &Ring,
+        begin: Position,
+        end: Position,
+    ) -> Result<(), Obstacle> {
+        wanted.intent.announce(begin, Intent::of(wanted.len));
+        if ring.pos.cas::<U>(wanted.pos.0, end.0) {
+            return Ok(());
+        }
+        self.local.phases.note_failed_swap();
+        wanted.intent.withdraw();
+        Err(Obstacle::Moved)
     }
 
     /// What a mistake takes for the losses at the swap.
@@ -191,17 +212,6 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    /// Takes the space from `begin` to `end`, if the position has not moved.
-    #[inline]
-    fn swap<U: Usage>(&self, ring: &Ring, begin: Position, end: Position) -> Result<(), Obstacle> {
-        self.intent.announce(begin, Intent::of(self.len));
-        if ring.pos.cas::<U>(self.pos.0, end.0) {
-            return Ok(());
-        }
-        self.intent.withdraw();
-        Err(Obstacle::Moved)
-    }
-
     /// What was taken, in `packet`.
     #[inline]
     fn reservation(

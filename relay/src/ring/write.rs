@@ -14,6 +14,7 @@ use super::intent::Intent;
 use super::ledger::Loss;
 use super::local::Local;
 use super::owner::Owner;
+use super::phase::{Entered, Phase};
 use super::reserve::Reservation;
 use super::slot::Slot;
 use super::source::{Any, Source, is_short};
@@ -90,6 +91,7 @@ struct Open<'a, U: Usage, D: Fn(bool)> {
     stream: &'a Stream,
     local: &'a Local,
     intent: &'a Intent,
+    _phase: Entered<'a>,
     slot: Slot<'a>,
     /// Called with whether its packet is complete: delivers that.
     settled: D,
@@ -111,6 +113,7 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
             stream,
             local,
             intent: reserved.intent,
+            _phase: local.phases.enter(Phase::Reserved),
             slot: Slot::new::<U>(reserved, len, hooks),
             settled,
             is_filled: false,
@@ -157,6 +160,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             return Ok(());
         }
         let reserved = self.reserve_anywhere(len)?;
+        let _phase = self.local.phases.enter(Phase::Reserved);
         let store = || {
             // SAFETY: as many bytes are reserved as the record has, and this is all that uses them.
             unsafe { record.store(reserved.bytes, reserved.ticks) };

@@ -39,7 +39,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relay/src/lib.rs",
         within: "ring",
-        floors: "geometry position entry ledger error packet hooks subbuf storage words intent local \
+        floors: "geometry position entry ledger error packet hooks subbuf storage words intent phase local \
                  stream owner wake deliver switch source reserve fast slot write flush succession tick \
                  chain info reclaim reader records observer puzzle salvage",
     },
