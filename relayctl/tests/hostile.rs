@@ -357,7 +357,8 @@ fn absurd_counts_are_shown() {
     let text = metadata(2);
     let mut stream = Stream::new(1, 1, 1000);
     stream.lost = [MOST, 0, 0, 0, 0, 0];
-    stream.overwritten = MOST;
+    // All but one of them: that one is missing.
+    stream.overwritten = MOST - 1;
     stream.uncommitted = MOST;
     stream.number = MOST - 1;
     stream.ordinal = MOST;

@@ -253,6 +253,48 @@ fn a_stream_may_begin_with_what_was_overwritten() {
     );
 }
 
+/// What is overwritten was delivered before, and has a number.
+#[test]
+fn packets_that_were_overwritten_leave_their_numbers_unused() {
+    let overwriting = |last_overwritten: u64| {
+        machine([18, 0], move |klog| {
+            // Packets 0 to 2, and later 4 and 5, went unread.
+            (klog.number, klog.ordinal, klog.overwritten) = (3, 5, 5);
+            say(klog, 110, 2);
+            let first = klog.packet(200, 0);
+            klog.number += 2;
+            klog.ordinal += 7;
+            // Counted later: they were overwritten when this packet was complete already.
+            say(klog, 210, 3);
+            let second = klog.packet(300, 0);
+            klog.overwritten = last_overwritten;
+            say(klog, 310, 1);
+            vec![first, second, klog.packet(400, 1)]
+        })
+    };
+    let out = capture("judged", &overwriting(12));
+    assert_eq!(verify(&out), ("complete".into(), Some(0), String::new()));
+    let (sums, ..) = stat(&out);
+    assert_eq!(
+        sums[3..],
+        [12, 0, 0],
+        "overwritten, uncommitted, unaccounted"
+    );
+    // One record fewer was overwritten: it is missing, and nobody knows from which packet.
+    let (verdict, code, problems) = verify(&capture("judged", &overwriting(11)));
+    assert_eq!((verdict.as_str(), code), ("broken", Some(1)));
+    for gap in ["packets 0 to 2 are missing", "packets 4 to 5 are missing"] {
+        assert!(problems.contains(gap), "{problems}");
+    }
+    // More than are not there cannot be.
+    let (verdict, _, problems) = verify(&capture("judged", &overwriting(13)));
+    assert_eq!(verdict, "broken");
+    assert!(
+        problems.contains("12 record numbers are skipped, 13 records are said to be overwritten"),
+        "{problems}"
+    );
+}
+
 #[test]
 fn gaps_of_several_kinds_are_told_apart() {
     let packets = machine([40, 0], |klog| {

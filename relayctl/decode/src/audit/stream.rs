@@ -34,8 +34,10 @@ pub struct StreamAudit {
     skipped: u64,
     /// Records that ordinals jump over where packets are missing.
     absent: u64,
-    /// Whether packets are missing, or left out.
-    has_gaps: bool,
+    /// Where numbers of packets are jumped over: missing, or overwritten before they were read.
+    gaps: Vec<(u64, String)>,
+    /// How many more there are.
+    more_gaps: u64,
     /// The packets that came and are left out.
     runs: Runs,
     /// Records that ordinals jump over where packets are left out, and what was attempted in
@@ -228,13 +230,11 @@ impl StreamAudit {
             self.problem(offset, format!("packet {is}, where {number} should be"));
             self.undecoded = self.undecoded.saturating_add(header.records);
         } else if let Some((from, to)) = lack {
-            self.has_gaps = true;
-            self.problem(
-                offset,
-                format!("packets {from} to {to} are missing before it"),
-            );
-        } else if is_left_out {
-            self.has_gaps = true;
+            let what = format!("packets {from} to {to} are missing before it");
+            match self.gaps.len() < MAX_PROBLEMS {
+                true => self.gaps.push((offset, what)),
+                false => self.more_gaps += 1,
+            }
         }
         match header.ordinal.checked_sub(ordinal) {
             Some(gap) if is_left_out => self.left_out = self.left_out.saturating_add(gap),
@@ -301,11 +301,21 @@ impl StreamAudit {
             return;
         };
         let (skipped, overwritten) = (self.skipped, last.overwritten);
-        if skipped > overwritten || (last.is_final && !self.has_gaps && skipped < overwritten) {
+        let all = skipped.saturating_add(self.absent);
+        let is_too_few = last.is_final && self.runs.is_empty() && all < overwritten;
+        if skipped > overwritten || is_too_few {
             self.problem(
                 0,
-                format!("{skipped} record numbers are skipped, {overwritten} records are said to be overwritten"),
+                format!("{all} record numbers are skipped, {overwritten} records are said to be overwritten"),
             );
+        }
+        // A packet that was overwritten had its number. If these are all that is not there, none is
+        // missing.
+        if overwritten == 0 || all > overwritten {
+            for (offset, what) in std::mem::take(&mut self.gaps) {
+                self.problem(offset, what);
+            }
+            self.more_problems += self.more_gaps;
         }
         let unaccounted = self.balance().unaccounted;
         if unaccounted > 0 && self.problems.is_empty() {
