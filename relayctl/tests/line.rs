@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
@@ -332,7 +334,7 @@ fn a_terminal_gives_its_bytes_as_they_are() {
     let asker = std::thread::spawn(move || {
         while done.try_recv().is_err() {
             asking.write_all(b"\0hello\n\0").expect("it is open");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     });
     let rest = wait_for(&mut child, "hello");
@@ -516,4 +518,50 @@ fn text_alone_is_no_capture() {
     assert_eq!(code, Some(1));
     let raw = out.with_file_name("line");
     assert_eq!(relayctl(&["cat".as_ref(), raw.as_os_str()]).code, Some(3));
+}
+
+/// Text that nobody reads holds up neither Ctrl-C nor the end of the capture.
+#[test]
+fn who_does_not_read_the_text_is_not_waited_for() {
+    let folder = folder("unread");
+    let (path, out) = (folder.join("socket"), folder.join("capture"));
+    let listener = UnixListener::bind(&path).expect("it can be bound");
+    let mut child = record(&format!("unix:{}", path.display()), &out, &[]);
+    // It stays open, and is not read.
+    let _unread = child.stdout.take().expect("it is piped");
+    let (mut client, _) = listener.accept().expect("it connects");
+    // More than a pipe holds.
+    let text = "a line that nobody reads\n".repeat(20_000);
+    client.write_all(text.as_bytes()).expect("it is read");
+    drop(client);
+    let run = out.join("run.json");
+    for _ in 0..1000 {
+        if run.exists() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(run.exists(), "the capture waits for its text to be read");
+    let asked = Instant::now();
+    let left = interrupt(child);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert_eq!(left.code, Some(1), "{left:?}");
+    let console = fs::metadata(out.join("console.log")).expect("it is there");
+    assert_eq!(console.len(), text.len() as u64);
+}
+
+/// A line of text that is too long to be shown says so.
+#[test]
+fn what_is_cut_of_a_long_line_is_told() {
+    let text = "x".repeat(70_000);
+    let line = [text.as_bytes(), b"\nnext\n", &frames(&small())].concat();
+    let (_, left) = recorded("long", &line);
+    assert_eq!(left.code, Some(0), "{:?}", left.err);
+    let shown: Vec<_> = left.out.lines().collect();
+    assert!(
+        shown[0].ends_with("xx [cut: 4464 more bytes]"),
+        "{:?}",
+        left.err
+    );
+    assert_eq!(shown[1], "next");
 }
