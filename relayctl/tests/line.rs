@@ -331,7 +331,7 @@ fn a_terminal_gives_its_bytes_as_they_are() {
     // Before it is open, the terminal would change bytes: ask until somebody answers.
     let (ready, done) = std::sync::mpsc::channel::<()>();
     let mut asking = device.try_clone().expect("there are descriptors");
-    let asker = std::thread::spawn(move || {
+    let asker = thread::spawn(move || {
         while done.try_recv().is_err() {
             asking.write_all(b"\0hello\n\0").expect("it is open");
             thread::sleep(Duration::from_millis(20));
@@ -564,4 +564,34 @@ fn what_is_cut_of_a_long_line_is_told() {
         left.err
     );
     assert_eq!(shown[1], "next");
+}
+
+/// Noise has no end, and makes no room again: the newest packets are kept beside it.
+#[test]
+fn noise_does_not_drive_out_the_newest_packets() {
+    let (described, log) = machine();
+    let noise = [[0xff; 300].as_slice(), &[0]].concat().repeat(300);
+    let line = [&frames(&described)[..], &noise, &frames(&log), &noise].concat();
+    let folder = folder("noise");
+    let (raw, out) = (folder.join("line"), folder.join("capture"));
+    fs::write(&raw, line).expect("it is writable");
+    let raw = raw.to_str().expect("it is UTF-8");
+    let left = end(record(
+        raw,
+        &out,
+        &["--max-size", "40000", "--keep", "newest"],
+    ));
+    // What is left out is told, once.
+    assert_eq!(left.code, Some(1), "{left:?}");
+    assert_eq!(left.err.matches("largest size").count(), 1, "{left:?}");
+    assert!(
+        left.err.contains("no packet has its largest size, 5000"),
+        "{left:?}"
+    );
+    let (code, boots) = judged(&out);
+    assert_eq!((code, &boots[0]["verdict"]), (Some(0), &"open".into()));
+    assert_eq!(boots[0]["total"]["delivered"], 11);
+    assert_eq!(boots[0]["fragments"], 4800);
+    assert_eq!(boots[0]["left_out"], 2 * 300 * 300 - 4800);
+    assert_eq!(boots[0]["line"]["damaged_bytes"], 2 * 300 * 300);
 }
