@@ -143,6 +143,7 @@ impl Open {
         let mut reader = std::mem::take(&mut self.reader);
         let of_line = std::mem::take(&mut self.held);
         reader.push(&of_line[looked..end], |found| self.take(found, text));
+        self.sink.flush(text);
         (self.reader, self.held) = (reader, of_line);
         if self.has_frame {
             return Some(Is::Line);
@@ -205,8 +206,9 @@ impl Open {
             self.sink.take(Found::Text(&kept), text);
         }
         for (damage, bytes) in std::mem::take(&mut self.damage) {
-            self.sink.take(Found::Damage(damage, &bytes), |_| {});
+            self.sink.take(Found::Damage(damage, &bytes), text);
         }
+        self.sink.flush(text);
     }
 
     /// It is a line: all that was found was told.
@@ -227,6 +229,7 @@ impl Open {
         let held = std::mem::take(&mut self.held);
         reader.push(&held[self.looked..at], |found| self.take(found, text));
         reader.finish(|found| self.take(found, text));
+        self.sink.flush(text);
         for (_, bytes) in std::mem::take(&mut self.damage) {
             self.port.fragment(&bytes);
         }
