@@ -8,6 +8,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::pty::openpty;
@@ -305,10 +307,10 @@ fn a_terminal_gives_its_bytes_as_they_are() {
     // Before it is open, the terminal would change bytes: ask until somebody answers.
     let (ready, done) = std::sync::mpsc::channel::<()>();
     let mut asking = device.try_clone().expect("there are descriptors");
-    let asker = std::thread::spawn(move || {
+    let asker = thread::spawn(move || {
         while done.try_recv().is_err() {
             asking.write_all(b"\0hello\n\0").expect("it is open");
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(20));
         }
     });
     let rest = wait_for(&mut child, "hello");
@@ -479,6 +481,31 @@ fn cat_follows_a_line() {
     assert!(left.err.contains("0 damaged, 9 bytes of text"), "{left:?}");
 }
 
+/// From a socket the same is shown, and is no fragment as well: there was no packet.
+#[test]
+fn text_alone_from_a_socket_is_told_once() {
+    let folder = folder("text-socket");
+    let (path, out) = (folder.join("socket"), folder.join("capture"));
+    let listener = UnixListener::bind(&path).expect("it can be bound");
+    let child = record(&format!("unix:{}", path.display()), &out, &[]);
+    let (mut client, _) = listener.accept().expect("it connects");
+    client.write_all(b"only text\n").expect("it reads");
+    drop(client);
+    let left = end(child);
+    assert_eq!(
+        (left.code, &left.out[..]),
+        (Some(1), "only text\n"),
+        "{left:?}"
+    );
+    assert!(
+        left.err.contains(" 10 bytes, 0 bytes of fragments"),
+        "{left:?}"
+    );
+    let (code, boots) = judged(&out);
+    assert_eq!((code, &boots[0]["verdict"]), (Some(0), &"open".into()));
+    assert_eq!(relayctl(&["cat".as_ref(), out.as_os_str()]).code, Some(3));
+}
+
 /// A line without any frame has text, and nothing that can be read.
 #[test]
 fn text_alone_is_no_capture() {
@@ -492,4 +519,84 @@ fn text_alone_is_no_capture() {
     assert_eq!(code, Some(1));
     let raw = out.with_file_name("line");
     assert_eq!(relayctl(&["cat".as_ref(), raw.as_os_str()]).code, Some(3));
+}
+
+/// Text that nobody reads holds up neither Ctrl-C nor the end of the capture.
+#[test]
+fn who_does_not_read_the_text_is_not_waited_for() {
+    let folder = folder("unread");
+    let (path, out) = (folder.join("socket"), folder.join("capture"));
+    let listener = UnixListener::bind(&path).expect("it can be bound");
+    let mut child = record(&format!("unix:{}", path.display()), &out, &[]);
+    // It stays open, and is not read.
+    let _unread = child.stdout.take().expect("it is piped");
+    let (mut client, _) = listener.accept().expect("it connects");
+    // More than a pipe holds.
+    let text = "a line that nobody reads\n".repeat(20_000);
+    client.write_all(text.as_bytes()).expect("it is read");
+    drop(client);
+    let run = out.join("run.json");
+    for _ in 0..1000 {
+        if run.exists() {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(run.exists(), "the capture waits for its text to be read");
+    let asked = Instant::now();
+    let left = interrupt(child);
+    assert!(asked.elapsed() < Duration::from_secs(10));
+    assert_eq!(left.code, Some(1), "{left:?}");
+    let console = fs::metadata(out.join("console.log")).expect("it is there");
+    assert_eq!(console.len(), text.len() as u64);
+}
+
+/// A line of text that is too long to be shown says so.
+#[test]
+fn what_is_cut_of_a_long_line_is_told() {
+    let text = "x".repeat(70_000);
+    let line = [text.as_bytes(), b"\nnext\n", &frames(&small())].concat();
+    let (_, left) = recorded("long", &line);
+    assert_eq!(left.code, Some(0), "{:?}", left.err);
+    let shown: Vec<_> = left.out.lines().collect();
+    assert!(
+        shown[0].ends_with("xx [cut: 4464 more bytes]"),
+        "{:?}",
+        left.err
+    );
+    assert_eq!(shown[1], "next");
+}
+
+/// Noise has no end, and makes no room again: the newest packets are kept beside it.
+#[test]
+fn noise_does_not_drive_out_the_newest_packets() {
+    let (described, log) = machine();
+    let noise = [[0xff; 300].as_slice(), &[0]].concat().repeat(300);
+    let line = [&frames(&described)[..], &noise, &frames(&log), &noise].concat();
+    let folder = folder("noise");
+    let (raw, out) = (folder.join("line"), folder.join("capture"));
+    fs::write(&raw, line).expect("it is writable");
+    let raw = raw.to_str().expect("it is UTF-8");
+    let left = end(record(
+        raw,
+        &out,
+        &["--max-size", "40000", "--keep", "newest"],
+    ));
+    // What is left out is told, once.
+    assert_eq!(left.code, Some(1), "{left:?}");
+    assert_eq!(left.err.matches("largest size").count(), 1, "{left:?}");
+    assert!(
+        left.err.contains("no packet has its largest size, 5000"),
+        "{left:?}"
+    );
+    let (code, boots) = judged(&out);
+    assert_eq!((code, &boots[0]["verdict"]), (Some(0), &"open".into()));
+    assert_eq!(boots[0]["total"]["delivered"], 11);
+    let sizes = ["fragments", "left_out"].map(|name| boots[0][name].as_u64());
+    let [Some(kept), Some(left_out)] = sizes else {
+        panic!("they are numbers: {boots:?}");
+    };
+    assert!((1..=5000).contains(&kept), "{boots:?}");
+    assert_eq!(kept + left_out, 2 * 300 * 300);
+    assert_eq!(boots[0]["line"]["damaged_bytes"], 2 * 300 * 300);
 }

@@ -2,13 +2,14 @@
 //! frames of a serial line. What comes first tells.
 //!
 //! They are read as a line, and kept beside it, until a sound frame or the sound header of a packet
-//! outside of one has come. There is no such header within a frame: its encoding has no zeros.
+//! outside of one has come. There is no such header within a frame: its encoding has no zeros. How
+//! the bytes are cut into chunks makes no difference.
 
 use memchr::memmem;
 
 use super::line::{LinePort, LineSink};
 use super::port::Port;
-use crate::wire::{Damage, Found, HEADER_SIZE, Header, Kind, LineReader, MAGIC};
+use crate::wire::{Damage, Found, Header, Kind, LineReader, MAGIC};
 
 /// How many bytes are kept that may turn out to be of a port.
 const MAX_HELD: usize = 1 << 20;
@@ -43,7 +44,7 @@ struct Open {
     port: Port,
     /// The bytes themselves; fewer if they were too many.
     held: Vec<u8>,
-    /// Up to here no header begins in them.
+    /// Up to here no header begins in them, and the reader has them.
     looked: usize,
     /// Text of them that was not handed over: all that is there already can wait.
     text: Vec<u8>,
@@ -51,6 +52,8 @@ struct Open {
     damage: Vec<(Damage, Vec<u8>)>,
     /// Whether what is found from here on is told at once.
     is_told: bool,
+    /// Whether text was handed over.
+    has_text: bool,
     /// Whether a frame was found.
     has_frame: bool,
 }
@@ -67,6 +70,7 @@ impl EitherPort {
             text: Vec::new(),
             damage: Vec::new(),
             is_told: false,
+            has_text: false,
             has_frame: false,
         };
         Self {
@@ -87,8 +91,8 @@ impl EitherPort {
                     && let State::Open(open) = std::mem::replace(&mut self.state, State::Ended)
                 {
                     self.state = match is {
-                        Is::Line => State::Line(open.into_line()),
-                        Is::Port => State::Port(open.into_port()),
+                        Is::Line => State::Line(open.into_line(&mut text)),
+                        Is::Port(at) => State::Port(open.into_port(at, &mut text)),
                     };
                 }
             }
@@ -101,9 +105,13 @@ impl EitherPort {
             State::Line(line) => line.finish(text),
             State::Port(port) => port.finish(),
             State::Ended => {}
-            State::Open(mut open) => match open.end(&mut text) {
-                Is::Line => open.into_line().finish(text),
-                Is::Port => open.into_port().finish(),
+            State::Open(open) => match open.is_told {
+                true => open.into_line(&mut text).finish(text),
+                // What is neither is a port's: fragments.
+                false => {
+                    let end = open.held.len();
+                    open.into_port(end, &mut text).finish();
+                }
             },
         }
     }
@@ -113,52 +121,61 @@ impl EitherPort {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Is {
     Line,
-    Port,
+    /// A port, whose first header begins here in what is held.
+    Port(usize),
+}
+
+/// Whether a packet begins outside of frames.
+enum Begins {
+    /// Here.
+    At(usize),
+    /// Not before here, if at all.
+    NotBefore(usize),
 }
 
 impl Open {
     /// Takes the next bytes; what they are, if that is known now.
     fn push(&mut self, chunk: &[u8], text: &mut dyn FnMut(&[u8])) -> Option<Is> {
         self.held.extend_from_slice(chunk);
-        if self.has_header() {
-            return Some(Is::Port);
-        }
+        let begins = self.header();
+        let (Begins::At(end) | Begins::NotBefore(end)) = begins;
+        let looked = std::mem::replace(&mut self.looked, end);
         let mut reader = std::mem::take(&mut self.reader);
-        reader.push(chunk, |found| self.take(found, text));
-        self.reader = reader;
+        let of_line = std::mem::take(&mut self.held);
+        reader.push(&of_line[looked..end], |found| self.take(found, text));
+        self.sink.flush(text);
+        (self.reader, self.held) = (reader, of_line);
+        if self.has_frame {
+            return Some(Is::Line);
+        }
+        if let Begins::At(at) = begins {
+            return Some(Is::Port(at));
+        }
         if self.held.len() > MAX_HELD {
             // Much text before the first frame, or much that is nothing.
             self.tell(text);
-            let excess = self.held.len() - HEADER_SIZE;
-            self.held.drain(..excess);
-            self.looked = self.looked.saturating_sub(excess);
+            self.held.drain(..end);
+            self.looked = 0;
         }
-        self.has_frame.then_some(Is::Line)
+        None
     }
 
-    /// There will be no more bytes.
-    fn end(&mut self, text: &mut dyn FnMut(&[u8])) -> Is {
-        let mut reader = std::mem::take(&mut self.reader);
-        reader.finish(|found| self.take(found, text));
-        // What is neither is a port's: fragments.
-        match self.is_told {
-            true => Is::Line,
-            false => Is::Port,
-        }
-    }
-
-    /// Whether a packet begins outside of frames.
-    fn has_header(&mut self) -> bool {
+    /// Looks for the header of a packet.
+    fn header(&self) -> Begins {
         let magic = MAGIC.to_le_bytes();
-        for at in memmem::find_iter(&self.held[self.looked..], &magic) {
-            match Header::of(&self.held[self.looked + at..]) {
-                Some(Ok(_)) => return true,
-                Some(Err(_)) => {}
-                None => break,
+        let mut from = self.looked;
+        while let Some(at) = memmem::find(&self.held[from..], &magic) {
+            match Header::of(&self.held[from + at..]) {
+                Some(Ok(_)) => return Begins::At(from + at),
+                Some(Err(_)) => from += at + 1,
+                None => return Begins::NotBefore(from + at),
             }
         }
-        self.looked = self.held.len().saturating_sub(HEADER_SIZE - 1);
-        false
+        // The end may be the beginning of one.
+        let end = self.held.len();
+        let is_begin = |at: &usize| magic.starts_with(&self.held[*at..]);
+        let begin = (end.saturating_sub(magic.len()).max(from)..end).find(is_begin);
+        Begins::NotBefore(begin.unwrap_or(end))
     }
 
     /// Takes what was found, if it is a line.
@@ -170,7 +187,10 @@ impl Open {
         match found {
             _ if self.is_told => self.sink.take(found, text),
             Found::Text(bytes) => match self.kind {
-                Kind::Live => self.sink.take(found, text),
+                Kind::Live => {
+                    self.has_text = true;
+                    self.sink.take(found, text);
+                }
                 Kind::Stored => self.text.extend_from_slice(bytes),
             },
             Found::Damage(damage, bytes) => self.damage.push((damage, bytes.to_vec())),
@@ -186,18 +206,37 @@ impl Open {
             self.sink.take(Found::Text(&kept), text);
         }
         for (damage, bytes) in std::mem::take(&mut self.damage) {
-            self.sink.take(Found::Damage(damage, &bytes), |_| {});
+            self.sink.take(Found::Damage(damage, &bytes), text);
         }
+        self.sink.flush(text);
     }
 
-    /// It is a line: all was told.
-    fn into_line(self) -> LinePort {
-        LinePort::new(self.reader, self.sink)
+    /// It is a line: all that was found was told.
+    fn into_line(self, text: &mut dyn FnMut(&[u8])) -> LinePort {
+        let mut line = LinePort::new(self.reader, self.sink);
+        line.push(&self.held[self.looked..], text);
+        line
     }
 
-    /// It is a port: nothing was told.
-    fn into_port(mut self) -> Port {
-        self.port.push(&self.held);
+    /// It is a port, whose first header begins at `at` in what is held. What comes before that is
+    /// fragments, but for text that was handed over.
+    fn into_port(mut self, at: usize, text: &mut dyn FnMut(&[u8])) -> Port {
+        if !self.is_told && !self.has_text {
+            self.port.push(&self.held);
+            return self.port;
+        }
+        let mut reader = std::mem::take(&mut self.reader);
+        let held = std::mem::take(&mut self.held);
+        reader.push(&held[self.looked..at], |found| self.take(found, text));
+        reader.finish(|found| self.take(found, text));
+        self.sink.flush(text);
+        for (_, bytes) in std::mem::take(&mut self.damage) {
+            self.port.fragment(&bytes);
+        }
+        self.port.push(&held[at..]);
         self.port
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,15 +15,23 @@ pub struct LinePort {
     sink: LineSink,
 }
 
+/// So many bytes of text, or of damage, are written at once: there may be a piece for every other
+/// byte.
+const AT_ONCE: usize = 4096;
+
 /// Where what is found on a line goes.
 #[derive(Debug)]
 pub(super) struct LineSink {
     /// The port's number.
-    pub(super) number: u32,
+    number: u32,
     /// Whether text is what is expected there, and not counted.
-    pub(super) is_console: bool,
+    is_console: bool,
     /// What all ports write to.
-    pub(super) shared: Arc<Mutex<Shared>>,
+    shared: Arc<Mutex<Shared>>,
+    /// Text that is not written yet.
+    text: Vec<u8>,
+    /// The same of what is damaged.
+    damaged: Vec<u8>,
 }
 
 impl LinePort {
@@ -34,43 +42,83 @@ impl LinePort {
     /// Takes the next bytes, in chunks of any length. Text among them is kept with the
     /// [console's](super::Capture::console), and handed over. It never fails: what cannot be written is
     /// counted, and told by [`Capture::finish`](super::Capture::finish).
-    ///
     pub fn push(&mut self, chunk: &[u8], mut text: impl FnMut(&[u8])) {
         let Self { reader, sink } = self;
         reader.push(chunk, |found| sink.take(found, &mut text));
+        sink.flush(&mut text);
     }
 
     /// Ends the line: what is left of it is text, or damaged.
     pub fn finish(mut self, mut text: impl FnMut(&[u8])) {
         let Self { reader, sink } = &mut self;
         reader.finish(|found| sink.take(found, &mut text));
+        sink.flush(&mut text);
     }
 }
 
 impl LineSink {
-    /// Takes what was found.
-    pub(super) fn take(&self, found: Found<'_>, mut text: impl FnMut(&[u8])) {
+    pub(super) fn new(number: u32, is_console: bool, shared: Arc<Mutex<Shared>>) -> Self {
+        Self {
+            number,
+            is_console,
+            shared,
+            text: Vec::new(),
+            damaged: Vec::new(),
+        }
+    }
+
+    /// Takes what was found. It may be written with what follows: [`flush`](Self::flush) ends that.
+    pub(super) fn take(&mut self, found: Found<'_>, text: &mut dyn FnMut(&[u8])) {
         match found {
             Found::Packet(header, packet) => {
                 take(&self.shared, self.number, Piece::Packet(header, packet));
                 lock(&self.shared).store().totals.line.frames += 1;
             }
             Found::Text(bytes) => {
-                let mut shared = lock(&self.shared);
-                if !self.is_console {
-                    shared.store().totals.line.text += bytes.len() as u64;
+                self.text.extend_from_slice(bytes);
+                if self.text.len() >= AT_ONCE {
+                    self.flush_text(text);
                 }
-                shared.store().console(bytes);
-                // Whoever shows it may take its time.
-                drop(shared);
-                text(bytes);
             }
             Found::Damage(damage, bytes) => {
-                let mut shared = lock(&self.shared);
-                let store = shared.store();
-                store.totals.line.add(&damage);
-                store.fragment(Path::new(""), self.number, bytes);
+                lock(&self.shared).store().totals.line.add(&damage);
+                self.damaged.extend_from_slice(bytes);
+                if self.damaged.len() >= AT_ONCE {
+                    self.flush_damaged();
+                }
             }
+        }
+    }
+
+    /// Writes what was taken, and hands text over.
+    pub(super) fn flush(&mut self, text: &mut dyn FnMut(&[u8])) {
+        self.flush_text(text);
+        self.flush_damaged();
+    }
+
+    fn flush_text(&mut self, text: &mut dyn FnMut(&[u8])) {
+        let bytes = &self.text;
+        if bytes.is_empty() {
+            return;
+        }
+        let mut shared = lock(&self.shared);
+        let store = shared.store();
+        if !self.is_console {
+            store.totals.line.text += bytes.len() as u64;
+        }
+        store.console(bytes);
+        // Whoever shows it may take its time.
+        drop(shared);
+        text(bytes);
+        self.text.clear();
+    }
+
+    fn flush_damaged(&mut self) {
+        if !self.damaged.is_empty() {
+            let mut shared = lock(&self.shared);
+            let store = shared.store();
+            store.fragment(Path::new(""), self.number, &self.damaged);
+            self.damaged.clear();
         }
     }
 }

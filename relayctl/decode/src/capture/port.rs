@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use super::shared::{Shared, take};
-use crate::wire::{Kind, Splitter};
+use crate::wire::{Kind, Piece, Splitter};
 
 /// Takes the bytes of one port, in a thread of its own if wanted.
 #[derive(Debug)]
@@ -36,6 +36,11 @@ impl Port {
             shared,
         } = self;
         let Ok(()) = splitter.push(chunk, |piece| take(shared, *number, piece));
+    }
+
+    /// Takes bytes that are no packet.
+    pub(super) fn fragment(&self, bytes: &[u8]) {
+        let Ok(()) = take(&self.shared, self.number, Piece::Fragment(bytes));
     }
 
     /// Ends the port: what is left of it is a fragment.

@@ -21,6 +21,10 @@ const MAX_OPEN: usize = 256;
 /// text and for what a panic leaves: it is what people look for.
 pub(super) const ROOM: u64 = 16 << 20;
 
+/// If the newest packets are kept, fragments may have this part of the largest size: they make no
+/// room again, and of a noisy line there is no end of them.
+const PART_OF_FRAGMENTS: u64 = 8;
+
 /// The most contradictions that are told.
 pub(super) const MAX_CONTRADICTIONS: usize = 16;
 
@@ -73,6 +77,10 @@ pub(super) struct Store {
     pub(super) console_crc: u32,
     /// Whether the capture has its largest size.
     is_full: bool,
+    /// Whether the user knows that the oldest packets make room.
+    is_room_told: bool,
+    /// Whether the fragments have their largest size.
+    are_fragments_full: bool,
     /// Whether the console's text has its largest size.
     is_console_full: bool,
     /// Whether the capture has ended: nothing is written any more.
@@ -108,6 +116,8 @@ impl Store {
             files: HashMap::new(),
             console_crc: 0,
             is_full: false,
+            is_room_told: false,
+            are_fragments_full: false,
             is_console_full: false,
             is_over: false,
             error: None,
@@ -259,7 +269,7 @@ impl Store {
         if after <= self.max_size || self.error.is_some() || self.is_over {
             return;
         }
-        if self.newest.is_new() {
+        if !std::mem::replace(&mut self.is_room_told, true) {
             self.say(&format!(
                 "the capture has its largest size, {} bytes (--max-size): the oldest packets make \
                  room from now on",
@@ -395,15 +405,27 @@ impl Store {
     /// Takes bytes that are no whole packet of a known stream, of a boot or of nobody.
     pub(super) fn fragment(&mut self, within: &Path, port: u32, bytes: &[u8]) {
         let path = within.join(FRAGMENTS).join(port.to_string());
+        let size = bytes.len() as u64;
         if self.keep == Keep::Newest {
-            self.make_room(bytes.len() as u64);
+            let largest = self.max_size / PART_OF_FRAGMENTS;
+            if self.totals.fragments.saturating_add(size) > largest {
+                if !std::mem::replace(&mut self.are_fragments_full, true) {
+                    self.say(&format!(
+                        "what came and is no packet has its largest size, {largest} bytes: the \
+                         rest of it is left out"
+                    ));
+                }
+                self.totals.left_out += size;
+                return;
+            }
+            self.make_room(size);
         }
-        if !self.has_room(bytes.len() as u64) {
+        if !self.has_room(size) {
             return;
         }
         match self.append(&path, bytes) {
-            Some(_) => self.totals.fragments += bytes.len() as u64,
-            None => self.totals.left_out += bytes.len() as u64,
+            Some(_) => self.totals.fragments += size,
+            None => self.totals.left_out += size,
         }
     }
 

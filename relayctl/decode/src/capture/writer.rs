@@ -129,11 +129,7 @@ impl Capture {
     }
 
     fn line_sink(&self, number: u32, is_console: bool) -> LineSink {
-        LineSink {
-            number,
-            is_console,
-            shared: Arc::clone(&self.shared),
-        }
+        LineSink::new(number, is_console, Arc::clone(&self.shared))
     }
 
     /// Takes bytes of the serial console.

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Args;
 use relay_decode::capture::{Capture, CaptureError, EitherPort, LinePort};
-use relay_decode::console::LineSplitter;
+use relay_decode::console::{LineSplitter, RawLine};
 use relay_decode::escape::printable;
 use serde_json::json;
 
@@ -109,7 +109,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
     let mut text = Text::start().map_err(|error| fail(format!("stdout: {error}")))?;
     let mut input = Input::new(&capture, from);
     let mut result = "end";
-    for event in events {
+    for event in &events {
         match event {
             Event::Bytes(bytes) => input.push(&bytes, |bytes| text.take(bytes)),
             Event::Break(end) => {
@@ -136,7 +136,6 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         }
     }
     input.finish(|bytes| text.take(bytes));
-    text.end();
     capture.settle();
     let totals = capture.totals();
     let exit = match result {
@@ -155,7 +154,14 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         "result": result,
         "exit": exit.code(),
     });
-    let totals = capture.finish(info).map_err(failed)?;
+    // First the capture: whoever reads the text may take its time.
+    let finished = capture.finish(info);
+    let mut is_hurried = result == "interrupted";
+    text.end(|| {
+        is_hurried |= matches!(events.try_recv(), Ok(Event::Signal));
+        is_hurried
+    });
+    let totals = finished.map_err(failed)?;
     let near = terminal::near(&folder);
     say(match totals.came() {
         0 => format!("{from}: nothing came"),
@@ -228,15 +234,22 @@ impl Text {
 
     fn take(&mut self, bytes: &[u8]) {
         let Self { splitter, out } = self;
-        splitter.push(bytes, |line| {
-            out.put(printable(line.bytes).into_owned() + "\n")
-        });
+        splitter.push(bytes, |line| out.put(shown(&line)));
     }
 
-    /// Shows what is left.
-    fn end(&mut self) {
+    /// Shows what is left, and does not wait long for that if it is hurried.
+    fn end(&mut self, is_hurried: impl FnMut() -> bool) {
         let Self { splitter, out } = self;
-        splitter.finish(|line| out.put(printable(line.bytes).into_owned() + "\n"));
-        out.settle(|| false);
+        splitter.finish(|line| out.put(shown(&line)));
+        out.settle(is_hurried);
     }
+}
+
+/// A line as it is shown.
+fn shown(line: &RawLine<'_>) -> String {
+    let cut = match line.dropped {
+        0 => String::new(),
+        dropped => format!(" [cut: {dropped} more bytes]"),
+    };
+    format!("{}{cut}\n", printable(line.bytes))
 }

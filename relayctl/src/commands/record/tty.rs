@@ -69,7 +69,10 @@ impl FromStr for Baud {
             }),
             None => {
                 let known = RATES.map(|(number, _)| number.to_string()).join(", ");
-                Err(format!("{text} is no rate: one of {known} would be right"))
+                Err(format!(
+                    "{text} is no rate: one of {known} would be right, also behind a path that has \
+                     colons"
+                ))
             }
         }
     }
