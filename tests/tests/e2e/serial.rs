@@ -143,14 +143,44 @@ fn a_port_that_does_not_answer_is_told_and_fails() {
 
 #[test]
 fn a_panic_over_a_serial_port_leaves_all_that_was_written() {
-    let run = boot(&["--transport", "serial", "--scenario", "panic"]);
-    run.assert_code(1);
-    let capture = captured(&run);
-    assert_eq!(capture["verdict"], "open");
-    for name in ["klog", "flood"] {
-        let channel = channel(&capture, name).expect("it is carried");
-        assert_eq!(channel["attempted"], channel["delivered"], "{channel}");
-        assert_eq!(channel["unaccounted"], 0);
+    // Beside the console, and instead of it.
+    for transport in [&["serial"][..], &["none", "--set", "serial=all"]] {
+        let args = ["--scenario", "panic", "--transport"];
+        let run = boot(&[&args, transport].concat());
+        run.assert_code(1);
+        let problems = &run.summary()["run"]["problems"];
+        assert!(problems.as_array().is_some_and(Vec::is_empty), "{problems}");
+        let capture = captured(&run);
+        assert_eq!(capture["verdict"], "open");
+        for name in ["klog", "flood"] {
+            let channel = channel(&capture, name).expect("it is carried");
+            assert_eq!(channel["attempted"], channel["delivered"], "{channel}");
+            assert_eq!(channel["unaccounted"], 0);
+        }
+    }
+}
+
+/// Every way of writing, in every context, while all CPUs interrupt each other.
+#[test]
+fn stress_over_every_way_out_is_complete() {
+    let stress = ["--scenario", "stress", "--set", "records=2000"];
+    for more in [
+        &[][..],
+        &["--set", "mode=overwrite"],
+        &["--transport", "serial"],
+    ] {
+        let run = boot(&[&stress, more].concat());
+        run.assert_code(0);
+        let capture = captured(&run);
+        assert_eq!(capture["verdict"], "complete", "{more:?}");
+        let flood = channel(&capture, "flood").expect("it is carried");
+        assert!(flood["delivered"].as_u64() > Some(0), "{flood}");
+        assert!(flood["attempted"].as_u64() >= Some(16_000), "{flood}");
+        let overwritten = flood["overwritten"].as_u64();
+        assert!(
+            overwritten == Some(0) || more.contains(&"mode=overwrite"),
+            "{flood}"
+        );
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn write(
             cpu,
             before,
             records,
-        } => write_skipped(out, *cpu, *before, *records),
+        } => write_skipped(out, *cpu, *before, *records, Skip::TooSlow),
         Item::End {
             cpu,
             delivered,
@@ -64,17 +64,31 @@ pub(super) fn write(
     }
 }
 
+/// Why records are not printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skip {
+    /// They came faster than they could be.
+    TooSlow,
+    /// There was no console: a line of packets has its port.
+    NoConsole,
+}
+
 /// Says that records were not printed, before the one with the number `before`.
 pub(super) fn write_skipped(
     out: &mut impl Write,
     cpu: usize,
     before: u64,
     records: u64,
+    why: Skip,
 ) -> fmt::Result {
     let noun = if records == 1 { "record" } else { "records" };
+    let why = match why {
+        Skip::TooSlow => "the console is too slow",
+        Skip::NoConsole => "they left as packets",
+    };
     writeln!(
         out,
-        "-- cpu {cpu}: {records} {noun} skipped before {cpu}:{before}: the console is too slow"
+        "-- cpu {cpu}: {records} {noun} skipped before {cpu}:{before}: {why}"
     )
 }
 

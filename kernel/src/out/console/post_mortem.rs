@@ -13,7 +13,7 @@ use relay::record::Fields;
 use relay::{Salvage, SalvagedPacket};
 use spin::Mutex;
 
-use super::line;
+use super::line::{self, Skip};
 use super::output::{Output, skipped, unprinted};
 use crate::arch::stop;
 use crate::base::cpuset::MAX_CPUS;
@@ -127,11 +127,6 @@ impl Trail<'static> {
             in_doubt: false,
         };
         trail.seek(buffer);
-        if copies.is_none() {
-            // There was no console: what is not here has left over the line.
-            trail.skipped = trail.number;
-            trail.unprinted = trail.number;
-        }
         Some(trail)
     }
 }
@@ -208,13 +203,21 @@ impl Trail<'_> {
         Some(record.map(|record| (record, self.offset + fields.offset())))
     }
 
+    /// Why a record was not printed before.
+    fn skip(&self) -> Skip {
+        match self.copies {
+            Some(_) => Skip::TooSlow,
+            None => Skip::NoConsole,
+        }
+    }
+
     /// Prints the next record and goes behind it.
     fn print(&mut self, out: &mut Output, buffer: &mut [u8]) {
         if let Some(Ok((Some(record), after))) = self.read(buffer) {
             let passed_over = self.number.saturating_sub(self.unprinted);
             if passed_over != 0 {
                 // The port takes everything.
-                let _ = line::write_skipped(out, self.cpu, self.number, passed_over);
+                let _ = line::write_skipped(out, self.cpu, self.number, passed_over, self.skip());
             }
             let micros = clock::micros(record.ticks);
             let _ = line::write_record(out, self.cpu, self.number, &record, micros);
@@ -233,7 +236,7 @@ impl Trail<'_> {
         // What was skipped last, and has left its ring.
         let passed_over = self.number.saturating_sub(self.unprinted);
         if passed_over != 0 {
-            let _ = line::write_skipped(out, *cpu, self.number, passed_over);
+            let _ = line::write_skipped(out, *cpu, self.number, passed_over, self.skip());
         }
         if *uncommitted != 0 {
             let _ = writeln!(

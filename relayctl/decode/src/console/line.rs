@@ -42,6 +42,9 @@ pub struct LostNotice {
     pub reasons: Lost,
 }
 
+/// Why the console skips records: it is too slow for them, or there was none until a panic.
+const SKIPS: [&str; 2] = ["the console is too slow", "they left as packets"];
+
 /// `-- cpu 3: 12 records skipped before 3:567: the console is too slow`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkipNotice {
@@ -220,7 +223,11 @@ fn parse_notice(notice: &str) -> Option<Line<'_>> {
         (number::<u32>(stream)? == cpu).then(|| number(before))?
     };
     if let Some(place) = rest.strip_prefix("skipped before ") {
-        let before = before(place.strip_suffix(": the console is too slow")?)?;
+        let (place, why) = place.split_once(": ")?;
+        let before = before(place)?;
+        if !SKIPS.contains(&why) {
+            return None;
+        }
         return Some(Line::Skipped(SkipNotice {
             cpu,
             skipped: count,
