@@ -8,7 +8,7 @@
 //! - It begins otherwise. It is text, and passed on at once, up to the first byte that no text has.
 //! - From such a byte on, and in a frame that is not sound, it is noise up to the delimiter. A line
 //!   of text in it is passed on when it is whole: after a reset firmware may write behind half a
-//!   frame.
+//!   frame. A frame that has about the length that its header says has none.
 //!
 //! ```text
 //!            code, magic              sound, or not
@@ -37,6 +37,9 @@ const LEAST_CODE: u8 = BEGIN as u8;
 
 /// So many bytes of a frame have its header in them: with two codes at most, and one byte more.
 const HEADER: usize = HEADER_SIZE + 3;
+
+/// So many bytes more than it should have a frame may have: some were added or doubled.
+const SLACK: usize = 16;
 
 /// The least length of a line of text within noise: shorter ones come by chance.
 const LEAST_TEXT: usize = 5;
@@ -234,7 +237,7 @@ impl LineReader {
         let header = Header::parse(&header).map_err(Why::Header)?;
         let size = usize::try_from(header.packet_size).ok();
         match size.filter(|size| *size <= frame::MAX_PACKET) {
-            Some(size) => Ok(frame::max_size(size) - 2),
+            Some(size) => Ok(frame::max_size(size) - 2 + SLACK),
             None => Err(Why::Frame(NoFrame::TooLong)),
         }
     }
@@ -317,7 +320,18 @@ impl LineReader {
                 self.state = State::Text;
                 self.is_lenient = false;
             }
-            Err(is) => self.spoil(why.unwrap_or(is), found),
+            Err(is) => {
+                let is_whole = matches!(self.state, State::Frame(Some(limit))
+                    if limit - self.held.len() <= 3 * SLACK);
+                match why {
+                    // All of it is there, more or less: there is nobody's text in it.
+                    None if is_whole && !self.is_lenient => {
+                        self.state = noise(is);
+                        self.tell_noise(found);
+                    }
+                    _ => self.spoil(why.unwrap_or(is), found),
+                }
+            }
         }
     }
 

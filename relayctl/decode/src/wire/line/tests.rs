@@ -190,6 +190,37 @@ fn damage_has_its_place_and_its_reason() {
     assert!(matches!(cut_off[..], [Item::Damage(1, Why::CutOff, _)]));
 }
 
+/// Metadata is text, and no text of somebody else.
+#[test]
+fn a_damaged_frame_has_no_text_in_it() {
+    let mut packet = packet(1, 1000);
+    let lines = b"struct { uint64_t overwritten; };\n".iter().cycle();
+    for (byte, text) in packet[HEADER_SIZE..].iter_mut().zip(lines) {
+        *byte = *text;
+    }
+    let good = frame_of(&packet);
+    for damage in 0..4 {
+        let mut frame = good.clone();
+        match damage {
+            0 => frame[600] ^= 2,
+            1 => drop(frame.remove(600)),
+            2 => frame.insert(600, 0x80),
+            _ => frame.splice(600..600, [0x80; 9]).for_each(drop),
+        }
+        let line = [&good[..], &frame, &good].concat();
+        let found = read(&line);
+        let [
+            Item::Packet(..),
+            Item::Damage(_, _, bytes),
+            Item::Packet(..),
+        ] = &found[..]
+        else {
+            panic!("{damage}: {found:?}");
+        };
+        assert_eq!(bytes[..], frame[1..frame.len() - 1]);
+    }
+}
+
 #[test]
 fn text_behind_half_a_frame_is_passed_on() {
     let frame = frame_of(&packet(1, 1000));
