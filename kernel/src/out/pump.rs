@@ -171,10 +171,18 @@ pub(crate) fn has_sink() -> bool {
     })
 }
 
-/// Whether nothing of the calling CPU's pump is under way: what was sent has arrived.
+/// Whether nothing waits for the calling CPU's pump, and nothing of it is under way: what was handed
+/// over has arrived. Task context.
 pub(crate) fn is_drained() -> bool {
+    let is_drained = |pump: &mut Pump| {
+        // Who was at it last may have looked at the streams before they had anything.
+        pump.is_idle() && {
+            pump.run();
+            pump.is_idle()
+        }
+    };
     match mine().map(Mutex::try_lock) {
-        Some(Some(mut guard)) => guard.as_mut().is_none_or(Pump::is_idle),
+        Some(Some(mut guard)) => guard.as_mut().is_none_or(is_drained),
         Some(None) => false,
         None => true,
     }
