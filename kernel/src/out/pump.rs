@@ -175,8 +175,8 @@ pub(crate) fn has_sink() -> bool {
     })
 }
 
-/// Whether nothing waits for the calling CPU's pump, and nothing of it is under way: what was handed
-/// over has arrived. Task context.
+/// Whether nothing waits for the calling CPU's pump, and nothing of it is under way: what was
+/// handed over has arrived. Task context.
 pub(crate) fn is_drained() -> bool {
     let is_drained = |pump: &mut Pump| {
         // Who was at it last may have looked at the streams before they had anything.
