@@ -145,6 +145,18 @@ fn a_machine_ends_although_a_stream_does_not() {
     assert!(is_told, "{:?}", run.console);
 }
 
+/// What is logged before there is a heap is in larger packets than what comes later.
+#[test]
+fn much_that_is_said_early_goes_over_the_line() {
+    let words = "loglevel=info ".repeat(150);
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    let out = folder.path().join("capture").display().to_string();
+    let own = ["--transport", "serial", "--out", &out];
+    let run = boot(&[&own[..], &["--", "-append", &words]].concat());
+    run.assert_code(0);
+    assert_eq!(captured(&run)["verdict"], "complete");
+}
+
 #[test]
 fn a_port_that_does_not_answer_is_told_and_fails() {
     let run = boot(&["--transport", "none", "--set", "line=com3"]);
