@@ -6,9 +6,10 @@ use relay::StreamError;
 use x86_64::instructions::interrupts;
 
 use crate::cpu::patience::Patience;
+use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::logs::{claims, klog};
-use crate::out::{console, pump, virtio};
+use crate::out::{console, intake, pump, virtio};
 
 /// Ends the streams of the calling CPU: their last packets say that they are the last, and its
 /// claims are made. Task context. Nothing is written in between: interrupts are off.
@@ -24,7 +25,10 @@ pub(crate) fn this_cpu() {
                 registry::claim();
             }
             // klog is read by the console, too; what nobody reads is not waited for.
-            let has_reader = ptr::eq(channel, &klog::CHANNEL) || pump::has_sink();
+            let has_reader = match ptr::eq(channel, &klog::CHANNEL) {
+                true => intake::has_user(percpu::cpu_index()),
+                false => pump::has_sink(),
+            };
             while registry::close(channel) == Err(StreamError::NoRoom)
                 && has_reader
                 && !patience.is_over(pump::moved())

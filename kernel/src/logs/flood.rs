@@ -13,6 +13,7 @@ use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
 use crate::base::cmdline::Options;
 use crate::base::settings::{COUNT, MODE, SUBBUF};
+use crate::base::shortfall;
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
@@ -109,6 +110,7 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     };
     let size = size.unwrap_or_default() as usize;
     if is_slow && size > MAX_PACKET {
+        shortfall::note();
         return log::error!(
             "subbuf={size} is too much for a serial port, whose frames have {MAX_PACKET} bytes at \
              most: there is no flood"

@@ -21,8 +21,9 @@ pub(super) static MOUNT: Mount = channel::mount("/klog", &CHANNEL);
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 
-/// The ring before there is a heap: it must hold what is logged until then.
-const EARLY: Geometry = channel::fixed(4096, 4);
+/// The ring before there is a heap: it must hold what is logged until then. Its packets leave the
+/// machine like those of the next.
+pub(super) const EARLY: Geometry = channel::fixed(4096, 4);
 /// The rings after that: some 1500 lines each.
 const FULL: Geometry = channel::fixed(8192, 16);
 /// The same in small packets, for a slow line: what is damaged there is a packet.

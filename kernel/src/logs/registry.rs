@@ -100,11 +100,12 @@ pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
     }
 }
 
-/// Bytes of the largest packet that any of `cpus` CPUs may write. Task context.
+/// Bytes of the largest packet that any of `cpus` CPUs may write, or has written before the rings
+/// were made. Task context.
 pub(crate) fn largest_packet(cpus: usize) -> usize {
     let files = NAMES.channels().flat_map(|mount| mount.files().take(cpus));
     let sizes = files.filter_map(|file| Some(file.geometry()?.subbuf_size()));
-    sizes.max().unwrap_or_default()
+    sizes.fold(klog::EARLY.subbuf_size(), usize::max)
 }
 
 /// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the

@@ -133,10 +133,16 @@ pub(super) fn is_done(cpu: usize) -> bool {
     let Some(guard) = INTAKES.get(cpu).and_then(Mutex::try_lock) else {
         return false;
     };
-    let nobody = |intake: &Intake| !intake.has_sink && intake.copies.is_none();
     guard
         .as_ref()
-        .is_none_or(|intake| intake.ended || nobody(intake))
+        .is_none_or(|intake| intake.ended || !intake.has_user())
+}
+
+/// Whether anybody makes room in the klog of `cpu`: the console, or a sink. Task context.
+pub(crate) fn has_user(cpu: usize) -> bool {
+    // Who is at it uses it.
+    let guard = INTAKES.get(cpu).map(Mutex::try_lock);
+    guard.is_some_and(|guard| guard.is_none_or(|it| it.as_ref().is_some_and(Intake::has_user)))
 }
 
 /// A number that grows whenever a packet of any CPU is taken. Any context.
@@ -218,6 +224,11 @@ impl Intake {
             self.asked = Some(Timeout::after_ms(self.ask_ms));
             self.reader.request_flush();
         }
+    }
+
+    /// Whether there is anybody for whom it is taken.
+    fn has_user(&self) -> bool {
+        self.has_sink || self.copies.is_some()
     }
 
     fn sink_has_room(&self) -> bool {

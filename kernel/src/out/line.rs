@@ -45,6 +45,10 @@ struct SerialLine {
     line: Line<'static>,
     /// Bytes that may be sent in this turn.
     allowed: usize,
+    /// Packets that fit no frame.
+    left_out: u64,
+    /// Bytes of the line that the metadata takes once.
+    described: u64,
     /// Bytes that were told of as moved.
     told: u64,
     /// How long it is looked at although it takes nothing.
@@ -72,6 +76,8 @@ pub(super) fn init(com: Com, cpus: usize) -> bool {
         uart,
         line: Line::new(vec![0; size].leak()),
         allowed: 0,
+        left_out: 0,
+        described: 0,
         told: 0,
         linger: Timeout::after_ms(0),
         idle_since: None,
@@ -121,9 +127,12 @@ impl SerialLine {
         };
     }
 
-    /// How many bytes were sent since the last call.
+    /// How many bytes were sent since the last call. Metadata counts once: an idle line repeats it
+    /// for ever, and who waits for what does not come would wait as long.
     fn take_moved(&mut self) -> u64 {
-        let bytes = self.line.sent().bytes;
+        let sent = self.line.sent();
+        let repeated = sent.metadata_bytes.saturating_sub(self.described);
+        let bytes = sent.bytes.wrapping_sub(repeated);
         let moved = bytes.wrapping_sub(self.told);
         self.told = bytes;
         moved
@@ -146,6 +155,7 @@ impl Sink for SerialLine {
     }
 
     fn describe(&mut self, packets: &'static [u8]) -> bool {
+        self.described = line::buffer_size(packets.len()) as u64;
         if let Err(error) = self.line.describe(packets) {
             log::error!("{}: {error}", self.com.name());
             shortfall::note();
@@ -158,8 +168,12 @@ impl Sink for SerialLine {
         match self.line.submit(packet) {
             Ok(()) => Submitted::Taken,
             Err(Refused::Busy(packet)) => Submitted::NotNow(packet),
-            // The buffer is as large as the largest packet needs.
-            Err(Refused::TooLarge(_)) => Submitted::Never,
+            // The buffer is as large as the largest packet needs, but no frame is larger than
+            // `MAX_PACKET`, and the rings may have been made for ports. The others go on.
+            Err(Refused::TooLarge(_)) => {
+                self.left_out += 1;
+                Submitted::Taken
+            }
         }
     }
 
@@ -178,7 +192,7 @@ impl Sink for SerialLine {
     }
 
     fn lost(&self) -> u64 {
-        0
+        self.left_out
     }
 
     fn is_dead(&self) -> bool {

@@ -77,9 +77,13 @@ fn cpus_of(pump: usize) -> impl Iterator<Item = usize> {
 /// Starts the pump of the calling CPU, which [is its own](is_mine), with `sink`. Task context.
 pub(super) fn start(sink: Box<dyn Sink>) {
     let cpu = percpu::cpu_index();
+    let streams = Streams::of(cpus_of(cpu));
+    if !streams.all().any(Stream::is_klog) {
+        do_without();
+    }
     let pump = Pump {
         sink,
-        streams: Streams::of(cpus_of(cpu)),
+        streams,
         refused: None,
         must_describe: true,
         given_up: 0,
@@ -88,8 +92,8 @@ pub(super) fn start(sink: Box<dyn Sink>) {
     *PUMPS[cpu].lock() = Some(pump);
 }
 
-/// The pump of the calling CPU, which [is its own](is_mine), has no sink: klog of its CPUs is the
-/// console's alone. Task context.
+/// The pump of the calling CPU, which [is its own](is_mine), has no sink, or none for klog: that of
+/// its CPUs is the console's alone. Task context.
 pub(super) fn do_without() {
     cpus_of(percpu::cpu_index()).for_each(intake::give_up);
 }

@@ -129,16 +129,21 @@ impl Stream {
         }
     }
 
+    /// Whether it is one of klog.
+    pub(super) fn is_klog(&self) -> bool {
+        matches!(self.source, Source::Intake)
+    }
+
     /// Its sink has moved something.
     fn note_move(&self) {
-        if matches!(self.source, Source::Intake) {
+        if self.is_klog() {
             intake::note_move(self.cpu);
         }
     }
 
     /// Nothing of it will be sent any more.
     pub(super) fn give_up(&self) {
-        if matches!(self.source, Source::Intake) {
+        if self.is_klog() {
             intake::give_up(self.cpu);
         }
     }

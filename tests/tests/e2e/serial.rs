@@ -125,6 +125,38 @@ fn the_only_port_carries_frames_if_it_is_told_to() {
     ));
 }
 
+/// There is no console, and the log is not carried: nobody waits for who would read it.
+#[test]
+fn a_log_that_nobody_reads_holds_nothing_up() {
+    let run = boot(&["--transport", "none", "--set", "serial=flood"]);
+    run.assert_code(0);
+    let capture = captured(&run);
+    assert_eq!(capture["verdict"], "complete");
+    assert!(channel(&capture, "klog").is_none());
+}
+
+/// An idle line repeats the metadata for ever: that is nothing to wait for.
+#[test]
+fn a_machine_ends_although_a_stream_does_not() {
+    let run = boot(&["--transport", "serial", "--smp", "3", "--set", "lose=1"]);
+    run.assert_code(1);
+    let lost = "cpu 1: /klog was not sent to its end (COM2: sent ";
+    let is_told = run.console.iter().any(|line| line.contains(lost));
+    assert!(is_told, "{:?}", run.console);
+}
+
+/// What is logged before there is a heap is in larger packets than what comes later.
+#[test]
+fn much_that_is_said_early_goes_over_the_line() {
+    let words = "loglevel=info ".repeat(150);
+    let folder = tempfile::tempdir().expect("the temporary folder is writable");
+    let out = folder.path().join("capture").display().to_string();
+    let own = ["--transport", "serial", "--out", &out];
+    let run = boot(&[&own[..], &["--", "-append", &words]].concat());
+    run.assert_code(0);
+    assert_eq!(captured(&run)["verdict"], "complete");
+}
+
 #[test]
 fn a_port_that_does_not_answer_is_told_and_fails() {
     let run = boot(&["--transport", "none", "--set", "line=com3"]);
