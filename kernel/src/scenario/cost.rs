@@ -90,7 +90,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         log::error!("there is no ring to write to: {error}");
         return Verdict::Fail;
     }
-    let told = records(nothing).is_some() && lines(nothing).is_some() && frame(nothing).is_some();
+    let told = records(nothing).is_some() && frame(nothing).is_some() && lines(nothing).is_some();
     let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
     if !told || lost != 0 {
         log::error!("{lost} records were lost, and would have been cheap");
