@@ -282,8 +282,8 @@ FAULTS = [
         [
             (
                 "ring/reserve.rs",
-                "        ring.sub(packet).limit_time(wanted.ticks);\n        wanted.swap::<U>(ring, begin, end)?;",
-                "        wanted.swap::<U>(ring, begin, end)?;\n        ring.sub(packet).limit_time(u64::MAX);",
+                "        ring.sub(packet).limit_time(wanted.ticks);\n        self.swap(&wanted, ring, begin, end)?;",
+                "        self.swap(&wanted, ring, begin, end)?;\n        ring.sub(packet).limit_time(u64::MAX);",
             ),
         ],
     ),
