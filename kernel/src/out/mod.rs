@@ -7,7 +7,7 @@
 //! - [`description`]: the metadata, which each port begins with;
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
 //! - [`salvage`]: what a panic finds unsent;
-//! - [`virtio`]: sinks of a virtio-console; [`line`]: the sink of a serial port; [`ways`]: which;
+//! - [`virtio`]: sinks of a virtio-console; [`line`](mod@line): the sink of a serial port; [`ways`]: which;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;

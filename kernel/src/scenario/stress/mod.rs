@@ -31,7 +31,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "stress",
         about: "every CPU writes in every way and context, and interrupts all others",
-        settings: &[RECORDS, SECONDS, SEED, MODE, SMALL, FEW],
+        settings: &[RECORDS, SECONDS, EXTEND, SEED, MODE, SMALL, FEW],
     },
     boot_cpu,
     other_cpu: take_part,
@@ -71,8 +71,13 @@ const FEW: Setting = Setting {
     ..COUNT
 };
 
-/// How much longer the run goes on for nestings that are too few, in seconds.
-const EXTENSION_S: u64 = 60;
+/// How much longer the run goes on for nestings that are too few.
+const EXTEND: Setting = Setting {
+    key: "extend",
+    about: "how much longer it lasts if interrupts came too rarely where they matter",
+    takes: Takes::number(0, 3600, "seconds"),
+    default: Preset::Value(60),
+};
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 /// After so many records of a task it interrupts another CPU.
@@ -95,7 +100,8 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     let is_due = || is_written() && end.expired();
     write_until(options, is_due);
     // What is still wanted may come with time.
-    end = Timeout::after_ms(EXTENSION_S * 1000);
+    let extension = options.value(&EXTEND).unwrap_or(0);
+    end = Timeout::after_ms(extension * 1000);
     write_until(options, || {
         nestings::all(cpus).are_enough() || end.expired()
     });
@@ -116,7 +122,7 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         return Verdict::Fail;
     }
     if !seen.are_enough() {
-        log::warn!("less came where it matters than was wanted, in {EXTENSION_S} s more");
+        log::warn!("less came where it matters than was wanted, in {extension} s more");
     }
     Verdict::Pass
 }
