@@ -25,8 +25,8 @@ use origin::{Event, QUEUE, read_again, read_once};
 /// if nothing came that can, something of it was left out or contradicts the rest.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RecordArgs {
-    /// Where packets come from: unix:PATH, tcp:HOST:PORT, tty:PATH[:BAUD], a file, or - for
-    /// standard input
+    /// Where packets come from: unix:PATH, tcp:HOST:PORT, tty:PATH or tty:PATH:BAUD, a file, or -
+    /// for standard input
     ///
     /// A terminal device, tty:PATH, is a serial line: packets come in frames, and text of others
     /// between them is shown. Its rate is 115200 baud unless BAUD says otherwise. From elsewhere
