@@ -354,5 +354,5 @@ impl<'a> Line<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
