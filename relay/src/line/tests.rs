@@ -66,7 +66,7 @@ fn stream_and_number(packet: &[u8]) -> (u32, u64) {
 #[test]
 fn every_packet_arrives_whatever_the_line_takes_at_a_time() {
     // Some laps of the ring.
-    let count: u64 = if cfg!(miri) { 200 } else { 2000 };
+    let count: u64 = 2000;
     for most in [1, 2, 16, 300, usize::MAX] {
         let (channel, cpu) = start(&PACKETS, 512, 8);
         let mut reader = channel.reader(cpu.number()).unwrap();
@@ -180,9 +180,7 @@ fn metadata_comes_first_and_again_within_a_tenth() {
     let of_metadata = packets(&first).len();
     assert!(of_metadata > 3);
     let begun = line.sent();
-    // Each byte has its share of two checksums.
-    let frames = if cfg!(miri) { 200 } else { 2000 };
-    let sent = load(&mut line, channel, &mut reader, frames);
+    let sent = load(&mut line, channel, &mut reader, 2000);
     let told = line.sent();
     let again = told.metadata_bytes - begun.metadata_bytes;
     let all = told.bytes - begun.bytes;
