@@ -10,7 +10,8 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use relay::Losses;
 
 use super::definition::{Scenario, Verdict};
-use super::flood::{self, Part};
+use super::flood;
+use super::part::Part;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;

@@ -2,17 +2,15 @@
 //! of its own: `records=` per CPU, or for `seconds=`. With small buffers (`subbuf=`, `count=`)
 //! records are lost, with large ones none; either way the ledger must balance.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use super::definition::{Scenario, Verdict};
+use super::part::Part;
 use crate::arch::frame::Interrupted;
 use crate::base::cmdline::Options;
-use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::{About, COUNT, Preset, SECONDS, SUBBUF, Setting, Takes};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
-use crate::logs::flood::{ATTEMPTS, CHANNEL, Flood};
+use crate::logs::flood::CHANNEL;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -43,47 +41,12 @@ const DATA: u16 = 16;
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 
-/// One CPU's part.
-#[repr(align(128))]
-pub(super) struct Part {
-    /// Interrupts shall write.
-    runs: AtomicBool,
-    /// The CPU has written all it shall.
-    is_done: AtomicBool,
-    /// Records tried from task, interrupt and NMI context.
-    tried: [AtomicU64; 3],
-}
-
-static PARTS: [Part; MAX_CPUS] = [const {
-    Part {
-        runs: AtomicBool::new(false),
-        is_done: AtomicBool::new(false),
-        tried: [const { AtomicU64::new(0) }; 3],
-    }
-}; MAX_CPUS];
-
-impl Part {
-    pub(super) fn of(cpu: usize) -> &'static Self {
-        &PARTS[cpu % MAX_CPUS]
-    }
-
-    fn tried(&self) -> u64 {
-        self.tried
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed))
-            .sum()
-    }
-}
-
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     let cpus = percpu::online();
     let start = clock::ticks();
     take_part(options);
     let tried = || -> u64 { cpus.iter().map(|cpu| Part::of(cpu).tried()).sum() };
-    let all_done = || {
-        cpus.iter()
-            .all(|cpu| Part::of(cpu).is_done.load(Ordering::Acquire))
-    };
+    let all_done = || cpus.iter().all(|cpu| Part::of(cpu).is_done());
     let mut seen = tried();
     let mut patience = Timeout::after_ms(PATIENCE_MS);
     idle::until(|| {
@@ -126,18 +89,17 @@ fn take_part(options: &Options<'static>) {
         (None, None) => FEW,
     };
     let time = seconds.map(|seconds| Timeout::after_ms(seconds * 1000));
-    part.runs.store(true, Ordering::Relaxed);
+    part.begin();
     while part.tried() < records && !time.is_some_and(|time| time.expired()) {
         write(part, DATA);
     }
-    part.runs.store(false, Ordering::Relaxed);
-    part.is_done.store(true, Ordering::Release);
+    part.end();
 }
 
 /// The timer interrupt's share: a burst, into the middle of whatever the task is writing.
 fn on_timer(_interrupted: &Interrupted) {
     let part = Part::of(percpu::cpu_index());
-    if part.runs.load(Ordering::Relaxed) {
+    if part.is_writing() {
         for _ in 0..BURST {
             write(part, DATA);
         }
@@ -147,17 +109,6 @@ fn on_timer(_interrupted: &Interrupted) {
 /// Writes one record of the calling CPU and context, whose part this is, with `length` bytes of
 /// data.
 pub(super) fn write(part: &Part, length: u16) {
-    let context = percpu::context();
-    let count = &part.tried[context as usize];
-    // Its own context alone changes it.
-    let sequence = count.load(Ordering::Relaxed);
-    count.store(sequence + 1, Ordering::Relaxed);
-    ATTEMPTS.count();
-
     // What is lost is counted by the channel, and missed by the host.
-    let _ = CHANNEL.emit(&Flood {
-        sequence,
-        context,
-        length,
-    });
+    let _ = CHANNEL.emit(&part.next(length));
 }

@@ -7,6 +7,7 @@ mod flood;
 mod hang;
 mod idle;
 mod panic;
+mod part;
 mod pin;
 mod smoke;
 mod stress;

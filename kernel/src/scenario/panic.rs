@@ -6,7 +6,8 @@ use core::fmt;
 use core::sync::atomic::Ordering;
 
 use super::definition::{Scenario, Verdict};
-use super::flood::{self, Part};
+use super::flood;
+use super::part::Part;
 use crate::arch::provoke;
 use crate::base::choice::Choice;
 use crate::base::cmdline::Options;

@@ -14,6 +14,7 @@ mod writer;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::definition::{Scenario, Verdict};
+use super::part::Part;
 use crate::arch::frame::Interrupted;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
@@ -25,7 +26,6 @@ use crate::life::idle;
 use crate::logs::flood::CHANNEL;
 use nestings::{Kind, Nestings};
 use random::Random;
-use writer::Part;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -142,7 +142,7 @@ fn write_until(options: &Options<'static>, is_over: impl Fn() -> bool) {
     part.begin();
     while !is_over() {
         for _ in 0..BETWEEN {
-            part.write(&mut random);
+            writer::write(part, &mut random);
         }
         let Some(other) = random.one_of(others) else {
             continue;
@@ -160,7 +160,7 @@ fn on_interrupt(kind: Kind, interrupted: &Interrupted) {
     let part = Part::of(cpu);
     if part.is_writing() {
         Nestings::of(cpu).note(kind, interrupted);
-        part.write_nested();
+        writer::write_nested(part);
     }
 }
 
