@@ -230,6 +230,35 @@ pub(crate) fn start_timer() {
     register!(initial_count).write(counts);
 }
 
+/// How a timer that fires once is felt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// As the timer's interrupt.
+    Interrupt,
+    /// As an NMI. The manual gives the timer's entry no delivery mode (figure 11-8), and a real APIC
+    /// may refuse it; QEMU's takes it.
+    Nmi,
+}
+
+/// Has the timer of the CPU that calls fire once, in about so many nanoseconds, and then no more.
+/// [`start_timer`] makes it periodic again.
+///
+/// Any context. If an interrupt calls it in the middle of another call, one of the two holds.
+///
+/// # Panics
+/// Before [`set_timer_frequency`].
+pub(crate) fn fire_once(nanos: u64, alarm: Alarm) {
+    let counts = COUNTS_PER_TICK.load(Ordering::Relaxed);
+    assert_ne!(counts, 0, "the timer is started after it is measured");
+    let counts = u64::from(counts) * TIMER_HZ * nanos / 1_000_000_000;
+    let entry = match alarm {
+        Alarm::Interrupt => u32::from(vector::TIMER),
+        Alarm::Nmi => DELIVER_NMI,
+    };
+    register!(lvt_timer).write(entry);
+    register!(initial_count).write(counts.clamp(1, u64::from(u32::MAX)) as u32);
+}
+
 /// Stops the timer of the CPU that calls.
 pub(crate) fn stop_timer() {
     register!(lvt_timer).write(MASKED);

@@ -39,20 +39,6 @@ pub(crate) struct TrapFrame {
 pub(crate) struct Interrupted {
     /// Its context.
     pub(crate) context: Context,
-    /// Its next instruction.
-    pub(crate) rip: u64,
-}
-
-impl Interrupted {
-    /// Whether it stands before an instruction that swaps a word of this CPU alone: relay's, since
-    /// all others lock the bus.
-    pub(crate) fn is_before_swap(&self) -> bool {
-        // SAFETY: an interrupted instruction is in the kernel's text, which is mapped, and a return
-        // to it follows: so at least three bytes are there.
-        let code = unsafe { (self.rip as *const [u8; 3]).read_unaligned() };
-        // REX.W, any registers; then CMPXCHG r/m64, r64 (Intel SDM 2A).
-        code[0] & 0xf8 == 0x48 && code[1..] == [0x0f, 0xb1]
-    }
 }
 
 /// An exception's name, for messages.

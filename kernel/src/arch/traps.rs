@@ -170,7 +170,7 @@ extern "C" fn dispatch(frame: &TrapFrame) {
         vector::NMI => {
             let level = IrqLevel::nmi();
             if stop::obey() {
-                (handlers::registered().nmi)(&interrupted(&level, frame));
+                (handlers::registered().nmi)(&interrupted(&level));
             }
         }
         vector::BREAKPOINT => {
@@ -184,16 +184,15 @@ extern "C" fn dispatch(frame: &TrapFrame) {
         0..=vector::LAST_EXCEPTION => (handlers::registered().exception)(frame),
         vector => {
             let level = IrqLevel::irq();
-            interrupt(vector, &interrupted(&level, frame));
+            interrupt(vector, &interrupted(&level));
         }
     }
 }
 
 /// What the trap has interrupted.
-fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
+fn interrupted(level: &IrqLevel) -> Interrupted {
     Interrupted {
         context: level.interrupted(),
-        rip: frame.rip,
     }
 }
 

@@ -27,6 +27,16 @@ impl Choice {
     }
 }
 
+/// The set of these words that `text` names, with commas between them, each once: a bit for each,
+/// by its place. `None` if it names anything else.
+pub(super) fn some_of(choices: &[Choice], text: &str) -> Option<u64> {
+    text.split(',').try_fold(0, |set, word| {
+        let place = choices.iter().position(|choice| choice.word == word)?;
+        let bit = 1 << place;
+        (set & bit == 0).then_some(set | bit)
+    })
+}
+
 /// Words of which one is to be chosen.
 pub(super) struct Or<'a>(pub(super) &'a [Choice]);
 

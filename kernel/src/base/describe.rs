@@ -105,6 +105,20 @@ impl<const ROOM: usize> Text<ROOM> {
         self.end("],");
     }
 
+    /// The words that hold without a setting, as they would be written.
+    const fn default_set(&mut self, choices: &[Choice], set: u64) {
+        self.raw("\"default\":\"");
+        let mut at = 0;
+        while at < choices.len() {
+            if set & (1 << at) != 0 {
+                self.raw(choices[at].word);
+                self.raw(",");
+            }
+            at += 1;
+        }
+        self.end("\",");
+    }
+
     const fn carried(&mut self) {
         self.raw("\"channels\":{\"some_of\":[");
         let mut at = 0;
@@ -136,6 +150,7 @@ impl<const ROOM: usize> Text<ROOM> {
                 (Takes::OneOf(choices), Preset::Value(place)) => {
                     self.member("default", choices[*place as usize].word);
                 }
+                (Takes::SomeOf(choices), Preset::Value(set)) => self.default_set(choices, *set),
                 (_, Preset::Value(number)) => {
                     self.raw("\"default\":\"");
                     self.number(*number);
@@ -148,6 +163,7 @@ impl<const ROOM: usize> Text<ROOM> {
                 Takes::PowerOfTwo(range) => self.range("power_of_two", range),
                 Takes::Cpu(range) => self.range("cpu", range),
                 Takes::OneOf(choices) => self.choices("one_of", choices),
+                Takes::SomeOf(choices) => self.choices("some_of", choices),
                 Takes::Carried => self.carried(),
             }
             self.end("},");

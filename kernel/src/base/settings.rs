@@ -8,7 +8,7 @@
 use core::fmt;
 
 use super::carried::{self, Carried};
-use super::choice::{Choice, LEVELS, Or};
+use super::choice::{self, Choice, LEVELS, Or};
 use super::cpuset::MAX_CPUS;
 
 /// Something that the command line can set, as `key=value`.
@@ -35,6 +35,8 @@ pub(crate) enum Takes {
     Cpu(Range),
     /// One of these words.
     OneOf(&'static [Choice]),
+    /// Some of these words, with commas between them: a bit for each, by its place.
+    SomeOf(&'static [Choice]),
     /// Some channels: [`Carried`].
     Carried,
 }
@@ -192,8 +194,8 @@ impl Takes {
         })
     }
 
-    /// Reads a value: the number, or the word's place among those that are taken. `None` if it is
-    /// none of this setting's.
+    /// Reads a value: the number, the word's place among those that are taken, or a bit for each
+    /// word. `None` if it is none of this setting's.
     pub(crate) fn read(&self, text: &str) -> Option<u64> {
         match self {
             Self::Number(range) | Self::Cpu(range) => {
@@ -206,6 +208,7 @@ impl Takes {
                 let place = choices.iter().position(|choice| choice.word == text)?;
                 Some(place as u64)
             }
+            Self::SomeOf(choices) => choice::some_of(choices, text),
             Self::Carried => Carried::read(text).map(Carried::number),
         }
     }
@@ -231,6 +234,13 @@ impl fmt::Display for Takes {
             Self::PowerOfTwo(range) => ("a power of two", range),
             Self::Cpu(range) => ("the number of a CPU", range),
             Self::OneOf(choices) => return write!(f, "{}", Or(choices)),
+            Self::SomeOf(choices) => {
+                f.write_str("some of")?;
+                for choice in *choices {
+                    write!(f, " {}", choice.word)?;
+                }
+                return f.write_str(" with commas between them");
+            }
             Self::Carried => {
                 let alone = Or(&carried::ALONE);
                 write!(f, "{alone}, or some of")?;
@@ -277,6 +287,18 @@ mod tests {
         }
         assert_eq!(LOGLEVEL.takes.read("trace"), Some(4));
         assert_eq!(LOGLEVEL.takes.read("Trace"), None);
+        let some = Takes::SomeOf(&MODES);
+        assert_eq!(some.read("overwrite"), Some(2));
+        assert_eq!(some.read("overwrite,discard"), Some(3));
+        for text in [
+            "",
+            "discard,",
+            "discard,discard",
+            "all",
+            "discard overwrite",
+        ] {
+            assert_eq!(some.read(text), None, "{text:?}");
+        }
     }
 
     #[test]
@@ -289,6 +311,10 @@ mod tests {
         assert_eq!(
             LOGLEVEL.takes.to_string(),
             "error, warn, info, debug or trace"
+        );
+        assert_eq!(
+            Takes::SomeOf(&MODES).to_string(),
+            "some of discard overwrite with commas between them"
         );
         assert_eq!(
             SERIAL.takes.to_string(),

@@ -110,6 +110,7 @@ pub(super) fn reserve_at<'a, U: Usage>(
     } else {
         0
     };
+    let _phase = local.phases.enter(Phase::Loaded);
     let pos = ring.pos.load(Ordering::Acquire);
     // After the position: the time counts only if the swap shows that nobody reserved since.
     let ticks = match stamped {
@@ -132,8 +133,9 @@ pub(super) fn reserve_at<'a, U: Usage>(
         return None;
     }
     intent.announce(Position(pos), word);
-    if !ring.pos.cas::<U>(pos, end) {
-        local.phases.note_failed_swap();
+    let has_succeeded = ring.pos.cas::<U>(pos, end);
+    local.phases.note_swap(has_succeeded);
+    if !has_succeeded {
         local.give_back(intent);
         return None;
     }

@@ -73,6 +73,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     ) -> Result<Flushed, Obstacle> {
         let geometry = &ring.geometry;
         let size = geometry.subbuf_size() as u64;
+        let _phase = self.local.phases.enter(Phase::Loaded);
         let pos = ring.position();
         if pos.is_sealed() {
             return Err(Obstacle::Moved);
@@ -108,8 +109,9 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
                 Err(Obstacle::Moved)
             };
         }
-        if !ring.pos.cas::<U>(pos.0, target.0) {
-            self.local.phases.note_failed_swap();
+        let has_succeeded = ring.pos.cas::<U>(pos.0, target.0);
+        self.local.phases.note_swap(has_succeeded);
+        if !has_succeeded {
             return Err(Obstacle::Moved);
         }
         let _phase = self.local.phases.enter(Phase::Switch);

@@ -28,6 +28,8 @@ pub enum Phase {
     /// Nothing that shows: it does not use the channel, or has not reserved anything yet.
     #[cfg(feature = "stress")]
     Outside,
+    /// It has read the position, and not swapped it yet: what is written now spoils the swap.
+    Loaded,
     /// It has reserved bytes for a record, and not committed them.
     Reserved,
     /// It closes a packet, or opens one.
@@ -80,7 +82,7 @@ impl Phases {
 
     /// Nothing.
     #[inline(always)]
-    pub(super) fn note_failed_swap(&self) {}
+    pub(super) fn note_swap(&self, _has_succeeded: bool) {}
 }
 
 #[cfg(feature = "stress")]
@@ -104,9 +106,14 @@ impl Phases {
         self.phase.store(before, Ordering::Relaxed);
     }
 
-    /// Counts a swap of the position that another context has spoiled. By the CPU itself.
+    /// A swap of the position has succeeded, so that bytes are reserved; or another context has
+    /// spoiled it, and it is counted. By the CPU itself, in [`Phase::Loaded`].
     #[inline]
-    pub(super) fn note_failed_swap(&self) {
+    pub(super) fn note_swap(&self, has_succeeded: bool) {
+        if has_succeeded {
+            self.phase.store(Phase::Reserved as u64, Ordering::Relaxed);
+            return;
+        }
         // A context that comes in between may be forgotten: it says how often, about.
         let failed = self.failed.load(Ordering::Relaxed);
         self.failed.store(failed.wrapping_add(1), Ordering::Relaxed);
@@ -114,8 +121,9 @@ impl Phases {
 
     /// The phase. Any CPU.
     pub(super) fn now(&self) -> Phase {
-        const ALL: [Phase; 4] = [
+        const ALL: [Phase; 5] = [
             Phase::Outside,
+            Phase::Loaded,
             Phase::Reserved,
             Phase::Switch,
             Phase::Delivery,
@@ -154,6 +162,18 @@ mod tests {
             assert_eq!(phases.now(), Phase::Switch);
         }
         drop(outer);
+        assert_eq!(phases.now(), Phase::Outside);
+    }
+
+    #[test]
+    fn what_is_swapped_is_reserved() {
+        let phases = Phases::new();
+        let loaded = phases.enter(Phase::Loaded);
+        phases.note_swap(false);
+        assert_eq!((phases.now(), phases.failed_swaps()), (Phase::Loaded, 1));
+        phases.note_swap(true);
+        assert_eq!((phases.now(), phases.failed_swaps()), (Phase::Reserved, 1));
+        drop(loaded);
         assert_eq!(phases.now(), Phase::Outside);
     }
 }

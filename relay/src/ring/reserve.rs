@@ -87,6 +87,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             0
         };
         loop {
+            let _phase = self.local.phases.enter(Phase::Loaded);
             let pos = ring.position();
             // Inside the loop: a timestamp counts only if the swap proves that nobody
             // reserved since `pos` was read (order of records = order of time).
@@ -186,10 +187,11 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         end: Position,
     ) -> Result<(), Obstacle> {
         wanted.intent.announce(begin, Intent::of(wanted.len));
-        if ring.pos.cas::<U>(wanted.pos.0, end.0) {
+        let has_succeeded = ring.pos.cas::<U>(wanted.pos.0, end.0);
+        self.local.phases.note_swap(has_succeeded);
+        if has_succeeded {
             return Ok(());
         }
-        self.local.phases.note_failed_swap();
         wanted.intent.withdraw();
         Err(Obstacle::Moved)
     }

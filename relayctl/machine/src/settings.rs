@@ -96,6 +96,8 @@ pub enum Takes {
     Cpu(Range),
     /// One of these words.
     OneOf(Vec<Choice>),
+    /// Some of these words, each once, with commas between them.
+    SomeOf(Vec<Choice>),
     /// Channels.
     Channels(Channels),
 }
@@ -216,6 +218,13 @@ impl Takes {
             Self::Number(range) | Self::Cpu(range) => within(range).is_some(),
             Self::PowerOfTwo(range) => within(range).is_some_and(u64::is_power_of_two),
             Self::OneOf(choices) => choices.iter().any(|choice| choice.word == text),
+            Self::SomeOf(choices) => {
+                let mut left: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
+                text.split(',').all(|word| {
+                    let at = left.iter().position(|known| *known == word);
+                    at.map(|at| left.swap_remove(at)).is_some()
+                })
+            }
             Self::Channels(channels) => channels.has(text),
         }
     }
@@ -233,6 +242,10 @@ impl fmt::Display for Takes {
             Self::OneOf(choices) => {
                 let words: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
                 return write!(f, "one of {}", words.join(", "));
+            }
+            Self::SomeOf(choices) => {
+                let words: Vec<_> = choices.iter().map(|choice| &*choice.word).collect();
+                return write!(f, "some of {} with commas between them", words.join(" "));
             }
             Self::Channels(channels) => return channels.fmt(f),
         };
@@ -395,7 +408,9 @@ impl Settings {
             let takes = setting.takes.with(cpus);
             if !takes.has(value) {
                 let words: Vec<_> = match &takes {
-                    Takes::OneOf(choices) => choices.iter().map(|c| c.word.clone()).collect(),
+                    Takes::OneOf(choices) | Takes::SomeOf(choices) => {
+                        choices.iter().map(|choice| choice.word.clone()).collect()
+                    }
                     Takes::Channels(channels) => channels.words(),
                     _ => Vec::new(),
                 };
@@ -434,8 +449,12 @@ fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
         let default = setting.default.as_ref().or(setting.otherwise.as_ref());
         let default = default.map_or("none", |text| text);
         match takes {
-            Takes::OneOf(choices) => {
-                writeln!(f, "              one of these words; default: {default}")?;
+            Takes::OneOf(choices) | Takes::SomeOf(choices) => {
+                let what = match takes {
+                    Takes::OneOf(_) => "one of these words",
+                    _ => "some of these words with commas between them",
+                };
+                writeln!(f, "              {what}; default: {default}")?;
                 for Choice { word, about } in choices {
                     writeln!(f, "              {word:<9} {about}")?;
                 }

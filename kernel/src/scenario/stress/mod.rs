@@ -3,12 +3,14 @@
 //!
 //! The records go to `flood`, so the host checks each of them, the claims and the ledger. What was
 //! interrupted where is counted ([`nestings`]), and the run goes on until there was enough of each
-//! kind, for a time, and fails if there was none: a race that nothing has run into proves nothing. A kernel with the feature
-//! `stress` can tell the kinds apart; QEMU's translator takes interrupts between blocks of
-//! instructions only, and the feature ends a block before each swap.
+//! kind, for a time, and fails if there was none: a race that nothing has run into proves nothing. A
+//! kernel with the feature `stress` can tell the kinds apart; QEMU's translator takes interrupts
+//! between blocks of instructions only, and the feature ends a block before each swap.
 
 mod nestings;
+mod plan;
 mod random;
+mod timer;
 mod writer;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +27,16 @@ use crate::cpu::percpu;
 use crate::life::idle;
 use crate::logs::flood::CHANNEL;
 use nestings::{Kind, Nestings};
+use plan::{CONTEXTS, EXTEND, Plan, RATE, RECORDS, SEED, TIMER, Writer};
 use random::Random;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "stress",
         about: "every CPU writes in every way and context, and interrupts all others",
-        settings: &[RECORDS, SECONDS, EXTEND, SEED, MODE, SMALL, FEW],
+        settings: &[
+            RECORDS, SECONDS, EXTEND, SEED, CONTEXTS, RATE, TIMER, MODE, SMALL, FEW,
+        ],
     },
     boot_cpu,
     other_cpu: take_part,
@@ -40,21 +45,6 @@ pub(super) static SCENARIO: Scenario = Scenario {
     on_nmi: |interrupted| on_interrupt(Kind::Nmi, interrupted),
 };
 
-/// How many records each CPU writes at least, unless it is told how long it shall write.
-const RECORDS: Setting = Setting {
-    key: "records",
-    about: "how many records each CPU writes at least",
-    takes: Takes::number(0, u64::MAX, ""),
-    default: Preset::Else("20000, or as many as it can where seconds are set"),
-};
-/// Its default.
-const DEFAULT: u64 = 20_000;
-const SEED: Setting = Setting {
-    key: "seed",
-    about: "chooses lengths, ways of writing, and who interrupts whom",
-    takes: Takes::number(0, u64::MAX, ""),
-    default: Preset::Value(1),
-};
 /// The size of the sub-buffers: switches shall be frequent.
 const SMALL: Setting = Setting {
     takes: Takes::PowerOfTwo(Range {
@@ -71,13 +61,6 @@ const FEW: Setting = Setting {
     ..COUNT
 };
 
-/// How much longer the run goes on for nestings that are too few.
-const EXTEND: Setting = Setting {
-    key: "extend",
-    about: "how much longer it lasts if interrupts came too rarely where they matter",
-    takes: Takes::number(0, 3600, "seconds"),
-    default: Preset::Value(60),
-};
 /// How long no CPU may write anything before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 /// After so many records of a task it interrupts another CPU.
@@ -87,26 +70,18 @@ const BETWEEN: u64 = 8;
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
+    let plan = Plan::read(options);
     let cpus = percpu::online();
     let start = clock::ticks();
-    let seconds = options.value(&SECONDS);
-    let wanted = match (options.value(&RECORDS), seconds) {
-        (Some(records), _) => records,
-        (None, Some(_)) => 0,
-        (None, None) => DEFAULT,
-    };
-    let mut end = Timeout::after_ms(seconds.unwrap_or(0) * 1000);
-    let is_written = || cpus.iter().all(|cpu| Part::of(cpu).tried() >= wanted);
-    let is_due = || is_written() && end.expired();
-    write_until(options, is_due);
+    let end = Timeout::after_ms(plan.millis);
+    let is_written = || cpus.iter().all(|cpu| Part::of(cpu).tried() >= plan.records);
+    let mut task = Task::begin(&plan);
+    task.write_until(|| end.expired() && is_written());
     // What is still wanted may come with time.
-    let extension = options.value(&EXTEND).unwrap_or(0);
-    end = Timeout::after_ms(extension * 1000);
-    write_until(options, || {
-        nestings::all(cpus).are_enough() || end.expired()
-    });
+    let end = Timeout::after_ms(plan.extension);
+    task.write_until(|| nestings::all(cpus).are_enough() || end.expired());
     IS_OVER.store(true, Ordering::Release);
-    Part::of(percpu::cpu_index()).end();
+    task.end();
     let is_quiet = || cpus.iter().all(|cpu| Part::of(cpu).is_done());
     let patience = Timeout::after_ms(PATIENCE_MS);
     idle::until(|| is_quiet() || patience.expired());
@@ -122,45 +97,105 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         return Verdict::Fail;
     }
     if !seen.are_enough() {
-        log::warn!("less came where it matters than was wanted, in {extension} s more");
+        let more = plan.extension / 1000;
+        log::warn!("less came where it matters than was wanted, in {more} s more");
     }
     Verdict::Pass
 }
 
 /// The part of the other CPUs.
 fn take_part(options: &Options<'static>) {
-    write_until(options, || IS_OVER.load(Ordering::Acquire));
-    Part::of(percpu::cpu_index()).end();
+    let plan = Plan::read(options);
+    let mut task = Task::begin(&plan);
+    task.write_until(|| IS_OVER.load(Ordering::Acquire));
+    task.end();
 }
 
-/// Writes in task context, and interrupts others, until `is_over`.
-fn write_until(options: &Options<'static>, is_over: impl Fn() -> bool) {
-    let me = percpu::cpu_index();
-    let part = Part::of(me);
-    let mut random = Random::new(options.value(&SEED).unwrap_or(1), me);
-    let others = percpu::online().without(CpuSet::only(me));
-    part.begin();
-    while !is_over() {
-        for _ in 0..BETWEEN {
-            writer::write(part, &mut random);
+/// The task of a CPU, which writes and interrupts the others.
+struct Task<'a> {
+    plan: &'a Plan,
+    part: &'static Part,
+    random: Random,
+    others: CpuSet,
+    began: u64,
+}
+
+impl<'a> Task<'a> {
+    /// From here on, what interrupts the calling CPU writes, too.
+    fn begin(plan: &'a Plan) -> Self {
+        let me = percpu::cpu_index();
+        let part = Part::of(me);
+        let mut random = Random::new(plan.seed, me);
+        part.begin();
+        timer::set(plan, &mut random);
+        Self {
+            plan,
+            part,
+            random,
+            others: percpu::online().without(CpuSet::only(me)),
+            began: clock::ticks(),
         }
-        let Some(other) = random.one_of(others) else {
-            continue;
+    }
+
+    /// Writes and interrupts others until `is_over`.
+    fn write_until(&mut self, is_over: impl Fn() -> bool) {
+        while !is_over() {
+            match self.plan.has(Writer::Task) {
+                true => (0..BETWEEN).for_each(|_| writer::write(self.part, &mut self.random)),
+                false => wait_a_little(),
+            }
+            self.interrupt_another();
+            if let Some(rate) = self.plan.rate {
+                idle::until(|| self.part.tried_here() <= self.allowed(rate) || is_over());
+            }
+        }
+    }
+
+    /// How many records it may have written by now.
+    fn allowed(&self, rate: u64) -> u64 {
+        let since = clock::micros(clock::ticks().wrapping_sub(self.began));
+        let allowed = u128::from(since) * u128::from(rate) / 1_000_000;
+        u64::try_from(allowed).unwrap_or(u64::MAX)
+    }
+
+    fn interrupt_another(&mut self) {
+        let Some(other) = self.random.one_of(self.others) else {
+            return;
         };
-        match random.below(2) {
+        match self.random.below(2) {
             0 => smp::wake(CpuSet::only(other)),
             _ => stop::send_nmi(other),
         }
     }
+
+    /// Nobody writes on the calling CPU any more.
+    fn end(self) {
+        self.part.end();
+        timer::end(self.plan);
+    }
+}
+
+/// Lets others do something.
+fn wait_a_little() {
+    (0..100).for_each(|_| core::hint::spin_loop());
 }
 
 /// The share of interrupts and NMIs: into the middle of whatever the CPU does.
 fn on_interrupt(kind: Kind, interrupted: &Interrupted) {
     let cpu = percpu::cpu_index();
     let part = Part::of(cpu);
-    if part.is_writing() {
-        Nestings::of(cpu).note(kind, interrupted);
-        writer::write_nested(part);
+    let Some(plan) = Plan::get().filter(|_| part.is_writing()) else {
+        return;
+    };
+    let came = Nestings::of(cpu).note(kind, interrupted.context);
+    // An interrupt has no random numbers that go on from the last one: how often it came chooses.
+    let mut random = Random::new(plan.seed ^ came << 2 ^ kind as u64, cpu);
+    if plan.has(kind.writer()) {
+        writer::write(part, &mut random);
+    }
+    // Whichever of them came last: the timer may have, and must not stop.
+    if kind != Kind::Ipi {
+        timer::set(&plan, &mut random);
     }
 }
 

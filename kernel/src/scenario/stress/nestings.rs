@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use relay::Context;
 
-use crate::arch::frame::Interrupted;
+use super::plan::Writer;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 #[cfg(feature = "stress")]
 use crate::logs::flood::CHANNEL;
@@ -27,6 +27,15 @@ pub(super) enum Kind {
 impl Kind {
     const ALL: [Self; 3] = [Self::Timer, Self::Ipi, Self::Nmi];
 
+    /// Who writes then.
+    pub(super) const fn writer(self) -> Writer {
+        match self {
+            Self::Timer => Writer::Irq,
+            Self::Ipi => Writer::Ipi,
+            Self::Nmi => Writer::Nmi,
+        }
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Timer => "timer",
@@ -41,8 +50,8 @@ impl Kind {
 enum Place {
     /// Anywhere else.
     Elsewhere,
-    /// Between the load of the position and its swap, before the latter.
-    BeforeSwap,
+    /// Between the load of the position and its swap.
+    Loaded,
     /// Between reserve and commit.
     Reserved,
     /// While a packet is closed or opened.
@@ -58,21 +67,18 @@ impl Place {
     const WANTED: [u64; Self::COUNT] = [0, 1000, 100, 100, 100];
 
     /// The places that relay's phases tell, by their numbers.
-    const OF_PHASE: [Self; 4] = [
+    const OF_PHASE: [Self; Self::COUNT] = [
         Self::Elsewhere,
+        Self::Loaded,
         Self::Reserved,
         Self::Switch,
         Self::Delivery,
     ];
 
-    fn of(interrupted: &Interrupted) -> Self {
-        match interrupted.is_before_swap() {
-            true => Self::BeforeSwap,
-            false => Self::OF_PHASE
-                .get(phase())
-                .copied()
-                .unwrap_or(Self::Elsewhere),
-        }
+    /// Where this CPU is.
+    fn now() -> Self {
+        let place = Self::OF_PHASE.get(phase());
+        place.copied().unwrap_or(Self::Elsewhere)
     }
 }
 
@@ -104,9 +110,13 @@ impl Nestings {
         &NESTINGS[cpu % MAX_CPUS]
     }
 
-    /// Counts one. In its handler.
-    pub(super) fn note(&self, kind: Kind, interrupted: &Interrupted) {
-        self.count(kind, interrupted.context, Place::of(interrupted));
+    /// Counts one, and says how many of the kind came before. In its handler.
+    pub(super) fn note(&self, kind: Kind, interrupted: Context) -> u64 {
+        let counts = self.0[kind as usize].as_flattened();
+        let before = counts.iter().map(|count| count.load(Ordering::Relaxed));
+        let before = before.sum();
+        self.count(kind, interrupted, Place::now());
+        before
     }
 
     fn count(&self, kind: Kind, interrupted: Context, place: Place) {
@@ -171,11 +181,11 @@ impl Sums {
         for kind in Kind::ALL {
             for (of, name) in ["task", "irq"].into_iter().enumerate() {
                 let counts = self.counts[kind as usize][of];
-                let [_, before_swap, reserved, switch, delivery] = counts;
+                let [_, loaded, reserved, switch, delivery] = counts;
                 let all: u64 = counts.iter().sum();
                 if all != 0 {
                     tell(format_args!(
-                        "{} in {name}: {all}, of these {before_swap} before a swap, {reserved} \
+                        "{} in {name}: {all}, of these {loaded} between load and swap, {reserved} \
                          between reserve and commit, {switch} in a switch, {delivery} in delivery",
                         kind.name(),
                     ));
@@ -201,7 +211,7 @@ mod tests {
         let cpus = CpuSet::from_bits(0b11 << 20);
         for cpu in cpus.iter() {
             let own = Nestings::of(cpu);
-            own.count(Kind::Nmi, Context::Task, Place::BeforeSwap);
+            own.count(Kind::Nmi, Context::Task, Place::Loaded);
             own.count(Kind::Nmi, Context::Irq, Place::Switch);
             own.count(Kind::Timer, Context::Task, Place::Elsewhere);
         }
@@ -209,8 +219,10 @@ mod tests {
         let mut lines = Vec::new();
         sums.lines(|line| lines.push(line.to_string()));
         assert_eq!(lines.len(), 4, "{lines:?}");
-        assert!(lines[0].starts_with("timer in task: 2, of these 0 before a swap"));
-        assert!(lines[1].starts_with("nmi in task: 2, of these 2 before a swap, 0 between"));
+        assert!(lines[0].starts_with("timer in task: 2, of these 0 between load and swap"));
+        assert!(
+            lines[1].starts_with("nmi in task: 2, of these 2 between load and swap, 0 between")
+        );
         assert!(lines[2].contains("nmi in irq: 2, ") && lines[2].contains(" 2 in a switch,"));
         assert_eq!(sums.are_enough(), !cfg!(feature = "stress"));
         assert_eq!(sums.lack_some(), cfg!(feature = "stress"));

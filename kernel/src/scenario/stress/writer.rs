@@ -4,7 +4,6 @@ use relay::event::Event;
 use relay::record::STAMP;
 
 use super::random::Random;
-use crate::cpu::percpu;
 use crate::logs::flood::{CHANNEL, Flood};
 use crate::scenario::part::Part;
 
@@ -12,14 +11,6 @@ use crate::scenario::part::Part;
 const SHORT: u64 = 64;
 /// Of so many records one is longer, up to what a sub-buffer holds.
 const RARELY: u64 = 32;
-
-/// Writes a record of an interrupt, which has no random numbers of its own: its sequence chooses.
-pub(super) fn write_nested(part: &Part) {
-    write(
-        part,
-        &mut Random::new(part.tried_here(), percpu::cpu_index()),
-    );
-}
 
 /// Writes one record, in one of the ways. What is lost is counted by the channel.
 pub(super) fn write(part: &Part, random: &mut Random) {

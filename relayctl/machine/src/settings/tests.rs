@@ -80,6 +80,11 @@ fn everything_else_is_refused_with_what_there_is() {
              halfway, flood, relay. Did you mean 'overflow'?",
         ),
         (
+            "stress",
+            "contexts=irq,nni",
+            "contexts=irq,nni: the value must be some of task irq ipi nmi with commas between them",
+        ),
+        (
             "smoke",
             "serial=klogg",
             "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood with commas \
@@ -87,6 +92,12 @@ fn everything_else_is_refused_with_what_there_is() {
         ),
     ] {
         assert_eq!(check(scenario, &[word]), Err(what.to_owned()));
+    }
+    for words in ["contexts=task", "contexts=nmi,irq,ipi"] {
+        assert_eq!(check("stress", &[words]), Ok(()));
+    }
+    for word in ["contexts=", "contexts=irq,", "contexts=nmi,nmi"] {
+        assert!(check("stress", &[word]).is_err(), "{word}");
     }
     for word in [
         "serial=",
