@@ -9,6 +9,7 @@
 #   RELAY_SMP        number of CPUs, 1..255 (default 8)
 #   RELAY_MEMORY     memory in MiB (default 256)
 #   RELAY_ACCEL      tcg (default), kvm, or icount (tcg, whose clock counts instructions)
+#   RELAY_SEED       with icount: what QEMU's random numbers depend on (default 1)
 #   RELAY_INITRD     file that the kernel gets as its ramdisk
 #   RELAY_SERIAL     QEMU chardev behind COM1 (default stdio; none: there is no COM1)
 #   RELAY_SERIAL_SOCKET  path of a unix socket that QEMU connects COM2 to
@@ -17,6 +18,8 @@
 #                    with them comes relay.panic, which the kernel keeps for panics
 #   RELAY_PORTS_SOCKET  path of the unix socket that QEMU connects each of them to, in order,
 #                    relay.panic last
+#   RELAY_PORTS_FOLDER  instead: a folder, in which QEMU writes what each of them sends to a file
+#                    port0, port1, ...; the panic's last
 #   RELAY_GDB        1: wait for gdb on tcp:1234
 #   RELAY_BIOS       firmware image (default: qboot.rom where QEMU has it, else QEMU's own default)
 #   RELAY_QEMU       QEMU binary (default qemu-system-x86_64)
@@ -104,7 +107,13 @@ arguments=(-M q35 -cpu max -smp "$smp" -m "${memory}M" -kernel "$kernel"
 case ${RELAY_ACCEL:-tcg} in
     tcg) arguments+=(-accel "tcg,thread=multi") ;;
     kvm) arguments+=(-accel kvm) ;;
-    icount) arguments+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off") ;;
+    icount)
+        [[ ${RELAY_SEED:-1} =~ ^[0-9]{1,20}$ ]] ||
+            die "RELAY_SEED must be a number, not '$RELAY_SEED'"
+        # Nothing of the host's time or chance reaches the guest.
+        arguments+=(-accel "tcg,thread=single" -icount "shift=0,sleep=off"
+            -rtc "base=2000-01-01,clock=vm" -seed "${RELAY_SEED:-1}")
+        ;;
     *) die "RELAY_ACCEL must be tcg, kvm or icount, not '$RELAY_ACCEL'" ;;
 esac
 if [[ -n ${RELAY_BIOS:-} ]]; then
@@ -127,15 +136,28 @@ fi
 ports=${RELAY_PORTS:-0}
 if [[ $ports != 0 ]]; then
     number RELAY_PORTS "$ports" 1 30
-    [[ -S ${RELAY_PORTS_SOCKET:-} ]] ||
-        die "RELAY_PORTS needs RELAY_PORTS_SOCKET, a unix socket that somebody listens on, not '${RELAY_PORTS_SOCKET:-}'"
     # Port 0 of the device is kept for a console. The port for panics needs no interrupt.
-    arguments+=(-device "virtio-serial-pci,max_ports=$((ports + 2)),vectors=$((ports + 2))")
+    device="virtio-serial-pci,max_ports=$((ports + 2)),vectors=$((ports + 2))"
+    if [[ -n ${RELAY_PORTS_FOLDER:-} ]]; then
+        [[ -d $RELAY_PORTS_FOLDER ]] ||
+            die "RELAY_PORTS_FOLDER: no such folder: '$RELAY_PORTS_FOLDER'"
+        # The CPU that tells the device of a packet writes it: no other thread of QEMU does.
+        device+=,ioeventfd=off
+    else
+        [[ -S ${RELAY_PORTS_SOCKET:-} ]] ||
+            die "RELAY_PORTS needs RELAY_PORTS_SOCKET, a unix socket that somebody listens on, not '${RELAY_PORTS_SOCKET:-}', or RELAY_PORTS_FOLDER"
+    fi
+    arguments+=(-device "$device")
     for ((port = 0; port <= ports; port++)); do
         name=relay.$port
         ((port < ports)) || name=relay.panic
         # QEMU wants a comma in a value doubled.
-        arguments+=(-chardev "socket,id=relay$port,path=${RELAY_PORTS_SOCKET//,/,,}"
+        if [[ -n ${RELAY_PORTS_FOLDER:-} ]]; then
+            chardev="file,id=relay$port,path=${RELAY_PORTS_FOLDER//,/,,}/port$port"
+        else
+            chardev="socket,id=relay$port,path=${RELAY_PORTS_SOCKET//,/,,}"
+        fi
+        arguments+=(-chardev "$chardev"
             -device "virtserialport,chardev=relay$port,name=$name,nr=$((port + 1))")
     done
 fi

@@ -81,7 +81,7 @@ pub fn kernel() -> &'static Path {
     static KERNEL: OnceLock<PathBuf> = OnceLock::new();
     KERNEL.get_or_init(|| {
         workspace()
-            .build_kernel(false, false)
+            .build_kernel(false, &[], false)
             .unwrap_or_else(|error| panic!("{error}"))
     })
 }
@@ -92,6 +92,7 @@ pub fn relayctl() -> &'static Path {
     static RELAYCTL: OnceLock<PathBuf> = OnceLock::new();
     RELAYCTL.get_or_init(|| {
         let build = Build {
+            features: &[],
             package: "relayctl",
             target: None,
             release: false,

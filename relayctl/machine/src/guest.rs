@@ -54,11 +54,13 @@ impl Accel {
     }
 }
 
-/// What takes packets from a guest, and the socket that it ends at.
+/// What takes packets from a guest, and the socket or folder that it ends at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wires {
     /// So many virtio ports of its CPUs, and the one for panics.
     Ports(u32, PathBuf),
+    /// So many virtio ports, and the one for panics, as files in a folder.
+    Files(u32, PathBuf),
     /// A second serial port.
     Line(PathBuf),
     /// Nothing beside COM1.
@@ -80,6 +82,8 @@ pub struct GuestConfig {
     pub memory: u32,
     /// What runs the guest's code.
     pub accel: Accel,
+    /// What QEMU's random numbers depend on, where its clock counts instructions.
+    pub seed: u64,
     /// Whether QEMU waits for a debugger before the first instruction.
     pub gdb: bool,
     /// More arguments for QEMU.
@@ -279,6 +283,7 @@ fn command(config: &GuestConfig) -> Command {
         .env("RELAY_SMP", config.smp.to_string())
         .env("RELAY_MEMORY", config.memory.to_string())
         .env("RELAY_ACCEL", config.accel.name())
+        .env("RELAY_SEED", config.seed.to_string())
         .env("RELAY_SERIAL", "stdio")
         .env(
             "RELAY_QEMU_ARGS",
@@ -288,13 +293,21 @@ fn command(config: &GuestConfig) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
-    for variable in ["RELAY_PORTS", "RELAY_PORTS_SOCKET", "RELAY_SERIAL_SOCKET"] {
+    for variable in [
+        "RELAY_PORTS",
+        "RELAY_PORTS_SOCKET",
+        "RELAY_PORTS_FOLDER",
+        "RELAY_SERIAL_SOCKET",
+    ] {
         command.env_remove(variable);
     }
     match &config.wires {
         Wires::Ports(count, socket) => command
             .env("RELAY_PORTS", count.to_string())
             .env("RELAY_PORTS_SOCKET", socket),
+        Wires::Files(count, folder) => command
+            .env("RELAY_PORTS", count.to_string())
+            .env("RELAY_PORTS_FOLDER", folder),
         Wires::Line(socket) => command.env("RELAY_SERIAL_SOCKET", socket),
         Wires::None => &mut command,
     };

@@ -3,7 +3,8 @@
 //! [`install`] finds what this machine lacks, and installs it where that is allowed. [`workspace`]
 //! finds relay's checkout and builds its kernel. [`settings`] reads what that kernel's command line
 //! may say. [`guest`] runs QEMU, reads its console and never leaves it behind. [`ports`] takes what
-//! the guest sends over its virtio ports, and writes a capture of it.
+//! the guest sends over its virtio ports, and writes a capture of it; [`port_files`] does so when
+//! the guest has ended.
 //!
 //! Nothing here prints but what a command that is run for the user prints itself: what the user
 //! should know goes through [`install::System::say`].
@@ -12,6 +13,7 @@
 
 pub mod guest;
 pub mod install;
+pub mod port_files;
 pub mod ports;
 pub mod settings;
 pub mod workspace;

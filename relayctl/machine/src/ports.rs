@@ -189,7 +189,7 @@ impl Ports {
     fn path(&self) -> &Path {
         match &self.wires {
             Wires::Ports(_, path) | Wires::Line(path) => path,
-            Wires::None => Path::new(""),
+            Wires::Files(..) | Wires::None => Path::new(""),
         }
     }
 

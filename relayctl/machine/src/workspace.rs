@@ -78,6 +78,9 @@ pub struct Build<'a> {
     pub target: Option<&'a str>,
     /// Whether with optimisation for release.
     pub release: bool,
+    /// Its features. With some, it is built in a folder of its own: the package without them stays
+    /// as it is.
+    pub features: &'a [&'a str],
     /// Whether cargo keeps its progress to itself.
     pub quiet: bool,
 }
@@ -105,18 +108,24 @@ impl Workspace {
         })
     }
 
-    /// Builds the kernel and returns its ELF file.
+    /// Builds the kernel, with some of its features, and returns its ELF file.
     ///
     /// # Errors
     ///
     /// When cargo cannot be run or the build fails; what the compiler has to say
     /// is on stderr by then.
-    pub fn build_kernel(&self, release: bool, quiet: bool) -> Result<PathBuf, BuildError> {
+    pub fn build_kernel(
+        &self,
+        release: bool,
+        features: &[&str],
+        quiet: bool,
+    ) -> Result<PathBuf, BuildError> {
         let target = Some(KERNEL_TARGET);
         self.build(&Build {
             package: "kernel",
             target,
             release,
+            features,
             quiet,
         })
     }
@@ -124,10 +133,15 @@ impl Workspace {
     /// The kernel's ELF file where [`build_kernel`](Self::build_kernel) puts it, if it is there.
     #[must_use]
     pub fn built_kernel(&self, release: bool) -> Option<PathBuf> {
-        let target = env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
         let profile = if release { "release" } else { "debug" };
-        let folder = self.root.join(target).join(KERNEL_TARGET).join(profile);
+        let folder = self.target_folder().join(KERNEL_TARGET).join(profile);
         Some(folder.join("kernel")).filter(|path| path.is_file())
+    }
+
+    /// Where cargo builds.
+    fn target_folder(&self) -> PathBuf {
+        let target = env::var_os("CARGO_TARGET_DIR").map_or("target".into(), PathBuf::from);
+        self.root.join(target)
     }
 
     /// Builds a package by cargo and returns its executable.
@@ -150,6 +164,14 @@ impl Workspace {
             .stdout(Stdio::piped());
         if let Some(target) = build.target {
             cargo.args(["--target", target]);
+        }
+        if !build.features.is_empty() {
+            let folder = self.target_folder().join(build.features.join("-"));
+            let features = build.features.join(",");
+            cargo
+                .args(["--features", &features])
+                .arg("--target-dir")
+                .arg(folder);
         }
         for (wanted, flag) in [(build.release, "--release"), (build.quiet, "--quiet")] {
             if wanted {

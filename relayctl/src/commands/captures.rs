@@ -18,7 +18,7 @@ const CAPTURES: &str = "captures";
 
 /// The folder that captures lie in: `captures` in the workspace that the current
 /// folder is in, else in the current folder.
-fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     let here = std::env::current_dir().unwrap_or_default();
     let workspace = Workspace::around(&here).map(|workspace| workspace.root);
     workspace.unwrap_or(here).join(CAPTURES)

@@ -92,11 +92,13 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         log::error!("not all CPUs have stopped writing");
         return Verdict::Fail;
     }
-    if seen.lack_some() {
+    // Without any patience, that is left to who runs it.
+    let is_wanted = plan.extension > 0;
+    if is_wanted && seen.lack_some() {
         log::error!("nothing came where it matters: see above");
         return Verdict::Fail;
     }
-    if !seen.are_enough() {
+    if is_wanted && !seen.are_enough() {
         let more = plan.extension / 1000;
         log::warn!("less came where it matters than was wanted, in {more} s more");
     }

@@ -27,7 +27,7 @@ pub(super) const SEED: Setting = Setting {
 /// How much longer the run goes on for nestings that are too few.
 pub(super) const EXTEND: Setting = Setting {
     key: "extend",
-    about: "how much longer it lasts if interrupts came too rarely where they matter",
+    about: "how much longer it lasts if NMIs came too rarely where they matter; 0: that is no failure",
     takes: Takes::number(0, 3600, "seconds"),
     default: Preset::Value(60),
 };

@@ -138,6 +138,7 @@ impl Claims {
             };
             let whole = is_whole(streams, cpu);
             let stream = &mut streams[place];
+            stream.claimed = claim;
             if !stream.is_closed() {
                 // Its last packets did not come: what they held or counted is missing.
                 let claimed = sum(claim);

@@ -26,6 +26,8 @@ pub struct StreamAudit {
     pub bytes: u64,
     /// Records that were decoded, by context: task, IRQ, NMI.
     pub contexts: [u64; 3],
+    /// What the writers of its CPU say they attempted here, by context; 0 where no claim came.
+    pub claimed: [u64; 3],
     /// Times of the first packet's opening and the last one's closing, in ticks.
     pub times: Option<(u64, u64)>,
     /// The header of the last packet.

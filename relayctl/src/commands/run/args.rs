@@ -16,6 +16,8 @@ pub(crate) enum Transport {
     /// Over virtio-console ports, one per CPU
     #[default]
     Virtio,
+    /// Over virtio-console ports into files, read at the end: no host can be too slow for the guest
+    File,
     /// Over a second serial port, COM2, in frames
     Serial,
     /// Over nothing beside COM1: the console's text, and frames if --set serial=... asks for them
@@ -27,6 +29,7 @@ impl Transport {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Virtio => "virtio",
+            Self::File => "file",
             Self::Serial => "serial",
             Self::None => "none",
         }
@@ -127,6 +130,13 @@ impl RunArgs {
 }
 
 impl RunArgs {
+    /// What the machine's random numbers depend on: the scenario's seed, if it was given one.
+    pub(super) fn seed(&self) -> u64 {
+        let settings = self.settings.iter().rev();
+        let mut seeds = settings.filter_map(|setting| setting.strip_prefix("seed="));
+        seeds.find_map(|seed| seed.parse().ok()).unwrap_or(1)
+    }
+
     /// How many CPUs the machine shall have; nothing if QEMU is told otherwise.
     pub(super) fn cpus(&self) -> Option<u32> {
         let mut own = self.qemu_args.iter();
@@ -219,6 +229,9 @@ pub(super) mod tests {
             args.kernel_words().unwrap(),
             ["scenario=idle", "seed=7", "x="]
         );
+        assert_eq!(args.seed(), 7);
+        assert_eq!(parse(&["--set", "seed=8", "--set", "seed=9"]).seed(), 9);
+        assert_eq!(parse(&["--set", "seed=x"]).seed(), 1);
         let long = format!("k={}", "x".repeat(MAX_COMMAND_LINE));
         let error = parse(&["--set", &long]).kernel_words().unwrap_err();
         assert!(error.contains("2017 bytes"), "{error}");

@@ -3,6 +3,7 @@
 mod args;
 mod end;
 mod error;
+mod host;
 mod judge;
 mod pause;
 mod summary;
@@ -21,7 +22,7 @@ use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
 use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd, Wires};
 use relay_machine::install::{self, Need, RealSystem};
-use relay_machine::ports::{CONSOLE, MAX_PORTS, Ports};
+use relay_machine::ports::CONSOLE;
 use relay_machine::settings::Settings;
 use relay_machine::workspace::{RUNNER, Workspace};
 use serde_json::json;
@@ -30,6 +31,7 @@ pub(crate) use args::RunArgs;
 use args::Transport;
 use end::{End, Hurry, explain};
 use error::RunError;
+use host::Host;
 use judge::judge;
 use view::View;
 use watch::{QUEUE, Watch};
@@ -86,13 +88,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         ));
     }
     let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
-    let ports = match args.transport {
-        Transport::Virtio => {
-            Some(Ports::listen(&capture, args.smp.min(MAX_PORTS)).map_err(RunError::Ports)?)
-        }
-        Transport::Serial => Some(Ports::listen_to_line(&capture).map_err(RunError::Ports)?),
-        Transport::None => None,
-    };
+    let host = Host::new(args, &capture).map_err(RunError::Ports)?;
     let started_unix_ms = unix_ms();
     let config = GuestConfig {
         runner: workspace.root.join(RUNNER),
@@ -101,11 +97,10 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         smp: args.smp,
         memory: args.memory,
         accel: args.accel,
+        seed: args.seed(),
         gdb: args.gdb,
         qemu_args: args.qemu_args.clone(),
-        wires: ports
-            .as_ref()
-            .map_or(Wires::None, |ports| ports.wires().clone()),
+        wires: host.wires(),
     };
     // From here on nobody waits for a reader of stdout or stderr.
     talk_aside();
@@ -123,9 +118,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
     let end = watch.until_end(&mut guest, &events)?;
     let wall = guest.started().elapsed();
-    if let Some(ports) = ports {
-        ports.finish();
-    }
+    host.finish().map_err(RunError::Ports)?;
     if let Some(capture) = &watch.capture {
         capture.settle();
     }
@@ -137,7 +130,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         if is_due && is_ours && args.transport != Transport::None && !capture.totals().has_metadata
         {
             let what = match args.transport {
-                Transport::Virtio => "the ports",
+                Transport::Virtio | Transport::File => "the ports",
                 Transport::Serial | Transport::None => "COM2",
             };
             problems.push(format!(
@@ -161,7 +154,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "accel": args.accel.name(),
             "transport": args.transport.name(),
             "ports": match config.wires {
-                Wires::Ports(count, _) => count,
+                Wires::Ports(count, _) | Wires::Files(count, _) => count,
                 Wires::Line(_) | Wires::None => 0,
             },
             "started_unix_ms": started_unix_ms,
@@ -257,8 +250,16 @@ fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
     need(&[Need::RustTarget, Need::Qemu])?;
     // The kernel is built like relayctl was.
     let release = !cfg!(debug_assertions);
-    let built = workspace.build_kernel(release, args.quiet);
+    let built = workspace.build_kernel(release, features(&args.scenario), args.quiet);
     built.map_err(RunError::Build)
+}
+
+/// The features of the kernel that a scenario needs to show all that it can.
+fn features(scenario: &str) -> &'static [&'static str] {
+    match scenario {
+        "stress" => &["stress"],
+        _ => &[],
+    }
 }
 
 /// What a kernel's command line may say, if it tells; if that cannot be read, the user is told.

@@ -25,6 +25,7 @@ fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -
         smp: 1,
         memory: 32,
         accel: Accel::Tcg,
+        seed: 1,
         gdb: false,
         qemu_args: Vec::new(),
         wires: Wires::None,

@@ -1,0 +1,96 @@
+//! What a seed chooses for the scenario `stress`.
+
+use fastrand::Rng;
+
+/// What drives the machine's clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Clock {
+    /// Instructions: everything is the same each time.
+    Instructions,
+    /// The host's time.
+    Host,
+}
+
+/// Settings of the scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Choice(Vec<(&'static str, String)>);
+
+impl Choice {
+    /// What a seed chooses where `is_set` says that nobody else has.
+    pub(crate) fn of(seed: u64, clock: Clock, is_set: impl Fn(&str) -> bool) -> Self {
+        // All are drawn, whoever sets some of them: what is set does not change the others.
+        let mut all = draw(&mut Rng::with_seed(seed), clock);
+        all.push(("seed", seed.to_string()));
+        all.retain(|(key, _)| !is_set(key));
+        Self(all)
+    }
+
+    /// The arguments of `run`.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = String> {
+        let settings = self.0.iter();
+        settings.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")])
+    }
+}
+
+/// One of some words or numbers.
+fn one_of<T: ToString>(random: &mut Rng, some: &[T]) -> String {
+    let chosen = some.get(random.usize(0..some.len().max(1)));
+    chosen.map(T::to_string).unwrap_or_default()
+}
+
+/// Draws what there is to choose.
+fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
+    let timer = match clock {
+        Clock::Instructions => random.u64(5..60),
+        Clock::Host => random.u64(20..2000),
+    };
+    let mut all = vec![
+        ("timer", timer.to_string()),
+        ("mode", one_of(random, &["discard", "discard", "overwrite"])),
+        ("subbuf", one_of(random, &[1024, 2048, 4096, 16384])),
+        ("count", one_of(random, &[2, 4, 8, 64])),
+    ];
+    let rate = random.u64(5_000..200_000).to_string();
+    if random.u8(0..4) == 0 {
+        all.push(("rate", rate));
+    }
+    let writers = ["task", "irq", "ipi", "nmi"];
+    let some: Vec<_> = writers.into_iter().filter(|_| random.bool()).collect();
+    if random.u8(0..4) == 0 && !some.is_empty() {
+        all.push(("contexts", some.join(",")));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_chooses_the_same_each_time_and_what_is_set_stays() {
+        let all = Choice::of(7, Clock::Instructions, |_| false);
+        assert_eq!(all, Choice::of(7, Clock::Instructions, |_| false));
+        assert!(all.arguments().any(|argument| argument == "seed=7"));
+        let mut without = all.clone();
+        without.0.retain(|(key, _)| *key != "mode");
+        assert_eq!(
+            without,
+            Choice::of(7, Clock::Instructions, |key| key == "mode")
+        );
+    }
+
+    #[test]
+    fn seeds_choose_everything_at_times() {
+        let seeds = 1..200;
+        let all = seeds.flat_map(|seed| Choice::of(seed, Clock::Host, |_| false).0);
+        let mut words: Vec<_> = all.collect();
+        words.sort();
+        words.dedup();
+        for wanted in ["mode", "contexts", "rate", "timer", "subbuf", "count"] {
+            assert!(
+                words.iter().filter(|(key, _)| *key == wanted).count() > 1,
+                "{wanted}"
+            );
+        }
+    }
+}
