@@ -100,7 +100,7 @@ impl Round {
         if is(Exit::Usage) {
             return Err(RoundError::Exit { status, said });
         }
-        let mut totals = Totals::of(folder);
+        let mut totals = Totals::of(folder, self.shall_fail);
         let wanted = match self.shall_fail {
             true => Exit::Failed,
             false => Exit::Good,

@@ -48,10 +48,10 @@ fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
         ("timer", timer.to_string()),
         ("mode", one_of(random, &["discard", "discard", "overwrite"])),
         ("subbuf", one_of(random, &[1024, 2048, 4096, 16384])),
-        ("count", one_of(random, &[2, 4, 8, 64])),
+        ("count", one_of(random, &[2, 8, 64, 256])),
     ];
-    let rate = random.u64(5_000..200_000).to_string();
-    if random.u8(0..4) == 0 {
+    let rate = random.u64(5_000..100_000).to_string();
+    if random.bool() {
         all.push(("rate", rate));
     }
     let writers = ["task", "irq", "ipi", "nmi"];

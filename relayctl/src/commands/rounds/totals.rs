@@ -8,7 +8,7 @@ use relay_decode::balance::{Balance, Verdict};
 use relay_decode::capture::{Boots, OpenError, Stored};
 use relay_decode::merge::{Filter, Merge, Next};
 use relay_decode::records::Value;
-use relay_format::Context;
+use relay_format::{Context, Severity};
 use serde_json::json;
 
 use super::nestings::Nestings;
@@ -35,6 +35,8 @@ pub(crate) struct Totals {
     pub(crate) balance: Balance,
     /// By CPU and context.
     parts: BTreeMap<(u32, u8), Part>,
+    /// Records of the log that tell of an error, or worse.
+    errors: u64,
     /// What was interrupted where.
     nestings: Nestings,
     /// What is wrong.
@@ -42,20 +44,26 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
-    /// What the capture in `folder` holds. Whatever makes it less than complete is wrong.
-    pub(super) fn of(folder: &Path) -> Self {
+    /// What the capture in `folder` holds, and what is wrong with it: whatever makes it less than
+    /// complete. If the machine `has_failed`, its streams have no end, and its log says why.
+    pub(super) fn of(folder: &Path, has_failed: bool) -> Self {
         let mut totals = Self {
             captures: 1,
             ..Self::default()
         };
-        if let Err(error) = totals.read(folder) {
+        if let Err(error) = totals.read(folder, has_failed) {
             totals.wrong.push(error.to_string());
+        }
+        if has_failed && totals.errors == 0 {
+            totals
+                .wrong
+                .push("the log does not say why the machine failed".to_owned());
         }
         totals
     }
 
     /// Reads all boots of a capture.
-    fn read(&mut self, folder: &Path) -> Result<(), OpenError> {
+    fn read(&mut self, folder: &Path, has_failed: bool) -> Result<(), OpenError> {
         for boot in Boots::of(folder)?.all {
             let stored = Stored::open(&boot.folder)?;
             let audit = Audit::of(&stored)?;
@@ -67,7 +75,11 @@ impl Totals {
                 self.take(stream);
             }
             match audit.verdict() {
-                Verdict::Complete => {}
+                Verdict::Complete if !has_failed => {}
+                Verdict::Open if has_failed => {}
+                Verdict::Complete => self
+                    .wrong
+                    .push("the capture is complete, although the machine failed".to_owned()),
                 Verdict::Open => self
                     .wrong
                     .push("the capture is open, not complete".to_owned()),
@@ -101,7 +113,9 @@ impl Totals {
             ..Filter::default()
         };
         Merge::of(stored, &filter)?.each(|next| {
-            if let Next::Record(_, values) = next {
+            if let Next::Record(shown, values) = next {
+                let is_error = shown.severity.is_some_and(|is| is <= Severity::Error);
+                self.errors += u64::from(is_error);
                 let texts = values.iter().filter_map(|value| match value {
                     Value::Text(text) => std::str::from_utf8(text).ok(),
                     _ => None,
