@@ -231,6 +231,15 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         stream.map_or(0, |stream| stream.local.failed_swaps())
     }
 
+    /// Whether a packet of the calling CPU is complete and waits for somebody to deliver it: no, if
+    /// the CPU has nothing under way here, since whoever completes a packet delivers it, or is seen
+    /// by who does. Of per-CPU channels, in task context.
+    #[cfg(feature = "stress")]
+    #[must_use]
+    pub fn owes_delivery(&self) -> bool {
+        self.owner().is_some_and(|owner| owner.owes_delivery())
+    }
+
     /// Records lost because the CPU that wrote them has no ring in this channel. They are in no
     /// stream's ledger. Any context.
     #[must_use]

@@ -112,6 +112,17 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         })
     }
 
+    /// Whether something is complete, and nobody is about to deliver it. Asked where nothing of the
+    /// CPU is under way, which is what every write leaves behind it, the answer is no.
+    #[cfg(feature = "stress")]
+    pub(crate) fn owes_delivery(&self) -> bool {
+        let seen = self.look();
+        let is_due = seen.is_some_and(|look| !matches!(look.due(), ToDo::Nothing));
+        // An interrupt that comes in between delivers what it completes, and may have changed what
+        // was looked at.
+        is_due && self.look() == seen
+    }
+
     /// Makes packet `next` of `ring` readable.
     #[inline]
     fn finalise(&self, ring: &Ring, next: u64) {

@@ -58,6 +58,10 @@ pub(crate) struct StressArgs {
     #[arg(long)]
     twice: bool,
 
+    /// End with the first seed that fails
+    #[arg(long)]
+    first: bool,
+
     /// Boot this ELF file, and build nothing; it should have the feature stress
     #[arg(long, value_name = "ELF")]
     kernel: Option<PathBuf>,
@@ -91,6 +95,9 @@ fn run_all(args: &StressArgs) -> Result<Exit, SweepError> {
     for seed in seeds {
         sweep.show(seed - first, &format!("seed {seed}"));
         if !sweep.run(&format!("seed-{seed}"), &round(args, seed), times)? {
+            break;
+        }
+        if args.first && sweep.has_failed() {
             break;
         }
     }

@@ -92,6 +92,11 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         log::error!("not all CPUs have stopped writing");
         return Verdict::Fail;
     }
+    if seen.owed > 0 {
+        let owed = seen.owed;
+        log::error!("{owed} times a packet was complete, and nobody delivered it");
+        return Verdict::Fail;
+    }
     // Without any patience, that is left to who runs it.
     let is_wanted = plan.extension > 0;
     if is_wanted && seen.lack_some() {
@@ -117,6 +122,7 @@ fn take_part(options: &Options<'static>) {
 struct Task<'a> {
     plan: &'a Plan,
     part: &'static Part,
+    nestings: &'static Nestings,
     random: Random,
     others: CpuSet,
     began: u64,
@@ -133,6 +139,7 @@ impl<'a> Task<'a> {
         Self {
             plan,
             part,
+            nestings: Nestings::of(me),
             random,
             others: percpu::online().without(CpuSet::only(me)),
             began: clock::ticks(),
@@ -143,7 +150,7 @@ impl<'a> Task<'a> {
     fn write_until(&mut self, is_over: impl Fn() -> bool) {
         while !is_over() {
             match self.plan.has(Writer::Task) {
-                true => (0..BETWEEN).for_each(|_| writer::write(self.part, &mut self.random)),
+                true => (0..BETWEEN).for_each(|_| self.write()),
                 false => wait_a_little(),
             }
             self.interrupt_another();
@@ -151,6 +158,11 @@ impl<'a> Task<'a> {
                 idle::until(|| self.part.tried_here() <= self.allowed(rate) || is_over());
             }
         }
+    }
+
+    fn write(&mut self) {
+        writer::write(self.part, &mut self.random);
+        self.nestings.look();
     }
 
     /// How many records it may have written by now.

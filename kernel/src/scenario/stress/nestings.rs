@@ -99,20 +99,35 @@ const FAILED: u64 = 1000;
 
 /// What came to one CPU: by kind, by whether an interrupt was interrupted, by place.
 #[repr(align(128))]
-pub(super) struct Nestings([[[AtomicU64; Place::COUNT]; 2]; 3]);
+pub(super) struct Nestings {
+    counts: [[[AtomicU64; Place::COUNT]; 2]; 3],
+    /// How often a complete packet was not delivered when its CPU had nothing under way.
+    owed: AtomicU64,
+}
 
-static NESTINGS: [Nestings; MAX_CPUS] =
-    [const { Nestings([const { [const { [const { AtomicU64::new(0) }; Place::COUNT] }; 2] }; 3]) };
-        MAX_CPUS];
+static NESTINGS: [Nestings; MAX_CPUS] = [const {
+    Nestings {
+        counts: [const { [const { [const { AtomicU64::new(0) }; Place::COUNT] }; 2] }; 3],
+        owed: AtomicU64::new(0),
+    }
+}; MAX_CPUS];
 
 impl Nestings {
     pub(super) fn of(cpu: usize) -> &'static Self {
         &NESTINGS[cpu % MAX_CPUS]
     }
 
+    /// Looks whether everything of the calling CPU that is complete is delivered. Task context.
+    pub(super) fn look(&self) {
+        #[cfg(feature = "stress")]
+        if CHANNEL.owes_delivery() {
+            self.owed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Counts one, and says how many of the kind came before. In its handler.
     pub(super) fn note(&self, kind: Kind, interrupted: Context) -> u64 {
-        let counts = self.0[kind as usize].as_flattened();
+        let counts = self.counts[kind as usize].as_flattened();
         let before = counts.iter().map(|count| count.load(Ordering::Relaxed));
         let before = before.sum();
         self.count(kind, interrupted, Place::now());
@@ -121,7 +136,7 @@ impl Nestings {
 
     fn count(&self, kind: Kind, interrupted: Context, place: Place) {
         let of = usize::from(interrupted != Context::Task);
-        let count = &self.0[kind as usize][of][place as usize];
+        let count = &self.counts[kind as usize][of][place as usize];
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 }
@@ -132,6 +147,8 @@ pub(super) struct Sums {
     counts: [[[u64; Place::COUNT]; 2]; 3],
     /// Swaps that failed.
     failed: u64,
+    /// How often a complete packet was not delivered when its CPU had nothing under way.
+    pub(super) owed: u64,
     /// There is one CPU: nobody sends it anything.
     is_alone: bool,
 }
@@ -143,7 +160,9 @@ pub(super) fn all(cpus: CpuSet) -> Sums {
         ..Sums::default()
     };
     for cpu in cpus.iter() {
-        let own = Nestings::of(cpu).0.as_flattened().as_flattened();
+        let own = Nestings::of(cpu);
+        sums.owed += own.owed.load(Ordering::Relaxed);
+        let own = own.counts.as_flattened().as_flattened();
         let all = sums.counts.as_flattened_mut().as_flattened_mut();
         for (sum, count) in all.iter_mut().zip(own) {
             *sum += count.load(Ordering::Relaxed);

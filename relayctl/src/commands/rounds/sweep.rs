@@ -105,6 +105,11 @@ impl Sweep {
             .set_message(format!("{what}{failed}: {}", self.totals.line()));
     }
 
+    /// Whether any run has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.failures.is_empty()
+    }
+
     /// Makes a run, several times if `times` is more than 1: then all captures must be the same,
     /// byte for byte. False if the user wants to stop.
     ///
