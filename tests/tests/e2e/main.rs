@@ -9,6 +9,7 @@ mod device;
 mod failure;
 mod ringless;
 mod salvage;
+mod seeds;
 mod serial;
 mod smoke;
 mod source;
