@@ -7,6 +7,7 @@ mod command;
 mod cost;
 mod device;
 mod failure;
+mod recorder;
 mod ringless;
 mod salvage;
 mod serial;
