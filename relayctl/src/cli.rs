@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{self, CatArgs, RecordArgs, ReportArgs, RunArgs};
+use crate::commands::{self, BenchArgs, CatArgs, RecordArgs, ReportArgs, RunArgs};
 use crate::exit::Exit;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
@@ -46,6 +46,8 @@ pub(crate) enum Command {
     Stat(ReportArgs),
     /// Prove that a capture misses nothing: complete, open (proven so far) or broken
     Verify(ReportArgs),
+    /// Measure what records cost and how fast they leave: a table, and a chart beside it
+    Bench(BenchArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -80,6 +82,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Cat(args)) => commands::cat(&args),
         Some(Command::Stat(args)) => commands::stat(&args),
         Some(Command::Verify(args)) => commands::verify(&args),
+        Some(Command::Bench(args)) => commands::bench(&args),
         None => commands::run(&cli.run),
     }
 }

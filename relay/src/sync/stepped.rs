@@ -13,7 +13,10 @@ fn no_step() {}
 
 /// Declares a stepped atomic: its type, what it holds, its step, and the operations that it has.
 macro_rules! stepped {
-    ($(#[$meta:meta])* $name:ident $(<$of:ident>)?, $inner:ty, $value:ty, $step:path, $($operation:ident),*) => {
+    (
+        $(#[$meta:meta])* $name:ident $(<$of:ident>)?,
+        $inner:ty, $value:ty, $step:path, $($operation:ident),*
+    ) => {
         $(#[$meta])*
         #[derive(Debug)]
         #[repr(transparent)]

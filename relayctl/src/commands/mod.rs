@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bench;
 mod boots;
 mod captures;
 mod cat;
@@ -9,6 +10,7 @@ mod source;
 mod stat;
 mod verify;
 
+pub(crate) use bench::{BenchArgs, bench};
 pub(crate) use cat::{CatArgs, cat};
 pub(crate) use record::{RecordArgs, record};
 pub(crate) use run::{RunArgs, help as run_help, run};

@@ -1,6 +1,7 @@
 //! The kernel in QEMU, watched by relayctl.
 
 mod attach;
+mod bench;
 mod capture;
 mod clock;
 mod command;

@@ -1,5 +1,5 @@
-//! The flight recorder: rings that nobody reads keep the newest records of every CPU, and a snapshot
-//! or a panic brings them out, whole and without gaps. The rest is counted as overwritten.
+//! The flight recorder: rings that nobody reads keep the newest records of every CPU, and a
+//! snapshot or a panic brings them out, whole and without gaps. The rest is counted as overwritten.
 
 use std::collections::BTreeMap;
 use std::path::Path;
