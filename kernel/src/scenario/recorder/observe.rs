@@ -33,6 +33,8 @@ struct Seen {
     next: Option<(u64, u64)>,
     /// The record that would follow the last one of each context. Unknown behind a gap.
     sequences: [Option<u64>; Context::ALL.len()],
+    /// Records that were missing where none was overwritten.
+    missing: u64,
 }
 
 impl Watch {
@@ -83,8 +85,8 @@ impl Watch {
 
 impl Seen {
     /// Checks the records of the next packet of `cpu` that could be copied: each by its checksum,
-    /// all of a context in order and without gaps, also over packets that follow one another.
-    /// Returns how many there are.
+    /// all of a context in order, also over packets that follow one another, and without gaps but
+    /// for what the packet says was lost. Returns how many there are.
     fn check(&mut self, cpu: usize, packet: &Packet, bytes: &[u8]) -> Result<u64, &'static str> {
         let next = (packet.sequence + 1, packet.ordinal + packet.records);
         match self.next.replace(next) {
@@ -102,11 +104,13 @@ impl Seen {
         let mut fields = Fields::new(bytes);
         let mut records = 0;
         while let Some(record) = Flood::read(&mut fields, cpu)? {
-            let wanted = self.sequences[record.context as usize].replace(record.sequence + 1);
-            if wanted.is_some_and(|wanted| wanted != record.sequence) {
-                return Err("records of a context are not in order, or missing");
-            }
+            let next = self.sequences[record.context as usize].replace(record.sequence + 1);
+            let missing = record.sequence.checked_sub(next.unwrap_or(record.sequence));
+            self.missing += missing.ok_or("records of a context are not in order")?;
             records += 1;
+        }
+        if self.missing > packet.lost.total() {
+            return Err("records of a context are missing");
         }
         match records == packet.records {
             true => Ok(records),
@@ -169,6 +173,18 @@ mod tests {
         assert_eq!(seen.check(0, &packet(4, 12, 1), &records(&[12])), Ok(1));
         // Overwritten in between.
         assert_eq!(seen.check(0, &packet(9, 90, 2), &records(&[90, 91])), Ok(2));
+    }
+
+    #[test]
+    fn what_was_lost_may_be_missing() {
+        let mut seen = Seen::default();
+        assert_eq!(seen.check(0, &packet(3, 10, 2), &records(&[10, 11])), Ok(2));
+        let mut lossy = packet(4, 12, 2);
+        lossy.lost.0[0] = 3;
+        assert_eq!(seen.check(0, &lossy, &records(&[13, 16])), Ok(2));
+        lossy = packet(5, 14, 1);
+        lossy.lost.0[0] = 3;
+        assert!(seen.check(0, &lossy, &records(&[18])).is_err());
     }
 
     #[test]
