@@ -17,13 +17,15 @@
 //! In unit tests each access to a word is a *step*: before it, the hook of the running test is
 //! called (`step`), so that tests run whole writes between any two accesses of another, on the
 //! shipped code. Words that are always read or written together are [`GroupedU64`], which has no
-//! step of its own: whoever accesses the group takes one step for all of it.
+//! step of its own: whoever accesses the group takes one step for all of it. They also note what
+//! memory is touched (`touched`), for a test that looks at cache lines.
 
 mod atomics;
 mod once;
 pub(crate) mod step;
 #[cfg(all(test, not(loom)))]
 mod stepped;
+pub(crate) mod touched;
 
 pub(crate) use atomics::{
     AtomicBool, AtomicPtr, AtomicU64, GroupedU64, Ordering, compiler_fence, const_unless_loom,
@@ -31,6 +33,8 @@ pub(crate) use atomics::{
 };
 pub(crate) use once::OnceRef;
 
+#[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+use core::ptr::NonNull;
 use step::step;
 
 /// Who writes a stream: one CPU, or all of them. See [`PerCpu`] and [`Global`].
@@ -171,6 +175,11 @@ pub(crate) unsafe fn is_below<const OFFSET: usize>(value: u64, base: *const u8) 
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
     {
         step();
+        // SAFETY: the word lies there, as the caller says.
+        touched::read(
+            unsafe { NonNull::new_unchecked(base.add(OFFSET).cast_mut()) },
+            8,
+        );
         // SAFETY: reads the word, which the caller says is there, and changes the flags (Intel SDM
         // 2A, CMP). Without `nomem`: what follows is not done before it, and x86 loads acquire.
         unsafe {

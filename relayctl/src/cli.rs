@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{self, CatArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StressArgs};
+use crate::commands::{
+    self, BenchArgs, CatArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StressArgs,
+};
 use crate::exit::Exit;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
@@ -60,6 +62,8 @@ pub(crate) enum Command {
     /// checked to the last record and then removed. Exit status: 1 if any run failed, or if NMIs
     /// came nowhere where they matter in ten minutes or more.
     Soak(SoakArgs),
+    /// Measure what records cost and how fast they leave: a table, and a chart beside it
+    Bench(BenchArgs),
 }
 
 /// Reads the command line and does what it says.
@@ -96,6 +100,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Verify(args)) => commands::verify(&args),
         Some(Command::Stress(args)) => commands::stress(&args),
         Some(Command::Soak(args)) => commands::soak(&args),
+        Some(Command::Bench(args)) => commands::bench(&args),
         None => commands::run(&cli.run),
     }
 }

@@ -7,6 +7,7 @@ use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
 use relay::line::MAX_PACKET;
+use relay::record::Fields;
 use relay::{Channel, Context, Mode};
 
 use super::attempts::Attempts;
@@ -50,7 +51,7 @@ impl Event for Flood {
     #[inline]
     fn store(&self, fields: &mut FieldsMut<'_>) {
         fields.u64(self.sequence);
-        fields.u32(self.checksum());
+        fields.u32(self.checksum(percpu::cpu_index()));
         fields.u16(self.length);
         fields.next(self.length.into()).fill(self.sequence as u8);
     }
@@ -60,10 +61,11 @@ impl Flood {
     /// Bytes of a record without its data, and without its stamp.
     pub(crate) const HEAD: usize = 14;
 
-    fn checksum(&self) -> u32 {
+    /// The checksum of what CPU `cpu` has written.
+    fn checksum(&self, cpu: usize) -> u32 {
         let mut checksum = CRC.digest();
         checksum.update(&self.sequence.to_le_bytes());
-        checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
+        checksum.update(&(cpu as u32).to_le_bytes());
         checksum.update(&[self.context as u8]);
         checksum.finalize()
     }
@@ -71,13 +73,56 @@ impl Flood {
     /// The same as [`store`](Event::store), into as many bytes as its [size](Event::size) says: for
     /// who writes them himself.
     pub(crate) fn write_to(&self, bytes: &mut [u8]) {
+        self.write_as(percpu::cpu_index(), bytes);
+    }
+
+    /// The same, as CPU `cpu` writes it.
+    pub(crate) fn write_as(&self, cpu: usize, bytes: &mut [u8]) {
         let sequence = self.sequence.to_le_bytes();
-        let (checksum, length) = (self.checksum().to_le_bytes(), self.length.to_le_bytes());
+        let checksum = self.checksum(cpu);
+        let (checksum, length) = (checksum.to_le_bytes(), self.length.to_le_bytes());
         let head = sequence.into_iter().chain(checksum).chain(length);
         let data = core::iter::repeat(self.sequence as u8);
         for (byte, value) in bytes.iter_mut().zip(head.chain(data)) {
             *byte = value;
         }
+    }
+
+    /// Reads the next record of `fields`, which CPU `cpu` has written; `None` at the end.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn read(fields: &mut Fields<'_>, cpu: usize) -> Result<Option<Self>, &'static str> {
+        let stamp = fields.next_stamp().map_err(|malformed| malformed.reason)?;
+        let Some(stamp) = stamp else {
+            return Ok(None);
+        };
+        if stamp.id() != Self::CLASS.id {
+            return Err("it is none of flood's");
+        }
+        let context = stamp.context().ok_or("it has no context")?;
+        let fields = Self::read_fields(fields, context);
+        let (record, checksum, data) = fields.ok_or("it is cut off")?;
+        if checksum != record.checksum(cpu) {
+            return Err("its checksum is another");
+        }
+        if data.iter().any(|byte| *byte != record.sequence as u8) {
+            return Err("its data are not its own");
+        }
+        Ok(Some(record))
+    }
+
+    /// Reads what comes behind the stamp: the record, its checksum, its data.
+    fn read_fields<'a>(fields: &mut Fields<'a>, context: Context) -> Option<(Self, u32, &'a [u8])> {
+        let sequence = u64::from_le_bytes(*fields.bytes(8)?.first_chunk()?);
+        let (checksum, length) = (fields.u32()?, fields.u16()?);
+        let data = fields.bytes(length.into())?;
+        let record = Self {
+            sequence,
+            context,
+            length,
+        };
+        Some((record, checksum, data))
     }
 }
 
@@ -94,6 +139,9 @@ pub(super) static MOUNT: Mount = channel::mount("/flood", &CHANNEL);
 
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
+
+/// Blocks that observers of an overwritten ring have at hand.
+const SPARES: usize = 2;
 
 /// Bytes of the heap that the rings leave to others, in all and for each CPU.
 const LEFT: usize = 512 * 1024;
@@ -123,12 +171,11 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
     // Used by nobody, and there nevertheless.
     core::hint::black_box(&mut left);
-    let mode = match options.value(&MODE) {
-        Some(1) => Mode::Continuous,
-        _ => Mode::NoOverwrite,
-    };
-    let geometry = channel::geometry(size, count);
-    match geometry.and_then(|geometry| geometry.with_mode(mode)) {
+    let geometry = channel::geometry(size, count).and_then(|geometry| match options.value(&MODE) {
+        Some(1) => geometry.with_mode(Mode::Continuous)?.with_spares(SPARES),
+        _ => Ok(geometry),
+    });
+    match geometry {
         Ok(geometry) => (0..cpus).for_each(|cpu| {
             channel::start(&CHANNEL, "flood", cpu, geometry);
         }),

@@ -10,6 +10,7 @@ use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 use relay::Losses;
 
 use super::definition::{Scenario, Verdict};
+use super::emptied;
 use super::flood;
 use super::part::Part;
 use crate::arch::smp;
@@ -17,7 +18,6 @@ use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, COUNT, Preset, Range, SUBBUF, Setting, Takes};
 use crate::cpu::clock;
-use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::life::idle;
 use crate::logs::flood::CHANNEL as FLOOD;
@@ -57,9 +57,6 @@ const MANY: Setting = Setting {
     default: Preset::Value(64),
     ..COUNT
 };
-/// How long nothing may move before the scenario fails.
-const PATIENCE_MS: u64 = 20_000;
-
 /// What all CPUs shall do; each does a step once, when this reaches its number.
 static STEP: AtomicU32 = AtomicU32::new(0);
 /// CPUs that have done the step.
@@ -199,25 +196,13 @@ fn step(what: u32, cpus: CpuSet, load: Load) -> Option<(u64, u64)> {
     }
     act(what, load);
     let wanted = cpus.iter().count() as u32;
-    wait_for(|| DONE.load(Ordering::Acquire) == wanted);
+    emptied::wait_for(|| DONE.load(Ordering::Acquire) == wanted);
     let end = clock::ticks();
     let done = DONE.load(Ordering::Acquire) == wanted;
     if !done {
         log::error!("drain: stuck in step {what}");
     }
     done.then(|| (TOOK.load(Ordering::Relaxed), end.wrapping_sub(start)))
-}
-
-/// Waits until `is_done`, as long as anything moves; false if it never was. However slow a port is,
-/// what it takes is waited for: a ring that is not empty would be measured as if it were.
-fn wait_for(is_done: impl Fn() -> bool) -> bool {
-    let mut patience = Patience::after_ms(PATIENCE_MS, pump::moved());
-    let mut done = false;
-    idle::until(|| {
-        done = is_done();
-        done || patience.is_over(pump::moved())
-    });
-    done
 }
 
 /// Records of the step.
@@ -248,14 +233,7 @@ fn act(what: u32, load: Load) {
         EMPTY => {
             FLOOD.flush();
             pump::poll();
-            // Not what the pump says: it may be another CPU's turn, which has seen this one's ring
-            // before it was filled.
-            let cpu = percpu::cpu_index();
-            let is_empty = || {
-                let info = FLOOD.info(cpu);
-                info.is_none_or(|info| info.unread == 0 && info.taken == 0)
-            };
-            if !wait_for(is_empty) {
+            if !emptied::wait() {
                 // The step is not done, and who waits for it says so.
                 return;
             }

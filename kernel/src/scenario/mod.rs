@@ -3,12 +3,14 @@
 mod cost;
 mod definition;
 mod drain;
+mod emptied;
 mod flood;
 mod hang;
 mod idle;
 mod panic;
 mod part;
 mod pin;
+mod recorder;
 mod smoke;
 mod stress;
 
@@ -28,13 +30,14 @@ use crate::life;
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 8] = [
+static ALL: [&Scenario; 9] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
     &hang::SCENARIO,
     &flood::SCENARIO,
     &stress::SCENARIO,
+    &recorder::SCENARIO,
     &drain::SCENARIO,
     &cost::SCENARIO,
 ];

@@ -55,6 +55,13 @@ impl Part {
         tried.map(|count| count.load(Ordering::Relaxed)).sum()
     }
 
+    /// Records tried from each context.
+    pub(super) fn tried_from(&self) -> [u64; 3] {
+        self.tried
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
+    }
+
     /// Records tried from the calling context.
     pub(super) fn tried_here(&self) -> u64 {
         self.tried[percpu::context() as usize].load(Ordering::Relaxed)

@@ -280,6 +280,47 @@ impl Ring {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+impl Stream {
+    /// What lies where, with every word by its name; also of its oldest ring.
+    pub(crate) fn parts(&self) -> std::vec::Vec<crate::sync::touched::Part> {
+        extern crate std;
+        use crate::sync::touched::parts_of;
+        let own = parts_of!(
+            self,
+            "stream",
+            local,
+            current,
+            lost,
+            overwritten,
+            reported_losses,
+            delivery_lock,
+            delivering,
+            next,
+            sequence,
+            ordinal,
+            quiet_since,
+            peak,
+            wake_noted,
+        );
+        let asked = parts_of!(
+            self.remote,
+            "remote",
+            first,
+            reading,
+            waiting,
+            flush_wanted,
+            close_wanted,
+            reclaiming,
+            walkers,
+            new_ring,
+            built,
+        );
+        let ring = self.oldest().map(Ring::parts).unwrap_or_default();
+        own.into_iter().chain(asked).chain(ring).collect()
+    }
+}
+
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut ring = NonNull::new(self.remote.first.load(Ordering::Acquire));

@@ -112,6 +112,27 @@ impl Sub {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+impl Sub {
+    /// Its words, by their names.
+    pub(super) fn parts(&self) -> [crate::sync::touched::Part; 9] {
+        extern crate std;
+        crate::sync::touched::parts_of!(
+            self,
+            "sub",
+            commit,
+            bound,
+            origin,
+            time_limit,
+            begin_ticks,
+            end_ticks,
+            closed,
+            entry,
+            lost,
+        )
+    }
+}
+
 /// What is committed of a packet: `bytes << 32 | records`, the bytes counted from 2^32 minus the
 /// size of the sub-buffer: the add that completes the packet carries out of the word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::packet::BlockInfo;
 use super::position::Position;
 use super::storage::{Layout, STORAGE_ALIGN, Storage, StorageError};
 use super::subbuf::Sub;
-use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord};
+use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord, touched};
 use core::ptr::{self, NonNull, null_mut};
 
 /// A ring: the words that belong to one buffer. What must survive its replacement is in
@@ -296,20 +296,22 @@ impl Ring {
         self.life.with(|_| ());
     }
 
-    /// Tells loom that these bytes are written here.
+    /// Tells loom and tests that these bytes are written here.
     #[inline(always)]
-    pub(super) fn track_write(&self, _first: NonNull<u8>, _len: usize) {
+    pub(super) fn track_write(&self, first: NonNull<u8>, len: usize) {
+        touched::written(first, len);
         #[cfg(loom)]
-        for cell in self.shadow_of(_first, _len) {
+        for cell in self.shadow_of(first, len) {
             cell.with_mut(|_| ());
         }
     }
 
-    /// Tells loom that these bytes are read here.
+    /// Tells loom and tests that these bytes are read here.
     #[inline(always)]
-    pub(super) fn track_read(&self, _first: NonNull<u8>, _len: usize) {
+    pub(super) fn track_read(&self, first: NonNull<u8>, len: usize) {
+        touched::read(first, len);
         #[cfg(loom)]
-        for cell in self.shadow_of(_first, _len) {
+        for cell in self.shadow_of(first, len) {
             cell.with(|_| ());
         }
     }
@@ -318,6 +320,32 @@ impl Ring {
     fn shadow_of(&self, first: NonNull<u8>, len: usize) -> &[loom::cell::UnsafeCell<()>] {
         let start = first.addr().get() - self.bytes.addr().get();
         &self.shadow[start..start + len]
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Ring {
+    /// What lies where, with every word by its name.
+    pub(super) fn parts(&self) -> std::vec::Vec<touched::Part> {
+        extern crate std;
+        use touched::{parts_of, span};
+        let mut parts = std::vec::Vec::new();
+        let own = parts_of!(self, "ring", pos, open, visible, succ, serial, holders);
+        parts.extend(own);
+        let fixed = span(&self.geometry).start.min(span(&self.first).start);
+        parts.push(("ring, what is fixed".into(), fixed..span(self).end));
+        let count = self.geometry.subbuf_count();
+        for i in 0..count {
+            parts.extend(self.sub(i as u64).parts());
+        }
+        let infos = (0..self.geometry.blocks()).map(|block| span(self.info(block)));
+        parts.extend(infos.map(|at| ("info".into(), at)));
+        let spares = (0..self.geometry.spares()).map(|i| span(self.spare(i)));
+        parts.extend(spares.map(|at| ("spares".into(), at)));
+        let bytes = self.bytes.addr().get();
+        let size = self.geometry.blocks() * self.geometry.subbuf_size();
+        parts.push(("bytes".into(), bytes..bytes + size));
+        parts
     }
 }
 

@@ -1,12 +1,14 @@
 //! The atomics of the build: those of `core`, loom's, or those that unit tests get in between.
 
 #[cfg(all(test, not(loom)))]
-pub(crate) use super::stepped::{AtomicBool, AtomicPtr, AtomicU64};
+pub(crate) use super::stepped::{AtomicBool, AtomicPtr, AtomicU64, GroupedU64};
+#[cfg(all(not(test), not(loom)))]
+pub(crate) use core::sync::atomic::AtomicU64 as GroupedU64;
 pub(crate) use core::sync::atomic::compiler_fence;
 #[cfg(all(not(test), not(loom)))]
 pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 #[cfg(not(loom))]
-pub(crate) use core::sync::atomic::{AtomicU64 as GroupedU64, Ordering, fence};
+pub(crate) use core::sync::atomic::{Ordering, fence};
 #[cfg(loom)]
 pub(crate) use loom::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU64, AtomicU64 as GroupedU64, Ordering, fence,

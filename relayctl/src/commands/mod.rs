@@ -1,5 +1,6 @@
 //! The commands.
 
+mod bench;
 mod boots;
 mod captures;
 mod cat;
@@ -12,6 +13,7 @@ mod stat;
 mod stress;
 mod verify;
 
+pub(crate) use bench::{BenchArgs, bench};
 pub(crate) use cat::{CatArgs, cat};
 pub(crate) use record::{RecordArgs, record};
 pub(crate) use run::{RunArgs, help as run_help, run};

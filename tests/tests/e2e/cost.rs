@@ -1,32 +1,37 @@
 //! The counting of instructions in the guest.
 
-use e2e::boot_once;
+use e2e::{Run, boot_once};
 use relay_format::Severity;
 
 const COST: [&str; 4] = ["--smp", "1", "--scenario", "cost"];
 
+/// What was measured: of what, and the least number of instructions that it took.
+fn costs(run: &Run) -> Vec<(String, u64)> {
+    let cost = |message: &str| {
+        let (name, cost) = message.split_once(": ")?;
+        let cost = cost.split_once(" instructions, ")?.0.parse().ok()?;
+        Some((name.to_owned(), cost))
+    };
+    let records = run.records();
+    records.iter().filter_map(|it| cost(it.message)).collect()
+}
+
 #[test]
-fn costs_are_counted_where_the_clock_counts_instructions() {
-    let run = boot_once(&[&COST[..], &["--accel", "icount"]].concat());
-    run.assert_code(0);
-    let costs: Vec<u64> = run
-        .records()
-        .iter()
-        .filter_map(|record| {
-            let (_, cost) = record.message.split_once(": ")?;
-            cost.split_once(" instructions, ")?.0.parse().ok()
-        })
-        .collect();
-    assert_eq!(costs.len(), 10, "{:?}", run.records());
-    assert!(
-        costs.iter().all(|cost| (1..50_000).contains(cost)),
-        "{costs:?}"
-    );
-    assert_eq!(
-        costs.iter().min(),
-        costs.last(),
-        "what is disabled costs least"
-    );
+fn costs_are_counted_and_the_same_on_one_cpu_and_on_eight() {
+    let [one, eight] = ["1", "8"].map(|cpus| {
+        let run = boot_once(&["--smp", cpus, "--scenario", "cost", "--accel", "icount"]);
+        run.assert_code(0);
+        let costs = costs(&run);
+        assert_eq!(costs.len(), 10, "{:?}", run.records());
+        costs
+    });
+    for (name, cost) in &one {
+        assert!((1..50_000).contains(cost), "{name}: {cost}");
+    }
+    let least = one.iter().map(|(_, cost)| cost).min();
+    let last = one.last().map(|(_, cost)| cost);
+    assert_eq!(least, last, "what is disabled costs least: {one:?}");
+    assert_eq!(one, eight, "a record costs more where there are more cpus");
 }
 
 #[test]

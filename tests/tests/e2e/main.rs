@@ -1,12 +1,14 @@
 //! The kernel in QEMU, watched by relayctl.
 
 mod attach;
+mod bench;
 mod capture;
 mod clock;
 mod command;
 mod cost;
 mod device;
 mod failure;
+mod recorder;
 mod ringless;
 mod salvage;
 mod seeds;

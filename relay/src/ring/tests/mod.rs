@@ -16,6 +16,7 @@
 //! | `handles` | what the handles say and keep |
 //! | `asleep` | readers that fall asleep |
 //! | `threads`, `shared` | real threads |
+//! | `lines` | no two CPUs write one cache line |
 //! | `loom` | every interleaving of owner and reader |
 
 #[cfg(not(loom))]
@@ -26,6 +27,8 @@ mod basics;
 mod blocks;
 #[cfg(not(loom))]
 mod handles;
+#[cfg(not(loom))]
+mod lines;
 #[cfg(loom)]
 mod loom;
 #[cfg(not(loom))]

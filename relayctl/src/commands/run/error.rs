@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// Why a run did not get as far as a guest's verdict.
 #[derive(Debug)]
-pub(super) enum RunError {
+pub(in crate::commands) enum RunError {
     /// The command line asks for something impossible.
     Usage(String),
     /// Something is missing on this machine.
@@ -42,7 +42,7 @@ pub(super) enum RunError {
 
 impl RunError {
     /// The exit code for it.
-    pub(super) fn exit(&self) -> Exit {
+    pub(in crate::commands) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Usage,
             Self::Capture(error) => error.into(),

@@ -30,7 +30,7 @@ use serde_json::json;
 pub(crate) use args::RunArgs;
 use args::Transport;
 use end::{End, Hurry, explain};
-use error::RunError;
+pub(super) use error::RunError;
 use host::Host;
 use judge::judge;
 use view::View;
@@ -65,7 +65,14 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         check_kvm()?;
     }
     let workspace = Workspace::find().map_err(RunError::Build)?;
-    let kernel = kernel(args, &workspace)?;
+    // The kernel is built like relayctl was.
+    let release = !cfg!(debug_assertions);
+    let kernel = kernel(
+        args.kernel.as_deref(),
+        (release, features(&args.scenario)),
+        args.quiet,
+        &workspace,
+    )?;
     let takes = takes(&kernel);
     if args.list {
         return list(&kernel, takes.as_ref());
@@ -230,16 +237,22 @@ fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View>
     View::start(out, Renderer::new(colour, Some(symbols)), folder)
 }
 
-/// The kernel's ELF file: the one that was named, or one that is built; and what it needs to run.
-fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
+/// The kernel's ELF file: the one that was named, or one that is built, for release or not, with
+/// features; and what it needs to run.
+pub(super) fn kernel(
+    named: Option<&Path>,
+    (release, features): (bool, &[&str]),
+    quiet: bool,
+    workspace: &Workspace,
+) -> Result<PathBuf, RunError> {
     let mut system = RealSystem {
         folder: workspace.root.clone(),
         say: |what| say(what),
     };
     let mut need = |needs: &[Need]| install::ensure(&mut system, needs).map_err(RunError::Install);
-    if let Some(path) = &args.kernel {
+    if let Some(path) = named {
         let error = |error| RunError::Kernel {
-            path: path.clone(),
+            path: path.to_owned(),
             error,
         };
         let path = fs::canonicalize(path).map_err(error)?;
@@ -248,9 +261,7 @@ fn kernel(args: &RunArgs, workspace: &Workspace) -> Result<PathBuf, RunError> {
         return Ok(path);
     }
     need(&[Need::RustTarget, Need::Qemu])?;
-    // The kernel is built like relayctl was.
-    let release = !cfg!(debug_assertions);
-    let built = workspace.build_kernel(release, features(&args.scenario), args.quiet);
+    let built = workspace.build_kernel(release, features, quiet);
     built.map_err(RunError::Build)
 }
 
