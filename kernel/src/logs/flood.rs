@@ -1,19 +1,13 @@
-//! flood: the load of scenarios.
-
-use alloc::vec::Vec;
+//! flood: the load of scenarios, in streams of each CPU.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
-use relay::line::MAX_PACKET;
-use relay::{Channel, Context, Mode};
+use relay::{Channel, Context};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
-use crate::base::cmdline::Options;
-use crate::base::settings::{COUNT, MODE, SUBBUF};
-use crate::base::shortfall;
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
@@ -61,30 +55,24 @@ impl Flood {
     pub(crate) const HEAD: usize = 14;
 
     fn checksum(&self) -> u32 {
-        let mut checksum = CRC.digest();
-        checksum.update(&self.sequence.to_le_bytes());
-        checksum.update(&(percpu::cpu_index() as u32).to_le_bytes());
-        checksum.update(&[self.context as u8]);
-        checksum.finalize()
+        checksum(self.sequence, percpu::cpu_index() as u32, self.context)
     }
+}
 
-    /// The same as [`store`](Event::store), into as many bytes as its [size](Event::size) says: for
-    /// who writes them himself.
-    pub(crate) fn write_to(&self, bytes: &mut [u8]) {
-        let sequence = self.sequence.to_le_bytes();
-        let (checksum, length) = (self.checksum().to_le_bytes(), self.length.to_le_bytes());
-        let head = sequence.into_iter().chain(checksum).chain(length);
-        let data = core::iter::repeat(self.sequence as u8);
-        for (byte, value) in bytes.iter_mut().zip(head.chain(data)) {
-            *byte = value;
-        }
-    }
+/// The checksum of the record that `cpu` wrote as its `sequence`th in `context`.
+pub(super) fn checksum(sequence: u64, cpu: u32, context: Context) -> u32 {
+    let mut checksum = CRC.digest();
+    checksum.update(&sequence.to_le_bytes());
+    checksum.update(&cpu.to_le_bytes());
+    checksum.update(&[context as u8]);
+    checksum.finalize()
 }
 
 /// The channel `flood`, described.
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 3,
     name: "flood",
+    is_global: false,
     events: &[Flood::CLASS],
 };
 
@@ -94,71 +82,3 @@ pub(super) static MOUNT: Mount = channel::mount("/flood", &CHANNEL);
 
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
-
-/// Bytes of the heap that the rings leave to others, in all and for each CPU.
-const LEFT: usize = 512 * 1024;
-const LEFT_PER_CPU: usize = 48 * 1024;
-
-/// The size of sub-buffers that go over a slow line, unless somebody sets another.
-const SLOW: u64 = 1024;
-
-/// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
-pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
-    let size = match options.given(&SUBBUF) {
-        None if is_slow => Some(SLOW),
-        _ => options.value(&SUBBUF),
-    };
-    let size = size.unwrap_or_default() as usize;
-    if is_slow && size > MAX_PACKET {
-        shortfall::note();
-        return log::error!(
-            "subbuf={size} is too much for a serial port, whose frames have {MAX_PACKET} bytes at \
-             most: there is no flood"
-        );
-    }
-    let count = options.value(&COUNT).unwrap_or_default() as usize;
-    // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:
-    // this much is left to it.
-    let mut left = Vec::<u8>::new();
-    let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
-    // Used by nobody, and there nevertheless.
-    core::hint::black_box(&mut left);
-    let mode = match options.value(&MODE) {
-        Some(1) => Mode::Continuous,
-        _ => Mode::NoOverwrite,
-    };
-    let geometry = channel::geometry(size, count);
-    match geometry.and_then(|geometry| geometry.with_mode(mode)) {
-        Ok(geometry) => (0..cpus).for_each(|cpu| {
-            channel::start(&CHANNEL, "flood", cpu, geometry);
-        }),
-        // What the settings take makes a ring.
-        Err(error) => log::error!("there is no flood: {error}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::settings::{Range, Takes};
-
-    #[test]
-    fn what_the_settings_take_makes_a_ring_that_holds_a_record() {
-        let (Takes::PowerOfTwo(size), Takes::PowerOfTwo(count)) = (SUBBUF.takes, COUNT.takes)
-        else {
-            panic!("they are powers of two");
-        };
-        let ends = |range: Range| [range.least as usize, range.most as usize];
-        let record = Flood {
-            sequence: 0,
-            context: Context::Task,
-            length: 16,
-        };
-        for size in ends(size) {
-            for count in ends(count) {
-                let geometry = channel::geometry(size, count).expect("there is such a ring");
-                assert!(geometry.max_record() >= relay::record::STAMP + record.size());
-            }
-        }
-    }
-}

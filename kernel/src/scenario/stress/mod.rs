@@ -1,14 +1,17 @@
 //! `stress`: every CPU writes records of random lengths in every way, from task, timer interrupt,
 //! interrupts of other CPUs and NMIs, which all send to all.
 //!
-//! The records go to `flood`, so the host checks each of them, the claims and the ledger. What was
+//! The records go to `flood`, or all to the one stream of `shared`, so the host checks each of them, the claims and the ledger. What was
 //! interrupted where is counted ([`nestings`]), and the run goes on until there was enough of each
 //! kind, for a time, and fails if there was none: a race that nothing has run into proves nothing. A kernel with the feature
 //! `stress` can tell the kinds apart; QEMU's translator takes interrupts between blocks of
 //! instructions only, and the feature ends a block before each swap.
 
+mod channel;
 mod nestings;
+mod plan;
 mod random;
+mod rings;
 mod writer;
 
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -19,19 +22,24 @@ use crate::arch::frame::Interrupted;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, COUNT, MODE, Preset, Range, SECONDS, SUBBUF, Setting, Takes};
+use crate::base::settings::{
+    About, BEGIN, COUNT, DELIVERY, MODE, Preset, Range, SECONDS, SUBBUF, Setting, Takes, USAGE,
+};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
-use crate::logs::flood::CHANNEL;
 use nestings::{Kind, Nestings};
+use plan::{ADAPT, Plan, RESIZE};
 use random::Random;
+use rings::Changes;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "stress",
         about: "every CPU writes in every way and context, and interrupts all others",
-        settings: &[RECORDS, SECONDS, EXTEND, SEED, MODE, SMALL, FEW],
+        settings: &[
+            RECORDS, SECONDS, EXTEND, SEED, MODE, SMALL, FEW, DELIVERY, USAGE, BEGIN, RESIZE, ADAPT,
+        ],
     },
     boot_cpu,
     other_cpu: take_part,
@@ -87,6 +95,13 @@ const BETWEEN: u64 = 8;
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
+    let plan = match Plan::of(options) {
+        Ok(plan) => plan,
+        Err(why) => {
+            log::error!("{why}");
+            return Verdict::Fail;
+        }
+    };
     let cpus = percpu::online();
     let start = clock::ticks();
     let seconds = options.value(&SECONDS);
@@ -95,14 +110,19 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         (None, Some(_)) => 0,
         (None, None) => DEFAULT,
     };
+    let mut changes = Changes::new(plan);
+    write_until(options, &plan, || changes.may_begin());
+    changes.leave_static_memory();
+    write_until(options, &plan, || changes.have_left());
+    changes.begin();
     let mut end = Timeout::after_ms(seconds.unwrap_or(0) * 1000);
     let is_written = || cpus.iter().all(|cpu| Part::of(cpu).tried() >= wanted);
-    let is_due = || is_written() && end.expired();
-    write_until(options, is_due);
+    let is_due = || changes.are_done() && is_written() && end.expired();
+    write_until(options, &plan, is_due);
     // What is still wanted may come with time.
     let extension = options.value(&EXTEND).unwrap_or(0);
     end = Timeout::after_ms(extension * 1000);
-    write_until(options, || {
+    write_until(options, &plan, || {
         nestings::all(cpus).are_enough() || end.expired()
     });
     IS_OVER.store(true, Ordering::Release);
@@ -117,6 +137,10 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         log::error!("not all CPUs have stopped writing");
         return Verdict::Fail;
     }
+    changes.settle();
+    if !changes.tell() {
+        return Verdict::Fail;
+    }
     if seen.lack_some() {
         log::error!("nothing came where it matters: see above");
         return Verdict::Fail;
@@ -129,12 +153,15 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
 
 /// The part of the other CPUs.
 fn take_part(options: &Options<'static>) {
-    write_until(options, || IS_OVER.load(Ordering::Acquire));
+    let Ok(plan) = Plan::of(options) else {
+        return;
+    };
+    write_until(options, &plan, || IS_OVER.load(Ordering::Acquire));
     Part::of(percpu::cpu_index()).end();
 }
 
 /// Writes in task context, and interrupts others, until `is_over`.
-fn write_until(options: &Options<'static>, is_over: impl Fn() -> bool) {
+fn write_until(options: &Options<'static>, plan: &Plan, mut is_over: impl FnMut() -> bool) {
     let me = percpu::cpu_index();
     let part = Part::of(me);
     let mut random = Random::new(options.value(&SEED).unwrap_or(1), me);
@@ -144,6 +171,7 @@ fn write_until(options: &Options<'static>, is_over: impl Fn() -> bool) {
         for _ in 0..BETWEEN {
             writer::write(part, &mut random);
         }
+        rings::step(plan, &mut random);
         let Some(other) = random.one_of(others) else {
             continue;
         };
@@ -167,9 +195,7 @@ fn on_interrupt(kind: Kind, interrupted: &Interrupted) {
 /// Says what was written, and what was interrupted where.
 fn tell(cpus: CpuSet, seen: &nestings::Sums, took: u64) {
     let tried: u64 = cpus.iter().map(|cpu| Part::of(cpu).tried()).sum();
-    let stats = cpus.iter().filter_map(|cpu| CHANNEL.stats(cpu));
-    let lost: u64 = stats.map(|stats| stats.lost.total()).sum();
-    let lost = lost.saturating_add(CHANNEL.lost_no_ring());
+    let lost = channel::lost(cpus);
     log::info!("{tried} records tried in {took} us, {lost} lost");
     seen.lines(|line| log::info!("{line}"));
 }
