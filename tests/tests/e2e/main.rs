@@ -8,6 +8,7 @@ mod cost;
 mod device;
 mod failure;
 mod ringless;
+mod rings;
 mod salvage;
 mod serial;
 mod smoke;
