@@ -96,11 +96,19 @@ fn rings_grow_while_nobody_reads_and_shrink_when_nobody_writes() {
 
 #[test]
 fn records_are_read_one_by_one_before_their_sub_buffers_are_complete() {
-    for more in [&[][..], &["--transport", "serial"]] {
-        let run = stress_in(&["delivery=record"], more);
-        load(&run, "flood");
-        assert!(numbers(&run, "were read before")[0] > 0);
-    }
+    let run = stress(&["delivery=record"]);
+    load(&run, "flood");
+    assert!(numbers(&run, "were read before")[0] > 0);
+}
+
+#[test]
+fn one_stream_goes_over_a_serial_port_too() {
+    let run = stress_in(
+        &["usage=global", "begin=static"],
+        &["--transport", "serial"],
+    );
+    load(&run, "shared");
+    assert_eq!(numbers(&run, "have left static memory"), [1]);
 }
 
 #[test]

@@ -184,24 +184,22 @@ impl Changes {
         IS_OPEN.store(true, Ordering::Release);
     }
 
-    /// Whether all that was asked for was changed; or nothing is changed any more.
+    /// Whether all that was asked for was changed, and some records were read one by one where they
+    /// can be; or nothing happens any more.
     pub(super) fn are_done(&mut self) -> bool {
-        match self.plan.change {
-            Change::None => return true,
-            _ if load::full().is_none() => return true,
-            Change::Resize(number) if counted(&COUNTS.exchanged) >= number => return true,
+        let is_done = load::full().is_none_or(|full| match self.plan.change {
+            Change::None => true,
+            Change::Resize(number) => counted(&COUNTS.exchanged) >= number,
             Change::Adapt(most) => {
-                let grown = load::full().and_then(|full| full.with_count(most).ok());
-                self.has_grown |= self.all_have(grown);
-                if self.has_grown {
-                    stream::pause(false);
-                    return true;
-                }
+                self.has_grown |= self.all_have(full.with_count(most).ok());
+                // What is full is read from now on.
+                stream::pause(!self.has_grown);
+                self.has_grown
             }
-            Change::Resize(_) => {}
-        }
+        });
+        let is_read = !self.plan.by_record || shown::sums().records != 0;
         let moved = counted(&COUNTS.exchanged) + counted(&COUNTS.grown);
-        self.patience.is_over(moved)
+        is_done && is_read || self.patience.is_over(moved)
     }
 
     /// When nobody writes any more: has all rings become as large as the settings say, and waits
@@ -293,7 +291,7 @@ impl Changes {
             );
             must(
                 records != 0,
-                "no record was read before its sub-buffer was complete",
+                "no record was read before its sub-buffer was complete: the drain is too slow",
             );
             must(wrong == 0, "records that could be read were not right");
         }
