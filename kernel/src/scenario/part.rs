@@ -1,4 +1,5 @@
-//! What one CPU writes to `flood` in a scenario: how many records, by context, and whether it is done.
+//! What one CPU writes in a scenario, to `flood` or `shared`: how many records, by context, and
+//! whether it is done.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
