@@ -10,6 +10,7 @@
 //! const SCHED: StreamClass = StreamClass {
 //!     id: 2,
 //!     name: "sched",
+//!     is_global: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",

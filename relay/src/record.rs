@@ -151,6 +151,11 @@ impl<'a> Fields<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// The next 64-bit number.
+    pub fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_le_bytes)
+    }
+
     /// The stamp of the next record that is not a filler; `None` at the end.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use core::fmt;
 use super::settings::{About, GENERAL, Preset, Setting, Takes};
 
 /// The most settings that a command line can set.
-const MAX_GIVEN: usize = 16;
+const MAX_GIVEN: usize = 24;
 
 /// What the command line asked for.
 #[derive(Debug, Clone, Copy)]

@@ -173,6 +173,54 @@ pub(crate) const MODE: Setting = Setting {
     default: Preset::Value(0),
 };
 
+/// What becomes readable, in the order of relay's.
+const DELIVERIES: [Choice; 2] = [
+    Choice::new("bulk", "whole sub-buffers"),
+    Choice::new(
+        "record",
+        "each record, when it and all before it are committed",
+    ),
+];
+
+/// What becomes readable of the load.
+pub(crate) const DELIVERY: Setting = Setting {
+    key: "delivery",
+    about: "what becomes readable",
+    takes: Takes::OneOf(&DELIVERIES),
+    default: Preset::Value(0),
+};
+
+/// The usages of a channel, in the order of relay's.
+const USAGES: [Choice; 2] = [
+    Choice::new("percpu", "each writes its own, of the channel flood"),
+    Choice::new("global", "all write one, that of the channel shared"),
+];
+
+/// Which streams the load goes to.
+pub(crate) const USAGE: Setting = Setting {
+    key: "usage",
+    about: "which stream a CPU writes",
+    takes: Takes::OneOf(&USAGES),
+    default: Preset::Value(0),
+};
+
+/// Where rings may lie.
+const PLACES: [Choice; 2] = [
+    Choice::new("heap", "memory of the heap"),
+    Choice::new(
+        "static",
+        "small static memory, which they leave while all CPUs write",
+    ),
+];
+
+/// Where the rings of the load lie at first.
+pub(crate) const BEGIN: Setting = Setting {
+    key: "begin",
+    about: "where the rings lie at first",
+    takes: Takes::OneOf(&PLACES),
+    default: Preset::Value(0),
+};
+
 impl Range {
     const fn has(self, number: u64) -> bool {
         self.least <= number && number <= self.most

@@ -68,7 +68,7 @@ pub(crate) fn bring_up(
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();
     let ways = ways::choose(options);
-    registry::carry(ways.carried());
+    registry::carry(ways.carried(), options);
     registry::grow_log(cpus, ways.is_slow());
     match ways.has_console() {
         true => console::init(cpus),

@@ -22,6 +22,10 @@ pub(crate) fn this_cpu() {
         let mut patience = Patience::after_ms(pump::PATIENCE_MS, pump::moved());
         for channel in registry::ALL {
             if ptr::eq(channel, &claims::CHANNEL) {
+                // What all CPUs write ends with the last of them.
+                if percpu::cpu_index() == 0 {
+                    close(registry::close_shared, pump::has_sink(), &mut patience);
+                }
                 registry::claim();
             }
             // klog is read by the console, too; what nobody reads is not waited for.
@@ -29,15 +33,17 @@ pub(crate) fn this_cpu() {
                 true => intake::has_user(percpu::cpu_index()),
                 false => pump::has_sink(),
             };
-            while registry::close(channel) == Err(StreamError::NoRoom)
-                && has_reader
-                && !patience.is_over(pump::moved())
-            {
-                virtio::listen();
-                console::poll();
-                pump::poll();
-                hint::spin_loop();
-            }
+            close(|| registry::close(channel), has_reader, &mut patience);
         }
     });
+}
+
+/// Closes a stream: where its ring is full, its reader makes room first, if it has one.
+fn close(close: impl Fn() -> Result<(), StreamError>, has_reader: bool, patience: &mut Patience) {
+    while close() == Err(StreamError::NoRoom) && has_reader && !patience.is_over(pump::moved()) {
+        virtio::listen();
+        console::poll();
+        pump::poll();
+        hint::spin_loop();
+    }
 }

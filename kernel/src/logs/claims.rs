@@ -10,7 +10,7 @@
 
 use relay::ctf::Packets;
 use relay::event::{CONTEXT, Event, EventClass, Field, FieldsMut, Kind, StreamClass};
-use relay::fs::Mount;
+use relay::fs::{FindError, Mount};
 use relay::{Channel, Context, Geometry};
 
 use super::attempts::Attempts;
@@ -77,6 +77,7 @@ impl Event for NoRing {
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 2,
     name: "claims",
+    is_global: false,
     events: &[Claim::CLASS, NoRing::CLASS],
 };
 
@@ -96,7 +97,7 @@ pub(super) fn start(cpus: usize) {
 
 /// Writes the claims of the calling CPU about a channel, in which it counted attempts. Task context,
 /// when it writes to no other channel any more.
-pub(super) fn report(channel: &PerCpu, attempts: &Attempts) {
+pub(super) fn report(mount: &'static Mount, attempts: &Attempts) {
     for context in Context::ALL {
         // What is lost is counted by the channel, and missed by the host.
         let _ = CHANNEL.emit(&Claim {
@@ -105,11 +106,19 @@ pub(super) fn report(channel: &PerCpu, attempts: &Attempts) {
             attempted: attempts.tried(context),
         });
     }
-    if channel.stats(percpu::cpu_index()).is_none() {
+    if !has_ring(mount) {
         let tried = Context::ALL.map(|context| attempts.tried(context));
         let _ = CHANNEL.emit(&NoRing {
             channel: attempts.channel(),
             lost: tried.into_iter().fold(0, u64::wrapping_add),
         });
+    }
+}
+
+/// Whether the calling CPU has a ring in a channel: its own, or the one that all CPUs have.
+fn has_ring(mount: &'static Mount) -> bool {
+    match mount.file(percpu::cpu_index()) {
+        Err(FindError::NoSuchCpu { .. }) => mount.file(0).is_ok(),
+        file => file.is_ok(),
     }
 }

@@ -1,20 +1,14 @@
-//! flood: the load of scenarios.
-
-use alloc::vec::Vec;
+//! flood: the load of scenarios, in streams of each CPU.
 
 use crc::{CRC_32_ISCSI, Crc, Table};
 use relay::ctf::Packets;
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind, StreamClass};
 use relay::fs::Mount;
-use relay::line::MAX_PACKET;
-use relay::record::Fields;
-use relay::{Channel, Context, Mode};
+use relay::record::{Fields, Stamp};
+use relay::{Channel, Context};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
-use crate::base::cmdline::Options;
-use crate::base::settings::{COUNT, MODE, SUBBUF};
-use crate::base::shortfall;
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
@@ -70,33 +64,15 @@ impl Flood {
         checksum.finalize()
     }
 
-    /// The same as [`store`](Event::store), into as many bytes as its [size](Event::size) says: for
-    /// who writes them himself.
-    pub(crate) fn write_to(&self, bytes: &mut [u8]) {
-        self.write_as(percpu::cpu_index(), bytes);
-    }
-
-    /// The same, as CPU `cpu` writes it.
-    pub(crate) fn write_as(&self, cpu: usize, bytes: &mut [u8]) {
-        let sequence = self.sequence.to_le_bytes();
-        let checksum = self.checksum(cpu);
-        let (checksum, length) = (checksum.to_le_bytes(), self.length.to_le_bytes());
-        let head = sequence.into_iter().chain(checksum).chain(length);
-        let data = core::iter::repeat(self.sequence as u8);
-        for (byte, value) in bytes.iter_mut().zip(head.chain(data)) {
-            *byte = value;
-        }
-    }
-
-    /// Reads the next record of `fields`, which CPU `cpu` has written; `None` at the end.
+    /// Reads the rest of the record with this stamp, which CPU `cpu` has written.
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(crate) fn read(fields: &mut Fields<'_>, cpu: usize) -> Result<Option<Self>, &'static str> {
-        let stamp = fields.next_stamp().map_err(|malformed| malformed.reason)?;
-        let Some(stamp) = stamp else {
-            return Ok(None);
-        };
+    pub(crate) fn read(
+        stamp: &Stamp,
+        fields: &mut Fields<'_>,
+        cpu: usize,
+    ) -> Result<Self, &'static str> {
         if stamp.id() != Self::CLASS.id {
             return Err("it is none of flood's");
         }
@@ -104,18 +80,17 @@ impl Flood {
         let fields = Self::read_fields(fields, context);
         let (record, checksum, data) = fields.ok_or("it is cut off")?;
         if checksum != record.checksum(cpu) {
-            return Err("its checksum is another");
+            return Err("its checksum is wrong");
         }
         if data.iter().any(|byte| *byte != record.sequence as u8) {
-            return Err("its data are not its own");
+            return Err("its data are wrong");
         }
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Reads what comes behind the stamp: the record, its checksum, its data.
     fn read_fields<'a>(fields: &mut Fields<'a>, context: Context) -> Option<(Self, u32, &'a [u8])> {
-        let sequence = u64::from_le_bytes(*fields.bytes(8)?.first_chunk()?);
-        let (checksum, length) = (fields.u32()?, fields.u16()?);
+        let (sequence, checksum, length) = (fields.u64()?, fields.u32()?, fields.u16()?);
         let data = fields.bytes(length.into())?;
         let record = Self {
             sequence,
@@ -124,12 +99,23 @@ impl Flood {
         };
         Some((record, checksum, data))
     }
+
+    /// The bytes that the calling CPU would write, without the stamp, if it were CPU `cpu`.
+    #[cfg(test)]
+    pub(crate) fn bytes(&self, cpu: usize) -> Vec<u8> {
+        let head = self.sequence.to_le_bytes().into_iter();
+        let checksum = self.checksum(cpu).to_le_bytes();
+        let head = head.chain(checksum).chain(self.length.to_le_bytes());
+        let data = core::iter::repeat_n(self.sequence as u8, self.length.into());
+        head.chain(data).collect()
+    }
 }
 
 /// The channel `flood`, described.
 pub(super) const STREAM: StreamClass = StreamClass {
     id: 3,
     name: "flood",
+    is_global: false,
     events: &[Flood::CLASS],
 };
 
@@ -139,73 +125,3 @@ pub(super) static MOUNT: Mount = channel::mount("/flood", &CHANNEL);
 
 /// What was tried here.
 pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
-
-/// Blocks that observers of an overwritten ring have at hand.
-const SPARES: usize = 2;
-
-/// Bytes of the heap that the rings leave to others, in all and for each CPU.
-const LEFT: usize = 512 * 1024;
-const LEFT_PER_CPU: usize = 48 * 1024;
-
-/// The size of sub-buffers that go over a slow line, unless somebody sets another.
-const SLOW: u64 = 1024;
-
-/// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
-pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
-    let size = match options.given(&SUBBUF) {
-        None if is_slow => Some(SLOW),
-        _ => options.value(&SUBBUF),
-    };
-    let size = size.unwrap_or_default() as usize;
-    if is_slow && size > MAX_PACKET {
-        shortfall::note();
-        return log::error!(
-            "subbuf={size} is too much for a serial port, whose frames have {MAX_PACKET} bytes at \
-             most: there is no flood"
-        );
-    }
-    let count = options.value(&COUNT).unwrap_or_default() as usize;
-    // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:
-    // this much is left to it.
-    let mut left = Vec::<u8>::new();
-    let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
-    // Used by nobody, and there nevertheless.
-    core::hint::black_box(&mut left);
-    let geometry = channel::geometry(size, count).and_then(|geometry| match options.value(&MODE) {
-        Some(1) => geometry.with_mode(Mode::Continuous)?.with_spares(SPARES),
-        _ => Ok(geometry),
-    });
-    match geometry {
-        Ok(geometry) => (0..cpus).for_each(|cpu| {
-            channel::start(&CHANNEL, "flood", cpu, geometry);
-        }),
-        // What the settings take makes a ring.
-        Err(error) => log::error!("there is no flood: {error}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::base::settings::{Range, Takes};
-
-    #[test]
-    fn what_the_settings_take_makes_a_ring_that_holds_a_record() {
-        let (Takes::PowerOfTwo(size), Takes::PowerOfTwo(count)) = (SUBBUF.takes, COUNT.takes)
-        else {
-            panic!("they are powers of two");
-        };
-        let ends = |range: Range| [range.least as usize, range.most as usize];
-        let record = Flood {
-            sequence: 0,
-            context: Context::Task,
-            length: 16,
-        };
-        for size in ends(size) {
-            for count in ends(count) {
-                let geometry = channel::geometry(size, count).expect("there is such a ring");
-                assert!(geometry.max_record() >= relay::record::STAMP + record.size());
-            }
-        }
-    }
-}

@@ -4,8 +4,9 @@
 //! file never imports a higher one:
 //!
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
-//! - the clients [`klog`], [`flood`], [`claims`], [`metadata`]: each with its channel, its hooks,
-//!   its event classes and its rings;
+//! - the clients [`klog`], [`flood`], [`shared`], [`claims`], [`metadata`]: each with its channel,
+//!   its hooks and its event classes;
+//! - [`load`]: which of flood and shared is written, and in which rings;
 //! - [`registry`]: the list of them, and what is done with all.
 
 mod attempts;
@@ -13,5 +14,7 @@ pub(crate) mod channel;
 pub(crate) mod claims;
 pub(crate) mod flood;
 pub(crate) mod klog;
+pub(crate) mod load;
 pub(crate) mod metadata;
 pub(crate) mod registry;
+pub(crate) mod shared;

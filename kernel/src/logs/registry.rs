@@ -10,19 +10,20 @@ use spin::Once;
 
 use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
-use super::{claims, flood, klog, metadata};
+use super::{claims, flood, klog, load, metadata, shared};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
-pub(crate) static NAMES: Namespace<4> = Namespace::new();
+pub(crate) static NAMES: Namespace<5> = Namespace::new();
 
 /// The description of all first: a sink sends it before everything else.
-static MOUNTS: [&Mount; 4] = [
+static MOUNTS: [&Mount; 5] = [
     &metadata::MOUNT,
     &klog::MOUNT,
     &flood::MOUNT,
+    &shared::MOUNT,
     &claims::MOUNT,
 ];
 
@@ -39,17 +40,19 @@ static SALVAGED: [(&Mount, &PerCpu, &Packets); 4] = [
     (&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS),
 ];
 
-/// Their descriptions.
-const STREAMS: [(&Mount, StreamClass); 3] = [
+/// The descriptions of all but the metadata.
+const STREAMS: [(&Mount, StreamClass); 4] = [
     (&klog::MOUNT, klog::STREAM),
     (&claims::MOUNT, claims::STREAM),
     (&flood::MOUNT, flood::STREAM),
+    (&shared::MOUNT, shared::STREAM),
 ];
 
 /// What is counted apart from relay.
-static ATTEMPTS: [(&Mount, &PerCpu, &Attempts); 2] = [
-    (&klog::MOUNT, &klog::CHANNEL, &klog::ATTEMPTS),
-    (&flood::MOUNT, &flood::CHANNEL, &flood::ATTEMPTS),
+static ATTEMPTS: [(&Mount, &Attempts); 3] = [
+    (&klog::MOUNT, &klog::ATTEMPTS),
+    (&flood::MOUNT, &flood::ATTEMPTS),
+    (&shared::MOUNT, &shared::ATTEMPTS),
 ];
 
 /// Which channels leave the machine.
@@ -66,14 +69,18 @@ pub(crate) fn start_early() {
 
 /// Says which channels leave the machine; all do before that. What does not is neither described
 /// nor claimed. Task context on the boot CPU, once, before the rings are made.
-pub(crate) fn carry(carried: Carried) {
+pub(crate) fn carry(carried: Carried, options: &Options<'_>) {
     CARRIED.call_once(|| carried);
+    load::choose(options);
 }
 
 /// Whether a channel leaves the machine. Any context.
 pub(crate) fn is_carried(mount: &Mount) -> bool {
-    let name = mount.path().trim_start_matches('/');
-    CARRIED.get().is_none_or(|carried| carried.has(name))
+    let is_chosen = |name| CARRIED.get().is_none_or(|carried| carried.has(name));
+    match load::goes_to(mount) {
+        Some(is_written) => is_written && is_chosen("flood"),
+        None => is_chosen(mount.path().trim_start_matches('/')),
+    }
 }
 
 /// The channels of which a panic sends what is left, in this order. Any context.
@@ -92,9 +99,9 @@ pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
 pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
     claims::start(cpus);
     metadata::start();
-    if is_carried(&flood::MOUNT) {
+    if is_carried(&flood::MOUNT) || is_carried(&shared::MOUNT) {
         // Last: it may take all the memory that there is.
-        flood::start(cpus, options, is_slow);
+        load::start(cpus, options, is_slow);
     } else {
         log::info!("flood is not carried: it has no rings");
     }
@@ -105,6 +112,8 @@ pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
 pub(crate) fn largest_packet(cpus: usize) -> usize {
     let files = NAMES.channels().flat_map(|mount| mount.files().take(cpus));
     let sizes = files.filter_map(|file| Some(file.geometry()?.subbuf_size()));
+    let load = load::full().map(|full| full.subbuf_size());
+    let sizes = sizes.chain(load);
     sizes.fold(klog::EARLY.subbuf_size(), usize::max)
 }
 
@@ -121,13 +130,16 @@ pub(crate) fn tick() {
     for channel in ALL {
         channel.tick();
     }
+    if load::is_shared() {
+        shared::CHANNEL.tick();
+    }
 }
 
 /// Closes the stream of the calling CPU in one of [`ALL`]. What is tried from then on is not
 /// claimed. Task context, interrupts off.
 ///
 /// # Errors
-/// As [`PerCpu::close`].
+/// As [`relay::Channel::close`].
 pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
     channel.close()?;
     if core::ptr::eq(channel, &klog::CHANNEL) {
@@ -138,11 +150,22 @@ pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
     Ok(())
 }
 
+/// Closes the stream that all CPUs write, if there is one: when nobody else writes any more. Task
+/// context, interrupts off.
+///
+/// # Errors
+/// As [`relay::Channel::close`].
+pub(crate) fn close_shared() -> Result<(), StreamError> {
+    shared::CHANNEL.close()?;
+    shared::ATTEMPTS.close();
+    Ok(())
+}
+
 /// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no
 /// other channel any more.
 pub(crate) fn claim() {
-    for (_, channel, attempts) in ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount)) {
-        claims::report(channel, attempts);
+    for (mount, attempts) in ATTEMPTS.iter().filter(|(mount, _)| is_carried(mount)) {
+        claims::report(mount, attempts);
     }
 }
 
@@ -153,28 +176,34 @@ mod tests {
 
     #[test]
     fn the_metadata_is_what_the_host_is_tested_with() {
-        let trace = Trace {
-            uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
-            clock_hz: 2_611_200_000,
-            cpus: 2,
-            streams: &STREAMS.map(|(_, stream)| stream),
-        };
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../relayctl/tests/data/metadata"
-        );
-        if std::env::var_os("RELAY_UPDATE_METADATA").is_some() {
-            std::fs::write(path, trace.to_string()).expect("it can be written");
+        let all = STREAMS.map(|(_, stream)| stream);
+        let [klog, claims, flood, shared] = all;
+        for (name, streams) in [
+            ("metadata", [klog, claims, flood]),
+            ("metadata-shared", [klog, claims, shared]),
+        ] {
+            let trace = Trace {
+                uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
+                clock_hz: 2_611_200_000,
+                cpus: 2,
+                streams: &streams,
+            };
+            let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../relayctl/tests/data");
+            let path = format!("{data}/{name}");
+            if std::env::var_os("RELAY_UPDATE_METADATA").is_some() {
+                std::fs::write(&path, trace.to_string()).expect("it can be written");
+            }
+            let sample = std::fs::read_to_string(&path).expect("it can be read");
+            assert!(
+                trace.to_string() == sample,
+                "{path} is another; RELAY_UPDATE_METADATA=1 cargo test -p kernel registry writes\n\
+                 {trace}"
+            );
+            let room = metadata::RING.max_record() * metadata::RING.subbuf_count();
+            assert!(
+                sample.len() + 512 < room,
+                "the metadata needs a larger ring"
+            );
         }
-        let sample = std::fs::read_to_string(path).expect("it can be read");
-        assert!(
-            trace.to_string() == sample,
-            "{path} is another; RELAY_UPDATE_METADATA=1 cargo test -p kernel registry writes\n{trace}"
-        );
-        let room = metadata::RING.max_record() * metadata::RING.subbuf_count();
-        assert!(
-            sample.len() + 512 < room,
-            "the metadata needs a larger ring"
-        );
     }
 }

@@ -45,3 +45,8 @@ pub(super) unsafe fn init(start: u64, length: u64) {
         unsafe { HEAP.0.lock().init(start as *mut u8, length as usize) };
     });
 }
+
+/// Bytes of the heap in use. Task context.
+pub(crate) fn used() -> usize {
+    without_interrupts(|| HEAP.0.lock().used())
+}

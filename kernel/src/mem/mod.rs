@@ -20,7 +20,7 @@
 
 mod error;
 mod frames;
-mod heap;
+pub(crate) mod heap;
 mod init;
 mod map;
 mod space;

@@ -5,6 +5,7 @@
 //! - [`sink`]: what takes packets out of the machine;
 //! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
 //! - [`description`]: the metadata, which each port begins with;
+//! - [`shown`]: records that can be read before their packet is complete;
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
 //! - [`salvage`]: what a panic finds unsent;
 //! - [`virtio`]: sinks of a virtio-console; [`line`](mod@line): the sink of a serial port; [`ways`]: which;
@@ -19,6 +20,7 @@ mod last_line;
 mod line;
 pub(crate) mod pump;
 pub(crate) mod salvage;
+pub(crate) mod shown;
 mod sink;
 pub(crate) mod stream;
 pub(crate) mod virtio;

@@ -101,13 +101,18 @@ pub(super) fn do_without() {
 /// Moves what can be moved at the pump of the calling CPU, unless somebody is at it. Task and IRQ
 /// context.
 pub(crate) fn poll() {
-    look(Pump::run);
+    poll_of(percpu::cpu_index());
+}
+
+/// The same at the pump that `cpu` uses.
+pub(crate) fn poll_of(cpu: usize) {
+    look(cpu, Pump::run);
 }
 
 /// Whether the sink of the calling CPU could move something now. Asked before the CPU halts, with
 /// interrupts off.
 pub(crate) fn has_work() -> bool {
-    look(|pump| pump.sink.has_work()).unwrap_or(false)
+    look(percpu::cpu_index(), |pump| pump.sink.has_work()).unwrap_or(false)
 }
 
 /// A number that grows whenever any sink moves something, or klog is taken. Any context.
@@ -191,14 +196,19 @@ fn is_done() -> bool {
     sent && intake::is_done(cpu)
 }
 
-/// Asks the pump of the calling CPU; `None` if there is none, or somebody is at it.
-fn look<R>(ask: impl FnOnce(&mut Pump) -> R) -> Option<R> {
-    mine()?.try_lock()?.as_mut().map(ask)
+/// Asks the pump that `cpu` uses; `None` if there is none, or somebody is at it.
+fn look<R>(cpu: usize, ask: impl FnOnce(&mut Pump) -> R) -> Option<R> {
+    pump_of(cpu)?.try_lock()?.as_mut().map(ask)
 }
 
 fn mine() -> Option<&'static Mutex<Option<Pump>>> {
+    pump_of(percpu::cpu_index())
+}
+
+/// The pump that `cpu` uses.
+fn pump_of(cpu: usize) -> Option<&'static Mutex<Option<Pump>>> {
     let count = COUNT.load(Ordering::Acquire);
-    PUMPS.get(percpu::cpu_index().checked_rem(count)?)
+    PUMPS.get(cpu.checked_rem(count)?)
 }
 
 impl Pump {

@@ -3,9 +3,11 @@
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use relay::{Reader, SubBuffer};
+use relay::fs::File;
+use relay::{Delivery, Reader, SubBuffer};
 
 use super::intake;
+use super::shown::Shown;
 use crate::logs::registry::{self, NAMES};
 
 /// Nothing but klog is sent for now: see [`pause`].
@@ -73,6 +75,8 @@ pub(super) struct Stream {
 enum Source {
     /// It is read here.
     Read(Reader<'static>),
+    /// It is read here, and its records are looked at before.
+    Shown(Shown),
     /// klog: the [intake] reads it, for the console too.
     Intake,
 }
@@ -87,6 +91,7 @@ impl Stream {
             let source = match mount.path() {
                 "/metadata" => return None,
                 "/klog" => Source::Intake,
+                _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
             Some(Self {
@@ -103,15 +108,19 @@ impl Stream {
         if self.ended {
             return None;
         }
-        let Source::Read(reader) = &mut self.source else {
+        if matches!(self.source, Source::Intake) {
             let next = intake::next(self.cpu);
             self.ended = next.as_ref().is_some_and(|next| next.packet().is_final);
             return next;
-        };
+        }
         if PAUSED.load(Ordering::Acquire) {
             return None;
         }
-        let next = reader.next_subbuf();
+        let (next, reader) = match &mut self.source {
+            Source::Read(reader) => (reader.next_subbuf(), &*reader),
+            Source::Shown(shown) => (shown.next(), shown.reader()),
+            Source::Intake => return None,
+        };
         if next.is_none() {
             self.ended = reader.is_at_end();
             if !self.ended {
@@ -124,7 +133,7 @@ impl Stream {
     /// Packets that were left out because the sink stood still for too long.
     pub(super) fn left_out(&self) -> u64 {
         match self.source {
-            Source::Read(_) => 0,
+            Source::Read(_) | Source::Shown(_) => 0,
             Source::Intake => intake::left_out(self.cpu),
         }
     }
@@ -147,4 +156,10 @@ impl Stream {
             intake::give_up(self.cpu);
         }
     }
+}
+
+/// Whether records of a stream can be read before their sub-buffer is complete.
+fn is_by_record(file: File) -> bool {
+    let geometry = file.geometry();
+    geometry.is_some_and(|geometry| geometry.delivery() == Delivery::Record)
 }

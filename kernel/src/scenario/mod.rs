@@ -54,7 +54,7 @@ pub(crate) static ABOUTS: [About; ALL.len()] = {
 };
 
 /// The same as text, for [`SETTINGS`].
-const TEXT: Text<8192> = describe(&ABOUTS);
+const TEXT: Text<16384> = describe(&ABOUTS);
 
 /// The same as JSON, for the host.
 pub(crate) const SETTINGS: [u8; TEXT.len()] = TEXT.to_array();

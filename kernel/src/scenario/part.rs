@@ -1,10 +1,12 @@
-//! What one CPU writes to `flood` in a scenario: how many records, by context, and whether it is done.
+//! What one CPU writes in a scenario, to `flood` or `shared`: how many records, by context, and
+//! whether it is done.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::percpu;
-use crate::logs::flood::{ATTEMPTS, Flood};
+use crate::logs::flood::{self, Flood};
+use crate::logs::shared::{self, Shared};
 
 /// One CPU's part. One scenario runs on a machine, so there is one for each.
 #[repr(align(128))]
@@ -67,14 +69,25 @@ impl Part {
         self.tried[percpu::context() as usize].load(Ordering::Relaxed)
     }
 
-    /// The next record of the calling CPU, whose part this is, and context; it counts as tried.
+    /// The next record of the calling CPU, whose part this is, and context; it counts as tried in
+    /// `flood`.
     pub(super) fn next(&self, length: u16) -> Flood {
+        flood::ATTEMPTS.count();
+        self.numbered(length)
+    }
+
+    /// The same, tried in `shared`.
+    pub(super) fn next_shared(&self, length: u16) -> Shared {
+        shared::ATTEMPTS.count();
+        Shared(self.numbered(length))
+    }
+
+    fn numbered(&self, length: u16) -> Flood {
         let context = percpu::context();
         let count = &self.tried[context as usize];
         // Its own context alone changes it.
         let sequence = count.load(Ordering::Relaxed);
         count.store(sequence + 1, Ordering::Relaxed);
-        ATTEMPTS.count();
         Flood {
             sequence,
             context,

@@ -64,6 +64,8 @@ pub struct StreamClass {
     pub id: u32,
     /// Its name: lower-case letters, digits, hyphens.
     pub name: &'static str,
+    /// Whether it has one stream, which all CPUs write, instead of one for each.
+    pub is_global: bool,
     /// The kinds of its records.
     pub events: &'static [EventClass],
 }

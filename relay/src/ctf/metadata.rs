@@ -12,6 +12,7 @@
 //! const SCHED: StreamClass = StreamClass {
 //!     id: 2,
 //!     name: "sched",
+//!     is_global: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",
@@ -46,7 +47,7 @@ pub struct Trace<'a> {
     pub uuid: [u8; 16],
     /// Ticks per second.
     pub clock_hz: u64,
-    /// Every channel has streams of CPUs 0 to `cpus - 1`.
+    /// Every channel has streams of CPUs 0 to `cpus - 1`, unless it has one that all of them write.
     pub cpus: usize,
     /// The channels.
     pub streams: &'a [StreamClass],
@@ -106,6 +107,9 @@ impl Trace<'_> {
         )?;
         for stream in self.streams {
             writeln!(f, "    channel_{} = \"{}\";", stream.id, stream.name)?;
+            if stream.is_global {
+                writeln!(f, "    usage_{} = \"global\";", stream.id)?;
+            }
         }
         f.write_str("};\n")
     }

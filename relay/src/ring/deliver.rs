@@ -116,6 +116,9 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     /// CPU is under way, which is what every write leaves behind it, the answer is no.
     #[cfg(feature = "stress")]
     pub(crate) fn owes_delivery(&self) -> bool {
+        let Some(_held) = self.hold() else {
+            return false;
+        };
         let seen = self.look();
         let is_due = seen.is_some_and(|look| !matches!(look.due(), ToDo::Nothing));
         // An interrupt that comes in between delivers what it completes, and may have changed what

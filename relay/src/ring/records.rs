@@ -131,19 +131,10 @@ impl<'a> Records<'a> {
                 begin_ticks: taken.packet().begin_ticks,
             });
         }
-        let (from, end) = self.open_range()?;
-        let end = end.min(from.saturating_add(most));
-        self.open = Progress {
-            packet: self.reader.at(),
-            offset: end,
-        };
-        // SAFETY: these bytes are committed and visible; the packet is not given away before this
-        // reader, the only one that consumes, takes it.
-        let bytes = unsafe { self.reader.open_bytes(from, end - from) };
-        Some(Run {
-            bytes,
-            begin_ticks: self.reader.open_since(),
-        })
+        let packet = self.reader.at();
+        let (run, offset) = self.reader.open_run(self.open.of(packet), most)?;
+        self.open = Progress { packet, offset };
+        Some(run)
     }
 
     /// Gives back what was read to its end; takes what has become complete and was not read to its
@@ -207,6 +198,36 @@ impl Reader<'_> {
         (self.ring.serial(), self.cursor)
     }
 
+    /// In record delivery, what is committed of the open sub-buffer: whole records, without the
+    /// first `seen` bytes of them. `None` if there is nothing more now, and in bulk delivery.
+    ///
+    /// Nothing is consumed: the next sub-buffer that [`next_subbuf`](Self::next_subbuf) gives
+    /// begins with the same bytes. So a sink that sends whole sub-buffers can look at records as
+    /// soon as they are written. Who consumes them one by one has [`Records`].
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, Delivery, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?.with_delivery(Delivery::Record)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// let mut reader = LOG.reader(cpu.number())?;
+    /// LOG.write(b"hello, ")?;
+    /// assert_eq!(reader.open_records(0).unwrap().bytes, b"hello, ");
+    /// LOG.write(b"world")?;
+    /// assert_eq!(reader.open_records(7).unwrap().bytes, b"world");
+    /// LOG.flush();
+    /// assert_eq!(reader.open_records(12), None);
+    /// assert_eq!(reader.next_subbuf().unwrap().records(), b"hello, world");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn open_records(&self, seen: usize) -> Option<Run<'_>> {
+        let offset = self.records_from().saturating_add(seen);
+        self.open_run(offset, usize::MAX).map(|(run, _)| run)
+    }
+
     /// Where the records begin of the packet at the cursor, in bytes.
     fn records_from(&self) -> usize {
         self.ring.records_start(self.cursor)
@@ -226,27 +247,26 @@ impl Reader<'_> {
         (geometry.packet(visible) == self.cursor && end > start).then_some((start, end))
     }
 
-    /// When the packet at the cursor, of which records are visible, was opened, in ticks.
-    fn open_since(&self) -> u64 {
-        self.ring
-            .sub(self.cursor)
-            .begin_ticks
-            .load(Ordering::Relaxed)
-    }
-
-    /// `len` bytes at `offset` of the open packet at the cursor.
-    ///
-    /// # Safety
-    /// They are committed and visible, and the packet is not taken as long as the result is used.
-    unsafe fn open_bytes(&self, offset: usize, len: usize) -> &[u8] {
+    /// At most `most` bytes of the [range](Self::open_range) behind `offset`, and where they end.
+    fn open_run(&self, offset: usize, most: usize) -> Option<(Run<'_>, usize)> {
+        let (from, end) = self.open_range(offset)?;
+        let end = end.min(from.saturating_add(most));
         let entry = self.ring.entry(self.cursor);
         debug_assert!(matches!(
             entry.state(),
             State::Writing | State::Readable | State::Lent
         ));
-        // SAFETY: committed bytes are not written any more; in record delivery nothing is
-        // overwritten, so the block is the packet's until its one consuming reader takes it.
-        unsafe { self.ring.slice(entry.block(), offset, len) }
+        // SAFETY:
+        // 1. The bytes are committed and visible, as the range says: nobody writes them any more.
+        // 2. In record delivery nothing is overwritten, so the block is the packet's until its one
+        //    consuming reader takes it: this, which is borrowed as long as the result is used.
+        let bytes = unsafe { self.ring.slice(entry.block(), from, end - from) };
+        let sub = self.ring.sub(self.cursor);
+        let run = Run {
+            bytes,
+            begin_ticks: sub.begin_ticks.load(Ordering::Relaxed),
+        };
+        Some((run, end))
     }
 }
 

@@ -49,6 +49,7 @@ impl Event for Attempt {
 const STREAM: StreamClass = StreamClass {
     id: 1,
     name: "attempts",
+    is_global: false,
     events: &[Attempt::CLASS],
 };
 

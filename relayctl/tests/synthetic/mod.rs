@@ -16,6 +16,9 @@ use serde_json::Value;
 /// The reference metadata.
 pub(crate) const METADATA: &str = include_str!("../data/metadata");
 
+/// The same of a machine whose load all CPUs write to one stream.
+pub(crate) const SHARED: &str = include_str!("../data/metadata-shared");
+
 /// The uuid in it.
 pub(crate) const UUID: [u8; 16] = [
     0x6d, 0x7a, 0x3c, 0x1e, 0x0b, 0x42, 0x4f, 0x5a, 0x9c, 0x88, 0x21, 0xd4, 0xe6, 0xf7, 0x0a, 0x95,
@@ -131,13 +134,14 @@ impl Stream {
     }
 
     pub(crate) fn flood(&mut self, ticks: u64, context: u8, sequence: u64, length: u16) {
-        let mut sealed = sequence.to_le_bytes().to_vec();
-        sealed.extend(self.cpu.to_le_bytes());
-        sealed.push(context);
-        let mut payload = sequence.to_le_bytes().to_vec();
-        payload.extend(crc32c(&sealed).to_le_bytes());
-        payload.extend(length.to_le_bytes());
-        payload.extend(std::iter::repeat_n(sequence as u8, length.into()));
+        let payload = flood(self.cpu, context, sequence, length);
+        self.record(1, ticks, context, &payload);
+    }
+
+    /// A record of a stream that all CPUs write, by one of them.
+    pub(crate) fn shared(&mut self, ticks: u64, cpu: u32, context: u8, sequence: u64) {
+        let mut payload = cpu.to_le_bytes().to_vec();
+        payload.extend(flood(cpu, context, sequence, 3));
         self.record(1, ticks, context, &payload);
     }
 
@@ -178,6 +182,18 @@ impl Stream {
         self.begin = end;
         packet
     }
+}
+
+/// The fields of a record of the flood.
+fn flood(cpu: u32, context: u8, sequence: u64, length: u16) -> Vec<u8> {
+    let mut sealed = sequence.to_le_bytes().to_vec();
+    sealed.extend(cpu.to_le_bytes());
+    sealed.push(context);
+    let mut payload = sequence.to_le_bytes().to_vec();
+    payload.extend(crc32c(&sealed).to_le_bytes());
+    payload.extend(length.to_le_bytes());
+    payload.extend(std::iter::repeat_n(sequence as u8, length.into()));
+    payload
 }
 
 /// The packets of a metadata text, in pieces.

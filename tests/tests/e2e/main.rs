@@ -10,6 +10,7 @@ mod device;
 mod failure;
 mod recorder;
 mod ringless;
+mod rings;
 mod salvage;
 mod seeds;
 mod serial;

@@ -103,7 +103,8 @@ impl Seen {
         }
         let mut fields = Fields::new(bytes);
         let mut records = 0;
-        while let Some(record) = Flood::read(&mut fields, cpu)? {
+        while let Some(stamp) = fields.next_stamp().map_err(|malformed| malformed.reason)? {
+            let record = Flood::read(&stamp, &mut fields, cpu)?;
             let next = self.sequences[record.context as usize].replace(record.sequence + 1);
             let missing = record.sequence.checked_sub(next.unwrap_or(record.sequence));
             self.missing += missing.ok_or("records of a context are not in order")?;
@@ -143,9 +144,7 @@ mod tests {
                 length: 3,
             };
             bytes.extend(Stamp::new(1, Context::Task, 0).to_bytes());
-            let mut body = [0; Flood::HEAD + 3];
-            record.write_as(0, &mut body);
-            bytes.extend(body);
+            bytes.extend(record.bytes(0));
         }
         bytes
     }

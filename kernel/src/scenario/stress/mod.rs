@@ -1,15 +1,19 @@
 //! `stress`: every CPU writes records of random lengths in every way, from task, timer interrupt,
 //! interrupts of other CPUs and NMIs, which all send to all.
 //!
-//! The records go to `flood`, so the host checks each of them, the claims and the ledger. What was
-//! interrupted where is counted ([`nestings`]), and the run goes on until there was enough of each
-//! kind, for a time, and fails if there was none: a race that nothing has run into proves nothing. A
-//! kernel with the feature `stress` can tell the kinds apart; QEMU's translator takes interrupts
-//! between blocks of instructions only, and the feature ends a block before each swap.
+//! The records go to `flood`, or all to the one stream of `shared`, so the host checks each of them,
+//! the claims and the ledger. What was interrupted where is counted ([`nestings`]), and the run goes
+//! on until there was enough of each kind, for a time, and fails if there was none: a race that
+//! nothing has run into proves nothing. A kernel with the feature `stress` can tell the kinds apart;
+//! QEMU's translator takes interrupts between blocks of instructions only, and the feature ends a
+//! block before each swap.
 
+mod channel;
 mod nestings;
 mod plan;
 mod random;
+mod ring_plan;
+mod rings;
 mod timer;
 mod writer;
 
@@ -21,21 +25,25 @@ use crate::arch::frame::Interrupted;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, COUNT, MODE, Preset, Range, SECONDS, SUBBUF, Setting, Takes};
+use crate::base::settings::{
+    About, BEGIN, COUNT, DELIVERY, MODE, Preset, Range, SECONDS, SUBBUF, Setting, Takes, USAGE,
+};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
-use crate::logs::flood::CHANNEL;
 use nestings::{Kind, Nestings};
 use plan::{CONTEXTS, EXTEND, Plan, RATE, RECORDS, SEED, TIMER, Writer};
 use random::Random;
+use ring_plan::{ADAPT, RESIZE};
+use rings::Changes;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "stress",
         about: "every CPU writes in every way and context, and interrupts all others",
         settings: &[
-            RECORDS, SECONDS, EXTEND, SEED, CONTEXTS, RATE, TIMER, MODE, SMALL, FEW,
+            RECORDS, SECONDS, EXTEND, SEED, CONTEXTS, RATE, TIMER, MODE, SMALL, FEW, DELIVERY,
+            USAGE, BEGIN, RESIZE, ADAPT,
         ],
     },
     boot_cpu,
@@ -70,13 +78,24 @@ const BETWEEN: u64 = 8;
 static IS_OVER: AtomicBool = AtomicBool::new(false);
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
-    let plan = Plan::read(options);
+    let plan = match Plan::read(options) {
+        Ok(plan) => plan,
+        Err(why) => {
+            log::error!("{why}");
+            return Verdict::Fail;
+        }
+    };
     let cpus = percpu::online();
     let start = clock::ticks();
+    let mut changes = Changes::new(plan.rings);
+    let mut task = Task::begin(&plan);
+    task.write_until(|| changes.may_begin());
+    changes.leave_static_memory();
+    task.write_until(|| changes.have_left());
+    changes.begin();
     let end = Timeout::after_ms(plan.millis);
     let is_written = || cpus.iter().all(|cpu| Part::of(cpu).tried() >= plan.records);
-    let mut task = Task::begin(&plan);
-    task.write_until(|| end.expired() && is_written());
+    task.write_until(|| changes.are_done() && end.expired() && is_written());
     // What is still wanted may come with time.
     let end = Timeout::after_ms(plan.extension);
     task.write_until(|| nestings::all(cpus).are_enough() || end.expired());
@@ -90,6 +109,10 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     tell(cpus, &seen, took);
     if !is_quiet() {
         log::error!("not all CPUs have stopped writing");
+        return Verdict::Fail;
+    }
+    changes.settle();
+    if !changes.tell() {
         return Verdict::Fail;
     }
     if seen.owed > 0 {
@@ -112,7 +135,10 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
 
 /// The part of the other CPUs.
 fn take_part(options: &Options<'static>) {
-    let plan = Plan::read(options);
+    // CPU 0 says what is wrong with it.
+    let Ok(plan) = Plan::read(options) else {
+        return;
+    };
     let mut task = Task::begin(&plan);
     task.write_until(|| IS_OVER.load(Ordering::Acquire));
     task.end();
@@ -147,12 +173,13 @@ impl<'a> Task<'a> {
     }
 
     /// Writes and interrupts others until `is_over`.
-    fn write_until(&mut self, is_over: impl Fn() -> bool) {
+    fn write_until(&mut self, mut is_over: impl FnMut() -> bool) {
         while !is_over() {
             match self.plan.has(Writer::Task) {
                 true => (0..BETWEEN).for_each(|_| self.write()),
                 false => wait_a_little(),
             }
+            rings::step(&self.plan.rings, &mut self.random);
             self.interrupt_another();
             if let Some(rate) = self.plan.rate {
                 idle::until(|| self.part.tried_here() <= self.allowed(rate) || is_over());
@@ -216,9 +243,7 @@ fn on_interrupt(kind: Kind, interrupted: &Interrupted) {
 /// Says what was written, and what was interrupted where.
 fn tell(cpus: CpuSet, seen: &nestings::Sums, took: u64) {
     let tried: u64 = cpus.iter().map(|cpu| Part::of(cpu).tried()).sum();
-    let stats = cpus.iter().filter_map(|cpu| CHANNEL.stats(cpu));
-    let lost: u64 = stats.map(|stats| stats.lost.total()).sum();
-    let lost = lost.saturating_add(CHANNEL.lost_no_ring());
+    let lost = channel::lost(cpus);
     log::info!("{tried} records tried in {took} us, {lost} lost");
     seen.lines(|line| log::info!("{line}"));
 }

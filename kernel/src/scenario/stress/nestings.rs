@@ -8,10 +8,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use relay::Context;
 
+use super::channel;
 use super::plan::Writer;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
-#[cfg(feature = "stress")]
-use crate::logs::flood::CHANNEL;
+use crate::cpu::percpu;
 
 /// What came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,21 +77,9 @@ impl Place {
 
     /// Where this CPU is.
     fn now() -> Self {
-        let place = Self::OF_PHASE.get(phase());
+        let place = Self::OF_PHASE.get(channel::phase(percpu::cpu_index()));
         place.copied().unwrap_or(Self::Elsewhere)
     }
-}
-
-/// What this CPU is in the middle of, in the channel.
-#[cfg(feature = "stress")]
-fn phase() -> usize {
-    CHANNEL.phase(crate::cpu::percpu::cpu_index()) as usize
-}
-
-/// Nobody knows.
-#[cfg(not(feature = "stress"))]
-fn phase() -> usize {
-    0
 }
 
 /// How many swaps must have failed, in a kernel that can tell.
@@ -119,8 +107,7 @@ impl Nestings {
 
     /// Looks whether everything of the calling CPU that is complete is delivered. Task context.
     pub(super) fn look(&self) {
-        #[cfg(feature = "stress")]
-        if CHANNEL.owes_delivery() {
+        if channel::owes_delivery() {
             self.owed.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -167,10 +154,7 @@ pub(super) fn all(cpus: CpuSet) -> Sums {
         for (sum, count) in all.iter_mut().zip(own) {
             *sum += count.load(Ordering::Relaxed);
         }
-        #[cfg(feature = "stress")]
-        {
-            sums.failed += CHANNEL.failed_swaps(cpu);
-        }
+        sums.failed += channel::failed_swaps(cpu);
     }
     sums
 }

@@ -2,6 +2,7 @@
 
 use spin::Once;
 
+use super::ring_plan::RingPlan;
 use crate::base::choice::Choice;
 use crate::base::cmdline::Options;
 use crate::base::settings::{Preset, SECONDS, Setting, Takes};
@@ -92,6 +93,8 @@ pub(super) struct Plan {
     pub(super) rate: Option<u64>,
     /// Nanoseconds between two interrupts of a timer, on average; `None`: it is periodic.
     pub(super) timer: Option<u64>,
+    /// What is done with the rings.
+    pub(super) rings: RingPlan,
     /// A bit for each of [`WRITERS`].
     contexts: u64,
 }
@@ -100,8 +103,13 @@ static PLAN: Once<Plan> = Once::new();
 
 impl Plan {
     /// The plan of this run, which the options tell. Task context.
-    pub(super) fn read(options: &Options<'static>) -> Self {
-        *PLAN.call_once(|| Self::of(options))
+    ///
+    /// # Errors
+    /// Why they cannot go together.
+    pub(super) fn read(options: &Options<'static>) -> Result<Self, &'static str> {
+        let plan = Self::of(options)?;
+        // All CPUs read the same.
+        Ok(*PLAN.call_once(|| plan))
     }
 
     /// The plan of this run; `None` before it was read. Any context.
@@ -109,10 +117,10 @@ impl Plan {
         PLAN.get().copied()
     }
 
-    fn of(options: &Options<'_>) -> Self {
+    fn of(options: &Options<'_>) -> Result<Self, &'static str> {
         let seconds = options.value(&SECONDS);
         let millis = |seconds: Option<u64>| seconds.unwrap_or_default().saturating_mul(1000);
-        Self {
+        Ok(Self {
             seed: options.value(&SEED).unwrap_or(1),
             records: match (options.value(&RECORDS), seconds) {
                 (Some(records), _) => records,
@@ -123,8 +131,9 @@ impl Plan {
             extension: millis(options.value(&EXTEND)),
             rate: options.value(&RATE),
             timer: options.value(&TIMER).map(|micros| micros * 1000),
+            rings: RingPlan::of(options)?,
             contexts: options.value(&CONTEXTS).unwrap_or(u64::MAX),
-        }
+        })
     }
 
     /// Whether this one writes.
@@ -142,7 +151,8 @@ mod tests {
 
     fn plan(text: &str) -> Plan {
         static ABOUTS: [About; 1] = [SCENARIO.about];
-        Plan::of(&cmdline::parse(text, &ABOUTS, |wrong| panic!("{wrong:?}")))
+        let options = cmdline::parse(text, &ABOUTS, |wrong| panic!("{wrong:?}"));
+        Plan::of(&options).expect("it can be")
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub const EVENT_ID: u16 = 1;
 pub const STREAM: StreamClass = StreamClass {
     id: 1,
     name: "klog",
+    is_global: false,
     events: &[EventClass {
         id: EVENT_ID,
         name: "klog",

@@ -4,7 +4,7 @@ extern crate std;
 
 use super::stage::{Ch, every_step, geometry, interrupt_at, memory, on_channel};
 use crate::{Delivery, Geometry, Records, Slot};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::vec::Vec;
 
@@ -134,4 +134,38 @@ fn only_records_are_available() {
             check(ch, 48);
         });
     }
+}
+
+/// A reader that takes whole sub-buffers has looked at what was open: what it saw is what the
+/// sub-buffer begins with, and made of whole records, wherever it looked.
+#[test]
+fn what_was_seen_of_an_open_sub_buffer_is_what_it_begins_with() {
+    let most = Cell::new(0);
+    every_step(|i| {
+        on_channel(by_record(geometry(64, 2)), |ch| {
+            let reader = Rc::new(RefCell::new(ch.reader(0).unwrap()));
+            let seen = Rc::new(RefCell::new(Vec::new()));
+            let (look, into) = (Rc::clone(&reader), Rc::clone(&seen));
+            let interrupt = move || {
+                ch.write(&[3; 8]).unwrap();
+                let mut into = into.borrow_mut();
+                while let Some(run) = look.borrow().open_records(into.len()) {
+                    assert!(run.bytes.len().is_multiple_of(8));
+                    into.extend_from_slice(run.bytes);
+                }
+            };
+            ch.write(&[1; 8]).unwrap();
+            let write = || {
+                (0..8).for_each(|_| {
+                    let _ = ch.write(&[2; 8]);
+                });
+            };
+            let hit = interrupt_at(i, write, interrupt);
+            most.set(most.get().max(seen.borrow().len()));
+            let taken = reader.borrow_mut().next_subbuf().unwrap();
+            assert!(taken.records().starts_with(&seen.borrow()), "step {i}");
+            hit
+        })
+    });
+    assert_eq!(most.get(), 56, "all of it was open once");
 }

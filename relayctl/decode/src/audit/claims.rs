@@ -102,8 +102,9 @@ impl Claims {
         }
     }
 
-    /// Compares the claims with the streams, and says how many there were.
-    pub(super) fn compare(mut self, streams: &mut [StreamAudit]) -> u64 {
+    /// Compares the claims with the streams, and says how many there were. Of a stream that all
+    /// CPUs write, the claims of all are taken together.
+    pub(super) fn compare(mut self, schema: &Schema, streams: &mut [StreamAudit]) -> u64 {
         let places: BTreeMap<(u32, u32), usize> = streams
             .iter()
             .enumerate()
@@ -117,18 +118,32 @@ impl Claims {
                 stream.is_closed() && stream.balance().attempted == stream.records()
             })
         };
+        let is_whole = |streams: &[StreamAudit], cpu: u32, channel: u32| {
+            let is_global = schema.channel(channel).is_some_and(|it| it.is_global);
+            match is_global {
+                true => (0..schema.cpus).all(|cpu| is_whole(streams, cpu)),
+                false => is_whole(streams, cpu),
+            }
+        };
+        let mut claims = BTreeMap::<(u32, u32), [u64; 3]>::new();
+        for ((cpu, channel), claim) in std::mem::take(&mut self.claims) {
+            let stream = schema.stream_of(channel, cpu);
+            let all = claims.entry((stream, channel)).or_default();
+            for (sum, count) in all.iter_mut().zip(claim) {
+                *sum = sum.saturating_add(count);
+            }
+        }
         // Where all claims of a CPU are there, what it does not claim it claims not to have tried.
         for stream in streams
             .iter()
             .filter(|stream| Some(stream.channel_number) != own)
         {
-            if stream.balance().attempted != 0 && is_whole(streams, stream.cpu) {
-                self.claims
-                    .entry((stream.cpu, stream.channel_number))
-                    .or_default();
+            let at = (stream.cpu, stream.channel_number);
+            if stream.balance().attempted != 0 && is_whole(streams, at.0, at.1) {
+                claims.entry(at).or_default();
             }
         }
-        for ((cpu, channel), claim) in std::mem::take(&mut self.claims) {
+        for ((cpu, channel), claim) in claims {
             let Some(&place) = places.get(&(cpu, channel)) else {
                 self.wrong(
                     cpu,
@@ -136,7 +151,7 @@ impl Claims {
                 );
                 continue;
             };
-            let whole = is_whole(streams, cpu);
+            let whole = is_whole(streams, cpu, channel);
             let stream = &mut streams[place];
             stream.claimed = claim;
             if !stream.is_closed() {

@@ -55,8 +55,8 @@ impl Audit {
             streams.push(found?);
         }
         let mut problems = stored.problems.clone();
-        problems.extend(ringless.settle(&mut streams));
-        let compared = claims.compare(&mut streams);
+        problems.extend(ringless.settle(&stored.schema, &mut streams));
+        let compared = claims.compare(&stored.schema, &mut streams);
         Ok(Self {
             streams,
             problems,

@@ -80,9 +80,9 @@ impl Ringless {
         }
     }
 
-    /// Gives each stream what its CPU says; returns what makes no sense. Before the claims are
-    /// compared with the streams.
-    pub(super) fn settle(self, streams: &mut [StreamAudit]) -> Vec<String> {
+    /// Gives each stream what its CPU says, or all of them; returns what makes no sense. Before the
+    /// claims are compared with the streams.
+    pub(super) fn settle(self, schema: &Schema, streams: &mut [StreamAudit]) -> Vec<String> {
         let own = self.fields.map(|fields| fields.channel_number);
         let others = streams.iter().enumerate();
         let others = others.filter(|(_, stream)| Some(stream.channel_number) != own);
@@ -91,13 +91,15 @@ impl Ringless {
             .collect();
         let mut problems = Vec::new();
         for ((cpu, channel), lost) in self.lost {
-            let stream = places.get(&(cpu, channel)).map(|at| &mut streams[*at]);
+            let stream_of = channel.map_or(cpu, |channel| schema.stream_of(channel, cpu));
+            let stream = places.get(&(stream_of, channel));
+            let stream = stream.map(|at| &mut streams[*at]);
             match (stream, channel) {
                 (Some(stream), _) if stream.packets != 0 => stream.problem(
                     0,
                     "its CPU says that it has no ring here, and there are packets",
                 ),
-                (Some(stream), _) => stream.set_ringless(lost),
+                (Some(stream), _) => stream.add_ringless(lost),
                 (None, Some(channel)) => problems.push(format!(
                     "cpu {cpu} says that it has no ring in channel {channel}, which there is not"
                 )),

@@ -176,9 +176,10 @@ impl StreamAudit {
             .push(format!("{} at {offset}: {what}", self.file));
     }
 
-    /// The CPU says that it has no ring here, and that it lost so many records.
-    pub(super) fn set_ringless(&mut self, lost: u64) {
-        self.ringless = Some(lost);
+    /// A CPU says that it has no ring here, and that it lost so many records.
+    pub(super) fn add_ringless(&mut self, lost: u64) {
+        let others = self.ringless.unwrap_or(0);
+        self.ringless = Some(others.saturating_add(lost));
     }
 
     /// The CPU counted so many attempts more than the packets know of: the stream is not as open as

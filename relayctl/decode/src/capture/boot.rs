@@ -98,7 +98,7 @@ impl Boot {
             return None;
         };
         let channel = schema.channel(header.stream_id);
-        let channel = channel.filter(|_| header.cpu < schema.cpus)?;
+        let channel = channel.filter(|channel| header.cpu < schema.streams_of(channel))?;
         Some(channel.file_of(header.cpu))
     }
 

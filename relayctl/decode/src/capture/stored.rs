@@ -108,7 +108,7 @@ impl Stream {
     pub(super) fn all(schema: &Schema) -> Vec<Self> {
         let mut streams = Vec::new();
         for (at, channel) in schema.channels.iter().enumerate() {
-            streams.extend((0..schema.cpus).map(|cpu| Self {
+            streams.extend((0..schema.streams_of(channel)).map(|cpu| Self {
                 channel: at,
                 cpu,
                 file: channel.file_of(cpu),

@@ -1,6 +1,6 @@
 //! What the metadata says about streams and records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use relay_format::VERSION;
@@ -85,6 +85,8 @@ pub struct Channel {
     pub name: String,
     /// The names of its streams' files, without the CPU: `sched_3`.
     pub file: String,
+    /// Whether it has one stream, which all CPUs write, instead of one for each.
+    pub is_global: bool,
     /// Its kinds of records, ascending by number.
     events: Vec<Event>,
 }
@@ -170,6 +172,7 @@ impl Schema {
         )
         .map_err(layout)?;
         let mut names = channel_names(&metadata.env).map_err(layout)?;
+        let mut global = global_channels(&metadata.env).map_err(layout)?;
         let mut channels = Vec::new();
         for (number, class) in metadata.streams {
             let name = u32::try_from(number)
@@ -208,8 +211,14 @@ impl Schema {
                 number,
                 file: name.replace('/', "_"),
                 name,
+                is_global: global.remove(&number),
                 events,
             });
+        }
+        if let Some(number) = global.first() {
+            return Err(layout(format!(
+                "env.usage_{number}: there is no such channel"
+            )));
         }
         if let Some((number, name)) = names.first_key_value() {
             return Err(layout(format!(
@@ -236,6 +245,24 @@ impl Schema {
         let channels = &self.channels;
         let at = channels.binary_search_by_key(&number, |channel| channel.number);
         channels.get(at.ok()?)
+    }
+
+    /// How many streams a channel has: those of CPUs 0 to this, exclusive.
+    #[must_use]
+    pub fn streams_of(&self, channel: &Channel) -> u32 {
+        match channel.is_global {
+            true => 1,
+            false => self.cpus,
+        }
+    }
+
+    /// The stream that a CPU writes in the channel with a number: its own, or that of all.
+    #[must_use]
+    pub fn stream_of(&self, channel: u32, cpu: u32) -> u32 {
+        match self.channel(channel) {
+            Some(channel) if channel.is_global => 0,
+            _ => cpu,
+        }
     }
 
     /// Nanoseconds since the clock's zero, which is the machine's start, rounded down.
@@ -275,6 +302,21 @@ fn channel_names(env: &BTreeMap<String, EnvValue>) -> Result<BTreeMap<u32, Strin
         names.insert(number, name.clone());
     }
     Ok(names)
+}
+
+/// Reads the numbers of the channels with one stream for all CPUs out of `env`.
+fn global_channels(env: &BTreeMap<String, EnvValue>) -> Result<BTreeSet<u32>, String> {
+    let usages = env.iter().filter_map(|(key, value)| {
+        let number = key.strip_prefix("usage_")?;
+        Some((key, number, value))
+    });
+    let read = usages.map(|(key, number, value)| match (number.parse(), value) {
+        (Ok(number), EnvValue::Text(usage)) if usage == "global" => Ok(number),
+        _ => Err(format!(
+            "env.{key}: the number of a channel, and \"global\", would be right"
+        )),
+    });
+    read.collect()
 }
 
 /// A field of the packet header, with its size in bits.
