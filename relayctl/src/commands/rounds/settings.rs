@@ -44,12 +44,27 @@ fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
         Clock::Instructions => random.u64(5..60),
         Clock::Host => random.u64(20..2000),
     };
+    let mode = one_of(random, &["discard", "discard", "overwrite"]);
+    let is_overwritten = mode == "overwrite";
     let mut all = vec![
         ("timer", timer.to_string()),
-        ("mode", one_of(random, &["discard", "discard", "overwrite"])),
+        ("mode", mode),
         ("subbuf", one_of(random, &[1024, 2048, 4096, 16384])),
         ("count", one_of(random, &[2, 8, 64, 256])),
+        (
+            "usage",
+            one_of(random, &["percpu", "percpu", "percpu", "global"]),
+        ),
+        ("begin", one_of(random, &["heap", "heap", "static"])),
     ];
+    let delivery = one_of(random, &["bulk", "bulk", "record"]);
+    if !is_overwritten {
+        all.push(("delivery", delivery));
+    }
+    let resize = random.u32(10..500).to_string();
+    if random.u8(0..3) == 0 {
+        all.push(("resize", resize));
+    }
     let rate = random.u64(5_000..100_000).to_string();
     if random.bool() {
         all.push(("rate", rate));
@@ -86,7 +101,10 @@ mod tests {
         let mut words: Vec<_> = all.collect();
         words.sort();
         words.dedup();
-        for wanted in ["mode", "contexts", "rate", "timer", "subbuf", "count"] {
+        for wanted in [
+            "mode", "contexts", "rate", "timer", "subbuf", "count", "usage", "begin", "delivery",
+            "resize",
+        ] {
             assert!(
                 words.iter().filter(|(key, _)| *key == wanted).count() > 1,
                 "{wanted}"

@@ -33,8 +33,8 @@ pub(crate) struct Totals {
     pub(crate) captures: u64,
     /// The ledger of all channels.
     pub(crate) balance: Balance,
-    /// By CPU and context.
-    parts: BTreeMap<(u32, u8), Part>,
+    /// By CPU, or of the stream of all, and context.
+    parts: BTreeMap<(Option<u32>, u8), Part>,
     /// Records of the log that tell of an error, or worse.
     errors: u64,
     /// What was interrupted where.
@@ -72,7 +72,9 @@ impl Totals {
                 .iter()
                 .filter(|stream| stream.channel != CLAIMS)
             {
-                self.take(stream);
+                let channel = stored.schema.channel(stream.channel_number);
+                let is_of_all = channel.is_some_and(|channel| channel.is_global);
+                self.take(stream, (!is_of_all).then_some(stream.cpu));
             }
             match audit.verdict() {
                 Verdict::Complete if !has_failed => {}
@@ -90,8 +92,8 @@ impl Totals {
         Ok(())
     }
 
-    /// Takes what a stream holds.
-    fn take(&mut self, stream: &StreamAudit) {
+    /// Takes what a stream holds, that of a CPU or of all.
+    fn take(&mut self, stream: &StreamAudit, cpu: Option<u32>) {
         let balance = stream.balance();
         self.balance += balance;
         if balance.unaccounted > 0 {
@@ -100,7 +102,7 @@ impl Totals {
                 .push(format!("{count} records of {file} are not accounted for"));
         }
         for context in Context::ALL {
-            let part = self.parts.entry((stream.cpu, context as u8)).or_default();
+            let part = self.parts.entry((cpu, context as u8)).or_default();
             part.attempted += stream.claimed[context as usize];
             part.delivered += stream.contexts[context as usize];
         }
@@ -174,7 +176,8 @@ impl Totals {
                 .get(usize::from(*context))
                 .map_or("?", |is| is.name());
             let counts = [part.attempted, part.delivered].map(|count| count.to_string());
-            let row = [cpu.to_string(), name.to_owned()].into_iter().chain(counts);
+            let cpu = cpu.map_or_else(|| "all".to_owned(), |cpu| cpu.to_string());
+            let row = [cpu, name.to_owned()].into_iter().chain(counts);
             rows.push(row.collect());
         }
         let lost = self.balance.lost.named();
