@@ -39,6 +39,8 @@ pub struct StreamInfo {
     pub unused: u64,
     /// Bytes reserved in the open packet, its header included.
     pub open: usize,
+    /// Whether another ring was asked for that the stream has not gone on in yet.
+    pub is_resize_due: bool,
     /// Whether the stream has ended.
     pub is_closed: bool,
 }
@@ -54,6 +56,8 @@ impl Stream {
     /// What is known of it. Any CPU.
     pub(crate) fn info(&self) -> Option<StreamInfo> {
         self.hold_oldest(|oldest| {
+            // First, Acquire: if none is due, the ring that was is the current one.
+            let is_resize_due = !self.remote.new_ring.load(Ordering::Acquire).is_null();
             let current = self.current()?;
             let (mut rings, mut unread, mut taken, mut unused) = (0, 0, 0, 0);
             for ring in oldest.chain() {
@@ -72,6 +76,7 @@ impl Stream {
                 taken,
                 unused,
                 open: current.geometry.offset(current.position()) as usize,
+                is_resize_due,
                 is_closed: self.has_ended(),
             })
         })?

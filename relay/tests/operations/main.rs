@@ -290,6 +290,7 @@ fn information_is_exact_when_the_cpu_is_quiet() {
         taken: 1,
         unused: 2 * 16,
         open: 8 + 24,
+        is_resize_due: false,
         is_closed: false,
     };
     assert_eq!(info, want);

@@ -24,6 +24,9 @@ const BEFORE: u64 = 100;
 /// A stream with so many rings gets no more until older ones were read: they take memory.
 const MOST_RINGS: usize = 8;
 
+/// After so many steps, on average, a CPU sees to a ring.
+const RARELY: u64 = 16;
+
 /// Rings may be changed.
 static IS_OPEN: AtomicBool = AtomicBool::new(false);
 
@@ -60,12 +63,17 @@ pub(super) fn step(plan: &RingPlan, random: &mut Random) {
     }
     let is_open = IS_OPEN.load(Ordering::Acquire);
     let stream = random.one_of(channel::streams(cpus));
+    // Who looks at a stream's rings keeps them from being freed: where CPUs take turns, and each of
+    // them is found looking when its turn is over, none ever is.
+    let is_open = is_open && random.below(RARELY) == 0;
     if let (true, Some(stream), Some(full)) = (is_open, stream, load::full()) {
         match plan.change {
-            Change::None => return,
+            Change::None => {}
             Change::Resize(number) => exchange(stream, full, number, random),
             Change::Adapt(most) => adapt(stream, full, most),
         }
+    }
+    if plan.change != Change::None {
         channel::tick();
     }
 }
@@ -221,7 +229,9 @@ impl Changes {
                     _ => {}
                 }
                 channel::reclaim(stream);
-                let is_alone = channel::info(stream).is_none_or(|info| info.rings == 1);
+                // One that was asked for in the end may still be to come.
+                let is_alone =
+                    channel::info(stream).is_none_or(|info| info.rings == 1 && !info.is_resize_due);
                 are_settled &= is_alone && has(stream, full);
             }
             are_settled || patience.is_over(pump::moved())

@@ -55,6 +55,21 @@ fn a_global_channel_has_one_stream_whatever_its_cpus() {
 }
 
 #[test]
+fn a_ring_that_was_asked_for_is_due_until_the_stream_goes_on_in_it() {
+    let channel = channel();
+    let is_due = || channel.info(0).unwrap().is_resize_due;
+    assert!(!is_due());
+    let larger = Geometry::new(16, 4).unwrap();
+    let storage = Storage::allocate(&larger).unwrap();
+    channel.resize(0, storage, larger).unwrap();
+    assert!(is_due());
+    assert_ne!(channel.geometry(0), Some(larger));
+    channel.tick();
+    assert!(!is_due());
+    assert_eq!(channel.geometry(0), Some(larger));
+}
+
+#[test]
 fn an_entry_shows_its_three_parts() {
     let entry = Entry::new(5, State::Readable, 3);
     assert_eq!(format!("{entry:?}"), "packet 5 Readable block 3");

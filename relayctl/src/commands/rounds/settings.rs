@@ -41,7 +41,7 @@ fn one_of<T: ToString>(random: &mut Rng, some: &[T]) -> String {
 /// Draws what there is to choose.
 fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
     let timer = match clock {
-        Clock::Instructions => random.u64(5..60),
+        Clock::Instructions => random.u64(15..100),
         Clock::Host => random.u64(20..2000),
     };
     let mode = one_of(random, &["discard", "discard", "overwrite"]);
