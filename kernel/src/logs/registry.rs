@@ -13,6 +13,7 @@ use super::channel::{PerCpu, UUID};
 use super::{claims, flood, klog, metadata};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
@@ -144,6 +145,16 @@ pub(crate) fn claim() {
     for (_, channel, attempts) in ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount)) {
         claims::report(channel, attempts);
     }
+}
+
+/// What each CPU has tried to write to each channel that leaves the machine, by its own count: for
+/// a panic, which comes before the claims. Any context; exact when all others have stopped.
+pub(crate) fn tried() -> impl Iterator<Item = (usize, &'static str, u64)> {
+    let carried = ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount));
+    carried.flat_map(|(mount, _, attempts)| {
+        let tried = (0..MAX_CPUS).map(|cpu| (cpu, mount.path(), attempts.tried_by(cpu)));
+        tried.filter(|(.., count)| *count != 0)
+    })
 }
 
 #[cfg(test)]

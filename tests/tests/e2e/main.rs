@@ -7,6 +7,7 @@ mod command;
 mod cost;
 mod device;
 mod failure;
+mod moments;
 mod ringless;
 mod salvage;
 mod serial;

@@ -7,9 +7,9 @@
 //! `stress` can tell the kinds apart; QEMU's translator takes interrupts between blocks of
 //! instructions only, and the feature ends a block before each swap.
 
-mod nestings;
-mod random;
-mod writer;
+pub(super) mod nestings;
+pub(super) mod random;
+pub(super) mod writer;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

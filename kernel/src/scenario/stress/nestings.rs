@@ -38,7 +38,7 @@ impl Kind {
 
 /// Where in a write it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(in crate::scenario) enum Place {
     /// Anywhere else.
     Elsewhere,
     /// Between the load of the position and its swap, before the latter.
@@ -65,7 +65,8 @@ impl Place {
         Self::Delivery,
     ];
 
-    fn of(interrupted: &Interrupted) -> Self {
+    /// Where an interrupt or NMI of the calling CPU has found it.
+    pub(in crate::scenario) fn of(interrupted: &Interrupted) -> Self {
         match interrupted.is_before_swap() {
             true => Self::BeforeSwap,
             false => Self::OF_PHASE

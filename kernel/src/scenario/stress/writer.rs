@@ -14,7 +14,7 @@ const SHORT: u64 = 64;
 const RARELY: u64 = 32;
 
 /// Writes a record of an interrupt, which has no random numbers of its own: its sequence chooses.
-pub(super) fn write_nested(part: &Part) {
+pub(in crate::scenario) fn write_nested(part: &Part) {
     write(
         part,
         &mut Random::new(part.tried_here(), percpu::cpu_index()),
@@ -22,7 +22,7 @@ pub(super) fn write_nested(part: &Part) {
 }
 
 /// Writes one record, in one of the ways. What is lost is counted by the channel.
-pub(super) fn write(part: &Part, random: &mut Random) {
+pub(in crate::scenario) fn write(part: &Part, random: &mut Random) {
     let length = random.below(SHORT + 1) as u16;
     match random.below(8) {
         0..=3 => {
