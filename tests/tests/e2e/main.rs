@@ -13,4 +13,5 @@ mod salvage;
 mod serial;
 mod smoke;
 mod source;
+mod stall;
 mod unread;

