@@ -17,14 +17,15 @@ fn costs_are_counted_where_the_clock_counts_instructions() {
             cost.split_once(" instructions, ")?.0.parse().ok()
         })
         .collect();
-    assert_eq!(costs.len(), 10, "{:?}", run.records());
+    // Records of flood come last; whether any finds no room depends on the host.
+    assert!([11, 12].contains(&costs.len()), "{:?}", run.records());
     assert!(
         costs.iter().all(|cost| (1..50_000).contains(cost)),
         "{costs:?}"
     );
     assert_eq!(
         costs.iter().min(),
-        costs.last(),
+        costs.get(9),
         "what is disabled costs least"
     );
 }

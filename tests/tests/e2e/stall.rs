@@ -6,6 +6,8 @@ mod noise;
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use e2e::{Session, relayctl};
 use nix::sys::signal::{Signal, kill};
@@ -89,18 +91,39 @@ fn each_port_waits_for_its_own_host_alone() {
     assert!(stream(&stat, "flood", 2)["delivered"].as_u64() > Some(1000));
 }
 
-/// Nobody ever reads: the machine ends by itself, and says what it could not send.
+/// Nobody ever reads: a write takes as many instructions as if somebody did, and what finds no room
+/// is counted.
 #[test]
-fn a_machine_whose_ports_nobody_reads_ends() {
-    let left = Host::with_ports(SMP, &FLOOD, |_| Reading::Never).end();
-    left.assert_fails();
-    assert!(left.says("160000 records tried in "), "{}", left.console);
-    assert!(left.says("scenario flood: pass"), "{}", left.console);
-    assert!((0..SMP).all(|cpu| left.names_port(cpu)), "{}", left.console);
-    // What the sockets have taken is the beginning of it.
-    let judged = json("verify", &left.bytes());
-    assert_accounted(&judged);
-    assert_eq!(judged["verdict"], "open", "{judged:#}");
+fn a_write_costs_the_same_whether_anybody_reads_or_not() {
+    let costs = [Reading::All, Reading::Never].map(|reading| {
+        // To wait for who never reads takes many instructions.
+        let host = Host::that_counts(&["scenario=cost"], reading);
+        let left = host.end_when_it_says("scenario cost: pass");
+        // "30000 records of flood tried, 17000 found no room"
+        let (full, _) = left.after("records of flood tried, ").expect("it is told");
+        let [room, none] = [
+            "a record of flood that finds room: ",
+            "a record of flood that finds none: ",
+        ]
+        .map(|what| left.after(what));
+        // "171 instructions, 891 at the most"
+        (full, room.expect("some find room"), none)
+    });
+    let [(few, read, _), (many, unread, none)] = costs;
+    assert!(
+        few < many,
+        "{few} found no room although all was read, {many} as nothing was"
+    );
+    assert_eq!(read.0, unread.0, "instructions of a record that finds room");
+    // One that opens a packet looks how much is unread.
+    assert!(
+        unread.1 <= read.1 + 100,
+        "{} at the most, {} as nothing was read",
+        read.1,
+        unread.1
+    );
+    let none = none.expect("some find no room");
+    assert!(none.1 <= unread.1, "{none:?}");
 }
 
 /// A host that has gone and come back finds the log go on, and is told what it has missed.
@@ -118,15 +141,26 @@ fn a_port_that_was_closed_goes_on_when_it_is_opened() {
     let judged = json("verify", &left.bytes());
     assert_accounted(&judged);
     assert_eq!(judged["verdict"], "broken", "{judged:#}");
+    // QEMU 7.2 drops the packet that it was writing, and never gives it back: what comes round to
+    // it is lost.
+    let is_stuck = left.says("-- cpu 2: /flood was not sent to its end (port relay.2: ");
     for problem in judged["problems"].as_array().expect("a list") {
         let problem = problem.as_str().expect("a text");
         assert!(problem.contains("_2 at "), "{problem}");
-        assert!(problem.ends_with("are missing before it"), "{problem}");
+        let is_known = problem.ends_with(" are missing before it")
+            || is_stuck && problem.ends_with(": its last packets are missing");
+        assert!(is_known, "{problem}");
     }
     let stat = json("stat", &left.bytes());
     assert!(stream(&stat, "flood", 2)["lost"]["missing"].as_u64() > Some(0));
-    // The end of the log is there.
-    assert!(left.log().contains("cpu 2 "));
+    // The log has gone on to its end.
+    for channel in ["klog", "claims"] {
+        let stream = stream(&stat, channel, 2);
+        assert_eq!(
+            stream["delivered"], stream["attempted"],
+            "{channel}: {stream}"
+        );
+    }
 }
 
 /// A line that stands still for a while, or is read byte by byte, loses nothing but what it counts.
@@ -191,17 +225,13 @@ fn a_noisy_line_costs_what_it_hits() {
 /// The machine does not run for a while, and does not notice.
 #[test]
 fn a_machine_that_was_stopped_goes_on() {
-    let mut session = Session::start(&["--scenario", "flood", "--set", "seconds=2"]);
-    for _ in 0..3 {
-        session.wait_for("");
-    }
+    let mut session = Session::start(&["--scenario", "flood", "--set", "seconds=1"]);
     session.wait_for("scenario flood: every CPU");
     let machine = session.children();
     assert_eq!(machine.len(), 1, "one QEMU");
-    for signal in [Signal::SIGSTOP, Signal::SIGCONT] {
-        kill(machine[0], signal).expect("it runs");
-        std::thread::sleep(std::time::Duration::from_millis(1500));
-    }
+    kill(machine[0], Signal::SIGSTOP).expect("it runs");
+    thread::sleep(Duration::from_millis(700));
+    kill(machine[0], Signal::SIGCONT).expect("it is stopped");
     let run = session.end();
     run.assert_code(0);
     run.assert_complete(SMP as u32);
