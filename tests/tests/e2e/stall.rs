@@ -20,6 +20,8 @@ use noise::Noise;
 const SMP: usize = 8;
 /// What is written: more than rings and sockets hold.
 const FLOOD: [&str; 2] = ["scenario=flood", "records=20000"];
+/// Records of each CPU, at least: its last timer interrupt may add some.
+const RECORDS: u64 = 20_000;
 /// Bytes of a port that are read before its host stalls.
 const SOME: usize = 64 * 1024;
 
@@ -41,6 +43,11 @@ fn stream<'a>(stat: &'a Value, name: &str, cpu: usize) -> &'a Value {
     let cpus = channel.expect("it is there")["cpus"].as_array();
     let mut cpus = cpus.expect("a list").iter();
     cpus.find(|it| it["cpu"] == cpu).expect("it has a stream")
+}
+
+/// Records that were tried in a stream.
+fn attempted(stream: &Value) -> u64 {
+    stream["attempted"].as_u64().expect("a number")
 }
 
 /// Records that a stream has lost.
@@ -83,7 +90,10 @@ fn each_port_waits_for_its_own_host_alone() {
             let stream = stream(&stat, channel, cpu);
             assert_eq!(stream["verdict"], "complete", "{channel} {cpu}: {stream}");
         }
-        assert_eq!(stream(&stat, "flood", cpu)["attempted"], 20_000);
+        assert!(
+            attempted(stream(&stat, "flood", cpu)) >= RECORDS,
+            "cpu {cpu}"
+        );
         assert_eq!(lost(stream(&stat, "klog", cpu)), 0, "cpu {cpu}");
     }
     // While its host stood still it had nowhere to put them.
@@ -174,7 +184,7 @@ fn a_line_waits_for_its_host() {
         let stat = json("stat", &left.bytes());
         for cpu in 0..SMP {
             let flood = stream(&stat, "flood", cpu);
-            assert_eq!(flood["attempted"], 20_000, "{flood}");
+            assert!(attempted(flood) >= RECORDS, "{flood}");
             assert!(lost(flood) > 0, "{flood}");
             assert_eq!(lost(stream(&stat, "klog", cpu)), 0, "cpu {cpu}");
         }
