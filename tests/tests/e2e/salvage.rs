@@ -157,7 +157,16 @@ pub(super) fn panics_with(args: &[&str], folder: &Path) -> Run {
                 .records
                 .retain(|number, _| told.records.contains_key(number));
         }
-        assert_eq!(captured, told, "cpu {cpu}");
+        if captured != told {
+            // What the console has of it, byte by byte.
+            let text = fs::read_to_string(folder.join("console.log")).unwrap_or_default();
+            let of_cpu = text
+                .lines()
+                .filter(|line| line.contains(&format!(" {cpu}:")));
+            let lines: Vec<_> = of_cpu.collect();
+            let last = &lines[lines.len().saturating_sub(20)..];
+            panic!("cpu {cpu}: captured {captured:?}, on the console {told:?}; {last:#?}");
+        }
         assert_eq!(before, told.records.len() + *skipped as usize, "cpu {cpu}");
     }
     assert_all_was_tried(&run, folder);
