@@ -4,7 +4,6 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use spin::Once;
 
-use super::storm;
 use crate::arch::frame::Interrupted;
 use crate::cpu::percpu;
 use crate::out::pump;
@@ -59,11 +58,10 @@ pub(super) fn resizing(resize: impl FnOnce()) {
 }
 
 /// Called in the timer interrupt.
-pub(super) fn on_timer(_interrupted: &Interrupted) {
+pub(super) fn on_timer() {
     if mine() == Some(Moment::Irq) {
         fail();
     }
-    storm::write_nested();
 }
 
 /// Called in an NMI.
@@ -78,7 +76,6 @@ pub(super) fn on_nmi(interrupted: &Interrupted) {
     if has_come {
         fail();
     }
-    storm::write_nested();
 }
 
 /// What the calling CPU waits for.

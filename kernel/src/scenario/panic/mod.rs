@@ -36,9 +36,15 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu,
-    on_timer: ambush::on_timer,
+    on_timer: |_| {
+        ambush::on_timer();
+        storm::write_nested();
+    },
     on_ipi: |_| storm::write_nested(),
-    on_nmi: ambush::on_nmi,
+    on_nmi: |interrupted| {
+        ambush::on_nmi(interrupted);
+        storm::write_nested();
+    },
 };
 
 /// How long the others log before the CPU fails.
