@@ -29,6 +29,9 @@ use tempfile::TempDir;
 /// How long relayctl may be silent. It gives up a silent guest by itself, earlier.
 const PATIENCE: Duration = Duration::from_secs(150);
 
+/// What the kernel is built for.
+const TARGET: &str = "x86_64-unknown-none";
+
 /// How many lines of the log a failing test shows.
 const TAIL: usize = 60;
 
@@ -82,6 +85,18 @@ pub fn kernel() -> &'static Path {
     KERNEL.get_or_init(|| {
         workspace()
             .build_kernel(false, &[], false)
+            .unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
+/// The ELF file of a kernel with relay's phases, which can tell where in a write an interrupt came;
+/// built once for all tests, in a folder of its own.
+#[must_use]
+pub fn stress_kernel() -> &'static Path {
+    static KERNEL: OnceLock<PathBuf> = OnceLock::new();
+    KERNEL.get_or_init(|| {
+        workspace()
+            .build_kernel(false, &["stress"], false)
             .unwrap_or_else(|error| panic!("{error}"))
     })
 }
@@ -146,16 +161,16 @@ enum Stream {
 }
 
 impl Session {
-    /// Starts relayctl with the shared kernel: `--json`, so that the summary is
+    /// Starts relayctl with the shared kernel, unless they name another: `--json`, so that the summary is
     /// on stdout and the console on stderr.
     #[must_use]
     pub fn start(args: &[&str]) -> Self {
         let turn = Turn::wait();
         let mut command = Command::new(relayctl());
-        command
-            .args(["run", "--json", "--kernel"])
-            .arg(kernel())
-            .args(args);
+        command.args(["run", "--json"]).args(args);
+        if !args.contains(&"--kernel") {
+            command.arg("--kernel").arg(kernel());
+        }
         // Captures that no test asked for do not pile up in the workspace.
         let folder = tempfile::tempdir().expect("the temporary folder is writable");
         if !args.contains(&"--out") {

@@ -24,6 +24,7 @@ use crate::arch::{backtrace, stop};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
+use crate::logs::registry;
 use crate::mem::stacks::{self, Stack};
 use crate::out::{console, salvage};
 use words::Words;
@@ -244,10 +245,18 @@ fn leave() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     go_on(
         &BEGUN,
-        &[console::panic_flush, || {
+        &[console::panic_flush, tell_attempts, || {
             console::panic_note(format_args!("{}", salvage::send()));
         }],
     );
+}
+
+/// Tells what all CPUs have tried to write, by their own counts: the claims of a machine that ends
+/// so.
+fn tell_attempts() {
+    for (cpu, path, tried) in registry::tried() {
+        console::panic_note(format_args!("cpu {cpu}: {path} was tried {tried} times"));
+    }
 }
 
 /// Takes the steps that were not `begun`, one after the other, each once whatever becomes of it.

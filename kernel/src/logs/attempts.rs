@@ -77,6 +77,14 @@ impl Attempts {
         counts[context as usize].load(Ordering::Relaxed)
     }
 
+    /// What `cpu` has tried so far, in all contexts. Any context, any CPU; exact when that CPU has
+    /// stopped.
+    pub(super) fn tried_by(&self, cpu: usize) -> u64 {
+        let counts = &self.counts[cpu % MAX_CPUS].now;
+        let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add)
+    }
+
     fn mine(&self) -> &Counts {
         &self.counts[percpu::cpu_index() % MAX_CPUS]
     }

@@ -13,6 +13,7 @@ use super::channel::{PerCpu, UUID};
 use super::{claims, flood, klog, load, metadata, shared};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
@@ -167,6 +168,16 @@ pub(crate) fn claim() {
     for (mount, attempts) in ATTEMPTS.iter().filter(|(mount, _)| is_carried(mount)) {
         claims::report(mount, attempts);
     }
+}
+
+/// What each CPU has tried to write to each channel that leaves the machine, by its own count: for
+/// a panic, which comes before the claims. Any context; exact when all others have stopped.
+pub(crate) fn tried() -> impl Iterator<Item = (usize, &'static str, u64)> {
+    let carried = ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount));
+    carried.flat_map(|(mount, attempts)| {
+        let tried = (0..MAX_CPUS).map(|cpu| (cpu, mount.path(), attempts.tried_by(cpu)));
+        tried.filter(|(.., count)| *count != 0)
+    })
 }
 
 #[cfg(test)]

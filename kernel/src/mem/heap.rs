@@ -34,6 +34,15 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
+/// Runs `body` in the middle of the allocator, as it were: its lock is held. For the scenario that
+/// fails there. Task context.
+pub(crate) fn with_heap_locked(body: impl FnOnce()) {
+    without_interrupts(|| {
+        let _held = HEAP.0.lock();
+        body();
+    });
+}
+
 /// Gives the heap its memory.
 ///
 /// # Safety

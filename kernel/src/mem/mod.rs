@@ -28,5 +28,6 @@ pub(crate) mod stacks;
 mod walk;
 
 pub(crate) use error::MemoryError;
+pub(crate) use heap::with_heap_locked;
 pub(crate) use init::init;
 pub(crate) use map::{is_identity_mapped, map_device, physical, physical_of};

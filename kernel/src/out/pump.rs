@@ -109,6 +109,12 @@ pub(crate) fn poll_of(cpu: usize) {
     look(cpu, Pump::run);
 }
 
+/// Whether somebody is at the pump of the calling CPU. Any context: an NMI that finds the CPU in the
+/// middle of sending finds this true.
+pub(crate) fn is_attended() -> bool {
+    mine().is_some_and(Mutex::is_locked)
+}
+
 /// Whether the sink of the calling CPU could move something now. Asked before the CPU halts, with
 /// interrupts off.
 pub(crate) fn has_work() -> bool {

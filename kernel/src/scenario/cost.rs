@@ -2,8 +2,10 @@
 //! icount`.
 //!
 //! CPU 0 writes to a ring of its own, which overwrites and which nobody reads, with interrupts off.
+//! Then it writes to `flood`: what that costs must not depend on whether the host reads it.
 
 use core::hint::black_box;
+use core::sync::atomic::Ordering;
 
 use relay::clients::klog::{self, Place, Severity};
 use relay::event::{Event, EventClass, Field, FieldsMut, Kind};
@@ -13,11 +15,14 @@ use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemo
 use x86_64::instructions::interrupts;
 
 use super::definition::{Scenario, Verdict};
+use super::part::Part;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::About;
-use crate::cpu::clock;
 use crate::cpu::machine::Machine;
+use crate::cpu::{clock, percpu};
+use crate::life::idle;
+use crate::logs::flood;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -40,6 +45,12 @@ const EVENT: u16 = 1;
 const TRIES: usize = 300;
 /// Bytes of a packet on a serial line.
 const PACKET: usize = 1024;
+/// Rounds of records that leave the machine, and how many records each has: more than the ring and
+/// what lies behind it hold.
+const ROUNDS: usize = 200;
+const BATCH: usize = 150;
+/// Bytes of data in each.
+const DATA: u16 = 16;
 /// How often what is logged for all to see is tried.
 const LINES: usize = 3;
 /// Ticks between two looks at a clock that counts instructions, at the most. Real ones need more.
@@ -90,7 +101,10 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         log::error!("there is no ring to write to: {error}");
         return Verdict::Fail;
     }
-    let told = records(nothing).is_some() && frame(nothing).is_some() && lines(nothing).is_some();
+    let told = records(nothing).is_some()
+        && frame(nothing).is_some()
+        && lines(nothing).is_some()
+        && carried(nothing).is_some();
     let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
     if !told || lost != 0 {
         log::error!("{lost} records were lost, and would have been cheap");
@@ -175,6 +189,46 @@ fn lines(nothing: Cost) -> Option<()> {
     })
 }
 
+/// Measures records that leave the machine, as far as somebody reads them; those that find no room
+/// since nobody does are told apart.
+fn carried(nothing: Cost) -> Option<()> {
+    let part = Part::of(percpu::cpu_index());
+    let timer = &percpu::this().timer_irqs;
+    let (mut stored, mut lost) = (None, None);
+    for _ in 0..ROUNDS {
+        interrupts::without_interrupts(|| {
+            for _ in 0..BATCH {
+                let record = part.next(DATA);
+                let start = clock::counter();
+                let written = flood::CHANNEL.emit(&record);
+                let took = clock::counter().wrapping_sub(start);
+                note(
+                    if written.is_ok() {
+                        &mut stored
+                    } else {
+                        &mut lost
+                    },
+                    took,
+                );
+            }
+        });
+        // Who takes it has time to do so.
+        let tick = timer.load(Ordering::Relaxed);
+        idle::until(|| timer.load(Ordering::Relaxed) != tick);
+    }
+    let stats = flood::CHANNEL.stats(percpu::cpu_index());
+    let full = stats.map_or(0, |stats| stats.lost.total());
+    log::info!(
+        "{} records of flood tried, {full} found no room",
+        ROUNDS * BATCH
+    );
+    tell("a record of flood that finds room", stored?, nothing);
+    if let Some(lost) = lost {
+        tell("a record of flood that finds none", lost, nothing);
+    }
+    Some(())
+}
+
 /// Measures a frame for a serial line.
 fn frame(nothing: Cost) -> Option<()> {
     // A zero every here and there, as numbers have them.
@@ -218,18 +272,23 @@ fn cost(tries: usize, mut op: impl FnMut(usize)) -> Option<Cost> {
     for i in 0..tries {
         let start = clock::counter();
         op(i);
-        let took = clock::counter().wrapping_sub(start);
-        let Cost { least, most } = seen.unwrap_or(Cost {
-            least: took,
-            most: took,
-        });
-        seen = Some(Cost {
-            least: least.min(took),
-            most: most.max(took),
-        });
+        note(&mut seen, clock::counter().wrapping_sub(start));
     }
     if were_on {
         interrupts::enable();
     }
     seen
+}
+
+/// Notes what one try took.
+#[inline(always)]
+fn note(seen: &mut Option<Cost>, took: u64) {
+    let Cost { least, most } = seen.unwrap_or(Cost {
+        least: took,
+        most: took,
+    });
+    *seen = Some(Cost {
+        least: least.min(took),
+        most: most.max(took),
+    });
 }

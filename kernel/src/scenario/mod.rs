@@ -116,6 +116,9 @@ pub(crate) fn on_wake(interrupted: &Interrupted) {
 
 /// Called in every NMI.
 pub(crate) fn on_nmi(interrupted: &Interrupted) {
+    if life::close::has_begun() {
+        return;
+    }
     if let Some((scenario, _)) = RUNNING.get() {
         (scenario.on_nmi)(interrupted);
     }

@@ -72,7 +72,7 @@ pub(super) fn put_at<U: Usage, S: Source>(
     else {
         return false;
     };
-    let _phase = local.phases.enter(Phase::Reserved);
+    let phase = local.phases.enter(Phase::Reserved);
     if broken(Mistake::CommitBeforeBytes) {
         sub.commit.add_carries::<U>(committed);
     }
@@ -80,6 +80,7 @@ pub(super) fn put_at<U: Usage, S: Source>(
     // committed below.
     unsafe { record.store(bytes, ticks) };
     intent.set_written();
+    phase.end();
     if !broken(Mistake::CommitBeforeBytes) && sub.commit.add_carries::<U>(committed) {
         deliver();
     }

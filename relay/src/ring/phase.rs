@@ -138,11 +138,21 @@ impl Phases {
     }
 }
 
+impl Entered<'_> {
+    /// The phase is over: what it was before is there again. For a phase that ends in the middle of
+    /// a function.
+    #[inline(always)]
+    pub(super) fn end(&self) {
+        #[cfg(feature = "stress")]
+        self.phases.leave(self.before);
+    }
+}
+
 #[cfg(feature = "stress")]
 impl Drop for Entered<'_> {
     #[inline(always)]
     fn drop(&mut self) {
-        self.phases.leave(self.before);
+        self.end();
     }
 }
 

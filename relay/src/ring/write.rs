@@ -91,7 +91,7 @@ struct Open<'a, U: Usage, D: Fn(bool)> {
     stream: &'a Stream,
     local: &'a Local,
     intent: &'a Intent,
-    _phase: Entered<'a>,
+    phase: Entered<'a>,
     slot: Slot<'a>,
     /// Called with whether its packet is complete: delivers that.
     settled: D,
@@ -113,7 +113,7 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
             stream,
             local,
             intent: reserved.intent,
-            _phase: local.phases.enter(Phase::Reserved),
+            phase: local.phases.enter(Phase::Reserved),
             slot: Slot::new::<U>(reserved, len, hooks),
             settled,
             is_filled: false,
@@ -133,6 +133,7 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
 impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
     #[inline(always)]
     fn drop(&mut self) {
+        self.phase.end();
         let is_complete = if self.is_filled && !self.slot.is_given_up() {
             self.slot.commit::<U>()
         } else {
@@ -160,7 +161,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
             return Ok(());
         }
         let reserved = self.reserve_anywhere(len)?;
-        let _phase = self.local.phases.enter(Phase::Reserved);
+        let phase = self.local.phases.enter(Phase::Reserved);
         let store = || {
             // SAFETY: as many bytes are reserved as the record has, and this is all that uses them.
             unsafe { record.store(reserved.bytes, reserved.ticks) };
@@ -168,6 +169,7 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
         if !broken(Mistake::CommitBeforeBytes) {
             store();
         }
+        phase.end();
         if reserved.commit::<U>() {
             self.deliver();
         }

@@ -21,16 +21,18 @@ fn costs_are_counted_and_the_same_on_one_cpu_and_on_eight() {
     let [one, eight] = ["1", "8"].map(|cpus| {
         let run = boot_once(&["--smp", cpus, "--scenario", "cost", "--accel", "icount"]);
         run.assert_code(0);
-        let costs = costs(&run);
-        assert_eq!(costs.len(), 10, "{:?}", run.records());
+        let mut costs = costs(&run);
+        // Records of flood come last; whether any finds no room depends on the host.
+        assert!([11, 12].contains(&costs.len()), "{:?}", run.records());
+        costs.truncate(11);
         costs
     });
     for (name, cost) in &one {
         assert!((1..50_000).contains(cost), "{name}: {cost}");
     }
     let least = one.iter().map(|(_, cost)| cost).min();
-    let last = one.last().map(|(_, cost)| cost);
-    assert_eq!(least, last, "what is disabled costs least: {one:?}");
+    let disabled = one.get(9).map(|(_, cost)| cost);
+    assert_eq!(least, disabled, "what is disabled costs least: {one:?}");
     assert_eq!(one, eight, "a record costs more where there are more cpus");
 }
 

@@ -114,7 +114,7 @@ fn a_panic_inside_relay_takes_the_last_resort() {
         })
         .collect();
     // Both failures are told, with their places, and the first as far as it could be said.
-    let place = "panicked at kernel/src/scenario/panic.rs:";
+    let place = "panicked at kernel/src/scenario/panic/mod.rs:";
     for (what, message) in [
         (
             "cpu 1 failed: ",

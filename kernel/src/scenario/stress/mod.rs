@@ -9,13 +9,13 @@
 //! block before each swap.
 
 mod channel;
-mod nestings;
+pub(super) mod nestings;
 mod plan;
-mod random;
+pub(super) mod random;
 mod ring_plan;
 mod rings;
 mod timer;
-mod writer;
+pub(super) mod writer;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 

@@ -47,7 +47,7 @@ impl Kind {
 
 /// Where in a write it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(in crate::scenario) enum Place {
     /// Anywhere else.
     Elsewhere,
     /// Between the load of the position and its swap.
@@ -76,7 +76,7 @@ impl Place {
     ];
 
     /// Where this CPU is.
-    fn now() -> Self {
+    pub(in crate::scenario) fn now() -> Self {
         let place = Self::OF_PHASE.get(channel::phase(percpu::cpu_index()));
         place.copied().unwrap_or(Self::Elsewhere)
     }

@@ -5,11 +5,11 @@ use crate::base::cpuset::CpuSet;
 /// A generator: xorshift64* (S. Vigna, "An experimental exploration of Marsaglia's xorshift
 /// generators, scrambled", ACM TOMS 42(4), 2016).
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Random(u64);
+pub(in crate::scenario) struct Random(u64);
 
 impl Random {
     /// One for each CPU and seed.
-    pub(super) fn new(seed: u64, cpu: usize) -> Self {
+    pub(in crate::scenario) fn new(seed: u64, cpu: usize) -> Self {
         let mixed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (cpu as u64 + 1) << 32;
         let mut random = Self(mixed | 1);
         // The first numbers of seeds that are alike are alike.
@@ -19,7 +19,7 @@ impl Random {
         random
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(in crate::scenario) fn next(&mut self) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -27,12 +27,12 @@ impl Random {
     }
 
     /// A number below `limit`, which is small.
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(in crate::scenario) fn below(&mut self, limit: u64) -> u64 {
         (self.next() >> 32) % limit.max(1)
     }
 
     /// One of some CPUs; `None` if there are none.
-    pub(super) fn one_of(&mut self, cpus: CpuSet) -> Option<usize> {
+    pub(in crate::scenario) fn one_of(&mut self, cpus: CpuSet) -> Option<usize> {
         let at = self.below(cpus.iter().count() as u64);
         cpus.iter().nth(at as usize)
     }

@@ -16,7 +16,7 @@ const SHORT: u64 = 64;
 const RARELY: u64 = 32;
 
 /// Writes one record, in one of the ways. What is lost is counted by the channel.
-pub(super) fn write(part: &Part, random: &mut Random) {
+pub(in crate::scenario) fn write(part: &Part, random: &mut Random) {
     match load::is_shared() {
         false => write_to::<Own>(part, random),
         true => write_to::<Common>(part, random),

@@ -76,8 +76,9 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "panic",
             "kind=overlow",
-            "kind=overlow: the value must be one of panic, fault, overflow, together, \
-             halfway, flood, relay. Did you mean 'overflow'?",
+            "kind=overlow: the value must be one of panic, fault, overflow, double, triple, \
+             together, halfway, relay, heap, irq, nmi, drain, resize, swap, reserved, switch, \
+             delivery. Did you mean 'overflow'?",
         ),
         (
             "stress",

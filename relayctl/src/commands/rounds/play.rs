@@ -97,7 +97,8 @@ impl Round {
         let said = tail(&mut messages).unwrap_or_default();
         let code = status.code();
         let is = |exit: Exit| code == Some(exit.code().into());
-        if is(Exit::Usage) {
+        let is_made = folder.is_dir();
+        if is(Exit::Usage) || (is(Exit::Infrastructure) && !is_made) {
             return Err(RoundError::Exit { status, said });
         }
         let mut totals = Totals::of(folder, self.shall_fail);

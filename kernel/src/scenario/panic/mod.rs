@@ -1,40 +1,56 @@
 //! `panic`: one CPU fails while all others log.
 //!
-//! `cpu=N` says which (default 1, or 0 where it is alone), `kind=` how.
+//! `cpu=N` says which (default 1, or 0 where it is alone), `kind=` how. In the kinds that are about
+//! a moment the CPU goes on with what it does until an interrupt or NMI finds it there.
+
+mod ambush;
+mod kinds;
+mod storm;
 
 use core::fmt;
 use core::sync::atomic::Ordering;
 
+use relay::Storage;
+
 use super::definition::{Scenario, Verdict};
 use super::flood;
 use super::part::Part;
+use super::stress::random::Random;
 use crate::arch::provoke;
-use crate::base::choice::Choice;
 use crate::base::cmdline::Options;
-use crate::base::settings::{About, COUNT, Preset, SUBBUF, Setting, Takes};
+use crate::base::settings::{About, COUNT, MODE, Preset, SUBBUF, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
 use crate::life::idle;
+use crate::logs::flood::CHANNEL;
 use crate::logs::klog;
-use crate::out::{console, pump};
+use crate::mem;
+use ambush::Moment;
+use kinds::{KIND, Kind};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "panic",
         about: "one CPU fails while the others log",
-        settings: &[KIND, CPU, SUBBUF, COUNT],
+        settings: &[KIND, CPU, MODE, SUBBUF, COUNT],
     },
     boot_cpu,
     other_cpu,
-    on_timer: |_| {},
-    on_ipi: |_| {},
-    on_nmi: |_| {},
+    on_timer: |_| {
+        ambush::on_timer();
+        storm::write_nested();
+    },
+    on_ipi: |_| storm::write_nested(),
+    on_nmi: |_| {
+        ambush::on_nmi();
+        storm::write_nested();
+    },
 };
 
 /// How long the others log before the CPU fails.
 const WARM_UP_MS: u64 = 300;
 /// How long CPU 0 waits for the other CPU's failure to end the machine.
-const PATIENCE_MS: u64 = 20_000;
+const PATIENCE_MS: u64 = 60_000;
 
 /// Records that are logged behind an unfinished one: they fit into a sub-buffer or two.
 const BEHIND: u64 = 64;
@@ -43,80 +59,12 @@ const BEHIND: u64 = 64;
 const BURST: u32 = 8;
 /// Bytes of data in the records that it writes to `flood`, of which there are as many.
 const DATA: u16 = 16;
-/// Records that a CPU writes as fast as it can, before it looks around.
-const FLOOD_BURST: u32 = 100;
 /// Bytes of the record that a CPU leaves unfinished.
 const UNFINISHED: usize = 64;
 
-/// How the CPU fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Panic,
-    Fault,
-    Overflow,
-    Together,
-    Halfway,
-    Flood,
-    Relay,
-}
+/// Rings that a stream may have when it moves to another one.
+const MAX_RINGS: usize = 4;
 
-/// What the command line calls them.
-static KINDS: [(Kind, Choice); 7] = [
-    (Kind::Panic, Choice::new("panic", "an explicit panic")),
-    (
-        Kind::Fault,
-        Choice::new("fault", "a write to an unmapped page"),
-    ),
-    (
-        Kind::Overflow,
-        Choice::new(
-            "overflow",
-            "endless recursion into the guard page of the stack",
-        ),
-    ),
-    (
-        Kind::Together,
-        Choice::new("together", "an explicit panic on every CPU at once"),
-    ),
-    (
-        Kind::Halfway,
-        Choice::new(
-            "halfway",
-            "a panic while every CPU is in the middle of a record",
-        ),
-    ),
-    (
-        Kind::Flood,
-        Choice::new("flood", "a panic while every CPU writes as fast as it can"),
-    ),
-    (
-        // The report itself fails, and only the fallback is left.
-        Kind::Relay,
-        Choice::new(
-            "relay",
-            "a panic whose message panics while it is being logged",
-        ),
-    ),
-];
-
-/// Their names.
-static CHOICES: [Choice; KINDS.len()] = {
-    let mut choices = [KINDS[0].1; KINDS.len()];
-    let mut at = 0;
-    while at < KINDS.len() {
-        choices[at] = KINDS[at].1;
-        at += 1;
-    }
-    choices
-};
-
-/// How the CPU fails.
-const KIND: Setting = Setting {
-    key: "kind",
-    about: "how the CPU fails",
-    takes: Takes::OneOf(&CHOICES),
-    default: Preset::Value(0),
-};
 /// Which CPU fails.
 const CPU: Setting = Setting {
     key: "cpu",
@@ -124,15 +72,6 @@ const CPU: Setting = Setting {
     takes: Takes::cpu(0),
     default: Preset::Else("1, or 0 where it is alone"),
 };
-
-impl Kind {
-    /// The one that was asked for.
-    fn of(options: &Options<'_>) -> Self {
-        let place = options.value(&KIND).unwrap_or_default();
-        let kind = KINDS.get(place as usize);
-        kind.map_or(Self::Panic, |(kind, _)| *kind)
-    }
-}
 
 /// The CPU that fails.
 fn victim(options: &Options<'_>) -> usize {
@@ -151,35 +90,48 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         );
         return Verdict::Fail;
     }
+    if !Kind::of(options).is_possible() {
+        log::error!(
+            "this kind needs a kernel with the feature stress: cargo build -p kernel --features \
+             stress --target x86_64-unknown-none"
+        );
+        return Verdict::Fail;
+    }
     take_part(options);
     log::error!("cpu {victim} did not fail within {} s", PATIENCE_MS / 1000);
     Verdict::Fail
 }
 
 fn other_cpu(options: &Options<'static>) {
-    take_part(options);
+    if Kind::of(options).is_possible() {
+        take_part(options);
+    }
 }
 
 /// Logs, and writes to `flood`; and, on the victim, fails after a while.
 fn take_part(options: &Options<'static>) {
     let kind = Kind::of(options);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
-    let end = Timeout::after_ms(if fails { WARM_UP_MS } else { PATIENCE_MS });
+    let patience = Timeout::after_ms(PATIENCE_MS);
     if fails {
-        log_until(kind, &end);
+        log_until(kind, &Timeout::after_ms(WARM_UP_MS));
         fail(kind);
+        log_until(kind, &patience);
     } else if kind == Kind::Halfway {
         // What is logged from here on comes behind it, and stays in the ring until that is full.
         // The CPU that fails begins its own at the end: it has something to say.
-        in_a_record(|| log_until(kind, &end));
+        in_a_record(|| log_until(kind, &patience));
     } else {
-        log_until(kind, &end);
+        log_until(kind, &patience);
     }
+    // Nobody has failed: what interrupts write now would not be claimed.
+    Part::of(percpu::cpu_index()).end();
 }
 
 /// Logs, and writes to `flood`, until `end`.
 fn log_until(kind: Kind, end: &Timeout) {
     let timer = &percpu::this().timer_irqs;
+    let mut random = Random::new(1, percpu::cpu_index());
     let mut number = 0_u64;
     while !end.expired() {
         for _ in 0..BURST {
@@ -194,7 +146,8 @@ fn log_until(kind: Kind, end: &Timeout) {
         let tick = timer.load(Ordering::Relaxed);
         let has_ticked = || timer.load(Ordering::Relaxed) != tick;
         match kind {
-            Kind::Flood => flood_until(has_ticked),
+            Kind::At(Moment::Resize) => storm::until(&mut random, has_ticked, renew_ring),
+            kind if kind.is_in_a_storm() => storm::until(&mut random, has_ticked, || {}),
             // In the middle of a record, as all CPUs but the one that will fail, a CPU is pinned,
             // so it is not idle.
             Kind::Halfway => {
@@ -207,15 +160,20 @@ fn log_until(kind: Kind, end: &Timeout) {
     }
 }
 
-/// Writes as fast as it can, and has taken away what it has written.
-fn flood_until(done: impl Fn() -> bool) {
-    while !done() {
-        for _ in 0..FLOOD_BURST {
-            flood::write(Part::of(percpu::cpu_index()), DATA);
+/// Moves the stream of the calling CPU in `flood` to a new ring, of the same size; not as long as
+/// too much of older ones is unread. Without memory for it, it stays where it is.
+fn renew_ring() {
+    let me = percpu::cpu_index();
+    ambush::resizing(|| {
+        CHANNEL.reclaim(me);
+        let info = CHANNEL.info(me);
+        if let Some(info) = info.filter(|info| info.rings < MAX_RINGS)
+            && let Ok(memory) = Storage::allocate(&info.geometry)
+        {
+            // What is refused is freed.
+            let _ = CHANNEL.replace(memory, info.geometry);
         }
-        console::poll();
-        pump::poll();
-    }
+    });
 }
 
 /// Runs `body` in the middle of a record of klog, which `body` may never return to.
@@ -230,17 +188,23 @@ fn in_a_record(body: impl FnOnce()) {
     });
 }
 
-/// Fails.
+/// Fails; or goes on, and leaves it to an interrupt.
 fn fail(kind: Kind) {
     match kind {
+        Kind::At(moment) => ambush::lie_in_wait(moment),
         Kind::Halfway => in_a_record(|| panic!("this is the panic that the scenario is about")),
-        Kind::Panic | Kind::Together | Kind::Flood => {
+        Kind::Heap => {
+            mem::with_heap_locked(|| panic!("this is the panic that the scenario is about"));
+        }
+        Kind::Panic | Kind::Together => {
             panic!("this is the panic that the scenario is about")
         }
         Kind::Fault => provoke::page_fault(),
         Kind::Overflow => {
             provoke::stack_overflow(0);
         }
+        Kind::DoubleFault => provoke::double_fault(),
+        Kind::TripleFault => provoke::triple_fault(),
         Kind::Relay => panic!("{}", Unprintable),
     }
 }
@@ -252,21 +216,5 @@ impl fmt::Display for Unprintable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("this is the panic that the scenario is about")?;
         panic!("this panic comes while the first one is being told")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Kind, SCENARIO};
-    use crate::base::cmdline;
-    use crate::base::settings::About;
-
-    #[test]
-    fn kinds_are_known_by_name() {
-        static ABOUTS: [About; 1] = [SCENARIO.about];
-        let kind = |text| Kind::of(&cmdline::parse(text, &ABOUTS, |_| {}));
-        assert_eq!(kind(""), Kind::Panic);
-        assert_eq!(kind("kind=overflow"), Kind::Overflow);
-        assert_eq!(kind("kind=relay"), Kind::Relay);
     }
 }
