@@ -29,9 +29,6 @@ use tempfile::TempDir;
 /// How long relayctl may be silent. It gives up a silent guest by itself, earlier.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// What the kernel is built for.
-const TARGET: &str = "x86_64-unknown-none";
-
 /// How many lines of the log a failing test shows.
 const TAIL: usize = 60;
 

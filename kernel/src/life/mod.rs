@@ -7,7 +7,7 @@
 //! - [`panic`](mod@panic): the other end.
 
 pub(crate) mod bring_up;
-mod close;
+pub(crate) mod close;
 mod error;
 pub(crate) mod idle;
 mod others;

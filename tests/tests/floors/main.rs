@@ -61,7 +61,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relayctl/machine/src/lib.rs",
         within: "",
-        floors: "install workspace settings guest ports",
+        floors: "install workspace settings guest port_files ports",
     },
     House {
         root: "relayctl/src/main.rs",
