@@ -126,6 +126,11 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// how many. Call it now and then after a [`resize`](Self::resize), for each CPU that has used
     /// the stream must have had a [tick](Self::tick) since.
     ///
+    /// Nothing is freed while any CPU looks through the stream's rings: in [`info`](Self::info),
+    /// [`resize`](Self::resize), the opening of readers and, in continuous mode, ticks that find
+    /// older rings. That is short; but where CPUs take turns and do hardly anything else, so that
+    /// each of them is found at it, memory may not come back.
+    ///
     /// Any CPU, task context.
     pub fn reclaim(&self, cpu: usize) -> usize {
         let Some(stream) = self.started(cpu) else {

@@ -96,22 +96,29 @@ enum Kind {
     Flood,
     /// A panic while all CPUs log.
     Panic,
+    /// Snapshots of rings that overwrite.
+    Recorder,
 }
 
 /// How often each kind comes.
-const KINDS: [(Kind, u32); 6] = [
+const KINDS: [(Kind, u32); 7] = [
     (Kind::Stress, 10),
     (Kind::Stalled, 2),
     (Kind::Serial, 1),
     (Kind::Counted, 6),
     (Kind::Flood, 2),
     (Kind::Panic, 3),
+    (Kind::Recorder, 1),
 ];
 
-/// How CPUs fail.
-const PANICS: [&str; 7] = [
-    "panic", "fault", "overflow", "together", "halfway", "flood", "relay",
+/// How CPUs fail: what ends with a panic that is told.
+const PANICS: [&str; 16] = [
+    "panic", "fault", "overflow", "double", "together", "halfway", "relay", "heap", "irq", "nmi",
+    "drain", "resize", "swap", "reserved", "switch", "delivery",
 ];
+
+/// What full rings do meanwhile.
+const MODES: [&str; 2] = ["discard", "overwrite"];
 
 impl Kind {
     /// The kind that a seed chooses.
@@ -135,6 +142,7 @@ impl Kind {
             Self::Counted => "stress by instructions",
             Self::Flood => "flood",
             Self::Panic => "panic",
+            Self::Recorder => "recorder",
         }
     }
 
@@ -182,6 +190,12 @@ impl Kind {
                 arguments.push("--scenario=panic".to_owned());
                 arguments.extend(set("kind", &PANICS[random.usize(0..PANICS.len())]));
                 arguments.extend(set("cpu", &random.u32(0..smp)));
+                arguments.extend(set("mode", &MODES[random.usize(0..MODES.len())]));
+            }
+            Self::Recorder => {
+                arguments.push("--scenario=recorder".to_owned());
+                arguments.extend(set("snapshots", &random.u32(1..6)));
+                arguments.extend(set("laps", &random.u32(2..12)));
             }
         }
         Round {

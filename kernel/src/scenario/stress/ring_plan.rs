@@ -2,7 +2,7 @@
 //! which of them cannot go together.
 
 use crate::base::cmdline::Options;
-use crate::base::settings::{BEGIN, COUNT, DELIVERY, MODE, Preset, Range, Setting, Takes};
+use crate::base::settings::{BEGIN, COUNT, DELIVERY, MODE, Preset, Range, SUBBUF, Setting, Takes};
 
 /// Rings are exchanged for others.
 pub(super) const RESIZE: Setting = Setting {
@@ -23,6 +23,9 @@ pub(super) const ADAPT: Setting = Setting {
     }),
     default: Preset::Else("they stay as they are"),
 };
+
+/// The size and count of sub-buffers of rings in static memory.
+const EARLY: [u64; 2] = [1024, 2];
 
 /// What is done with the rings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +65,14 @@ impl RingPlan {
                         be read could be overwritten at any time",
             );
         }
+        let begins_small = options.value(&BEGIN) == Some(1);
+        let full = [options.value(&SUBBUF), options.value(&COUNT)].map(Option::unwrap_or_default);
+        if begins_small && full == EARLY {
+            return Err(
+                "begin=static needs other rings than those in static memory: \
+                        subbuf=1024 and count=2",
+            );
+        }
         let change = match (resizes, adapt) {
             (0, None) => Change::None,
             (number, None) => Change::Resize(number),
@@ -78,7 +89,7 @@ impl RingPlan {
             (_, Some(_)) => return Err("resize and adapt cannot go together"),
         };
         Ok(Self {
-            begins_small: options.value(&BEGIN) == Some(1),
+            begins_small,
             change,
             by_record,
         })
@@ -126,6 +137,7 @@ mod tests {
             ("delivery=record mode=overwrite", "delivery=record and mode"),
             ("adapt=128 mode=overwrite", "adapt and mode"),
             ("adapt=128 resize=1", "resize and adapt"),
+            ("begin=static subbuf=1024 count=2", "begin=static needs"),
             ("adapt=64", "adapt must be more than count"),
         ] {
             let refused = plan(words).expect_err(words);

@@ -21,7 +21,13 @@ impl Choice {
         // All are drawn, whoever sets some of them: what is set does not change the others.
         let mut all = draw(&mut Rng::with_seed(seed), clock);
         all.push(("seed", seed.to_string()));
-        all.retain(|(key, _)| !is_set(key));
+        // Not all go together: who sets one of these sets the others that matter, too.
+        let shape = [
+            "mode", "subbuf", "count", "usage", "delivery", "begin", "resize", "adapt",
+        ];
+        let is_shaped = shape.iter().any(|key| is_set(key));
+        let depends = |key: &str| matches!(key, "usage" | "delivery" | "begin" | "resize");
+        all.retain(|(key, _)| !(is_set(key) || is_shaped && depends(key)));
         Self(all)
     }
 
@@ -46,15 +52,16 @@ fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
     };
     let mode = one_of(random, &["discard", "discard", "overwrite"]);
     let is_overwritten = mode == "overwrite";
+    let usage = one_of(random, &["percpu", "percpu", "percpu", "global"]);
+    // CPUs that take turns would always be found looking for what is to be overwritten in rings of
+    // all, so that none is freed.
+    let keeps_rings = is_overwritten && usage == "global";
     let mut all = vec![
         ("timer", timer.to_string()),
         ("mode", mode),
         ("subbuf", one_of(random, &[1024, 2048, 4096, 16384])),
-        ("count", one_of(random, &[2, 8, 64, 256])),
-        (
-            "usage",
-            one_of(random, &["percpu", "percpu", "percpu", "global"]),
-        ),
+        ("count", one_of(random, &[4, 8, 64, 256])),
+        ("usage", usage),
         ("begin", one_of(random, &["heap", "heap", "static"])),
     ];
     let delivery = one_of(random, &["bulk", "bulk", "record"]);
@@ -62,7 +69,7 @@ fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
         all.push(("delivery", delivery));
     }
     let resize = random.u32(10..500).to_string();
-    if random.u8(0..3) == 0 {
+    if random.u8(0..3) == 0 && !keeps_rings {
         all.push(("resize", resize));
     }
     let rate = random.u64(5_000..100_000).to_string();
@@ -87,10 +94,14 @@ mod tests {
         assert_eq!(all, Choice::of(7, Clock::Instructions, |_| false));
         assert!(all.arguments().any(|argument| argument == "seed=7"));
         let mut without = all.clone();
-        without.0.retain(|(key, _)| *key != "mode");
-        assert_eq!(
-            without,
-            Choice::of(7, Clock::Instructions, |key| key == "mode")
+        without.0.retain(|(key, _)| *key != "rate");
+        let set = Choice::of(7, Clock::Instructions, |key| key == "rate");
+        assert_eq!(without, set);
+        let shaped = Choice::of(7, Clock::Instructions, |key| key == "mode");
+        let keys = ["mode", "usage", "delivery", "begin", "resize"];
+        assert!(
+            shaped.0.iter().all(|(key, _)| !keys.contains(key)),
+            "{shaped:?}"
         );
     }
 

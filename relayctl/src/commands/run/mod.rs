@@ -268,7 +268,7 @@ pub(super) fn kernel(
 /// The features of the kernel that a scenario needs to show all that it can.
 fn features(scenario: &str) -> &'static [&'static str] {
     match scenario {
-        "stress" => &["stress"],
+        "stress" | "panic" => &["stress"],
         _ => &[],
     }
 }
