@@ -204,6 +204,14 @@ pub(crate) const USAGE: Setting = Setting {
     default: Preset::Value(0),
 };
 
+/// Blocks beside the sub-buffers of a ring of the channel `flood` that overwrites.
+pub(crate) const SPARES: Setting = Setting {
+    key: "spares",
+    about: "how many packets of a ring that overwrites may be read while it goes on",
+    takes: Takes::number(0, 64, ""),
+    default: Preset::Value(0),
+};
+
 /// Where rings may lie.
 const PLACES: [Choice; 2] = [
     Choice::new("heap", "memory of the heap"),

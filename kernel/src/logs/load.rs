@@ -15,7 +15,7 @@ use super::flood::Flood;
 use super::{channel, flood, shared};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
-use crate::base::settings::{BEGIN, COUNT, DELIVERY, MODE, SUBBUF, USAGE};
+use crate::base::settings::{BEGIN, COUNT, DELIVERY, MODE, SPARES, SUBBUF, USAGE};
 use crate::base::shortfall;
 
 /// Bytes of the heap that the rings leave to others, in all and for each CPU.
@@ -25,16 +25,9 @@ const LEFT_PER_CPU: usize = 48 * 1024;
 /// The size of sub-buffers that go over a slow line, unless somebody sets another.
 const SLOW: u64 = 1024;
 
-/// Blocks that observers of an overwritten ring have at hand.
-const SPARES: usize = 2;
-
-/// The rings in static memory, with room for what observers need.
+/// The rings in static memory.
 const EARLY: Geometry = channel::fixed(1024, 2);
-const EARLY_ROOM: usize = match EARLY.with_spares(SPARES) {
-    Ok(geometry) => Storage::bytes_for(&geometry),
-    Err(_) => panic!("a bad number of spares"),
-};
-static EARLY_MEMORY: [StaticMemory<EARLY_ROOM>; MAX_CPUS] =
+static EARLY_MEMORY: [StaticMemory<{ Storage::bytes_for(&EARLY) }>; MAX_CPUS] =
     [const { StaticMemory::new() }; MAX_CPUS];
 
 /// It goes to the one stream that all CPUs write.
@@ -81,6 +74,7 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     }
     let count = options.value(&COUNT).unwrap_or_default() as usize;
     let full = channel::geometry(size, count).and_then(|full| with_kind(full, options));
+    let full = full.and_then(|full| full.with_spares(spares(options)));
     let early = with_kind(EARLY, options);
     let (full, early) = match full.and_then(|full| Ok((full, early?))) {
         Ok(both) => both,
@@ -112,12 +106,15 @@ fn with_kind(geometry: Geometry, options: &Options<'_>) -> Result<Geometry, Geom
         Some(1) => Delivery::Record,
         _ => Delivery::Bulk,
     };
-    let spares = match mode {
-        Mode::Continuous => SPARES,
-        Mode::NoOverwrite => 0,
-    };
-    let geometry = geometry.with_mode(mode)?.with_delivery(delivery)?;
-    geometry.with_spares(spares)
+    geometry.with_mode(mode)?.with_delivery(delivery)
+}
+
+/// Blocks that readers have at hand, where rings overwrite.
+fn spares(options: &Options<'_>) -> usize {
+    match options.value(&MODE) {
+        Some(1) => options.value(&SPARES).unwrap_or_default() as usize,
+        _ => 0,
+    }
 }
 
 /// Starts a stream in this memory, or in some of the heap.

@@ -18,7 +18,7 @@ use super::part::Part;
 use super::stress::random::Random;
 use crate::arch::provoke;
 use crate::base::cmdline::Options;
-use crate::base::settings::{About, COUNT, MODE, Preset, SUBBUF, Setting, Takes};
+use crate::base::settings::{About, COUNT, MODE, Preset, SPARES, SUBBUF, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
 use crate::life::idle;
@@ -32,7 +32,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "panic",
         about: "one CPU fails while the others log",
-        settings: &[KIND, CPU, MODE, SUBBUF, COUNT],
+        settings: &[KIND, CPU, MODE, SPARES, SUBBUF, COUNT],
     },
     boot_cpu,
     other_cpu,

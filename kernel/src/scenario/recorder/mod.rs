@@ -22,7 +22,7 @@ use crate::arch::{smp, stop};
 use crate::base::choice::Choice;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
-use crate::base::settings::{About, COUNT, MODE, Preset, Range, SUBBUF, Setting, Takes};
+use crate::base::settings::{About, COUNT, MODE, Preset, Range, SPARES, SUBBUF, Setting, Takes};
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::life::idle;
@@ -34,7 +34,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "recorder",
         about: "all CPUs overwrite what nobody reads, until a snapshot or a panic",
-        settings: &[SNAPSHOTS, LAPS, END, SMALL, FEW, OVERWRITE],
+        settings: &[SNAPSHOTS, LAPS, END, SMALL, FEW, OVERWRITE, SOME],
     },
     boot_cpu,
     other_cpu,
@@ -79,6 +79,11 @@ const SMALL: Setting = Setting {
     }),
     default: Preset::Value(4096),
     ..SUBBUF
+};
+/// Observers copy packets of a ring that goes on.
+const SOME: Setting = Setting {
+    default: Preset::Value(2),
+    ..SPARES
 };
 /// How many there are.
 const FEW: Setting = Setting {

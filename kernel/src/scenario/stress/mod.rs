@@ -26,7 +26,8 @@ use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{
-    About, BEGIN, COUNT, DELIVERY, MODE, Preset, Range, SECONDS, SUBBUF, Setting, Takes, USAGE,
+    About, BEGIN, COUNT, DELIVERY, MODE, Preset, Range, SECONDS, SPARES, SUBBUF, Setting, Takes,
+    USAGE,
 };
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
@@ -42,8 +43,8 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "stress",
         about: "every CPU writes in every way and context, and interrupts all others",
         settings: &[
-            RECORDS, SECONDS, EXTEND, SEED, CONTEXTS, RATE, TIMER, MODE, SMALL, FEW, DELIVERY,
-            USAGE, BEGIN, RESIZE, ADAPT,
+            RECORDS, SECONDS, EXTEND, SEED, CONTEXTS, RATE, TIMER, MODE, SPARES, SMALL, FEW,
+            DELIVERY, USAGE, BEGIN, RESIZE, ADAPT,
         ],
     },
     boot_cpu,

@@ -26,7 +26,8 @@ impl Choice {
             "mode", "subbuf", "count", "usage", "delivery", "begin", "resize", "adapt",
         ];
         let is_shaped = shape.iter().any(|key| is_set(key));
-        let depends = |key: &str| matches!(key, "usage" | "delivery" | "begin" | "resize");
+        let depends =
+            |key: &str| matches!(key, "usage" | "delivery" | "begin" | "resize" | "spares");
         all.retain(|(key, _)| !(is_set(key) || is_shaped && depends(key)));
         Self(all)
     }
@@ -65,8 +66,10 @@ fn draw(random: &mut Rng, clock: Clock) -> Vec<(&'static str, String)> {
         ("begin", one_of(random, &["heap", "heap", "static"])),
     ];
     let delivery = one_of(random, &["bulk", "bulk", "record"]);
-    if !is_overwritten {
-        all.push(("delivery", delivery));
+    let spares = one_of(random, &[0, 2]);
+    match is_overwritten {
+        true => all.push(("spares", spares)),
+        false => all.push(("delivery", delivery)),
     }
     let resize = random.u32(10..500).to_string();
     if random.u8(0..3) == 0 && !keeps_rings {
@@ -114,7 +117,7 @@ mod tests {
         words.dedup();
         for wanted in [
             "mode", "contexts", "rate", "timer", "subbuf", "count", "usage", "begin", "delivery",
-            "resize",
+            "resize", "spares",
         ] {
             assert!(
                 words.iter().filter(|(key, _)| *key == wanted).count() > 1,
