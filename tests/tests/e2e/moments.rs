@@ -101,8 +101,8 @@ fn a_panic_within_a_write_leaves_all_that_was_committed() {
     }
 }
 
-/// The record that the NMI came into is half-written, and counted. The phase ends a few instructions
-/// behind the commit, so that some NMIs come too late: then it is tried again.
+/// The record that the NMI came into is half-written, and counted. One that was just being given up
+/// is none: then it is tried again.
 #[test]
 fn a_record_that_a_panic_finds_half_written_is_counted() {
     let mut tries = (0..5).map(|_| fails(stress_kernel(), "reserved", "virtio", "nmi"));
