@@ -63,6 +63,7 @@ mod reserve;
 mod salvage;
 mod slot;
 mod source;
+mod spares;
 mod storage;
 mod stream;
 mod subbuf;

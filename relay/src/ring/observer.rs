@@ -13,6 +13,7 @@ use super::chain::RingHold;
 use super::entry::{Entry, State};
 use super::geometry::Mode;
 use super::packet::Packet;
+use super::spares::{Purpose, Spare};
 use super::stream::Stream;
 use super::words::Ring;
 use crate::sync::Ordering;
@@ -240,12 +241,16 @@ impl Ring {
         let stand_in = match self.geometry.mode() {
             Mode::NoOverwrite => None,
             Mode::Continuous if self.geometry.spares() == 0 => return Err(ObserveError::NoSpares),
-            Mode::Continuous => Some(self.take_spare().ok_or(ObserveError::Busy)?),
+            Mode::Continuous => {
+                let spare = self.take_spare(Purpose::Lend(entry.block()));
+                Some(spare.ok_or(ObserveError::Busy)?)
+            }
         };
-        if let Some(block) = stand_in {
-            self.info(block).stand_for(info, cpu);
+        if let Some(spare) = &stand_in {
+            self.info(spare.block).stand_for(info, cpu);
         }
-        let lent = entry.exchanged(stand_in.unwrap_or(entry.block()), State::Lent);
+        let block = stand_in.as_ref().map_or(entry.block(), |spare| spare.block);
+        let lent = entry.exchanged(block, State::Lent);
         let word = &self.sub(packet).entry;
         // Release: the owner that overwrites it reads the stand-in's count. Acquire: pairs with the
         // Release that made it readable. If the owner has overwritten it meanwhile, this fails, and
@@ -254,8 +259,8 @@ impl Ring {
             .compare_exchange(entry.0, lent.0, Ordering::AcqRel, Ordering::Acquire)
             .is_err()
         {
-            if let Some(block) = stand_in {
-                self.put_spare(block);
+            if let Some(spare) = stand_in {
+                spare.give_back(self, spare.block);
             }
             return Ok(None);
         }
@@ -264,6 +269,7 @@ impl Ring {
             number: packet,
             readable: entry,
             lent,
+            stand_in,
             packet: info.load(cpu, self.records_start(packet)),
         }))
     }
@@ -276,6 +282,8 @@ pub(super) struct Loan<'r> {
     number: u64,
     readable: Entry,
     lent: Entry,
+    /// What is in the ring for it; `None`: it is where it was.
+    stand_in: Option<Spare>,
     packet: Packet,
 }
 
@@ -293,10 +301,10 @@ impl Drop for Loan<'_> {
                 Ordering::Acquire,
             )
             .is_ok();
-        if self.lent.block() != self.readable.block() {
+        if let Some(spare) = &self.stand_in {
             // Whichever block is not in the ring now is the spare.
-            let spare = if is_back { self.lent } else { self.readable };
-            self.ring.put_spare(spare.block());
+            let left = if is_back { self.lent } else { self.readable };
+            spare.give_back(self.ring, left.block());
         }
     }
 }

@@ -50,7 +50,7 @@ impl Closed {
     }
 
     /// The number of the packet, modulo 2^31.
-    fn packet(self) -> u64 {
+    pub(super) fn packet(self) -> u64 {
         self.0 >> 33
     }
 

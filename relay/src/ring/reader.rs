@@ -9,6 +9,7 @@
 use super::chain::RingHold;
 use super::entry::{Entry, State};
 use super::packet::Packet;
+use super::spares::{Purpose, Spare};
 use super::stream::Stream;
 use super::words::Ring;
 use crate::sync::Ordering;
@@ -91,9 +92,9 @@ impl<'a> Reader<'a> {
     /// place otherwise. `None` if somebody was faster: the owner (it overwrites), or an observer.
     fn take(&self, entry: Entry) -> Option<SubBuffer<'a>> {
         let sub = self.ring.sub(self.cursor);
-        let spare = self.ring.take_spare();
-        let wanted = match spare {
-            Some(block) => entry.exchanged(block, State::Empty),
+        let spare = self.ring.take_spare(Purpose::Take(entry.block()));
+        let wanted = match &spare {
+            Some(spare) => entry.exchanged(spare.block, State::Empty),
             None => entry.with_state(State::Taken),
         };
         let entry = if broken(Mistake::TakesWhatIsThere) {
@@ -107,8 +108,8 @@ impl<'a> Reader<'a> {
             sub.entry
                 .compare_exchange(entry.0, wanted.0, Ordering::AcqRel, Ordering::Acquire);
         if won.is_err() {
-            if let Some(block) = spare {
-                self.ring.put_spare(block);
+            if let Some(spare) = spare {
+                spare.give_back(&self.ring, spare.block);
             }
             return None;
         }
@@ -117,7 +118,7 @@ impl<'a> Reader<'a> {
             ring: self.ring.clone(),
             cursor: self.cursor,
             block,
-            in_place: spare.is_none(),
+            spare,
             packet: self
                 .ring
                 .info(block)
@@ -212,7 +213,8 @@ pub struct SubBuffer<'a> {
     ring: RingHold<'a>,
     cursor: u64,
     block: usize,
-    in_place: bool,
+    /// What it was exchanged for; `None`: it is where it was.
+    spare: Option<Spare>,
     packet: Packet,
 }
 
@@ -263,7 +265,9 @@ impl SubBuffer<'_> {
 
 impl Drop for SubBuffer<'_> {
     fn drop(&mut self) {
-        if self.in_place {
+        if let Some(spare) = &self.spare {
+            spare.give_back(&self.ring, self.block);
+        } else {
             let taken = Entry(self.ring.sub(self.cursor).entry.load(Ordering::Relaxed));
             // Release: the owner that prepares it sees that reading is over. A plain store will do:
             // nobody else changes an entry that is TAKEN.
@@ -272,8 +276,6 @@ impl Drop for SubBuffer<'_> {
                 .sub(self.cursor)
                 .entry
                 .store(empty.0, Ordering::Release);
-        } else {
-            self.ring.put_spare(self.block);
         }
     }
 }
@@ -346,25 +348,5 @@ impl Ring {
         let complete: u64 = (1..=ready).map(bytes_of).sum();
         let open = geometry.offset(visible);
         complete + open.saturating_sub(self.records_start(limit) as u64)
-    }
-
-    /// Takes a spare block, if one is there.
-    pub(super) fn take_spare(&self) -> Option<usize> {
-        (0..self.geometry.spares()).find_map(|i| {
-            let block = self.spare(i).swap(0, Ordering::AcqRel);
-            (block != 0).then(|| block as usize - 1)
-        })
-    }
-
-    /// Puts a block back among the spares. There is always a free slot: no more blocks are out
-    /// than were taken from here.
-    pub(super) fn put_spare(&self, block: usize) {
-        let word = block as u64 + 1;
-        let found = (0..self.geometry.spares()).any(|i| {
-            self.spare(i)
-                .compare_exchange(0, word, Ordering::AcqRel, Ordering::Acquire)
-                .is_ok()
-        });
-        debug_assert!(found, "more spare blocks came back than were taken");
     }
 }

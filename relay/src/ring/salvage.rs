@@ -20,8 +20,7 @@ use core::fmt;
 /// [`Channel::salvage`](crate::Channel::salvage).
 ///
 /// The numbers are those of the stream, so that they tell which packets a reader has had before: a
-/// sub-buffer that is taken and not given back is found here, too, unless it was exchanged for a
-/// spare block. After the last packet, if losses are left that none has told of, comes an empty
+/// sub-buffer that is taken and not given back is found here, too. After the last packet, if losses are left that none has told of, comes an empty
 /// one that does.
 ///
 /// Panic context: it reads, allocates nothing, and waits for nobody.
@@ -32,6 +31,8 @@ pub struct Salvage<'a> {
     walk: Walk<'a>,
     /// The packet that was found last.
     last: Option<Packet>,
+    /// The number of the last one that was found with a reader.
+    away: Option<u64>,
     is_over: bool,
 }
 
@@ -140,6 +141,7 @@ impl<'a> Salvage<'a> {
             cpu: stopped.cpu(),
             walk: Walk::enter(stream.oldest()),
             last: None,
+            away: None,
             is_over: false,
         }
     }
@@ -158,17 +160,30 @@ impl<'a> Salvage<'a> {
         // Where a reader is copying it, the bytes are elsewhere.
         let block = info.home().min(ring.geometry.blocks() - 1);
         let packet = info.load(self.cpu, ring.records_start(packet));
-        Some(SalvagedPacket {
-            ring,
-            block,
-            end: packet.content.min(ring.geometry.subbuf_size()),
-            holes: Holes::default(),
-            uncommitted: 0,
-            is_complete: true,
-            is_closed: true,
-            is_cut: false,
-            packet,
-        })
+        Some(SalvagedPacket::complete(ring, block, packet))
+    }
+
+    /// The next packet that a reader has taken against a spare block, and not given back: nobody
+    /// knows whether it has made use of it.
+    fn next_away(&self) -> Option<SalvagedPacket<'a>> {
+        let rings = core::iter::successors(self.stream.oldest(), |ring| ring.successor());
+        let packets = rings.flat_map(|ring| {
+            let found = ring.taken_away();
+            found.map(move |block| {
+                let packet = ring.info(block).load(self.cpu, 0);
+                (ring, block, packet.sequence)
+            })
+        });
+        let later = packets.filter(|(.., sequence)| self.away.is_none_or(|last| *sequence > last));
+        let (ring, block, sequence) = later.min_by_key(|(.., sequence)| *sequence)?;
+        // Of all packets only the stream's first begins in another way.
+        let number = match sequence {
+            0 => ring.first,
+            _ => ring.geometry.after(ring.first),
+        };
+        let start = ring.records_start(number);
+        let packet = ring.info(block).load(self.cpu, start);
+        Some(SalvagedPacket::complete(ring, block, packet))
     }
 
     /// An open packet: where it ends, what in it is uncommitted, and its numbers.
@@ -306,11 +321,26 @@ impl<'a> Iterator for Salvage<'a> {
     type Item = SalvagedPacket<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while let Some((ring, packet)) = self.walk.next() {
+        let before = self.walk.clone();
+        let found = loop {
+            let Some((ring, packet)) = self.walk.next() else {
+                break None;
+            };
             if let Some(found) = self.look(ring, packet) {
-                self.last = Some(found.packet);
-                return Some(found);
+                break Some(found);
             }
+        };
+        let next = found.as_ref().map(|found| found.packet.sequence);
+        let away = self.next_away();
+        let away = away.filter(|away| next.is_none_or(|next| away.packet.sequence < next));
+        if let Some(away) = away {
+            self.walk = before;
+            self.away = Some(away.packet.sequence);
+            return Some(away);
+        }
+        if let Some(found) = found {
+            self.last = Some(found.packet);
+            return Some(found);
         }
         if core::mem::replace(&mut self.is_over, true) {
             return None;
@@ -352,6 +382,21 @@ impl Ring {
 }
 
 impl<'a> SalvagedPacket<'a> {
+    /// A packet that was delivered, whose bytes are in block `block`.
+    fn complete(ring: &'a Ring, block: usize, packet: Packet) -> Self {
+        Self {
+            ring,
+            block,
+            end: packet.content.min(ring.geometry.subbuf_size()),
+            holes: Holes::default(),
+            uncommitted: 0,
+            is_complete: true,
+            is_closed: true,
+            is_cut: false,
+            packet,
+        }
+    }
+
     /// What is known of the packet. Of one that is not [complete](Self::is_complete) the numbers
     /// are those that it would have got, its records are those that are committed, its content is
     /// the start reserve and what [`committed`](Self::committed) gives. Its times are at best those

@@ -4,6 +4,7 @@ use super::entry::Entry;
 use super::geometry::Geometry;
 use super::packet::BlockInfo;
 use super::position::Position;
+use super::spares;
 use super::storage::{Layout, STORAGE_ALIGN, Storage, StorageError};
 use super::subbuf::Sub;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord, touched};
@@ -96,7 +97,7 @@ impl Ring {
             unsafe { infos.add(block).write(info) };
         }
         for i in 0..geometry.spares() {
-            let word = AtomicU64::new((geometry.subbuf_count() + i) as u64 + 1);
+            let word = AtomicU64::new(spares::free(geometry.subbuf_count() + i));
             // SAFETY: element i of `spares` that the layout reserves, likewise.
             unsafe { spares.add(i).write(word) };
         }

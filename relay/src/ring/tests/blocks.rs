@@ -5,6 +5,7 @@ extern crate std;
 use super::stage::{THIN, every_step, interrupt_at, on_channel, salvage};
 use super::world::{Config, Op, World};
 use crate::ring::entry::State;
+use crate::ring::spares::Purpose;
 use crate::sync::step::with_hook;
 use crate::{Geometry, Mode};
 use std::cell::Cell;
@@ -189,7 +190,7 @@ fn is_victim_counted(i: usize, j: usize) -> bool {
         with_hook(hook, || ch.write(&[7; 16]).unwrap());
         drop(loan.take());
         assert_eq!(ch.stats(0).unwrap().overwritten, 3, "({i}, {j})");
-        assert!(ring.take_spare().is_some(), "({i}, {j})");
+        assert!(ring.take_spare(Purpose::Lend(0)).is_some(), "({i}, {j})");
         steps.get() >= j
     })
 }

@@ -22,8 +22,9 @@
 #[cfg(not(loom))]
 mod asleep;
 #[cfg(not(loom))]
-mod basics;
+mod away;
 #[cfg(not(loom))]
+mod basics;
 mod blocks;
 #[cfg(not(loom))]
 mod handles;
