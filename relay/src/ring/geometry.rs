@@ -206,9 +206,7 @@ impl Geometry {
     }
 
     /// The same with `spares` blocks beside the buffer, for readers to exchange against readable
-    /// sub-buffers: what a reader has taken then never stands in a writer's way. Nor does a
-    /// [post-mortem](crate::Channel::salvage) find it, if the machine stops before the reader has
-    /// made use of it.
+    /// sub-buffers: what a reader has taken then never stands in a writer's way.
     ///
     /// # Errors
     /// [`GeometryError::Spares`] if there are more than 64.

@@ -33,6 +33,7 @@
 //! | `chain` | how a reader takes hold of a ring |
 //! | `info` | what is known of a stream |
 //! | `reclaim` | the memory of rings that nobody uses any more |
+//! | `spares` | the blocks that readers leave for those that they take |
 //! | `reader` | the consuming reader, zero copy |
 //! | `records` | reading byte by byte and record by record |
 //! | `observer` | readers that do not consume |

@@ -4,7 +4,7 @@ extern crate std;
 
 use super::stage::{Ch, THIN, every_step, interrupt_at, on_channel, salvage};
 use crate::{Geometry, Mode, Packet};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
@@ -124,37 +124,57 @@ fn a_packet_that_is_only_copied_is_found_as_long_as_it_is_in_the_ring() {
 }
 
 /// An observer is faster than a reader that was about to take the packet, and the writer overwrites
-/// it: then it is lost, and found by nobody.
+/// it while it is copied, or before, or after: what is overwritten is counted, and found by nobody.
 #[test]
 fn a_packet_that_a_reader_was_too_slow_for_is_not_made_up() {
+    const WRITTEN: u64 = 7;
+    let stop = |channel: &'static Ch, at: usize, copied: usize| {
+        (0..2).for_each(|number| write(channel, number));
+        let seen = Rc::new(RefCell::new(None));
+        let note = Rc::clone(&seen);
+        let is_deep = Rc::new(Cell::new(false));
+        let deep = Rc::clone(&is_deep);
+        let copy = move || {
+            let write_on = move || {
+                (2..WRITTEN).for_each(|number| write(channel, number));
+                let stats = channel.stats(0).unwrap();
+                *note.borrow_mut() = Some((found(channel), stats.overwritten));
+            };
+            let look = || {
+                let mut observer = channel.observe(0).unwrap();
+                let _: Result<Option<Packet>, _> = observer.next_copy(&mut vec![0; 16]);
+            };
+            deep.set(interrupt_at(copied, look, write_on));
+        };
+        let take = || drop(channel.reader(0).unwrap().next_subbuf());
+        let is_there = interrupt_at(at, take, copy);
+        (is_there, is_deep.get(), seen.take())
+    };
+    let programs = Cell::new(0);
     let steps = every_step(|at| {
-        on_channel(shape(2, 2), |channel| {
-            (0..2).for_each(|number| write(channel, number));
-            let seen = Rc::new(RefCell::new(None));
-            let note = Rc::clone(&seen);
-            let is_there = interrupt_at(
-                at,
-                || drop(channel.reader(0).unwrap().next_subbuf()),
-                move || {
-                    let mut observer = channel.observe(0).unwrap();
-                    let _: Result<Option<Packet>, _> = observer.next_copy(&mut vec![0; 16]);
-                    (2..7).for_each(|number| write(channel, number));
-                    let stats = channel.stats(0).unwrap();
-                    *note.borrow_mut() = Some((found(channel), stats.overwritten));
-                },
-            );
-            if let Some((seen, overwritten)) = seen.take() {
-                // Seven were written: each is there, overwritten, or was given back.
-                let held = seen.iter().filter(|(number, _)| *number < 5).count() as u64;
-                assert_eq!(seen.len() as u64 - held, 2, "step {at}: {seen:?}");
-                assert!(held <= 1 && overwritten + held <= 5, "step {at}: {seen:?}");
+        for copied in (1..).step_by(THIN) {
+            let (is_there, is_deep, seen) = on_channel(shape(2, 2), |it| stop(it, at, copied));
+            if let Some((seen, overwritten)) = seen {
+                programs.set(programs.get() + 1);
+                let numbers: Vec<_> = seen.iter().map(|(number, _)| *number).collect();
                 assert!(
-                    seen.iter()
-                        .all(|(number, byte)| *number == u64::from(*byte))
+                    numbers.is_sorted_by(|one, next| one < next),
+                    "{at}, {copied}: {seen:?}"
+                );
+                let are_right = seen.iter().all(|(number, byte)| *number == u64::from(*byte));
+                assert!(are_right, "{at}, {copied}: {seen:?}");
+                // What was given back is neither.
+                let told = seen.len() as u64 + overwritten;
+                assert!(
+                    (WRITTEN - 1..=WRITTEN).contains(&told),
+                    "{at}, {copied}: {seen:?}"
                 );
             }
-            is_there
-        })
+            if !is_there || !is_deep {
+                return is_there;
+            }
+        }
+        true
     });
-    assert!(steps > THIN);
+    assert!(steps > THIN && programs.get() > steps);
 }

@@ -13,6 +13,7 @@
 //! | `promises` | what `quiet_since`, the final packet and the errors promise |
 //! | `rings` | replaced, freed and closed rings |
 //! | `peers` | the mistakes of others |
+//! | `away` | the post-mortem and packets that readers have taken away |
 //! | `handles` | what the handles say and keep |
 //! | `asleep` | readers that fall asleep |
 //! | `threads`, `shared` | real threads |
