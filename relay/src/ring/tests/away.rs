@@ -6,7 +6,6 @@ use super::stage::{Ch, THIN, every_step, interrupt_at, on_channel, salvage};
 use crate::{Geometry, Mode, Packet};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::vec;
 use std::vec::Vec;
 
 fn shape(count: usize, spares: usize) -> Geometry {
@@ -106,7 +105,7 @@ fn a_packet_that_is_only_copied_is_found_as_long_as_it_is_in_the_ring() {
                     at,
                     || {
                         let mut observer = channel.observe(0).unwrap();
-                        let _: Result<Option<Packet>, _> = observer.next_copy(&mut vec![0; 16]);
+                        let _: Result<Option<Packet>, _> = observer.next_copy(&mut [0; 16]);
                     },
                     move || {
                         (2..2 + laps).for_each(|number| write(channel, number));
@@ -142,7 +141,7 @@ fn a_packet_that_a_reader_was_too_slow_for_is_not_made_up() {
             };
             let look = || {
                 let mut observer = channel.observe(0).unwrap();
-                let _: Result<Option<Packet>, _> = observer.next_copy(&mut vec![0; 16]);
+                let _: Result<Option<Packet>, _> = observer.next_copy(&mut [0; 16]);
             };
             deep.set(interrupt_at(copied, look, write_on));
         };
@@ -161,7 +160,9 @@ fn a_packet_that_a_reader_was_too_slow_for_is_not_made_up() {
                     numbers.is_sorted_by(|one, next| one < next),
                     "{at}, {copied}: {seen:?}"
                 );
-                let are_right = seen.iter().all(|(number, byte)| *number == u64::from(*byte));
+                let are_right = seen
+                    .iter()
+                    .all(|(number, byte)| *number == u64::from(*byte));
                 assert!(are_right, "{at}, {copied}: {seen:?}");
                 // What was given back is neither.
                 let told = seen.len() as u64 + overwritten;

@@ -26,10 +26,12 @@ mod asleep;
 mod away;
 #[cfg(not(loom))]
 mod basics;
+#[cfg(not(loom))]
 mod blocks;
 #[cfg(not(loom))]
 mod handles;
-#[cfg(not(loom))]
+// An interpreter takes half an hour for it, and finds nothing that `shared` does not have.
+#[cfg(not(any(loom, miri)))]
 mod lines;
 #[cfg(loom)]
 mod loom;
