@@ -11,6 +11,7 @@
 //!     id: 2,
 //!     name: "sched",
 //!     is_global: false,
+//!     overwrites: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",

@@ -633,6 +633,28 @@ fn what_the_ledger_forbids_is_broken() {
     assert_eq!(overwritten.0, "complete", "{}", overwritten.1);
 }
 
+/// Where rings overwrite, a packet that is not there may have had no record.
+#[test]
+fn a_packet_without_records_is_missing_unless_it_may_have_been_overwritten() {
+    let plain = metadata(1);
+    let name = "channel_3 = \"flood\";";
+    let marked = plain.replace(name, &format!("{name} mode_3 = \"overwrite\";"));
+    assert_ne!(plain, marked);
+    for (text, is_sound) in [(plain, false), (marked, true)] {
+        let mut packets = metadata_packets(&text, 1 << 20);
+        let mut flood = Stream::new(3, 0, 100);
+        flood.flood(110, 0, 0, 3);
+        packets.push(flood.packet(120, 0));
+        // This one nobody gets.
+        let _ = flood.packet(130, 0);
+        flood.flood(140, 0, 1, 3);
+        packets.push(flood.packet(200, 1));
+        let told = problems(&capture("mode", &packets));
+        let is_missing = told.contains("packets 1 to 1 are missing");
+        assert_eq!(is_missing, !is_sound, "{told}");
+    }
+}
+
 #[test]
 fn the_flood_is_checked_record_by_record() {
     let judge = |make: &dyn Fn(&mut Stream)| {

@@ -78,6 +78,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     id: 2,
     name: "claims",
     is_global: false,
+    overwrites: false,
     events: &[Claim::CLASS, NoRing::CLASS],
 };
 

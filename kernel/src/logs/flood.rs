@@ -116,6 +116,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     id: 3,
     name: "flood",
     is_global: false,
+    overwrites: false,
     events: &[Flood::CLASS],
 };
 

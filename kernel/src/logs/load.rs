@@ -58,6 +58,11 @@ pub(crate) fn full() -> Option<Geometry> {
     FULL.get().copied()
 }
 
+/// Whether what nobody has read is overwritten. Any context.
+pub(super) fn overwrites() -> bool {
+    full().is_some_and(|full| full.mode() == Mode::Continuous)
+}
+
 /// Gives CPUs 0 to `cpus - 1` their streams, or all of them theirs. Task context, with a heap.
 pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     let size = match options.given(&SUBBUF) {

@@ -122,7 +122,11 @@ pub(crate) fn largest_packet(cpus: usize) -> usize {
 /// streams of `cpus` CPUs are started.
 pub(crate) fn describe(cpus: usize) {
     let carried = STREAMS.iter().filter(|(mount, _)| is_carried(mount));
-    let streams: Vec<_> = carried.map(|(_, stream)| *stream).collect();
+    let described = carried.map(|(mount, stream)| StreamClass {
+        overwrites: load::goes_to(mount) == Some(true) && load::overwrites(),
+        ..*stream
+    });
+    let streams: Vec<_> = described.collect();
     metadata::describe(&streams, cpus);
 }
 

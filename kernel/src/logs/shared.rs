@@ -47,6 +47,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     id: 4,
     name: "shared",
     is_global: true,
+    overwrites: false,
     events: &[Shared::CLASS],
 };
 

@@ -66,6 +66,8 @@ pub struct StreamClass {
     pub name: &'static str,
     /// Whether it has one stream, which all CPUs write, instead of one for each.
     pub is_global: bool,
+    /// Whether its rings overwrite what nobody has read: packets may be absent then.
+    pub overwrites: bool,
     /// The kinds of its records.
     pub events: &'static [EventClass],
 }

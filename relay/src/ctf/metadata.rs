@@ -13,6 +13,7 @@
 //!     id: 2,
 //!     name: "sched",
 //!     is_global: false,
+//!     overwrites: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",
@@ -109,6 +110,9 @@ impl Trace<'_> {
             writeln!(f, "    channel_{} = \"{}\";", stream.id, stream.name)?;
             if stream.is_global {
                 writeln!(f, "    usage_{} = \"global\";", stream.id)?;
+            }
+            if stream.overwrites {
+                writeln!(f, "    mode_{} = \"overwrite\";", stream.id)?;
             }
         }
         f.write_str("};\n")

@@ -50,6 +50,7 @@ const STREAM: StreamClass = StreamClass {
     id: 1,
     name: "attempts",
     is_global: false,
+    overwrites: false,
     events: &[Attempt::CLASS],
 };
 

@@ -10,6 +10,7 @@ pub const STREAM: StreamClass = StreamClass {
     id: 1,
     name: "klog",
     is_global: false,
+    overwrites: false,
     events: &[EventClass {
         id: EVENT_ID,
         name: "klog",

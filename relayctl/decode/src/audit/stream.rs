@@ -151,7 +151,7 @@ impl StreamAudit {
                 None => break,
             }
         }
-        audit.conclude();
+        audit.conclude(channel.overwrites);
         if let Some(flood) = flood {
             let balance = audit.balance();
             let explained = balance
@@ -298,7 +298,7 @@ impl StreamAudit {
     }
 
     /// Checks the sums at the end of the stream.
-    fn conclude(&mut self) {
+    fn conclude(&mut self, overwrites: bool) {
         self.leave_out_end();
         let Some(last) = self.last else {
             return;
@@ -312,9 +312,10 @@ impl StreamAudit {
                 format!("{all} record numbers are skipped, {overwritten} records are said to be overwritten"),
             );
         }
-        // A packet that was overwritten had its number. If these are all that is not there, none is
-        // missing.
-        if overwritten == 0 || all > overwritten {
+        // A packet that was overwritten had its number, but perhaps no record: it told of losses. If
+        // these are all that is not there, none is missing.
+        let may_overwrite = overwrites || overwritten > 0;
+        if !may_overwrite || all > overwritten {
             for (offset, what) in std::mem::take(&mut self.gaps) {
                 self.problem(offset, what);
             }

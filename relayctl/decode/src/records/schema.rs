@@ -87,6 +87,8 @@ pub struct Channel {
     pub file: String,
     /// Whether it has one stream, which all CPUs write, instead of one for each.
     pub is_global: bool,
+    /// Whether its rings overwrite what nobody has read.
+    pub overwrites: bool,
     /// Its kinds of records, ascending by number.
     events: Vec<Event>,
 }
@@ -172,7 +174,9 @@ impl Schema {
         )
         .map_err(layout)?;
         let mut names = channel_names(&metadata.env).map_err(layout)?;
-        let mut global = global_channels(&metadata.env).map_err(layout)?;
+        let marked = |key, word| marked_channels(&metadata.env, key, word).map_err(layout);
+        let mut global = marked("usage", "global")?;
+        let mut overwriting = marked("mode", "overwrite")?;
         let mut channels = Vec::new();
         for (number, class) in metadata.streams {
             let name = u32::try_from(number)
@@ -212,13 +216,16 @@ impl Schema {
                 file: name.replace('/', "_"),
                 name,
                 is_global: global.remove(&number),
+                overwrites: overwriting.remove(&number),
                 events,
             });
         }
-        if let Some(number) = global.first() {
-            return Err(layout(format!(
-                "env.usage_{number}: there is no such channel"
-            )));
+        for (key, left) in [("usage", &global), ("mode", &overwriting)] {
+            if let Some(number) = left.first() {
+                return Err(layout(format!(
+                    "env.{key}_{number}: there is no such channel"
+                )));
+            }
         }
         if let Some((number, name)) = names.first_key_value() {
             return Err(layout(format!(
@@ -304,16 +311,20 @@ fn channel_names(env: &BTreeMap<String, EnvValue>) -> Result<BTreeMap<u32, Strin
     Ok(names)
 }
 
-/// Reads the numbers of the channels with one stream for all CPUs out of `env`.
-fn global_channels(env: &BTreeMap<String, EnvValue>) -> Result<BTreeSet<u32>, String> {
-    let usages = env.iter().filter_map(|(key, value)| {
-        let number = key.strip_prefix("usage_")?;
-        Some((key, number, value))
+/// Reads the numbers of the channels for which `env` has the key, with this word as its value.
+fn marked_channels(
+    env: &BTreeMap<String, EnvValue>,
+    key: &str,
+    word: &str,
+) -> Result<BTreeSet<u32>, String> {
+    let marks = env.iter().filter_map(|(name, value)| {
+        let number = name.strip_prefix(key)?.strip_prefix('_')?;
+        Some((name, number, value))
     });
-    let read = usages.map(|(key, number, value)| match (number.parse(), value) {
-        (Ok(number), EnvValue::Text(usage)) if usage == "global" => Ok(number),
+    let read = marks.map(|(name, number, value)| match (number.parse(), value) {
+        (Ok(number), EnvValue::Text(text)) if text == word => Ok(number),
         _ => Err(format!(
-            "env.{key}: the number of a channel, and \"global\", would be right"
+            "env.{name}: the number of a channel, and \"{word}\", would be right"
         )),
     });
     read.collect()
