@@ -9,7 +9,7 @@
 //! to have, so that a post-mortem finds a packet that was taken and of which nobody knows whether it
 //! was used: no entry tells of it any more.
 
-use super::words::Ring;
+use super::words::{Ring, free_spare};
 use crate::sync::Ordering;
 
 /// What a place says: a block, plus one, and what became of it.
@@ -38,7 +38,7 @@ impl Place {
     const LENT: u64 = 1 << 33;
 
     const fn free(block: usize) -> Self {
-        Self(block as u64 + 1)
+        Self(free_spare(block))
     }
 
     fn of(purpose: Purpose) -> Self {
@@ -59,11 +59,6 @@ impl Place {
     fn block(self) -> usize {
         (self.0 as u32 - 1) as usize
     }
-}
-
-/// The word of a place with a free block.
-pub(super) const fn free(block: usize) -> u64 {
-    Place::free(block).0
 }
 
 impl Ring {
@@ -107,6 +102,7 @@ impl Spare {
     /// written.
     pub(super) fn give_back(&self, ring: &Ring, block: usize) {
         // Release: reading it is over.
-        ring.spare(self.place).store(free(block), Ordering::Release);
+        ring.spare(self.place)
+            .store(free_spare(block), Ordering::Release);
     }
 }

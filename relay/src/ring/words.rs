@@ -4,7 +4,6 @@ use super::entry::Entry;
 use super::geometry::Geometry;
 use super::packet::BlockInfo;
 use super::position::Position;
-use super::spares;
 use super::storage::{Layout, STORAGE_ALIGN, Storage, StorageError};
 use super::subbuf::Sub;
 use crate::sync::{AtomicPtr, AtomicU64, Ordering, OwnerWord, touched};
@@ -60,6 +59,11 @@ unsafe impl Send for Ring {}
 // SAFETY: as above.
 unsafe impl Sync for Ring {}
 
+/// The word of a place with a free spare block: see `spares`.
+pub(super) const fn free_spare(block: usize) -> u64 {
+    block as u64 + 1
+}
+
 impl Ring {
     /// Builds a ring of `geometry` in `storage`, its first packet numbered `first` (rings are
     /// tested with numbers near the end of the range).
@@ -97,7 +101,7 @@ impl Ring {
             unsafe { infos.add(block).write(info) };
         }
         for i in 0..geometry.spares() {
-            let word = AtomicU64::new(spares::free(geometry.subbuf_count() + i));
+            let word = AtomicU64::new(free_spare(geometry.subbuf_count() + i));
             // SAFETY: element i of `spares` that the layout reserves, likewise.
             unsafe { spares.add(i).write(word) };
         }

@@ -41,7 +41,7 @@ const HOUSES: [House; 8] = [
         within: "ring",
         floors: "geometry position entry ledger error packet hooks subbuf storage words intent phase local \
                  stream owner wake deliver switch source reserve fast slot write flush succession tick \
-                 chain info reclaim reader records observer puzzle salvage",
+                 chain info reclaim spares reader records observer puzzle salvage",
     },
     House {
         root: "boot/src/lib.rs",
