@@ -22,9 +22,22 @@
 //! ```
 
 mod emit;
+mod fields;
+pub mod filter;
+#[expect(unsafe_code, reason = "entries that the linker collects")]
+mod registry;
+#[expect(unsafe_code, reason = "functions that the linker finds")]
+mod sink;
+mod site;
 #[cfg(all(test, not(loom)))]
 mod tests;
+mod value;
 
-pub use emit::{Event, FieldsMut};
+pub use emit::Event;
+pub use fields::FieldsMut;
+pub use registry::*;
 pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};
+pub use sink::*;
+pub use site::{Site, Source};
+pub use value::{Hex, Value};

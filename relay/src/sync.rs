@@ -22,9 +22,11 @@
 
 mod atomics;
 mod once;
+mod scratch;
 pub(crate) mod step;
 #[cfg(all(test, not(loom)))]
 mod stepped;
+mod switch;
 pub(crate) mod touched;
 
 pub(crate) use atomics::{
@@ -32,6 +34,8 @@ pub(crate) use atomics::{
     fence,
 };
 pub(crate) use once::OnceRef;
+pub(crate) use scratch::Scratch;
+pub(crate) use switch::Switch;
 
 #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
 use core::ptr::NonNull;

@@ -12,21 +12,84 @@ pub enum Kind {
     U32,
     /// An unsigned number of 64 bits.
     U64,
-    /// A number of 8 bits, each value with a name.
+    /// A signed number of 8 bits.
+    I8,
+    /// A signed number of 16 bits.
+    I16,
+    /// A signed number of 32 bits.
+    I32,
+    /// A signed number of 64 bits.
+    I64,
+    /// A number of 8 bits that people want to see in base 16.
+    Hex8,
+    /// The same of 16 bits.
+    Hex16,
+    /// The same of 32 bits.
+    Hex32,
+    /// The same of 64 bits; an address.
+    Hex64,
+    /// A floating point number of 32 bits (IEEE 754).
+    F32,
+    /// The same of 64 bits.
+    F64,
+    /// 0 or 1, in a byte.
+    Bool,
+    /// A character: its UTF-8 in four bytes, the rest of them zero.
+    Char,
+    /// A number, some values of which have names.
     Enum(&'static EnumClass),
+    /// A number, the bits of which have names.
+    Flags(&'static EnumClass),
     /// UTF-8 text; its length in bytes is the earlier field of this name.
     Text(&'static str),
     /// Bytes; their number is the earlier field of this name.
     Bytes(&'static str),
+    /// UTF-8 text up to a zero byte: what was formatted when it was written.
+    String,
+    /// The number of bytes in 16 bits, then so many of UTF-8 text.
+    Str,
+    /// The number of bytes in 16 bits, then so many.
+    Blob,
+    /// So many of one kind.
+    Array(&'static Kind, usize),
+    /// A number in 16 bits, then so many of one kind.
+    Sequence(&'static Kind),
+    /// 0 or 1 in a byte, then so many of one kind.
+    Optional(&'static Kind),
 }
 
-/// Names for the values of an 8-bit number.
+impl Kind {
+    /// Bytes of a value, if all have the same.
+    #[must_use]
+    pub const fn size(&self) -> Option<usize> {
+        match self {
+            Self::U8 | Self::I8 | Self::Hex8 | Self::Bool => Some(1),
+            Self::U16 | Self::I16 | Self::Hex16 => Some(2),
+            Self::U32 | Self::I32 | Self::Hex32 | Self::F32 | Self::Char => Some(4),
+            Self::U64 | Self::I64 | Self::Hex64 | Self::F64 => Some(8),
+            Self::Enum(class) | Self::Flags(class) => class.stored.size(),
+            Self::Array(of, count) => match of.size() {
+                Some(size) => size.checked_mul(*count),
+                None => None,
+            },
+            Self::Text(_)
+            | Self::Bytes(_)
+            | Self::String
+            | Self::Str
+            | Self::Blob
+            | Self::Sequence(_)
+            | Self::Optional(_) => None,
+        }
+    }
+}
+
+/// Names for the values of a number, or for its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnumClass {
-    /// The name of the type.
-    pub name: &'static str,
-    /// The values and their names.
-    pub values: &'static [(&'static str, u8)],
+    /// What it is stored as: a number.
+    pub stored: &'static Kind,
+    /// The names and their values.
+    pub values: &'static [(&'static str, i128)],
 }
 
 /// A field of a record.
@@ -74,13 +137,13 @@ pub struct StreamClass {
 
 /// The names of [contexts](crate::Context).
 pub const CONTEXT: EnumClass = EnumClass {
-    name: "context_t",
+    stored: &Kind::U8,
     values: &{
         let mut values = [("", 0); crate::Context::ALL.len()];
         let mut i = 0;
         while i < values.len() {
             let context = crate::Context::ALL[i];
-            values[i] = (context.name(), context as u8);
+            values[i] = (context.name(), context as i128);
             i += 1;
         }
         values
@@ -89,13 +152,13 @@ pub const CONTEXT: EnumClass = EnumClass {
 
 /// The names of [severities](crate::Severity).
 pub const SEVERITY: EnumClass = EnumClass {
-    name: "severity_t",
+    stored: &Kind::U8,
     values: &{
         let mut values = [("", 0); crate::Severity::ALL.len()];
         let mut i = 0;
         while i < values.len() {
             let severity = crate::Severity::ALL[i];
-            values[i] = (severity.name(), severity as u8);
+            values[i] = (severity.name(), severity as i128);
             i += 1;
         }
         values

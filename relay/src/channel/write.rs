@@ -126,6 +126,17 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         self.put_into(stream, local, Stamped(tail, Plain(bytes)))
     }
 
+    /// How many bytes a record of the calling CPU may have now behind its stamp. Any context.
+    pub(crate) fn event_room(&self) -> usize {
+        let pin = Pin::new(&self.platform);
+        let Some((stream, local)) = self.words_of(pin.cpu()) else {
+            return usize::MAX;
+        };
+        let owner = Owner::<_, U>::new(stream, local, self.hooks, pin);
+        let most = owner.max_record().unwrap_or(usize::MAX);
+        most.saturating_sub(stamp::SIZE)
+    }
+
     #[inline(always)]
     fn put(&self, record: impl Source) -> Result<(), WriteError> {
         self.put_pinned(&Pin::new(&self.platform), record)

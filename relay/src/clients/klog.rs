@@ -25,6 +25,7 @@ mod class;
 mod facade;
 mod line;
 mod read;
+mod sink;
 #[cfg(all(test, not(loom)))]
 mod tests;
 mod write;

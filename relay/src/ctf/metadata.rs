@@ -1,7 +1,8 @@
 //! The metadata: TSDL text (CTF 1.8, section 7) that describes packets and records.
 //!
 //! It is written by the kernel itself, from the [event classes](crate::event) that its channels
-//! declare, so that a capture explains itself. [`Trace`] is shown (`Display`) as that text, without
+//! list and those that the linker has [collected](crate::event::registered) for them, so that a
+//! capture explains itself. [`Trace`] is shown (`Display`) as that text, without
 //! an allocation.
 //!
 //! ```
@@ -28,12 +29,15 @@
 //! };
 //! let text = trace.to_string();
 //! assert!(text.starts_with("/* CTF 1.8 */"));
-//! assert!(text.contains("uint32_t task;"));
+//! assert!(text.contains("uint32_t _task;"));
 //! ```
 
+mod types;
+
+use crate::event::{Registered, Site, Source, registered};
 use core::fmt::{self, Write};
 use relay_format::VERSION;
-use relay_format::class::{CONTEXT, EnumClass, EventClass, FILLERS, Field, Kind, StreamClass};
+use relay_format::class::{CONTEXT, EventClass, FILLERS, Field, StreamClass};
 use relay_format::packet::{FIELDS, FieldType, HeaderField, TRACE_FIELDS};
 use relay_format::stamp::{CONTEXT_BITS, ID_BITS, TIME_BITS};
 
@@ -57,7 +61,6 @@ pub struct Trace<'a> {
 impl fmt::Display for Trace<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(TYPES)?;
-        self.write_enums(f)?;
         let uuid = Hyphenated(self.uuid);
         write!(
             f,
@@ -79,27 +82,6 @@ impl fmt::Display for Trace<'_> {
 }
 
 impl Trace<'_> {
-    /// The names for the numbers of enumerations, each type once.
-    fn write_enums(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let events = || self.streams.iter().flat_map(|stream| stream.events);
-        let fields = || events().flat_map(|event| event.fields);
-        let enums = || {
-            fields().filter_map(|field| match field.kind {
-                Kind::Enum(class) => Some(class),
-                _ => None,
-            })
-        };
-        for (number, class) in enums().enumerate() {
-            let mut earlier = enums().take(number);
-            if earlier.all(|earlier| earlier.name != class.name) {
-                f.write_str("typealias enum : uint8_t ")?;
-                write_values(f, class)?;
-                writeln!(f, " := {};", class.name)?;
-            }
-        }
-        Ok(())
-    }
-
     fn write_env(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -117,16 +99,6 @@ impl Trace<'_> {
         }
         f.write_str("};\n")
     }
-}
-
-/// The values of an enumeration, in braces.
-fn write_values(f: &mut fmt::Formatter<'_>, class: &EnumClass) -> fmt::Result {
-    f.write_str("{ ")?;
-    for (number, (name, value)) in class.values.iter().enumerate() {
-        let separator = if number == 0 { "" } else { ", " };
-        write!(f, "{separator}{name} = {value}")?;
-    }
-    f.write_str(" }")
 }
 
 /// Fields of the packet header.
@@ -161,7 +133,7 @@ struct event_header {{
 struct event_context {{
     enum : integer {{ size = {CONTEXT_BITS}; align = 1; signed = false; }} "
     )?;
-    write_values(f, &CONTEXT)?;
+    types::write_labels(f, &CONTEXT)?;
     f.write_str(" context;\n};\n")
 }
 
@@ -169,32 +141,106 @@ fn write_stream(f: &mut fmt::Formatter<'_>, stream: &StreamClass) -> fmt::Result
     let id = stream.id;
     write!(f, "\nstream {{\n    id = {id};\n{STREAM_TAIL}")?;
     let mut events = stream.events.iter().chain(&FILLERS);
-    events.try_for_each(|event| write_event(f, event, id))
+    events.try_for_each(|event| write_event(f, event, id, None))?;
+    let mut collected = registered().filter(|class| class.site.channel() == stream.name);
+    collected.try_for_each(|Registered { site, class }| write_event(f, &class, id, Some(site)))
 }
 
-fn write_event(f: &mut fmt::Formatter<'_>, event: &EventClass, stream: u32) -> fmt::Result {
+fn write_event(
+    f: &mut fmt::Formatter<'_>,
+    event: &EventClass,
+    stream: u32,
+    site: Option<&Site>,
+) -> fmt::Result {
     let EventClass { id, name, fields } = event;
+    f.write_char('\n')?;
+    if let Some(site) = site.filter(|site| !site.doc().is_empty()) {
+        writeln!(f, "/* {} */", Comment(site.doc()))?;
+    }
+    let name = Quoted(name);
     write!(
         f,
-        "\nevent {{\n    name = \"{name}\";\n    id = {id};\n    stream_id = {stream};\n"
+        "event {{\n    name = \"{name}\";\n    id = {id};\n    stream_id = {stream};\n"
     )?;
+    if let Some(site) = site {
+        write_site(f, site)?;
+    }
     if fields.is_empty() {
         return f.write_str("    fields := struct {};\n};\n");
     }
     f.write_str("    fields := struct {\n")?;
     for Field { name, kind } in *fields {
         f.write_str("        ")?;
-        match kind {
-            Kind::U8 => writeln!(f, "uint8_t {name};"),
-            Kind::U16 => writeln!(f, "uint16_t {name};"),
-            Kind::U32 => writeln!(f, "uint32_t {name};"),
-            Kind::U64 => writeln!(f, "uint64_t {name};"),
-            Kind::Enum(class) => writeln!(f, "{} {name};", class.name),
-            Kind::Text(length) => writeln!(f, "utf8_t {name}[{length}];"),
-            Kind::Bytes(length) => writeln!(f, "uint8_t {name}[{length}];"),
-        }?;
+        types::write_field(f, name, kind)?;
+        f.write_char('\n')?;
     }
     f.write_str("    };\n};\n")
+}
+
+/// What is known of a collected class beside its fields. CTF has an attribute for the severity;
+/// the rest is a URI, since that is the one that takes any text.
+fn write_site(f: &mut fmt::Formatter<'_>, site: &Site) -> fmt::Result {
+    let what = match site.is_statement() {
+        true => "statement",
+        false => "event",
+    };
+    let Source { module, file, line } = site.source();
+    let (module, file) = (Quoted(module), Quoted(file));
+    let severity = site.severity() as u8;
+    write!(
+        f,
+        "    loglevel = {severity};\n    \
+         model.emf.uri = \"relay:{what}?module={module}&file={file}&line={line}"
+    )?;
+    if let Some(facility) = site.facility() {
+        write!(f, "&facility={}", Quoted(facility))?;
+    }
+    if let Some(text) = site.text() {
+        write!(f, "&text={}", Quoted(text))?;
+    }
+    f.write_str("\";\n")
+}
+
+/// A text between quotes.
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for part in self.0.split_inclusive(['"', '\\', '\n', '\r', '\t', '\0']) {
+            let Some(last) = part.chars().next_back() else {
+                continue;
+            };
+            let escaped = match last {
+                '"' => "\\\"",
+                '\\' => "\\\\",
+                '\n' => "\\n",
+                '\r' => "\\r",
+                '\t' => "\\t",
+                // Readers take it for the end.
+                '\0' => "?",
+                _ => {
+                    f.write_str(part)?;
+                    continue;
+                }
+            };
+            f.write_str(&part[..part.len() - last.len_utf8()])?;
+            f.write_str(escaped)?;
+        }
+        Ok(())
+    }
+}
+
+/// A text that does not end the comment it is in.
+struct Comment<'a>(&'a str);
+
+impl fmt::Display for Comment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, part) in self.0.split("*/").enumerate() {
+            f.write_str(if number == 0 { "" } else { "* /" })?;
+            f.write_str(part)?;
+        }
+        Ok(())
+    }
 }
 
 /// A UUID as it is written.
@@ -219,6 +265,10 @@ typealias integer { size = 8; align = 8; signed = false; } := uint8_t;
 typealias integer { size = 16; align = 8; signed = false; } := uint16_t;
 typealias integer { size = 32; align = 8; signed = false; } := uint32_t;
 typealias integer { size = 64; align = 8; signed = false; } := uint64_t;
+typealias integer { size = 8; align = 8; signed = true; } := int8_t;
+typealias integer { size = 16; align = 8; signed = true; } := int16_t;
+typealias integer { size = 32; align = 8; signed = true; } := int32_t;
+typealias integer { size = 64; align = 8; signed = true; } := int64_t;
 typealias integer { size = 8; align = 8; signed = false; encoding = UTF8; } := utf8_t;
 ";
 

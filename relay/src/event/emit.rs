@@ -1,5 +1,6 @@
 //! What becomes a record.
 
+use super::{FieldsMut, Site};
 use crate::channel::Channel;
 use crate::platform::Platform;
 use crate::record::{EVENTS, STAMP};
@@ -47,8 +48,26 @@ use relay_format::class::EventClass;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Event {
-    /// Its class: the id of its records, and what the metadata says of their fields.
+    /// Its class: what the metadata says of its records, and their id if they have one by hand.
     const CLASS: EventClass;
+
+    /// Where it is declared, with the switch that turns it on and off; `None`: it is always on.
+    #[inline(always)]
+    fn site() -> Option<&'static Site> {
+        None
+    }
+
+    /// The id of its records. Any context.
+    #[inline(always)]
+    fn id() -> u16 {
+        Self::CLASS.id
+    }
+
+    /// Whether its records are written: a load. Any context.
+    #[inline(always)]
+    fn is_enabled() -> bool {
+        Self::site().is_none_or(Site::is_enabled)
+    }
 
     /// Bytes of its fields. Where that is a constant, so is the length of the record, and the code
     /// that writes it is short. Any context.
@@ -62,89 +81,10 @@ pub trait Event {
     fn store(&self, fields: &mut FieldsMut<'_>);
 }
 
-/// The place of a record's fields, filled one after the other; numbers are little-endian. The
-/// counterpart of [`record::Fields`](crate::record::Fields).
-///
-/// What does not fit is left out, and what is not stored is zeros: mistakes in [`Event::size`],
-/// which an assertion tells where those are on. Any context.
-#[derive(Debug)]
-pub struct FieldsMut<'a> {
-    rest: &'a mut [u8],
-}
-
-impl<'a> FieldsMut<'a> {
-    /// Fields that take all of `bytes`.
-    #[inline(always)]
-    pub const fn new(bytes: &'a mut [u8]) -> Self {
-        Self { rest: bytes }
-    }
-
-    /// Bytes that are still free.
-    #[inline(always)]
-    #[must_use]
-    pub const fn left(&self) -> usize {
-        self.rest.len()
-    }
-
-    /// The next `len` bytes, to be filled by the caller, which hold what was there before; fewer if
-    /// there are not so many left.
-    #[inline(always)]
-    pub fn next(&mut self, len: usize) -> &'a mut [u8] {
-        let rest = core::mem::take(&mut self.rest);
-        debug_assert!(len <= rest.len(), "the fields are longer than `size` said");
-        let (next, rest) = rest.split_at_mut(len.min(rest.len()));
-        self.rest = rest;
-        next
-    }
-
-    /// Ends the fields: nothing that was there before stays.
-    #[inline(always)]
-    fn finish(self) {
-        debug_assert!(
-            self.rest.is_empty(),
-            "the fields are shorter than `size` said"
-        );
-        self.rest.fill(0);
-    }
-
-    /// Stores bytes, all or none of them.
-    #[inline(always)]
-    pub fn bytes(&mut self, bytes: &[u8]) {
-        let place = self.next(bytes.len());
-        match place.len() == bytes.len() {
-            true => place.copy_from_slice(bytes),
-            false => place.fill(0),
-        }
-    }
-
-    /// Stores a number of 8 bits.
-    #[inline(always)]
-    pub fn u8(&mut self, number: u8) {
-        self.bytes(&[number]);
-    }
-
-    /// Stores a number of 16 bits.
-    #[inline(always)]
-    pub fn u16(&mut self, number: u16) {
-        self.bytes(&number.to_le_bytes());
-    }
-
-    /// Stores a number of 32 bits.
-    #[inline(always)]
-    pub fn u32(&mut self, number: u32) {
-        self.bytes(&number.to_le_bytes());
-    }
-
-    /// Stores a number of 64 bits.
-    #[inline(always)]
-    pub fn u64(&mut self, number: u64) {
-        self.bytes(&number.to_le_bytes());
-    }
-}
-
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes an [event](Event) as one record: its [stamp](crate::record::Stamp), then its fields,
-    /// stored in place.
+    /// stored in place. Nothing is written, and nothing counted, while the event is
+    /// [turned off](Event::is_enabled).
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. An event
     /// whose class has one of the [fillers' ids](crate::record::EVENTS) does not compile.
@@ -154,11 +94,26 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[inline(always)]
     pub fn emit<E: Event>(&self, event: &E) -> Result<(), WriteError> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
+        if !E::is_enabled() {
+            return Ok(());
+        }
         self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
             let context = self.platform().context();
-            let mut fields = FieldsMut::new(slot.stamp(E::CLASS.id, context));
+            let mut fields = FieldsMut::new(slot.stamp(E::id(), context));
             event.store(&mut fields);
             fields.finish();
         })
+    }
+
+    /// As [`emit`](Self::emit), of an event that is made only if it is on.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    #[inline(always)]
+    pub fn emit_with<E: Event>(&self, event: impl FnOnce() -> E) -> Result<(), WriteError> {
+        match E::is_enabled() {
+            true => self.emit(&event()),
+            false => Ok(()),
+        }
     }
 }
