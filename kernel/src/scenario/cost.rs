@@ -66,9 +66,30 @@ static RING: Channel<Machine, MAX_CPUS> = Channel::new(Machine, &NoHooks);
 /// An event of four numbers.
 struct Four([u64; 4]);
 
+static SITE: relay::event::Site = relay::event::Site::event(
+    "cost",
+    "four",
+    relay::event::Source {
+        module: "",
+        file: "",
+        line: 1,
+    },
+);
+
+relay::__registered! { SITE four_id [] four_class "cost.four" }
+fn four_class() -> EventClass {
+    Four::CLASS
+}
+
 impl Event for Four {
+    fn site() -> Option<&'static relay::event::Site> {
+        Some(&SITE)
+    }
+    fn id() -> u16 {
+        four_id()
+    }
     const CLASS: EventClass = EventClass {
-        id: EVENT,
+        id: 0,
         name: "four",
         fields: &[Field::new("number", Kind::U64); 4],
     };

@@ -1,6 +1,7 @@
 //! Writing to a channel: from any context.
 
 use super::Channel;
+use crate::event;
 use crate::platform::{Pin, Platform};
 use crate::ring::{
     self, Any, Exact, Flushed, Local, Otherwise, Owner, Plain, Slot, Source, Stamped, Stream,
@@ -105,6 +106,14 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         let pin = Pin::new(&self.platform);
         let tail = stamp::tail(event, self.platform.context());
         self.put_pinned(&pin, Stamped(tail, body))
+    }
+
+    /// Writes a record with the id of a class, and these bytes behind its stamp. Any context.
+    #[inline(always)]
+    pub(crate) fn write_of_class(&self, id: u16, bytes: &[u8]) -> Result<(), WriteError> {
+        let pin = Pin::new(&self.platform);
+        let tail = event::tail(id, self.platform.context());
+        self.put_pinned(&pin, Stamped(tail, Plain(bytes)))
     }
 
     /// Writes an event whose bytes are made to fit: `bytes` is given how many the record may have

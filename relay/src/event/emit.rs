@@ -98,8 +98,8 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             return Ok(());
         }
         self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
-            let context = self.platform().context();
-            let mut fields = FieldsMut::new(slot.stamp(E::id(), context));
+            let tail = super::tail(E::id(), self.platform().context());
+            let mut fields = FieldsMut::new(slot.stamp_with(tail));
             event.store(&mut fields);
             fields.finish();
         })

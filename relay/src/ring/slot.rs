@@ -139,7 +139,13 @@ impl<'a> Slot<'a> {
     /// none.
     #[inline(always)]
     pub fn stamp(&mut self, event: u16, context: Context) -> &mut [u8] {
-        let (tail, ticks) = (stamp::tail(event, context), self.ticks);
+        self.stamp_with(stamp::tail(event, context))
+    }
+
+    /// Writes the stamp with this [tail](stamp::tail), and returns the bytes behind it.
+    #[inline(always)]
+    pub(crate) fn stamp_with(&mut self, tail: u16) -> &mut [u8] {
+        let ticks = self.ticks;
         let bytes = self.bytes_mut();
         if let Some(first) = bytes.first_chunk_mut() {
             // The time's upper bits are overwritten, by the tail and by what follows the stamp.

@@ -12,7 +12,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Sink for Channel<P, CPUS, U> {
     #[inline(always)]
     fn put(&self, event: u16, fields: &[u8]) {
         // The channel has counted it.
-        let _ = self.write_event(event, fields);
+        let _ = self.write_of_class(event, fields);
     }
 
     fn room(&self) -> usize {

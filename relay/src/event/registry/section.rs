@@ -19,18 +19,21 @@ const ENTRY: usize = size_of::<i32>();
 #[unsafe(link_section = "relay_classes")]
 static NOTHING: i32 = 0;
 
-/// Where the entries begin.
+/// Bytes that ids given by hand would take, were they entries in front of the others.
+const BY_HAND: usize = FIRST as usize * ENTRY;
+
+/// Where the entries begin, less so many bytes.
 #[inline(always)]
-fn start() -> usize {
+fn start<const LESS: usize>() -> usize {
     let start: usize;
     // SAFETY: it makes an address, and changes nothing.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        asm!("lea {}, [rip + __start_relay_classes]", out(reg) start, options(pure, nomem, nostack, preserves_flags));
+        asm!("lea {}, [rip + __start_relay_classes - {}]", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
         #[cfg(target_arch = "aarch64")]
-        asm!("adrp {0}, __start_relay_classes", "add {0}, {0}, :lo12:__start_relay_classes", out(reg) start, options(pure, nomem, nostack, preserves_flags));
+        asm!("adrp {0}, __start_relay_classes", "add {0}, {0}, :lo12:__start_relay_classes", "sub {0}, {0}, {1}", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
         #[cfg(target_arch = "riscv64")]
-        asm!("lla {}, __start_relay_classes", out(reg) start, options(pure, nomem, nostack, preserves_flags));
+        asm!("lla {}, __start_relay_classes - {}", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
     }
     start
 }
@@ -54,12 +57,12 @@ fn stop() -> usize {
 pub(super) fn count() -> usize {
     // It keeps the entry without a class in the program.
     black_box(&NOTHING);
-    stop().wrapping_sub(start()) / ENTRY
+    stop().wrapping_sub(start::<0>()) / ENTRY
 }
 
 /// What the entry at this place leads to; `None` if it is the one without a class.
 pub(super) fn describe(place: usize) -> Option<Registered> {
-    let entry = start().wrapping_add(place.wrapping_mul(ENTRY));
+    let entry = start::<0>().wrapping_add(place.wrapping_mul(ENTRY));
     // SAFETY: `place` is below `count`, so it lies between the two symbols, where the linker has
     // put entries of four bytes alone, aligned to four; they are constants.
     let distance = unsafe { with_exposed_provenance::<i32>(entry).read() };
@@ -73,14 +76,14 @@ pub(super) fn describe(place: usize) -> Option<Registered> {
     Some(describe())
 }
 
-/// The id of the class whose entry is at this address.
+/// The id of the class whose entry is at this address: FIRST and the place of the entry.
 #[doc(hidden)]
 #[inline(always)]
 #[must_use]
 pub fn id_at(entry: usize) -> u16 {
     // Both lie in one section: the lower halves tell.
-    let distance = (entry as u32).wrapping_sub(start() as u32);
-    (distance / ENTRY as u32) as u16 + FIRST
+    let distance = (entry as u32).wrapping_sub(start::<BY_HAND>() as u32);
+    (distance / ENTRY as u32) as u16
 }
 
 /// Leaves an entry for a class: a function `$id`, which tells its id, for these types. `$class` is a
