@@ -1,7 +1,5 @@
 //! Values, and where a template finds them.
 
-use crate::parse::{Spec, Style};
-use crate::write_argument;
 use core::fmt;
 
 /// A value that a placeholder may show.
@@ -57,17 +55,6 @@ pub enum Argument<'a> {
     /// A value that may be missing. What the placeholder asks for is asked of the value; `{}` is as
     /// `{:?}`.
     Option(Option<&'a Argument<'a>>),
-}
-
-impl fmt::Debug for Argument<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let spec = Spec {
-            style: Style::Debug,
-            alternate: f.alternate(),
-            ..Spec::default()
-        };
-        write_argument(f, &spec, *self)
-    }
 }
 
 /// Several values, one after another. A decoder may make each when it comes to it.

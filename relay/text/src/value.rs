@@ -145,6 +145,17 @@ pub fn write_argument(
     }
 }
 
+impl fmt::Debug for Argument<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = Spec {
+            style: Style::Debug,
+            alternate: f.alternate(),
+            ..Spec::default()
+        };
+        write_argument(f, &spec, *self)
+    }
+}
+
 fn is_debug(style: Style) -> bool {
     matches!(
         style,
