@@ -25,11 +25,16 @@ struct House {
     floors: &'static str,
 }
 
-const HOUSES: [House; 8] = [
+const HOUSES: [House; 9] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
         floors: "context severity loss stamp filler class packet frame",
+    },
+    House {
+        root: "relay/text/src/lib.rs",
+        within: "",
+        floors: "parse argument value template",
     },
     House {
         root: "relay/src/lib.rs",
