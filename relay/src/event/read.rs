@@ -133,9 +133,7 @@ fn tell(
         }
         Kind::Optional(of) => match from.u8()? {
             0 => found(Argument::Option(None)),
-            _ => tell(of, from, &mut |value| {
-                found(Argument::Option(Some(&value)))
-            })?,
+            _ => tell(of, from, &mut |value| found(Argument::Option(Some(&value))))?,
         },
         Kind::Text(_) | Kind::Bytes(_) => return None,
     })
