@@ -2,6 +2,8 @@
 
 extern crate std;
 
+mod nesting;
+
 use std::borrow::ToOwned;
 use std::string::ToString;
 
