@@ -99,7 +99,7 @@ pub(super) fn grow(cpus: usize, is_slow: bool) {
         .map_err(relay::StreamError::Storage)
         .and_then(|memory| CHANNEL.replace(memory, geometry));
     if let Err(error) = grown {
-        log::error!("the log of cpu 0 stays at its early size: {error}");
+        relay::error!("the log of cpu 0 stays at its early size: {error}");
     }
     for cpu in 1..cpus {
         channel::start_vital(&CHANNEL, "klog", cpu, geometry);

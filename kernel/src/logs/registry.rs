@@ -116,7 +116,7 @@ pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
         // Last: it may take all the memory that there is.
         load::start(cpus, options, is_slow);
     } else {
-        log::info!("flood is not carried: it has no rings");
+        relay::info!("flood is not carried: it has no rings");
     }
 }
 
