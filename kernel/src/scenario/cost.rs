@@ -177,25 +177,30 @@ fn lines(nothing: Cost) -> Option<()> {
         file: file!(),
         line: line!(),
     };
-    report("a disabled statement with two arguments", nothing, |i| {
-        relay::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
-    })?;
-    report("a klog line with two arguments", nothing, |i| {
-        let message = format_args!("woke task {} on cpu {}", black_box(i), black_box(3));
-        let _ = klog::write(&RING, Severity::Info, place, message);
-    })?;
-    // In the log itself, with all that the facade and the claims add.
-    let line = cost(LINES, |i| {
-        relay::info!("woke task {} on cpu {}", black_box(i), black_box(3));
-    })?;
-    tell("relay::info! with two arguments", line, nothing);
     report(
         "a disabled relay::trace! with two arguments",
         nothing,
         |i| {
             relay::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
         },
-    )
+    )?;
+    report("a klog line with two arguments", nothing, |i| {
+        let message = format_args!("woke task {} on cpu {}", black_box(i), black_box(3));
+        let _ = klog::write(&RING, Severity::Info, place, message);
+    })?;
+    // In the log itself, with all that the claims add.
+    let line = cost(LINES, |i| {
+        relay::info!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })?;
+    tell("relay::info! with two arguments", line, nothing);
+    // Through the facade of others.
+    let line = cost(LINES, |i| {
+        log::info!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })?;
+    tell("log::info! with two arguments", line, nothing);
+    report("a disabled log::trace! with two arguments", nothing, |i| {
+        log::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })
 }
 
 /// Measures records that leave the machine, as far as somebody reads them; those that find no room
