@@ -71,6 +71,7 @@ impl<'a> Line<'a> {
     }
 
     /// Appends `bytes`, for which there is room: no limit is above the capacity.
+    #[inline(always)]
     fn append(&mut self, bytes: &[u8]) {
         copy_into(&mut self.room_for_it[self.len..], bytes);
         self.len += bytes.len();
@@ -176,9 +177,9 @@ impl fmt::Write for Line<'_> {
 /// The last component of a path: what is kept of a file name.
 pub(super) fn base_name(path: &str) -> &str {
     // Bytes: no other character has one of these in it.
-    let bytes = path.as_bytes().iter().rev();
-    let name = bytes.take_while(|byte| **byte != b'/' && **byte != b'\\');
-    &path[path.len() - name.count()..]
+    let last = |wanted| path.bytes().rposition(|byte| byte == wanted);
+    let end = last(b'/').or_else(|| last(b'\\'));
+    end.and_then(|end| path.get(end + 1..)).unwrap_or(path)
 }
 
 /// `text`, shortened to at most `max` bytes at a character's boundary.
