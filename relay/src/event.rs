@@ -24,6 +24,7 @@
 mod emit;
 mod fields;
 pub mod filter;
+mod read;
 #[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[expect(unsafe_code, reason = "functions that the linker finds")]
@@ -35,6 +36,7 @@ mod value;
 
 pub use emit::Event;
 pub use fields::FieldsMut;
+pub use read::Values;
 pub use registry::*;
 pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};

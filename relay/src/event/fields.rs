@@ -167,8 +167,13 @@ impl<'a> FieldsMut<'a> {
     /// fails to print says so.
     pub(crate) fn formatted(&mut self, message: fmt::Arguments<'_>) {
         self.texts += 1;
+        let room = match self.most {
+            MOST => MOST,
+            most if length(message) <= most => most,
+            most => most.saturating_sub(CUT_NOTE),
+        };
         let mut out = Limited {
-            room: self.most.saturating_sub(CUT_NOTE),
+            room,
             missing: 0,
             fields: self,
         };
@@ -181,6 +186,21 @@ impl<'a> FieldsMut<'a> {
         }
         self.u8(0);
     }
+}
+
+/// Bytes that a message has. It is printed for that, which is seldom needed.
+#[cold]
+fn length(message: fmt::Arguments<'_>) -> usize {
+    struct Count(usize);
+    impl fmt::Write for Count {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            self.0 = self.0.saturating_add(text.len());
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    let _ = fmt::write(&mut count, message);
+    count.0
 }
 
 /// Appends a text as it is.

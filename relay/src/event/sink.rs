@@ -119,7 +119,7 @@ fn send_what_varies(id: u16, store: impl Fn(&mut FieldsMut<'_>)) {
     let mut scratch = Scratch::<MANY>::new();
     let room = __relay_room().min(MANY);
     let bytes = &mut scratch.bytes()[..room];
-    let mut fields = FieldsMut::within(bytes, room);
+    let mut fields = FieldsMut::within(bytes, usize::MAX);
     store(&mut fields);
     let (left, missing, texts) = (fields.left(), fields.missing(), fields.texts());
     let mut len = room - left;

@@ -158,7 +158,7 @@ impl fmt::Write for Line {
 }
 
 /// The last component of a path: what is kept of a file name.
-fn base_name(path: &str) -> &str {
+pub(super) fn base_name(path: &str) -> &str {
     // Bytes: no other character has one of these in it.
     let bytes = path.as_bytes().iter().rev();
     let name = bytes.take_while(|byte| **byte != b'/' && **byte != b'\\');
