@@ -2,7 +2,7 @@
 
 use relay_format::Severity;
 
-use super::uri;
+use super::origin::{self, Origin};
 use crate::tsdl::{EventClass, Struct, Type, Unreadable};
 
 /// The channel of the log.
@@ -10,17 +10,6 @@ const KLOG: &str = "klog";
 
 /// The longest sentence that is rendered, in bytes: looking for placeholders takes time.
 const MAX_TEMPLATE: usize = 1 << 14;
-
-/// Where in the sources a record is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Origin {
-    /// The Rust module.
-    pub module: String,
-    /// The source file, with folders.
-    pub file: String,
-    /// The line in it, from 1.
-    pub line: u32,
-}
 
 /// Where the fields of a record of the log are that was formatted when it was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +56,7 @@ pub struct Event {
 impl Event {
     /// Makes it of what the metadata says about a kind of record of a channel.
     pub(super) fn new(channel: &str, id: u16, class: EventClass) -> Self {
-        let description = class.uri.as_deref().and_then(uri::parse);
+        let description = class.uri.as_deref().and_then(origin::parse);
         let description = description.unwrap_or_default();
         let fields = class.fields;
         let mut by_name: Vec<usize> = (0..fields.fields.len()).collect();

@@ -5,15 +5,17 @@
 
 mod event;
 mod line;
+mod origin;
 mod record;
 mod schema;
 mod sentence;
+mod shape;
 mod show;
-mod uri;
 mod value;
 
-pub use event::{Event, Origin};
+pub use event::Event;
 pub use line::Line;
+pub use origin::Origin;
 pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp};
 pub use schema::{Channel, Schema, SchemaError};
 pub use show::{json_record, text_record};

@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use super::event::Event;
-use super::sentence::{Flags, character, filled, only, option};
+use super::shape::{Flags, character, filled, only, option};
 use super::value::Value;
 use crate::escape::{json, printable};
 use crate::tsdl::{Enum, EnumForm, Field, Len, Struct, Type};

@@ -1,13 +1,22 @@
-//! What the attribute `model.emf.uri` of an event class says about it.
+//! Where an event class comes from, as its attribute `model.emf.uri` says.
 //!
 //! `relay:statement?module=kernel::sched&file=kernel/src/sched.rs&line=42` of a statement, and
 //! `relay:event?...&facility=sched&text=from {from} to {to}` of other events. Nothing in it is
 //! escaped: `text` is last, and takes all that follows. Keys that are not known are passed over.
 
-use super::event::Origin;
-
 /// The longest module, file or facility, in bytes. Whatever is longer is none.
 const MAX_WORD: usize = 1024;
+
+/// Where in the sources a record is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The Rust module.
+    pub module: String,
+    /// The source file, with folders.
+    pub file: String,
+    /// The line in it, from 1.
+    pub line: u32,
+}
 
 /// What a class is, and where it comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
