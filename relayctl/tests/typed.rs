@@ -149,7 +149,7 @@ fn values_that_no_kernel_writes_are_shown_as_they_are() {
         ),
         (&json!("\0"), &json!([]))
     );
-    assert_eq!(records[1]["msg"], "2 \0 9 0x0 [7, 8] a\u{fffd} NaN");
+    assert_eq!(records[1]["msg"], "2 \0 9 0 [7, 8] a\u{fffd} NaN");
 }
 
 #[test]

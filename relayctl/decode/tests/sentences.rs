@@ -3,7 +3,10 @@
 
 use proptest::prelude::*;
 use relay::ctf::metadata::Trace;
-use relay::event::{EnumClass, EventClass, Field, FieldsMut, Hex, Kind, StreamClass, Value};
+use relay::event::{
+    EnumClass, EventClass, Field, FieldsMut, Hex, Kind, StreamClass, Value, Values,
+};
+use relay::record::Fields;
 use relay_decode::records::{Line, Records, Schema, json_record};
 use relay_decode::wire::{HEADER_SIZE, Header, MAGIC};
 use relay_format::packet;
@@ -64,7 +67,18 @@ fn packet<T: Value + ?Sized>(value: &T) -> Vec<u8> {
     packet
 }
 
-/// The sentence of a record, and its field as JSON.
+/// The sentence that the kernel's console makes of the value.
+fn on_the_console<T: Value + ?Sized>(template: &str, value: &T) -> String {
+    let mut bytes = vec![0; value.size()];
+    value.store(&mut FieldsMut::new(&mut bytes));
+    let fields: &'static [Field] = Box::leak(Box::new([Field::new("x", T::KIND)]));
+    let mut text = String::new();
+    let values = Values::take(fields, &mut Fields::new(&bytes)).expect("it is whole");
+    values.write(&mut text, template).expect("a text takes all");
+    text
+}
+
+/// The sentence of a record, which is that of the kernel's console, and its field as JSON.
 fn read<T: Value + ?Sized>(template: &str, value: &T) -> (String, serde_json::Value) {
     let text = metadata(template, T::KIND);
     let schema = Schema::read(text.as_bytes()).unwrap_or_else(|error| panic!("{error}: {text}"));
@@ -80,7 +94,9 @@ fn read<T: Value + ?Sized>(template: &str, value: &T) -> (String, serde_json::Va
     json_record(&mut fields, record.event, values);
     let fields: serde_json::Value = serde_json::from_slice(&fields).expect("it is JSON");
     assert!(matches!(records.next_record(), Ok(None)));
-    (message.expect("it is UTF-8"), fields["x"].clone())
+    let message = message.expect("it is UTF-8");
+    assert_eq!(message, on_the_console(template, value));
+    (message, fields["x"].clone())
 }
 
 /// Compares the sentences of a value with what `format!` makes of it, by these templates.
@@ -119,7 +135,7 @@ impl Value for State {
     }
 }
 
-/// Flags as a kernel has them: one is of two bits, one of none.
+/// Flags as a kernel has them: some are of several bits, one is of none.
 struct Flags(u64);
 
 impl Value for Flags {
@@ -132,6 +148,7 @@ impl Value for Flags {
             ("RW", 3),
             ("TOP", 1 << 63),
             ("PAIR", 0x30),
+            ("OTHER", 0x60),
         ],
     });
 
@@ -241,13 +258,14 @@ fn what_has_names_is_shown_by_them() {
         "[Run, Idle]"
     );
     for (bits, text, list) in [
-        (0, "NONE", json!(["NONE"])),
+        (0, "0", json!([])),
         (1, "R", json!(["R"])),
         (3, "R|W", json!(["R", "W"])),
         (1 << 63 | 2, "W|TOP", json!(["W", "TOP"])),
         (0x30, "PAIR", json!(["PAIR"])),
         (0x10, "0x10", json!([16])),
         (0x12, "W|0x10", json!(["W", 16])),
+        (0x70, "PAIR|0x40", json!(["PAIR", 64])),
     ] {
         for template in ["{x}", "{x:?}"] {
             assert_eq!(

@@ -75,7 +75,7 @@ impl<'a> Line<'a> {
             Some(log) => self.text(log.file?),
             None => {
                 let path = &self.event.origin.as_ref()?.file;
-                Some(path.rsplit('/').next().unwrap_or(path).as_bytes())
+                Some(path.rsplit(['/', '\\']).next().unwrap_or(path).as_bytes())
             }
         }
     }

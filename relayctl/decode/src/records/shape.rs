@@ -60,22 +60,16 @@ pub(super) struct Flags<'c>(pub(super) &'c Enum, pub(super) u64);
 
 impl<'c> Flags<'c> {
     /// Gives the names to `name`, in the order of the metadata, and returns the bits that have
-    /// none.
+    /// none. The kernel's console does the same.
     pub(super) fn each<E>(&self, mut name: impl FnMut(&'c str) -> Result<(), E>) -> Result<u64, E> {
         let mut rest = self.1;
-        let mut is_named = false;
-        for (label, from, to) in &self.0.labels {
-            let Ok(bits) = u64::try_from(*from) else {
-                continue;
-            };
-            // None, or all of its bits, some of which have no name yet.
-            let is_in = match bits {
-                0 => self.1 == 0 && !is_named,
-                bits => self.1 & bits == bits && rest & bits != 0,
-            };
-            if from == to && is_in {
+        for (label, bits, to) in &self.0.labels {
+            let one = u64::try_from(*bits).ok().filter(|_| bits == to);
+            if let Some(bits) = one
+                && bits != 0
+                && rest & bits == bits
+            {
                 name(label)?;
-                is_named = true;
                 rest &= !bits;
             }
         }
@@ -91,7 +85,8 @@ impl fmt::Display for Flags<'_> {
             f.write_str(label)
         })?;
         match (rest, between) {
-            (0, "|") => Ok(()),
+            (0, "") => f.write_str("0"),
+            (0, _) => Ok(()),
             (rest, between) => write!(f, "{between}{rest:#x}"),
         }
     }
