@@ -325,7 +325,7 @@ fn a_class_that_is_not_understood_harms_no_other() {
         assert_eq!(shown.code, Some(1), "{fields}: {shown:?}");
         let (first, note) = shown.out.split_once('\n').expect("there are two lines");
         assert_eq!(first, "good 1", "{fields}");
-        let named = "record 1, at byte 176 of it: the fields of event 301, 'a \"later\" one', \
+        let named = "record 1, at byte 176 of it: the fields of event 301, 'a \"later\" one' \
                      cannot be read: metadata ";
         assert!(note.contains(named), "{fields}: {note}");
         let (code, boots) = judged(&out);

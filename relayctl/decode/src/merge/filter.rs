@@ -198,6 +198,17 @@ impl Filter {
     }
 
     /// Whether a record of a module is wanted; `module` is asked only if that matters.
+    ///
+    /// ```
+    /// use relay_decode::merge::Filter;
+    ///
+    /// let filter = Filter {
+    ///     modules: vec!["kernel::dev".to_owned()],
+    ///     ..Filter::default()
+    /// };
+    /// assert!(filter.has_module(|| Some(b"kernel::dev::serial")));
+    /// assert!(!filter.has_module(|| Some(b"kernel::device")));
+    /// ```
     #[must_use]
     pub fn has_module<'m>(&self, module: impl FnOnce() -> Option<&'m [u8]>) -> bool {
         if self.modules.is_empty() {

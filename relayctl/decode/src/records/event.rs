@@ -3,6 +3,7 @@
 use relay_format::Severity;
 
 use super::origin::{self, Origin};
+use crate::escape::printable;
 use crate::tsdl::{EventClass, Struct, Type, Unreadable};
 
 /// The channel of the log.
@@ -131,15 +132,12 @@ impl Event {
         self.severity.is_some() || self.severity_field.is_some()
     }
 
-    /// How it is named in a message about it.
+    /// How it is named in a message about it, safe to show.
     pub(super) fn title(&self) -> String {
-        let (id, mut name) = (self.id, self.name.chars());
-        match self.name.is_empty() {
+        let (id, name): (_, String) = (self.id, self.name.chars().take(80).collect());
+        match name.is_empty() {
             true => format!("event {id}"),
-            false => format!(
-                "event {id}, '{}'",
-                name.by_ref().take(80).collect::<String>()
-            ),
+            false => format!("event {id}, '{}'", printable(name.as_bytes())),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Packets' contents: which streams there are, and the records in them.
 //!
 //! [`Schema`] is what the metadata says, checked against what `docs/FORMAT.md`
-//! fixes. [`Records`] reads the records of one packet.
+//! fixes. [`Records`] reads the records of one packet. [`Line`] is what a line about a record says,
+//! whether it was formatted when it was written or is when it is read.
 
 mod event;
 mod line;

@@ -87,7 +87,7 @@ impl fmt::Display for RecordError {
             RecordFault::Value(error) => error.fmt(f),
             RecordFault::Event(id) => write!(f, "the metadata knows no event {id} here"),
             RecordFault::Unreadable { event, error } => {
-                write!(f, "the fields of {event}, cannot be read: {error}")
+                write!(f, "the fields of {event} cannot be read: {error}")
             }
             RecordFault::Context(context) => {
                 write!(f, "context {context}; 0, 1 and 2 would be right")
