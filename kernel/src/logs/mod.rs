@@ -6,6 +6,7 @@
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
 //! - the clients [`klog`], [`flood`], [`shared`], [`claims`], [`metadata`]: each with its channel,
 //!   its hooks and its event classes;
+//! - [`switches`]: what is logged, by name, while the machine runs;
 //! - [`load`]: which of flood and shared is written, and in which rings;
 //! - [`registry`]: the list of them, and what is done with all.
 
@@ -18,3 +19,4 @@ pub(crate) mod load;
 pub(crate) mod metadata;
 pub(crate) mod registry;
 pub(crate) mod shared;
+pub(crate) mod switches;
