@@ -63,6 +63,8 @@ pub const MORE: u8 = 128;
 pub const DONE: u8 = 129;
 /// The same: [`End::Refused`].
 pub const REFUSED: u8 = 130;
+/// The same, but not of the machine: [`End::Undelivered`].
+pub const UNDELIVERED: u8 = 131;
 
 /// A message, of which only the form is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +167,7 @@ impl<'a> Message<'a> {
             MORE => None,
             DONE => Some(End::Done),
             REFUSED => Some(End::Refused),
+            UNDELIVERED => Some(End::Undelivered),
             _ => return None,
         };
         Some(Answer {
@@ -275,6 +278,8 @@ pub enum End {
     Done,
     /// It was not, and the text says why, and what would be right.
     Refused,
+    /// It did not reach the machine: who passes requests on says why. No machine says so.
+    Undelivered,
 }
 
 /// A piece of an answer.
@@ -300,6 +305,7 @@ impl<'a> Answer<'a> {
                 None => MORE,
                 Some(End::Done) => DONE,
                 Some(End::Refused) => REFUSED,
+                Some(End::Undelivered) => UNDELIVERED,
             },
             piece: self.piece,
             number: self.number,

@@ -68,9 +68,14 @@ fn requests_come_back_as_they_were_said() {
 
 #[test]
 fn answers_come_back_as_they_were_said() {
-    for (number, end) in [None, Some(End::Done), Some(End::Refused)]
-        .into_iter()
-        .enumerate()
+    for (number, end) in [
+        None,
+        Some(End::Done),
+        Some(End::Refused),
+        Some(End::Undelivered),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let answer = Answer {
             number: u32::MAX - number as u32,
