@@ -10,6 +10,8 @@ mod cost;
 mod device;
 mod failure;
 mod moments;
+#[path = "../../../relayctl/tests/readers/mod.rs"]
+mod readers;
 mod recorder;
 mod ringless;
 mod rings;
@@ -19,4 +21,5 @@ mod serial;
 mod smoke;
 mod source;
 mod stall;
+mod types;
 mod unread;
