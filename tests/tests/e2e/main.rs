@@ -8,6 +8,7 @@ mod command;
 mod control;
 mod cost;
 mod device;
+mod events;
 mod failure;
 mod moments;
 #[path = "../../../relayctl/tests/readers/mod.rs"]
