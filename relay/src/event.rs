@@ -29,6 +29,8 @@ mod macros;
 pub mod probe;
 #[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
+#[doc(hidden)]
+pub mod shown;
 #[expect(unsafe_code, reason = "functions that the linker finds")]
 mod sink;
 mod site;
