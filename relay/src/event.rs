@@ -27,6 +27,7 @@ pub mod filter;
 mod macros;
 #[doc(hidden)]
 pub mod probe;
+mod read;
 #[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[doc(hidden)]
@@ -40,6 +41,7 @@ mod value;
 
 pub use emit::Event;
 pub use fields::FieldsMut;
+pub use read::Values;
 pub use registry::*;
 pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};

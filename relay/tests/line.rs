@@ -92,7 +92,7 @@ fn messages(packets: &[Packet], cpu: usize) -> Vec<String> {
             (Losses::default(), 0)
         );
         let records = klog::records(&content, header.timestamp_begin);
-        messages.extend(records.map(|record| record.expect("a record").message.to_owned()));
+        messages.extend(records.map(|record| record.expect("a record").message.to_string()));
         assert_eq!(header.ordinal + header.records, messages.len() as u64);
     }
     messages

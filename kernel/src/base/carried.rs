@@ -19,7 +19,7 @@ pub(crate) struct Known {
 }
 
 /// All of them.
-pub(crate) const KNOWN: [Known; 2] = [
+pub(crate) const KNOWN: [Known; 3] = [
     Known {
         name: "klog",
         about: "the log",
@@ -28,6 +28,11 @@ pub(crate) const KNOWN: [Known; 2] = [
     Known {
         name: "flood",
         about: "the load of scenarios",
+        has_levels: false,
+    },
+    Known {
+        name: "trace",
+        about: "what the machine does",
         has_levels: false,
     },
 ];
@@ -140,7 +145,7 @@ mod tests {
         assert!(!carried.has("klog") && carried.has("flood") && carried.has("metadata"));
         assert_eq!(read("all"), Some(Carried::ALL));
         assert_eq!(read("off"), Some(Carried::NONE));
-        assert_eq!(read("flood,klog"), Some(Carried::ALL));
+        assert_eq!(read("flood,trace,klog"), Some(Carried::ALL));
         for wrong in [
             "",
             "x",

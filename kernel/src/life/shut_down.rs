@@ -9,7 +9,7 @@ use crate::out::{console, pump, virtio};
 pub(crate) fn park_others() -> bool {
     let awake = others::park();
     if !awake.is_empty() {
-        log::error!("these CPUs did not close their streams: {awake}");
+        relay::error!("these CPUs did not close their streams: {awake}");
     }
     awake.is_empty()
 }

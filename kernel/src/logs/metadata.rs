@@ -19,7 +19,7 @@ pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
 pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 
 /// The ring holds all of it. In small packets, of which more arrive where a line is bad.
-pub(crate) const RING: Geometry = channel::fixed(1024, 16);
+pub(crate) const RING: Geometry = channel::fixed(1024, 128);
 
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {
@@ -37,7 +37,7 @@ pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
     };
     let written = write!(Text, "{trace}").is_ok() && CHANNEL.close().is_ok();
     if !written {
-        log::error!("the metadata does not fit its ring: captures will not explain themselves");
+        relay::error!("the metadata does not fit its ring: captures will not explain themselves");
         shortfall::note();
     }
 }

@@ -61,7 +61,7 @@ struct SerialLine {
 /// none. Task context on the boot CPU, after the streams were started.
 pub(super) fn init(com: Com, cpus: usize) -> bool {
     let Some(uart) = Uart::open(com) else {
-        log::error!(
+        relay::error!(
             "{} does not answer: no packets leave this machine",
             com.name()
         );
@@ -157,7 +157,7 @@ impl Sink for SerialLine {
     fn describe(&mut self, packets: &'static [u8]) -> bool {
         self.described = line::buffer_size(packets.len()) as u64;
         if let Err(error) = self.line.describe(packets) {
-            log::error!("{}: {error}", self.com.name());
+            relay::error!("{}: {error}", self.com.name());
             shortfall::note();
         }
         true

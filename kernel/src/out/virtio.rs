@@ -103,15 +103,17 @@ pub(super) fn init(cpus: usize) -> bool {
     }
     let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
     if senseless != 0 {
-        log::warn!("virtio-console: {senseless} messages of the device made no sense");
+        relay::warn!("virtio-console: {senseless} messages of the device made no sense");
     }
     match vcon::with_console(salvage::keep) {
         Some(Ok(true)) => {}
-        Some(Err(error)) => log::warn!("the port for panics cannot be opened: {error}"),
-        _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
+        Some(Err(error)) => relay::warn!("the port for panics cannot be opened: {error}"),
+        _ => {
+            relay::info!("no port is kept for panics: what they leave will be on the console only")
+        }
     }
     let ports = found.min(cpus);
-    log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
+    relay::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
     true
 }
@@ -136,7 +138,7 @@ pub(crate) fn join() {
     match opened.flatten() {
         Some(Ok(port)) => {
             let port: Port = port;
-            log::debug!(
+            relay::debug!(
                 "port {} '{}' is cpu {cpu}'s: {} buffers in flight at most, interrupts: {}",
                 port.id(),
                 port.name(),
@@ -146,7 +148,7 @@ pub(crate) fn join() {
             pump::start(Box::new(port));
         }
         Some(Err(error)) => {
-            log::warn!("cpu {cpu} has no port: {error}");
+            relay::warn!("cpu {cpu} has no port: {error}");
             pump::do_without();
         }
         None => pump::do_without(),

@@ -10,7 +10,7 @@
 //! | | `serial=off` | no serial port carries packets |
 //! | a virtio-console that cannot be used, a COM2 | nothing | COM2, and the machine ends as failed |
 
-use log::LevelFilter;
+use relay::event::Severity;
 
 use super::{line, virtio};
 use crate::base::carried::Carried;
@@ -19,6 +19,16 @@ use crate::base::settings::{LINE, SERIAL};
 use crate::base::shortfall;
 use crate::dev::serial::Com;
 use crate::dev::virtio::console as vcon;
+use crate::logs::switches;
+
+/// The levels that a channel may be carried at, from the most severe on.
+const LEVELS: [Severity; 5] = [
+    Severity::Error,
+    Severity::Warn,
+    Severity::Info,
+    Severity::Debug,
+    Severity::Trace,
+];
 
 /// What was decided.
 #[derive(Debug, Clone, Copy)]
@@ -50,15 +60,15 @@ pub(crate) fn choose(options: &Options<'_>) -> Ways {
     let is_asked = asked.serial.is_some() || asked.line.is_some();
     if is_asked && asked.serial != Some(Carried::NONE) && ways.line.is_none() {
         match asked.line {
-            Some(com) => log::error!("{} does not answer, so that it carries nothing", com.name()),
-            None => log::error!("no serial port answers that could carry packets"),
+            Some(com) => {
+                relay::error!("{} does not answer, so that it carries nothing", com.name())
+            }
+            None => relay::error!("no serial port answers that could carry packets"),
         }
         shortfall::note();
     }
     if let Some(level) = ways.carried.level("klog") {
-        let level = LevelFilter::iter().nth(level + 1);
-        let level = level.map_or(log::max_level(), |level| level.min(log::max_level()));
-        log::set_max_level(level);
+        switches::limit(LEVELS.get(level).copied().unwrap_or(Severity::Trace));
     }
     ways
 }
@@ -118,7 +128,7 @@ impl Ways {
     pub(crate) fn take(&self, cpus: usize) {
         match self.line {
             Some(com) => {
-                log::info!(
+                relay::info!(
                     "{} carries packets, in frames: {}",
                     com.name(),
                     self.carried
@@ -128,10 +138,10 @@ impl Ways {
             None if virtio::init(cpus) => {}
             None => match self.other {
                 Some(com) => {
-                    log::warn!("{} carries packets instead, in frames", com.name());
+                    relay::warn!("{} carries packets instead, in frames", com.name());
                     line::init(com, cpus);
                 }
-                None => log::info!(
+                None => relay::info!(
                     "nothing carries packets: the log goes to COM1 as text, and nobody reads the \
                      rest; serial=all would have a serial port carry them"
                 ),

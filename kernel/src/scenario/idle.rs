@@ -17,7 +17,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     other_cpu: |_| {},
     on_timer: |_| {},
     on_ipi: |_| {},
-    on_nmi: |_| log::info!("NMI"),
+    on_nmi: |_| relay::info!("NMI"),
 };
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
@@ -31,7 +31,7 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         // By the time since the start, so that heartbeats do not drift.
         let wait = Timeout::after_ms((second * 1000).saturating_sub(passed));
         idle::until(|| wait.expired());
-        log::info!("heartbeat {second}");
+        relay::info!("heartbeat {second}");
     }
     Verdict::Pass
 }

@@ -34,5 +34,5 @@ pub use crate::event::Severity;
 pub use class::{EVENT_ID, MAX_MESSAGE, Place, STREAM};
 #[cfg(feature = "log")]
 pub use facade::Klog;
-pub use read::{Record, next, records};
+pub use read::{Message, Record, next, records};
 pub use write::write;

@@ -153,18 +153,28 @@ fn write_event(
     site: Option<&Site>,
 ) -> fmt::Result {
     let EventClass { id, name, fields } = event;
-    f.write_char('\n')?;
-    if let Some(site) = site.filter(|site| !site.doc().is_empty()) {
-        writeln!(f, "/* {} */", Comment(site.doc()))?;
-    }
     let name = Quoted(name);
+    // There may be hundreds of these.
+    if let Some(site) = site {
+        if !site.doc().is_empty() {
+            write!(f, "\n/* {} */", Comment(site.doc()))?;
+        }
+        write!(
+            f,
+            "\nevent {{ name = \"{name}\"; id = {id}; stream_id = {stream}; "
+        )?;
+        write_site(f, site)?;
+        f.write_str(" fields := struct {")?;
+        for Field { name, kind } in *fields {
+            f.write_char(' ')?;
+            types::write_field(f, name, kind)?;
+        }
+        return f.write_str(" }; };\n");
+    }
     write!(
         f,
-        "event {{\n    name = \"{name}\";\n    id = {id};\n    stream_id = {stream};\n"
+        "\nevent {{\n    name = \"{name}\";\n    id = {id};\n    stream_id = {stream};\n"
     )?;
-    if let Some(site) = site {
-        write_site(f, site)?;
-    }
     if fields.is_empty() {
         return f.write_str("    fields := struct {};\n};\n");
     }
@@ -189,8 +199,7 @@ fn write_site(f: &mut fmt::Formatter<'_>, site: &Site) -> fmt::Result {
     let severity = site.severity() as u8;
     write!(
         f,
-        "    loglevel = {severity};\n    \
-         model.emf.uri = \"relay:{what}?module={module}&file={file}&line={line}"
+        "loglevel = {severity}; model.emf.uri = \"relay:{what}?module={module}&file={file}&line={line}"
     )?;
     if let Some(facility) = site.facility() {
         write!(f, "&facility={}", Quoted(facility))?;
@@ -198,7 +207,7 @@ fn write_site(f: &mut fmt::Formatter<'_>, site: &Site) -> fmt::Result {
     if let Some(text) = site.text() {
         write!(f, "&text={}", Quoted(text))?;
     }
-    f.write_str("\";\n")
+    f.write_str("\";")
 }
 
 /// A text between quotes.

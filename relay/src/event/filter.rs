@@ -101,6 +101,15 @@ pub fn statements<'a>(channel: &str, text: &'a str) -> Result<usize, FilterError
     Ok(on)
 }
 
+/// What a text for [`statements`] says of those in modules that it does not name: the least severe
+/// that is on, or `None` for off; nothing if it says nothing, or is wrong. Any context.
+#[must_use]
+pub fn severity_of_all(text: &str) -> Option<Option<Severity>> {
+    let directives = words(text).filter_map(|word| directive(word).ok());
+    let of_all = directives.filter(|(module, _)| module.is_none());
+    of_all.map(|(_, least)| least).last()
+}
+
 /// Turns the events of a channel on and off: `text` is a list of names, with `*` for any letters
 /// and `?` for one, or of facilities, with commas between them; `-` before one takes out what was
 /// taken before. `all` is all of them, `off` or nothing is none. Returns how many are on.

@@ -131,7 +131,7 @@ pub(super) fn write_record(
     out.write_char(' ')?;
     write!(Word(out), "{}", place.file)?;
     write!(out, ":{}: ", place.line)?;
-    Message(out).write_str(record.message)?;
+    write!(Message(out), "{}", record.message)?;
     out.write_char('\n')
 }
 
@@ -192,7 +192,7 @@ impl<W: Write> Write for Word<'_, W> {
 mod tests {
     use super::*;
     use relay::Context;
-    use relay::clients::klog::{Place, Severity};
+    use relay::clients::klog::{self, Place, Severity};
 
     fn line(message: &str, module: &str) -> String {
         let record = Record {
@@ -204,7 +204,7 @@ mod tests {
                 file: "smoke.rs",
                 line: 41,
             },
-            message,
+            message: klog::Message::Text(message),
         };
         let mut out = String::new();
         write_record(&mut out, 3, 17, &record, 13_514).unwrap();

@@ -38,7 +38,7 @@ use core::fmt;
 /// let taken = CHANNEL.reader(0).unwrap().next_subbuf().unwrap();
 /// let mut records = klog::records(taken.records(), taken.packet().begin_ticks);
 /// let record = records.next().unwrap().unwrap();
-/// assert_eq!(record.message, "1 CPUs");
+/// assert_eq!(record.message.to_string(), "1 CPUs");
 /// assert_eq!(record.severity, Severity::Info);
 /// assert!(records.next().is_none());
 /// ```

@@ -1,9 +1,11 @@
 //! What klog wrote, read.
 
-use super::class::{EVENT_ID, Place};
-use crate::event::Severity;
+use super::class::{EVENT_ID, Place, STREAM};
+use super::line::base_name;
+use crate::event::{self, Registered, Severity, Values};
 use crate::platform::Context;
 use crate::record::{Fields, Malformed, Stamp, extend};
+use core::fmt;
 
 /// A klog record, read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +19,30 @@ pub struct Record<'a> {
     /// Where in the source.
     pub place: Place<'a>,
     /// What was said.
-    pub message: &'a str,
+    pub message: Message<'a>,
+}
+
+/// What was said: as a text, or by a statement, whose arguments become one when it is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A text.
+    Text(&'a str),
+    /// What a statement says with these values.
+    Statement {
+        /// Its text, with its fields as placeholders.
+        template: &'static str,
+        /// The values.
+        values: Values<'a>,
+    },
+}
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Statement { template, values } => values.write(f, template),
+        }
+    }
 }
 
 /// The klog records in a run of records (see
@@ -59,10 +84,26 @@ pub fn next<'a>(
 /// Reads a record after its stamp.
 fn read<'a>(fields: &mut Fields<'a>, stamp: Stamp, ticks: u64) -> Result<Record<'a>, &'static str> {
     const CUT_OFF: &str = "it is cut off";
-    if stamp.id() != EVENT_ID {
-        return Err("it is no klog record");
-    }
     let context = stamp.context().ok_or("no such context")?;
+    if stamp.id() != EVENT_ID {
+        let class = event::find(stamp.id()).filter(|class| class.site.channel() == STREAM.name);
+        let Registered { site, class } = class.ok_or("it is no klog record")?;
+        let source = site.source();
+        return Ok(Record {
+            ticks,
+            context,
+            severity: site.severity(),
+            place: Place {
+                module: source.module,
+                file: base_name(source.file),
+                line: source.line,
+            },
+            message: Message::Statement {
+                template: site.name(),
+                values: Values::take(class.fields, fields).ok_or(CUT_OFF)?,
+            },
+        });
+    }
     let severity = fields.u8().ok_or(CUT_OFF)?;
     let severity = Severity::from_number(severity).ok_or("no such severity")?;
     let line = fields.u32().ok_or(CUT_OFF)?;
@@ -80,6 +121,6 @@ fn read<'a>(fields: &mut Fields<'a>, stamp: Stamp, ticks: u64) -> Result<Record<
         context,
         severity,
         place: Place { module, file, line },
-        message,
+        message: Message::Text(message),
     })
 }

@@ -85,7 +85,7 @@ pub(crate) fn init() -> Result<Option<Console>, Error> {
     if let Some(target) = console.control_line().and_then(to_this_cpu) {
         console.route_control(target);
     }
-    log::info!("virtio-console at {function}: {}", console.summary());
+    relay::info!("virtio-console at {function}: {}", console.summary());
     Ok(Some(console))
 }
 
@@ -102,9 +102,11 @@ pub(crate) fn start() {
                 CONTROL_LINE.call_once(|| line);
             }
         }
-        Ok(None) => log::info!("no virtio-console device: the log goes to the serial console only"),
+        Ok(None) => {
+            relay::info!("no virtio-console device: the log goes to the serial console only")
+        }
         Err(error) => {
-            log::error!("virtio-console: {error}; the log goes to the serial console only");
+            relay::error!("virtio-console: {error}; the log goes to the serial console only");
             shortfall::note();
         }
     }
@@ -122,7 +124,7 @@ pub(crate) fn listen() {
         None => CONSOLE.is_completed() && is_time_to_ask(),
     };
     if is_due && let Some(Err(error)) = with_console(Console::poll) {
-        log::error!("virtio-console: {error}");
+        relay::error!("virtio-console: {error}");
     }
 }
 
