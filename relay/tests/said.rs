@@ -33,6 +33,9 @@ fn what_is_said_is_a_record_of_klog() {
     let record = records.next().unwrap().unwrap();
     assert_eq!(record.message, "woke task   7 1 1");
     assert_eq!(record.severity, Severity::Warn);
-    assert_eq!((record.place.module, record.place.line), (module_path!(), line));
+    assert_eq!(
+        (record.place.module, record.place.line),
+        (module_path!(), line)
+    );
     assert!(records.next().is_none());
 }
