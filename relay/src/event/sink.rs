@@ -126,7 +126,7 @@ fn send_what_varies(id: u16, store: impl Fn(&mut FieldsMut<'_>)) {
     let mut len = room - left;
     if missing != 0 {
         let (count, text_bytes) = texts;
-        let others = (len + missing).saturating_sub(text_bytes.min(room));
+        let others = (len + missing).saturating_sub(text_bytes);
         let each = room.saturating_sub(others).checked_div(count);
         let mut fields = FieldsMut::within(bytes, each.unwrap_or_default());
         store(&mut fields);
