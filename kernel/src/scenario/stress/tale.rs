@@ -6,9 +6,11 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::random::Random;
 use crate::logs::trace;
 
-/// Of so many records of the load one has an event beside it, and of so many of these one has a
-/// statement, if such are on: `log=info,stress=trace`.
-const OFTEN: u64 = 16;
+/// Of so many records of the load one has an event beside it.
+const OFTEN: u64 = 4;
+
+/// Of so many of these one has a statement, too, if such are on: `log=info,stress=trace`.
+const SELDOM: u64 = 64;
 
 /// What texts and lists are parts of.
 const TEXT: &str = "relay accounts for every record";
@@ -42,7 +44,7 @@ pub(super) fn tell(random: &mut Random) {
         list: &LIST[..number as usize % (LIST.len() + 1)],
         maybe: number.is_multiple_of(2).then_some(number),
     });
-    if number.is_multiple_of(OFTEN) {
+    if number.is_multiple_of(SELDOM) {
         relay::trace!("told {number}: {text}, {}", text.len());
     }
 }
