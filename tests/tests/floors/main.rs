@@ -29,7 +29,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
-        floors: "context severity loss stamp filler class packet frame",
+        floors: "context severity loss stamp filler class packet frame frames control",
     },
     House {
         root: "relay/src/lib.rs",
@@ -61,7 +61,7 @@ const HOUSES: [House; 8] = [
     House {
         root: "relayctl/machine/src/lib.rs",
         within: "",
-        floors: "install workspace settings guest port_files ports",
+        floors: "install workspace settings guest port_files control ports",
     },
     House {
         root: "relayctl/src/main.rs",
