@@ -134,7 +134,11 @@ impl Text<'_> {
                 self.expect(": container =");
                 let number = self.value();
                 self.expect(")");
-                label.map_or(number, Value::from)
+                match label.as_deref() {
+                    Some("false") => false.into(),
+                    Some("true") => true.into(),
+                    _ => label.map_or(number, Value::from),
+                }
             }
             _ => {
                 let word = self.word();
@@ -200,7 +204,6 @@ fn as_ours(fields: &Map<String, Value>) -> Value {
                 list.first().map_or(Value::Null, plain)
             }
             Value::Array(list) => list.iter().map(plain).collect(),
-            value if name.starts_with("bool") => (value == "true").into(),
             value if name.starts_with("flags") => json!([value]),
             // Of these it shows fifteen digits.
             value if name.starts_with("f32") => {
