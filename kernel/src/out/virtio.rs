@@ -6,7 +6,7 @@ use core::fmt;
 use relay::SubBuffer;
 
 use super::sink::{Sink, Submitted};
-use super::{pump, salvage};
+use super::{control_port, pump, salvage};
 use crate::cpu::percpu;
 use crate::dev::packet::Cargo;
 use crate::dev::virtio::console::driver::PortInfo;
@@ -112,6 +112,11 @@ pub(super) fn init(cpus: usize) -> bool {
             relay::info!("no port is kept for panics: what they leave will be on the console only")
         }
     }
+    match vcon::with_console(control_port::keep) {
+        Some(Err(error)) => relay::warn!("the port for control cannot be opened: {error}"),
+        Some(Ok(true)) => relay::debug!("a port is kept for what the host asks"),
+        _ => {}
+    }
     let ports = found.min(cpus);
     relay::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
@@ -121,7 +126,10 @@ pub(super) fn init(cpus: usize) -> bool {
 /// The ports that CPUs may use.
 fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
     let all = console.ports();
-    all.filter(|port| !salvage::is_kept(port.name.as_str()))
+    all.filter(|port| {
+        let name = port.name.as_str();
+        !salvage::is_kept(name) && !control_port::is_kept(name)
+    })
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
@@ -155,18 +163,20 @@ pub(crate) fn join() {
     }
 }
 
-/// Hears the device out, on the boot CPU, where its interrupts come to. Whenever the CPU wakes,
+/// Hears the device out, and what the host asks, on the boot CPU, where its interrupts come to. Whenever the CPU wakes,
 /// task context.
 pub(crate) fn listen() {
     if percpu::cpu_index() == 0 {
         vcon::listen();
+        control_port::poll();
     }
 }
 
-/// Hears what the device says of its ports while the boot CPU does not wake. In its timer
+/// Hears what the device says of its ports, and what the host asks, while the boot CPU does not wake. In its timer
 /// interrupt.
 pub(crate) fn hear() {
     if percpu::cpu_index() == 0 {
         vcon::hear();
+        control_port::poll();
     }
 }
