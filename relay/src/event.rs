@@ -25,6 +25,9 @@ mod emit;
 mod fields;
 pub mod filter;
 mod read;
+mod macros;
+#[doc(hidden)]
+pub mod probe;
 #[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[expect(unsafe_code, reason = "functions that the linker finds")]

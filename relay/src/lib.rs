@@ -380,6 +380,16 @@ mod ring;
 )]
 mod sync;
 
+/// What macros of relay write, which others have no use for.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::event::probe::*;
+    pub use crate::event::{say, send, sum};
+    pub use relay_macros::{event, statement};
+}
+
+pub use relay_macros::Enum;
+
 pub use channel::{Channel, OpenError, StartError};
 pub use platform::{Context, Platform};
 #[cfg(any(

@@ -37,6 +37,7 @@ pub trait Sink: Sync {
 /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
 /// let task = 7;
 /// relay::info!("woke task {task}");
+/// # LOG.flush();
 /// # assert_eq!(LOG.stats(cpu.number()).unwrap().records, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

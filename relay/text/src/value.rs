@@ -145,7 +145,7 @@ pub fn write_argument(
     }
 }
 
-impl fmt::Debug for Argument<'_> {
+impl Debug for Argument<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let spec = Spec {
             style: Style::Debug,
