@@ -19,7 +19,7 @@ pub(crate) struct Known {
 }
 
 /// All of them.
-pub(crate) const KNOWN: [Known; 2] = [
+pub(crate) const KNOWN: [Known; 3] = [
     Known {
         name: "klog",
         about: "the log",
@@ -28,6 +28,11 @@ pub(crate) const KNOWN: [Known; 2] = [
     Known {
         name: "flood",
         about: "the load of scenarios",
+        has_levels: false,
+    },
+    Known {
+        name: "trace",
+        about: "what the machine does",
         has_levels: false,
     },
 ];

@@ -21,11 +21,11 @@ pub(crate) struct Options<'a> {
     pub(crate) complaints: usize,
     /// The scenario, if there is one with that name.
     about: Option<&'static About>,
-    /// What was set: key and value.
-    given: [Option<(&'static str, u64)>; MAX_GIVEN],
+    /// What was set: key, value, and the text of that.
+    given: [Option<(&'static str, u64, &'a str)>; MAX_GIVEN],
 }
 
-impl Options<'_> {
+impl<'a> Options<'a> {
     /// What a setting was set to, as [`Takes::read`] gives it; its default, if that is a value.
     pub(crate) fn value(&self, setting: &Setting) -> Option<u64> {
         if let Some(value) = self.given(setting) {
@@ -41,15 +41,22 @@ impl Options<'_> {
     /// What a setting was set to, if it was.
     pub(crate) fn given(&self, setting: &Setting) -> Option<u64> {
         let mut given = self.given.iter().flatten();
-        let found = given.find(|(key, _)| *key == setting.key);
-        found.map(|(_, value)| *value)
+        let found = given.find(|(key, ..)| *key == setting.key);
+        found.map(|(_, value, _)| *value)
+    }
+
+    /// The text that a setting was set to, if it was.
+    pub(crate) fn text(&self, setting: &Setting) -> Option<&'a str> {
+        let mut given = self.given.iter().flatten();
+        let found = given.find(|(key, ..)| *key == setting.key);
+        found.map(|(.., text)| *text)
     }
 
     /// Sets a setting; the last word counts.
-    fn set(&mut self, key: &'static str, value: u64) {
-        let is_free = |entry: &&mut Option<_>| entry.is_none_or(|(known, _)| known == key);
+    fn set(&mut self, key: &'static str, value: u64, text: &'a str) {
+        let is_free = |entry: &&mut Option<_>| entry.is_none_or(|(known, ..)| known == key);
         if let Some(entry) = self.given.iter_mut().find(is_free) {
-            *entry = Some((key, value));
+            *entry = Some((key, value, text));
         }
     }
 }
@@ -160,7 +167,7 @@ pub(crate) fn parse<'a>(
             Some(("scenario", _)) => {}
             Some((key, value)) => match (known(options.about, key), options.about) {
                 (Some(setting), _) => match setting.takes.read(value) {
-                    Some(value) => options.set(setting.key, value),
+                    Some(number) => options.set(setting.key, number, value),
                     None => complain(Complaint::BadValue {
                         key,
                         value,
@@ -180,7 +187,7 @@ pub(crate) fn parse<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::settings::{COUNT, LOGLEVEL, LOSE, SECONDS, SUBBUF, TSC_HZ};
+    use crate::base::settings::{COUNT, LOG, LOSE, SECONDS, SUBBUF, TSC_HZ};
 
     /// A scenario's own default.
     const LARGE: Setting = Setting {
@@ -219,7 +226,7 @@ mod tests {
         for text in ["", " ", "\t \n"] {
             let (options, complaints) = run(text);
             assert_eq!((options.scenario, complaints.len()), ("first", 0));
-            assert_eq!(options.value(&LOGLEVEL), Some(2));
+            assert_eq!(options.text(&LOG), None);
             assert_eq!(options.value(&SUBBUF), Some(16384));
             for setting in [TSC_HZ, LOSE, SECONDS] {
                 assert_eq!(options.value(&setting), None);
@@ -232,14 +239,13 @@ mod tests {
     #[test]
     fn every_key_is_read_wherever_the_scenario_stands() {
         let (options, complaints) = run(
-            "seconds=0x2a  loglevel=trace tsc_hz=2300000000 lose=3 scenario=second subbuf=4096 \
+            "seconds=0x2a  log=trace,mem=off tsc_hz=2300000000 lose=3 scenario=second subbuf=4096 \
              count=8",
         );
         assert_eq!(complaints, [""; 0]);
         assert_eq!(options.scenario, "second");
         for (setting, value) in [
             (SECONDS, 42),
-            (LOGLEVEL, 4),
             (TSC_HZ, 2_300_000_000),
             (LOSE, 3),
             (SUBBUF, 4096),
@@ -247,13 +253,14 @@ mod tests {
         ] {
             assert_eq!(options.value(&setting), Some(value), "{}", setting.key);
         }
+        assert_eq!(options.text(&LOG), Some("trace,mem=off"));
     }
 
     #[test]
     fn what_is_not_understood_is_told_with_what_would_be_right() {
         let (options, complaints) =
-            run("quiet =x scenario=second nope=1 subbuf=64 count=3 seconds= loglevel=loud");
-        for setting in [LOGLEVEL, SECONDS, SUBBUF, COUNT] {
+            run("quiet =x scenario=second nope=1 subbuf=64 count=3 seconds= log=");
+        for setting in [LOG, SECONDS, SUBBUF, COUNT] {
             let (default, _) = run("scenario=second");
             assert_eq!(options.value(&setting), default.value(&setting));
         }
@@ -263,12 +270,13 @@ mod tests {
                 "command line: 'quiet' is not key=value",
                 "command line: '=x' is not key=value",
                 "command line: scenario second takes no 'nope', only seconds, subbuf, count, \
-                 loglevel, lose, tsc_hz, serial, line",
+                 log, trace, lose, tsc_hz, serial, line",
                 "command line: subbuf=64: the value must be a power of two from 256 to 1073741824 \
                  bytes",
                 "command line: count=3: the value must be a power of two from 2 to 32768",
                 "command line: seconds=: the value must be a number from 1 to 31622400 seconds",
-                "command line: loglevel=loud: the value must be error, warn, info, debug or trace",
+                "command line: log=: the value must be off, a severity from emerg to trace, and \
+                 MODULE=SEVERITY with commas between them",
             ]
         );
     }
@@ -285,8 +293,8 @@ mod tests {
         assert_eq!(
             complaints,
             [
-                "command line: scenario first takes no 'seconds', only loglevel, lose, tsc_hz, serial, \
-              line"
+                "command line: scenario first takes no 'seconds', only log, trace, lose, tsc_hz, \
+                 serial, line"
             ]
         );
     }

@@ -165,6 +165,11 @@ impl<const ROOM: usize> Text<ROOM> {
                 Takes::OneOf(choices) => self.choices("one_of", choices),
                 Takes::SomeOf(choices) => self.choices("some_of", choices),
                 Takes::Carried => self.carried(),
+                Takes::Text(form) => {
+                    self.raw("\"text\":{");
+                    self.member("form", form);
+                    self.end("},");
+                }
             }
             self.end("},");
             at += 1;

@@ -8,7 +8,7 @@
 use core::fmt;
 
 use super::carried::{self, Carried};
-use super::choice::{self, Choice, LEVELS, Or};
+use super::choice::{self, Choice, Or};
 use super::cpuset::MAX_CPUS;
 
 /// Something that the command line can set, as `key=value`.
@@ -39,6 +39,8 @@ pub(crate) enum Takes {
     SomeOf(&'static [Choice]),
     /// Some channels: [`Carried`].
     Carried,
+    /// A text, of this form: [`Options::text`](super::cmdline::Options::text).
+    Text(&'static str),
 }
 
 /// From the least to the most, both taken.
@@ -72,12 +74,22 @@ pub(crate) struct About {
     pub(crate) settings: &'static [Setting],
 }
 
-/// The least severe level that is logged.
-pub(crate) const LOGLEVEL: Setting = Setting {
-    key: "loglevel",
-    about: "the least severe level that is logged",
-    takes: Takes::OneOf(&LEVELS),
-    default: Preset::Value(2),
+/// Which statements are logged.
+pub(crate) const LOG: Setting = Setting {
+    key: "log",
+    about: "the least severe that is logged, of all and of single modules",
+    takes: Takes::Text(
+        "off, a severity from emerg to trace, and MODULE=SEVERITY with commas between them",
+    ),
+    default: Preset::Else("info"),
+};
+
+/// Which events are traced.
+pub(crate) const TRACE: Setting = Setting {
+    key: "trace",
+    about: "the events that are traced",
+    takes: Takes::Text("all, off, or names with * and ?, and facilities, with commas between them"),
+    default: Preset::Else("off"),
 };
 
 /// The frequency of the time-stamp counter, instead of measuring it. The range keeps every
@@ -125,7 +137,7 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 5] = [LOGLEVEL, LOSE, TSC_HZ, SERIAL, LINE];
+pub(crate) const GENERAL: [Setting; 6] = [LOG, TRACE, LOSE, TSC_HZ, SERIAL, LINE];
 
 /// How long a scenario shall last; at most a year.
 pub(crate) const SECONDS: Setting = Setting {
@@ -266,6 +278,7 @@ impl Takes {
             }
             Self::SomeOf(choices) => choice::some_of(choices, text),
             Self::Carried => Carried::read(text).map(Carried::number),
+            Self::Text(_) => (!text.is_empty()).then_some(0),
         }
     }
 }
@@ -297,6 +310,7 @@ impl fmt::Display for Takes {
                 }
                 return f.write_str(" with commas between them");
             }
+            Self::Text(form) => return f.write_str(form),
             Self::Carried => {
                 let alone = Or(&carried::ALONE);
                 write!(f, "{alone}, or some of")?;
@@ -316,6 +330,7 @@ impl fmt::Display for Takes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::choice::LEVELS;
 
     #[test]
     fn values_are_numbers_powers_of_two_or_words() {
@@ -341,8 +356,11 @@ mod tests {
         for text in ["4095", "128", "2147483648"] {
             assert_eq!(SUBBUF.takes.read(text), None, "{text:?}");
         }
-        assert_eq!(LOGLEVEL.takes.read("trace"), Some(4));
-        assert_eq!(LOGLEVEL.takes.read("Trace"), None);
+        assert_eq!(LOG.takes.read("info,mem=debug"), Some(0));
+        assert_eq!(LOG.takes.read(""), None);
+        let level = Takes::OneOf(&LEVELS);
+        assert_eq!(level.read("trace"), Some(4));
+        assert_eq!(level.read("Trace"), None);
         let some = Takes::SomeOf(&MODES);
         assert_eq!(some.read("overwrite"), Some(2));
         assert_eq!(some.read("overwrite,discard"), Some(3));
@@ -365,7 +383,7 @@ mod tests {
         );
         assert_eq!(COUNT.takes.to_string(), "a power of two from 2 to 32768");
         assert_eq!(
-            LOGLEVEL.takes.to_string(),
+            Takes::OneOf(&LEVELS).to_string(),
             "error, warn, info, debug or trace"
         );
         assert_eq!(
@@ -374,7 +392,7 @@ mod tests {
         );
         assert_eq!(
             SERIAL.takes.to_string(),
-            "all or off, or some of klog[@LEVEL] flood with commas between them"
+            "all or off, or some of klog[@LEVEL] flood trace with commas between them"
         );
     }
 

@@ -1,7 +1,6 @@
 //! Bring-up: from a CPU with a stack to a machine with all CPUs running.
 
 use bootloader_api::BootInfo;
-use log::LevelFilter;
 use x86_64::instructions::interrupts;
 
 use super::error::BringUpError;
@@ -10,10 +9,10 @@ use crate::arch::handlers::{self, Handlers};
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, LOGLEVEL, LOSE, TSC_HZ};
+use crate::base::settings::{About, LOG, LOSE, TRACE, TSC_HZ};
 use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
-use crate::logs::registry;
+use crate::logs::{registry, switches};
 use crate::mem::{self, stacks};
 use crate::out::{console, description, intake, pump, virtio, ways};
 
@@ -30,12 +29,16 @@ pub(crate) fn begin(traps: &'static Handlers) {
 pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
     log::info!("command line: '{text}'");
-    let options = cmdline::parse(text, scenarios, |complaint| log::error!("{complaint}"));
-    let mut levels = LevelFilter::iter().skip(1);
-    let level = options
-        .value(&LOGLEVEL)
-        .and_then(|place| levels.nth(place as usize));
-    log::set_max_level(level.unwrap_or(LevelFilter::Info));
+    let mut options = cmdline::parse(text, scenarios, |complaint| log::error!("{complaint}"));
+    for setting in [&LOG, &TRACE] {
+        let Some(text) = options.text(setting) else {
+            continue;
+        };
+        if let Err(error) = switches::set(setting.key, text) {
+            log::error!("command line: {}={text}: {error}", setting.key);
+            options.complaints += 1;
+        }
+    }
     options
 }
 

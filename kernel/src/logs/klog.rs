@@ -1,8 +1,10 @@
 //! klog: what the kernel says to people. Starts on static memory, before anything else works.
 
+use core::fmt;
+
 use relay::clients::klog::{self, Klog};
 use relay::ctf::Packets;
-use relay::event::StreamClass;
+use relay::event::{Sink, Site, StreamClass};
 use relay::fs::Mount;
 use relay::{Channel, Geometry, StaticMemory, Storage};
 
@@ -55,6 +57,27 @@ impl log::Log for Counted {
         BACKEND.flush();
     }
 }
+
+impl Sink for Counted {
+    #[inline(always)]
+    fn put(&self, event: u16, fields: &[u8]) {
+        ATTEMPTS.count();
+        CHANNEL.put(event, fields);
+    }
+
+    fn room(&self) -> usize {
+        CHANNEL.room()
+    }
+
+    fn say(&self, site: &Site, message: fmt::Arguments<'_>) {
+        ATTEMPTS.count();
+        CHANNEL.say(site, message);
+    }
+}
+
+/// Where relay's macros write.
+static STATEMENTS: Counted = Counted;
+relay::sink!(STATEMENTS);
 
 /// Starts klog on the boot CPU, behind the macros of `log`; true if that worked. From here on,
 /// everything can be logged.

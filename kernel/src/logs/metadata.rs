@@ -19,7 +19,7 @@ pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
 pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 
 /// The ring holds all of it. In small packets, of which more arrive where a line is bad.
-pub(crate) const RING: Geometry = channel::fixed(1024, 16);
+pub(crate) const RING: Geometry = channel::fixed(1024, 128);
 
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {

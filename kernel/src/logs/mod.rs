@@ -4,8 +4,9 @@
 //! file never imports a higher one:
 //!
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
-//! - the clients [`klog`], [`flood`], [`shared`], [`claims`], [`metadata`]: each with its channel,
-//!   its hooks and its event classes;
+//! - the clients [`klog`], [`trace`], [`flood`], [`shared`], [`claims`], [`metadata`]: each with its
+//!   channel, its hooks and its event classes;
+//! - [`switches`]: which statements and events are written;
 //! - [`load`]: which of flood and shared is written, and in which rings;
 //! - [`registry`]: the list of them, and what is done with all.
 
@@ -18,3 +19,5 @@ pub(crate) mod load;
 pub(crate) mod metadata;
 pub(crate) mod registry;
 pub(crate) mod shared;
+pub(crate) mod switches;
+pub(crate) mod trace;

@@ -10,19 +10,20 @@ use spin::Once;
 
 use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
-use super::{claims, flood, klog, load, metadata, shared};
+use super::{claims, flood, klog, load, metadata, shared, trace};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
-pub(crate) static NAMES: Namespace<5> = Namespace::new();
+pub(crate) static NAMES: Namespace<6> = Namespace::new();
 
 /// The description of all first: a sink sends it before everything else.
-static MOUNTS: [&Mount; 5] = [
+static MOUNTS: [&Mount; 6] = [
     &metadata::MOUNT,
     &klog::MOUNT,
+    &trace::MOUNT,
     &flood::MOUNT,
     &shared::MOUNT,
     &claims::MOUNT,
@@ -30,28 +31,36 @@ static MOUNTS: [&Mount; 5] = [
 
 /// The channels that every CPU has a stream of, in the order in which they are closed: claims are
 /// made when the others are.
-pub(crate) static ALL: [&PerCpu; 3] = [&klog::CHANNEL, &flood::CHANNEL, &claims::CHANNEL];
+pub(crate) static ALL: [&PerCpu; 4] = [
+    &klog::CHANNEL,
+    &trace::CHANNEL,
+    &flood::CHANNEL,
+    &claims::CHANNEL,
+];
 
 /// The channels of which a panic sends what is left, with their hooks: the description of all
 /// first, what may be much last.
-static SALVAGED: [(&Mount, &PerCpu, &Packets); 4] = [
+static SALVAGED: [(&Mount, &PerCpu, &Packets); 5] = [
     (&metadata::MOUNT, &metadata::CHANNEL, &metadata::PACKETS),
     (&klog::MOUNT, &klog::CHANNEL, &klog::PACKETS),
     (&claims::MOUNT, &claims::CHANNEL, &claims::PACKETS),
+    (&trace::MOUNT, &trace::CHANNEL, &trace::PACKETS),
     (&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS),
 ];
 
 /// The descriptions of all but the metadata.
-const STREAMS: [(&Mount, StreamClass); 4] = [
+const STREAMS: [(&Mount, StreamClass); 5] = [
     (&klog::MOUNT, klog::STREAM),
     (&claims::MOUNT, claims::STREAM),
     (&flood::MOUNT, flood::STREAM),
     (&shared::MOUNT, shared::STREAM),
+    (&trace::MOUNT, trace::STREAM),
 ];
 
 /// What is counted apart from relay.
-static ATTEMPTS: [(&Mount, &Attempts); 3] = [
+static ATTEMPTS: [(&Mount, &Attempts); 4] = [
     (&klog::MOUNT, &klog::ATTEMPTS),
+    (&trace::MOUNT, &trace::ATTEMPTS),
     (&flood::MOUNT, &flood::ATTEMPTS),
     (&shared::MOUNT, &shared::ATTEMPTS),
 ];
@@ -100,6 +109,9 @@ pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
 pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
     claims::start(cpus);
     metadata::start();
+    if is_carried(&trace::MOUNT) {
+        trace::start(cpus, is_slow);
+    }
     if is_carried(&flood::MOUNT) || is_carried(&shared::MOUNT) {
         // Last: it may take all the memory that there is.
         load::start(cpus, options, is_slow);
@@ -149,6 +161,8 @@ pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
     channel.close()?;
     if core::ptr::eq(channel, &klog::CHANNEL) {
         klog::ATTEMPTS.close();
+    } else if core::ptr::eq(channel, &trace::CHANNEL) {
+        trace::ATTEMPTS.close();
     } else if core::ptr::eq(channel, &flood::CHANNEL) {
         flood::ATTEMPTS.close();
     }
@@ -192,10 +206,10 @@ mod tests {
     #[test]
     fn the_metadata_is_what_the_host_is_tested_with() {
         let all = STREAMS.map(|(_, stream)| stream);
-        let [klog, claims, flood, shared] = all;
+        let [klog, claims, flood, shared, trace] = all;
         for (name, streams) in [
-            ("metadata", [klog, claims, flood]),
-            ("metadata-shared", [klog, claims, shared]),
+            ("metadata", [klog, claims, flood, trace]),
+            ("metadata-shared", [klog, claims, shared, trace]),
         ] {
             let trace = Trace {
                 uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",

@@ -10,7 +10,7 @@
 //! | | `serial=off` | no serial port carries packets |
 //! | a virtio-console that cannot be used, a COM2 | nothing | COM2, and the machine ends as failed |
 
-use log::LevelFilter;
+use relay::event::Severity;
 
 use super::{line, virtio};
 use crate::base::carried::Carried;
@@ -19,6 +19,16 @@ use crate::base::settings::{LINE, SERIAL};
 use crate::base::shortfall;
 use crate::dev::serial::Com;
 use crate::dev::virtio::console as vcon;
+use crate::logs::switches;
+
+/// The levels that a channel may be carried at, from the most severe on.
+const LEVELS: [Severity; 5] = [
+    Severity::Error,
+    Severity::Warn,
+    Severity::Info,
+    Severity::Debug,
+    Severity::Trace,
+];
 
 /// What was decided.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +66,7 @@ pub(crate) fn choose(options: &Options<'_>) -> Ways {
         shortfall::note();
     }
     if let Some(level) = ways.carried.level("klog") {
-        let level = LevelFilter::iter().nth(level + 1);
-        let level = level.map_or(log::max_level(), |level| level.min(log::max_level()));
-        log::set_max_level(level);
+        switches::limit(LEVELS.get(level).copied().unwrap_or(Severity::Trace));
     }
     ways
 }

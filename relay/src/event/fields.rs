@@ -1,5 +1,6 @@
 //! The place of a record's fields.
 
+use crate::ring::copy_into;
 use core::fmt;
 
 /// What a text or a list has at most: 16 bits count it. What is longer is cut.
@@ -107,6 +108,16 @@ impl<'a> FieldsMut<'a> {
         }
     }
 
+    /// Stores bytes, all or none of them, whose number the compiler does not know.
+    #[inline(always)]
+    pub(super) fn run(&mut self, bytes: &[u8]) {
+        let place = self.next(bytes.len());
+        match place.len() == bytes.len() {
+            true => copy_into(place, bytes),
+            false => place.fill(0),
+        }
+    }
+
     /// Stores a number of 8 bits.
     #[inline(always)]
     pub fn u8(&mut self, number: u8) {
@@ -139,7 +150,7 @@ impl<'a> FieldsMut<'a> {
         self.text_bytes = self.text_bytes.saturating_add(text.len());
         if text.len() <= self.most {
             self.u16(text.len() as u16);
-            return self.bytes(text.as_bytes());
+            return self.run(text.as_bytes());
         }
         self.cut_text(text);
     }
@@ -208,7 +219,7 @@ struct Raw<'f, 'a>(&'f mut FieldsMut<'a>);
 
 impl fmt::Write for Raw<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.bytes(text.as_bytes());
+        self.0.run(text.as_bytes());
         Ok(())
     }
 }
@@ -234,7 +245,7 @@ impl fmt::Write for Limited<'_, '_> {
             if number > 0 {
                 self.fields.bytes(NUL_INSTEAD.as_bytes());
             }
-            self.fields.bytes(part.as_bytes());
+            self.fields.run(part.as_bytes());
         }
         Ok(())
     }

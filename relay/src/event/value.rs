@@ -74,7 +74,7 @@ impl Value for u8 {
 
     #[inline(always)]
     fn store_all(values: &[Self], fields: &mut FieldsMut<'_>) {
-        fields.bytes(values);
+        fields.run(values);
     }
 }
 

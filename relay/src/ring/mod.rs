@@ -96,6 +96,6 @@ pub use succession::StreamError;
 
 pub(crate) use local::Local;
 pub(crate) use owner::Owner;
-pub(crate) use source::{Any, Exact, Plain, Source, Stamped};
+pub(crate) use source::{Any, Exact, Plain, Source, Stamped, copy_into};
 pub(crate) use stream::Stream;
 pub(crate) use write::{Otherwise, fill, put};

@@ -240,6 +240,17 @@ pub(super) unsafe fn copy(from: &[u8], to: NonNull<u8>) {
     }
 }
 
+/// Copies `from` to the beginning of `to`, as [`copy`] does.
+///
+/// # Panics
+/// If `to` is shorter.
+#[inline]
+pub(crate) fn copy_into(to: &mut [u8], from: &[u8]) {
+    let to = &mut to[..from.len()];
+    // SAFETY: it has as many bytes, and is the caller's alone.
+    unsafe { copy(from, NonNull::from(to).cast()) }
+}
+
 /// Keeps the compiler from making a call to memcpy of the loop it is in.
 #[inline(always)]
 fn keep_loop() {

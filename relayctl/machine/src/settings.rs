@@ -100,6 +100,15 @@ pub enum Takes {
     SomeOf(Vec<Choice>),
     /// Channels.
     Channels(Channels),
+    /// A text, of which the kernel knows whether it is right.
+    Text(Form),
+}
+
+/// What a text looks like.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Form {
+    /// In words.
+    pub form: String,
 }
 
 /// Which channels a setting takes: one of the words that stand alone, or channels with commas
@@ -226,6 +235,8 @@ impl Takes {
                 })
             }
             Self::Channels(channels) => channels.has(text),
+            // It is one word of the command line.
+            Self::Text(_) => !text.is_empty() && !text.contains(|c: char| c.is_ascii_whitespace()),
         }
     }
 }
@@ -248,6 +259,7 @@ impl fmt::Display for Takes {
                 return write!(f, "some of {} with commas between them", words.join(" "));
             }
             Self::Channels(channels) => return channels.fmt(f),
+            Self::Text(Form { form }) => return f.write_str(form),
         };
         let Range { least, most, unit } = range;
         write!(f, "{what} from {least} to {most}")?;
@@ -458,6 +470,10 @@ fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
                 for Choice { word, about } in choices {
                     writeln!(f, "              {word:<9} {about}")?;
                 }
+            }
+            Takes::Text(Form { form }) => {
+                writeln!(f, "              {form};")?;
+                writeln!(f, "              default: {default}")?;
             }
             Takes::Channels(channels) => {
                 writeln!(f, "              {takes};")?;

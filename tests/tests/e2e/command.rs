@@ -52,7 +52,7 @@ fn the_kernel_boots_through_cargos_runner() {
             "x86_64-unknown-none",
             "--",
         ])
-        .args(["scenario=smoke", "loglevel=info"])
+        .args(["scenario=smoke", "log=info"])
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     let run = Session::spawn(command, turn).end();

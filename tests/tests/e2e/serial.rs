@@ -148,7 +148,7 @@ fn a_machine_ends_although_a_stream_does_not() {
 /// What is logged before there is a heap is in larger packets than what comes later.
 #[test]
 fn much_that_is_said_early_goes_over_the_line() {
-    let words = "loglevel=info ".repeat(150);
+    let words = "log=info ".repeat(150);
     let folder = tempfile::tempdir().expect("the temporary folder is writable");
     let out = folder.path().join("capture").display().to_string();
     let own = ["--transport", "serial", "--out", &out];

@@ -123,7 +123,7 @@ fn bad_settings_are_refused_before_the_boot() {
     for (args, what) in [
         (
             &["--set", "nonsense=1"][..],
-            "no setting 'nonsense'; it has loglevel",
+            "no setting 'nonsense'; it has log, trace",
         ),
         (
             &["--set", "loglevel=loud"],
@@ -193,7 +193,7 @@ fn the_kernel_fails_for_bad_settings() {
 /// The level on the command line is the level of the log.
 #[test]
 fn the_log_level_is_obeyed() {
-    let quiet = boot(&["--smp", "2", "--set", "loglevel=warn"]);
+    let quiet = boot(&["--smp", "2", "--set", "log=warn"]);
     quiet.assert_code(0);
     // The first record shows the command line, before anybody has read it.
     let records = quiet.records();
@@ -201,7 +201,7 @@ fn the_log_level_is_obeyed() {
         .iter()
         .filter(|r| r.severity > Severity::Warn && r.number > 0);
     assert_eq!(loud.count(), 0, "records below the level");
-    let talkative = boot(&["--smp", "2", "--set", "loglevel=trace"]);
+    let talkative = boot(&["--smp", "2", "--set", "log=trace"]);
     talkative.assert_code(0);
     talkative.assert_complete(2);
     assert!(talkative.records().len() > records.len());

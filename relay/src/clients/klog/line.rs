@@ -2,7 +2,8 @@
 
 use super::class::{MAX_MESSAGE, Place};
 use crate::event::Severity;
-use arrayvec::ArrayVec;
+use crate::ring::copy_into;
+use crate::sync::Scratch;
 use core::fmt::{self, Write as _};
 
 /// Room that is kept for the note of a cut.
@@ -20,11 +21,16 @@ const FIXED: usize = 1 + 4 + 2 + 2 + 2;
 /// Where in it the lengths of module and file name are, of two bytes each.
 const LENGTHS: [usize; 2] = [5, 7];
 
+/// Bytes of all of it, at most.
+const ROOM: usize = FIXED + 2 * MAX_NAME + MAX_MESSAGE;
+
 /// A record without its stamp, put together on the stack; the message is cut where it does not
 /// fit.
 pub(super) struct Line {
     /// Texts in it are of whole characters.
-    bytes: ArrayVec<u8, { FIXED + 2 * MAX_NAME + MAX_MESSAGE }>,
+    scratch: Scratch<ROOM>,
+    /// Bytes of it that are used.
+    len: usize,
     /// Where the message begins.
     message: usize,
     /// Bytes that it may still grow by; after a cut none, since what follows would not belong
@@ -40,7 +46,8 @@ impl Line {
     #[inline(always)]
     pub(super) fn new() -> Self {
         Self {
-            bytes: ArrayVec::new(),
+            scratch: Scratch::new(),
+            len: 0,
             message: 0,
             room: 0,
             missing: 0,
@@ -67,24 +74,32 @@ impl Line {
 
     /// Appends `bytes`, for which there is room: no limit is above the capacity.
     fn append(&mut self, bytes: &[u8]) {
-        let appended = self.bytes.try_extend_from_slice(bytes);
-        debug_assert!(appended.is_ok());
+        copy_into(&mut self.scratch.bytes()[self.len..], bytes);
+        self.len += bytes.len();
     }
 
     /// The record, of at most `room` bytes; if something of the message is missing, it ends by
     /// saying how much. To be called once.
     pub(super) fn finish(&mut self, room: usize) -> &[u8] {
-        if self.missing != 0 || self.bytes.len() > room {
+        if self.missing != 0 || self.len > room {
             self.fit(room);
         }
-        let message = &mut self.bytes[self.message..];
+        let begin = self.message;
+        let bytes = self.bytes();
+        let message = &mut bytes[begin..];
         if has_nul(message) {
             let nuls = message.iter_mut().filter(|byte| **byte == 0);
             nuls.for_each(|byte| *byte = NUL_INSTEAD);
         }
         let len = (message.len() as u16).to_le_bytes();
-        self.bytes[FIXED - len.len()..FIXED].copy_from_slice(&len);
-        &self.bytes
+        bytes[FIXED - len.len()..FIXED].copy_from_slice(&len);
+        bytes
+    }
+
+    /// What was put together.
+    #[inline(always)]
+    fn bytes(&mut self) -> &mut [u8] {
+        &mut self.scratch.bytes()[..self.len]
     }
 
     /// Appends as much of `text` as there is room for: not all.
@@ -110,14 +125,15 @@ impl Line {
     #[cold]
     fn fit(&mut self, room: usize) {
         self.shorten_names((room.saturating_sub(FIXED) / 4).min(MAX_NAME));
-        if self.missing == 0 && self.bytes.len() <= room {
+        if self.missing == 0 && self.len <= room {
             return;
         }
-        let said = text(&self.bytes[self.message..]);
-        let limit = room.saturating_sub(self.message).min(MAX_MESSAGE);
+        let begin = self.message;
+        let said = text(&self.scratch.bytes()[begin..self.len]);
+        let limit = room.saturating_sub(begin).min(MAX_MESSAGE);
         let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();
         let missing = self.missing.saturating_add(said.len() - kept);
-        self.bytes.truncate(self.message + kept);
+        self.len = begin + kept;
         self.room = limit - kept;
         // It fits into CUT_NOTE: 20 digits at most. In a tiny sub-buffer it is cut itself.
         let _ = write!(self, "...[{missing} bytes cut]");
@@ -127,12 +143,14 @@ impl Line {
     fn shorten_names(&mut self, most: usize) {
         let mut begin = FIXED;
         for length in LENGTHS {
-            let len = u16::from_le_bytes([self.bytes[length], self.bytes[length + 1]]);
+            let bytes = self.bytes();
+            let len = u16::from_le_bytes([bytes[length], bytes[length + 1]]);
             let end = begin + usize::from(len);
-            let kept = shortened(text(&self.bytes[begin..end]), most).len();
+            let kept = shortened(text(&bytes[begin..end]), most).len();
             let len = (kept as u16).to_le_bytes();
-            self.bytes[length..length + 2].copy_from_slice(&len);
-            self.bytes.drain(begin + kept..end);
+            bytes[length..length + 2].copy_from_slice(&len);
+            bytes.copy_within(end.., begin + kept);
+            self.len -= end - begin - kept;
             begin += kept;
         }
         self.message = begin;

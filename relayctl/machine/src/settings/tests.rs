@@ -20,7 +20,15 @@ fn check(scenario: &str, words: &[&str]) -> Result<(), String> {
 fn what_the_kernel_takes_is_taken() {
     for (scenario, words) in [
         ("smoke", &[][..]),
-        ("smoke", &["loglevel=trace", "tsc_hz=0x3b9aca00", "lose=31"]),
+        (
+            "smoke",
+            &[
+                "log=trace,virtio=off",
+                "trace=irq*",
+                "tsc_hz=0x3b9aca00",
+                "lose=31",
+            ],
+        ),
         ("flood", &["records=0", "records=18446744073709551615"]),
         ("flood", &["subbuf=256", "count=0x8000", "seconds=1"]),
         ("panic", &["kind=relay", "cpu=0"]),
@@ -43,20 +51,20 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "smoke",
             "nonsense=1",
-            "the scenario smoke has no setting 'nonsense'; it has loglevel, lose, tsc_hz, serial, \
-             line",
+            "the scenario smoke has no setting 'nonsense'; it has log, trace, lose, tsc_hz, \
+             serial, line",
         ),
         (
             "smoke",
             "records=1",
-            "the scenario smoke has no setting 'records', as flood, stress would; it has loglevel, \
+            "the scenario smoke has no setting 'records', as flood, stress would; it has log, trace, \
              lose, tsc_hz, serial, line",
         ),
         (
             "flood",
             "record=1",
             "the scenario flood has no setting 'record'; it has records, seconds, subbuf, \
-             count, loglevel, lose, tsc_hz, serial, line. Did you mean 'records'?",
+             count, log, trace, lose, tsc_hz, serial, line. Did you mean 'records'?",
         ),
         (
             "flood",
@@ -88,7 +96,7 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "smoke",
             "serial=klogg",
-            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood with commas \
+            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood trace with commas \
              between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
         ),
     ] {

@@ -61,7 +61,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", default_value = "smoke", value_parser = parse_name)]
     pub(crate) scenario: String,
 
-    /// A setting of the kernel or the scenario, such as loglevel=debug; may be given again
+    /// A setting of the kernel or the scenario, such as log=debug; may be given again
     #[arg(long = "set", value_name = "K=V", value_parser = parse_setting)]
     pub(crate) settings: Vec<String>,
 

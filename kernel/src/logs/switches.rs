@@ -1,0 +1,201 @@
+//! What is written, switched by name: on the command line, and while the machine runs.
+//!
+//! | switch | its text |
+//! |---|---|
+//! | `log` | the least severe statements of klog: `info,virtio=debug` ([`filter::statements`]) |
+//! | `trace` | the events of the channel trace: `irq*,-irq_handler_exit` ([`filter::events`]) |
+//!
+//! The facade `log` has no statements of its own: it follows the severity that `log` says of all.
+
+use core::fmt;
+
+use arrayvec::ArrayString;
+use log::LevelFilter;
+use relay::event::filter::{self, FilterError};
+use relay::event::{Severity, registered};
+use spin::Mutex;
+
+use super::{klog, trace};
+
+/// The most that a switch's text may have, in bytes.
+const ROOM: usize = 256;
+
+/// A switch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Switch {
+    Log,
+    Trace,
+}
+
+/// All of them, with their names and what they are set to at first.
+const ALL: [(&str, Switch, &str); 2] = [
+    ("log", Switch::Log, "info"),
+    ("trace", Switch::Trace, "off"),
+];
+
+/// What they are set to. Whoever sets one is in task context, and never in the middle of a record.
+static TEXTS: Mutex<[Option<ArrayString<ROOM>>; ALL.len()]> = Mutex::new([None; ALL.len()]);
+
+/// The least severe that is logged, whatever the switch says: a slow line carries no more.
+static CEILING: Mutex<Severity> = Mutex::new(Severity::Trace);
+
+/// Why a switch was not set. Its `Display` says what would be right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwitchError<'a> {
+    /// There is no such switch.
+    Unknown,
+    /// The text is longer than any that is right.
+    TooLong,
+    /// The text is wrong.
+    Filter(FilterError<'a>),
+}
+
+impl fmt::Display for SwitchError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => {
+                f.write_str("there is no such switch: ")?;
+                for (place, name) in names().enumerate() {
+                    let before = if place == 0 { "" } else { ", " };
+                    write!(f, "{before}{name}")?;
+                }
+                f.write_str(" would be right")
+            }
+            Self::TooLong => write!(f, "it is too long: {ROOM} bytes would be right"),
+            Self::Filter(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<'a> From<FilterError<'a>> for SwitchError<'a> {
+    fn from(error: FilterError<'a>) -> Self {
+        Self::Filter(error)
+    }
+}
+
+/// The names of all switches. Any context.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|(name, ..)| *name)
+}
+
+/// What a switch is set to; `None` if there is no such switch. Task context.
+pub(crate) fn get(name: &str) -> Option<impl fmt::Display + use<>> {
+    let place = ALL.iter().position(|(known, ..)| *known == name)?;
+    let text = TEXTS.lock()[place];
+    Some(text.unwrap_or_else(|| ArrayString::from(ALL[place].2).unwrap_or_default()))
+}
+
+/// Sets a switch. Task context.
+///
+/// # Errors
+/// [`SwitchError`]: there is no such switch, or it does not take the text. Then all is as it was.
+pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> {
+    let place = ALL.iter().position(|(known, ..)| *known == name);
+    let place = place.ok_or(SwitchError::Unknown)?;
+    let kept = ArrayString::from(text).map_err(|_| SwitchError::TooLong)?;
+    match ALL[place].1 {
+        Switch::Log => set_log(text)?,
+        Switch::Trace => filter::events(trace::STREAM.name, text).map(|_| ())?,
+    }
+    TEXTS.lock()[place] = Some(kept);
+    Ok(())
+}
+
+/// Logs nothing that is less severe than this, whatever the switch says. Task context.
+pub(crate) fn limit(severity: Severity) {
+    *CEILING.lock() = severity;
+    let text = TEXTS.lock()[0].unwrap_or_else(|| ArrayString::from(ALL[0].2).unwrap_or_default());
+    // It was right before.
+    let _ = set_log(&text);
+}
+
+fn set_log(text: &str) -> Result<(), FilterError<'_>> {
+    filter::statements(klog::STREAM.name, text)?;
+    let ceiling = *CEILING.lock();
+    let statements = registered().map(|class| class.site);
+    for site in statements.filter(|site| site.is_statement() && site.severity() > ceiling) {
+        site.set_enabled(false);
+    }
+    let least = filter::severity_of_all(text).unwrap_or(Some(Severity::Info));
+    log::set_max_level(level(least.map(|least| least.min(ceiling))));
+    Ok(())
+}
+
+/// The facade's level for the least severe that is logged.
+fn level(least: Option<Severity>) -> LevelFilter {
+    match least {
+        None => LevelFilter::Off,
+        Some(severity) if severity <= Severity::Error => LevelFilter::Error,
+        Some(Severity::Warn) => LevelFilter::Warn,
+        Some(Severity::Debug) => LevelFilter::Debug,
+        Some(Severity::Trace) => LevelFilter::Trace,
+        Some(_) => LevelFilter::Info,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use super::*;
+
+    /// The right to set switches in a test: there is one set of them.
+    pub(crate) fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn value(name: &str) -> Option<String> {
+        get(name).map(|value| value.to_string())
+    }
+
+    #[test]
+    fn a_switch_has_the_text_that_it_was_given() {
+        let _alone = alone();
+        for (text, level) in [
+            ("off", LevelFilter::Off),
+            ("crit", LevelFilter::Error),
+            ("warn", LevelFilter::Warn),
+            ("notice", LevelFilter::Info),
+            ("debug", LevelFilter::Debug),
+            ("trace", LevelFilter::Trace),
+        ] {
+            assert_eq!(set("log", text), Ok(()));
+            assert_eq!(value("log").as_deref(), Some(text));
+            assert_eq!(log::max_level(), level);
+        }
+        assert_eq!(set("log", "info"), Ok(()));
+        assert!(names().all(|name| get(name).is_some()));
+    }
+
+    #[test]
+    fn what_is_wrong_changes_nothing_and_says_what_would_be_right() {
+        let _alone = alone();
+        assert_eq!(set("log", "warn"), Ok(()));
+        let long = "x".repeat(ROOM + 1);
+        for wrong in ["loud", "warn debug", "debug\n=", &long] {
+            assert!(set("log", wrong).is_err(), "{wrong:?}");
+        }
+        assert_eq!(set("logs", "warn"), Err(SwitchError::Unknown));
+        assert_eq!(value("log").as_deref(), Some("warn"));
+        assert_eq!(value("logs"), None);
+        let unknown = SwitchError::Unknown.to_string();
+        assert_eq!(
+            unknown,
+            "there is no such switch: log, trace would be right"
+        );
+        assert_eq!(set("log", "info"), Ok(()));
+    }
+
+    #[test]
+    fn a_limit_holds_whatever_is_set() {
+        let _alone = alone();
+        limit(Severity::Warn);
+        assert_eq!(log::max_level(), LevelFilter::Warn);
+        assert_eq!(set("log", "debug"), Ok(()));
+        assert_eq!(log::max_level(), LevelFilter::Warn);
+        limit(Severity::Trace);
+        assert_eq!(log::max_level(), LevelFilter::Debug);
+        assert_eq!(set("log", "info"), Ok(()));
+    }
+}
