@@ -24,10 +24,10 @@
 mod emit;
 mod fields;
 pub mod filter;
-mod read;
 mod macros;
 #[doc(hidden)]
 pub mod probe;
+mod read;
 #[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[expect(unsafe_code, reason = "functions that the linker finds")]
