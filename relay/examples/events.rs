@@ -31,7 +31,7 @@ static LOG: Channel<Machine, CPUS> = Channel::new(Machine, &LOG_PACKETS);
 
 relay::sink!(LOG);
 
-/// A channel of typed events. Those with an id of their own are listed, the linker finds the others.
+/// A channel of typed events. Those with an id of their own are listed; the linker finds the rest.
 const TRACE: StreamClass = StreamClass {
     id: 2,
     name: "trace",
@@ -310,8 +310,8 @@ INFO events.rs: task 7 runs on cpu 0x0
 WARN events.rs:  25.0 % of 4096 pages are free
 NOTICE events.rs: 52:54:00:12:34:56 has a link
 DEBUG events.rs: nobody sees this, unless it is on
-ERROR events.rs: \"log=info,kernel::nowhere=debug\": no statement is in a module 'kernel::nowhere'; \
-a part of a path such as kernel::mem would be right
+ERROR events.rs: \"log=info,kernel::nowhere=debug\": no statement is in a module \
+'kernel::nowhere'; a part of a path such as kernel::mem would be right
 INFO events.rs: task 8 runs on cpu 0x1
 WARN events.rs:  25.0 % of 4096 pages are free
 NOTICE events.rs: 52:54:00:12:34:56 has a link

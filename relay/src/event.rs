@@ -28,7 +28,6 @@ mod macros;
 #[doc(hidden)]
 pub mod probe;
 mod read;
-#[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[expect(unsafe_code, reason = "functions that the linker finds")]
 mod sink;

@@ -1,5 +1,5 @@
-//! Peers that are measured in the same sitting by programs of their own: `benches/lttng-ust/run.sh`,
-//! `benches/peers/run.sh`.
+//! Peers that are measured in the same sitting by programs of their own:
+//! `benches/lttng-ust/run.sh`, `benches/peers/run.sh`.
 
 use crate::args::Args;
 use serde_json::{Value, json};

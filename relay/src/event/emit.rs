@@ -1,6 +1,6 @@
 //! What becomes a record.
 
-use super::{FieldsMut, Site};
+use super::{FieldsMut, HAS_REGISTRY, Site};
 use crate::channel::Channel;
 use crate::platform::Platform;
 use crate::record::{EVENTS, STAMP};
@@ -87,13 +87,20 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [turned off](Event::is_enabled).
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. An event
-    /// whose class has one of the [fillers' ids](crate::record::EVENTS) does not compile.
+    /// whose class has one of the [fillers' ids](crate::record::EVENTS) does not compile, nor does
+    /// one without an id where classes are [not collected](super::HAS_REGISTRY).
     ///
     /// # Errors
     /// The record was not written, for the reason given; the loss is counted.
     #[inline(always)]
     pub fn emit<E: Event>(&self, event: &E) -> Result<(), WriteError> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
+        const {
+            assert!(
+                HAS_REGISTRY || E::CLASS.id != 0,
+                "this target has no section for classes: the event needs an id by hand"
+            );
+        };
         if !E::is_enabled() {
             return Ok(());
         }
