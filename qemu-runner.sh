@@ -20,6 +20,8 @@
 #                    relay.panic last
 #   RELAY_PORTS_FOLDER  instead: a folder, in which QEMU writes what each of them sends to a file
 #                    port0, port1, ...; the panic's last
+#   RELAY_CTL_SOCKET  with RELAY_PORTS: path of a unix socket that QEMU connects relay.ctl to, the port
+#                    that the kernel is asked through
 #   RELAY_GDB        1: wait for gdb on tcp:1234
 #   RELAY_BIOS       firmware image (default: qboot.rom where QEMU has it, else QEMU's own default)
 #   RELAY_QEMU       QEMU binary (default qemu-system-x86_64)
@@ -136,8 +138,9 @@ fi
 ports=${RELAY_PORTS:-0}
 if [[ $ports != 0 ]]; then
     number RELAY_PORTS "$ports" 1 30
-    # Port 0 of the device is kept for a console. The port for panics needs no interrupt.
-    device="virtio-serial-pci,max_ports=$((ports + 2)),vectors=$((ports + 2))"
+    # Port 0 of the device is kept for a console. The ports for panics and for control need no
+    # interrupts.
+    device="virtio-serial-pci,max_ports=$((ports + 3)),vectors=$((ports + 2))"
     if [[ -n ${RELAY_PORTS_FOLDER:-} ]]; then
         [[ -d $RELAY_PORTS_FOLDER ]] ||
             die "RELAY_PORTS_FOLDER: no such folder: '$RELAY_PORTS_FOLDER'"
@@ -160,6 +163,12 @@ if [[ $ports != 0 ]]; then
         arguments+=(-chardev "$chardev"
             -device "virtserialport,chardev=relay$port,name=$name,nr=$((port + 1))")
     done
+    if [[ -n ${RELAY_CTL_SOCKET:-} ]]; then
+        [[ -S $RELAY_CTL_SOCKET ]] ||
+            die "RELAY_CTL_SOCKET: no unix socket that somebody listens on: '$RELAY_CTL_SOCKET'"
+        arguments+=(-chardev "socket,id=ctl,path=${RELAY_CTL_SOCKET//,/,,}"
+            -device "virtserialport,chardev=ctl,name=relay.ctl,nr=$((ports + 2))")
+    fi
 fi
 if flag RELAY_GDB "${RELAY_GDB:-}"; then
     printf 'qemu-runner.sh: waiting for gdb: gdb %q -ex "target remote :1234"\n' "$kernel" >&2

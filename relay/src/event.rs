@@ -29,6 +29,8 @@ mod macros;
 pub mod probe;
 mod read;
 mod registry;
+#[doc(hidden)]
+pub mod shown;
 #[expect(unsafe_code, reason = "functions that the linker finds")]
 mod sink;
 mod site;

@@ -384,6 +384,7 @@ mod sync;
 #[doc(hidden)]
 pub mod __private {
     pub use crate::event::probe::*;
+    pub use crate::event::shown::*;
     pub use crate::event::{say, send, sum};
     pub use relay_macros::{event, statement};
 }

@@ -97,6 +97,8 @@ pub struct Sent {
     pub bytes: u64,
     /// Those of them that were of the metadata.
     pub metadata_bytes: u64,
+    /// Those of them that were of [messages](Line::message).
+    pub message_bytes: u64,
     /// Packets that [`Line::run`] has left out, because a frame of them does not fit the buffer.
     pub left_out: u64,
 }
@@ -152,6 +154,14 @@ struct Description<'a> {
     credit: u64,
 }
 
+/// What a frame was made of.
+enum Loaded<'a> {
+    Metadata,
+    /// A packet, which is given back when the frame was sent.
+    Packet(#[expect(dead_code, reason = "it is kept until it is dropped")] SubBuffer<'a>),
+    Message,
+}
+
 /// A serial line, which takes packets and gives bytes. See the [module](self).
 ///
 /// Task and IRQ context, whoever has it; none of its functions waits.
@@ -161,8 +171,8 @@ pub struct Line<'a> {
     /// What of it is still to be sent.
     at: usize,
     end: usize,
-    /// What it was made of, unless that is metadata.
-    packet: Option<SubBuffer<'a>>,
+    /// What it was made of.
+    loaded: Loaded<'a>,
     description: Description<'a>,
     sent: Sent,
 }
@@ -193,7 +203,7 @@ impl<'a> Line<'a> {
             buffer,
             at: 0,
             end: 0,
-            packet: None,
+            loaded: Loaded::Metadata,
             description: Description::default(),
             sent: Sent::default(),
         }
@@ -223,7 +233,7 @@ impl<'a> Line<'a> {
         Ok(())
     }
 
-    /// Whether something is being sent. Then no packet can be submitted.
+    /// Whether something is being sent. Then no packet can be submitted, and no message.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.at < self.end || self.description.pressing > 0
@@ -250,11 +260,38 @@ impl<'a> Line<'a> {
         }
         match self.load(ctf::packet_bytes(&packet)) {
             Some(()) => {
-                self.packet = Some(packet);
+                self.loaded = Loaded::Packet(packet);
                 Ok(())
             }
             None => Err(Refused::TooLarge(packet)),
         }
+    }
+
+    /// Takes something else than a packet, in pieces, to be sent next in a frame of its own: an
+    /// answer to somebody who has sent something over the same line. Readers of packets pass it over
+    /// if it does not begin like one. True if it was taken; false if something is being sent, or its
+    /// frame does not fit the buffer.
+    ///
+    /// ```
+    /// # use relay::line::{self, Line};
+    /// let mut buffer = [0; line::buffer_size(64)];
+    /// let mut line = Line::new(&mut buffer);
+    /// assert!(line.message([&b"an "[..], b"answer"]));
+    /// assert!(!line.message([&b"another"[..]]), "one at a time");
+    /// line.send(|bytes| bytes.len());
+    /// assert_eq!(line.sent().frames, 1);
+    /// ```
+    #[must_use]
+    pub fn message<'p>(&mut self, pieces: impl IntoIterator<Item = &'p [u8]>) -> bool {
+        if self.is_busy() {
+            return false;
+        }
+        let Ok(size) = frame::write(pieces, self.buffer) else {
+            return false;
+        };
+        (self.at, self.end) = (0, size);
+        self.loaded = Loaded::Message;
+        true
     }
 
     /// Sends what it has. `write` takes bytes, and says how many of them; with fewer than it was
@@ -271,7 +308,7 @@ impl<'a> Line<'a> {
                     return all;
                 }
                 self.sent.frames += 1;
-                self.packet = None;
+                self.loaded = Loaded::Metadata;
             }
             if !self.load_description() {
                 return all;
@@ -317,9 +354,10 @@ impl<'a> Line<'a> {
     fn note(&mut self, taken: usize) {
         self.at += taken;
         self.sent.bytes += taken as u64;
-        match self.packet {
-            Some(_) => self.idle(taken as u64),
-            None => self.sent.metadata_bytes += taken as u64,
+        match self.loaded {
+            Loaded::Packet(_) => self.idle(taken as u64),
+            Loaded::Message => self.sent.message_bytes += taken as u64,
+            Loaded::Metadata => self.sent.metadata_bytes += taken as u64,
         }
     }
 

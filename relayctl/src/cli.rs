@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    self, BenchArgs, CatArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StressArgs,
+    self, BenchArgs, CatArgs, CtlArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StressArgs,
 };
 use crate::exit::Exit;
 
@@ -42,6 +42,12 @@ pub(crate) enum Command {
     /// nothing came that can, or if something was left out or contradicts the rest, 3 if the source
     /// or the disk failed.
     Record(RecordArgs),
+    /// Ask a machine that runs, or switch what it logs: while run or record has it
+    ///
+    /// First what is set, then what is got, then the list. What a switch has then is a line
+    /// NAME=VALUE on stdout. Exit status: 0 if all was done, 1 if the machine refused something, 3 if
+    /// there is no machine that can be asked, or it did not answer.
+    Ctl(CtlArgs),
     /// Show the records of a capture, merged by time
     Cat(CatArgs),
     /// Show the ledger of a capture: packets, records, losses
@@ -95,6 +101,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     match cli.command {
         Some(Command::Run(args)) => commands::run(&args),
         Some(Command::Record(args)) => commands::record(&args),
+        Some(Command::Ctl(args)) => commands::ctl(&args),
         Some(Command::Cat(args)) => commands::cat(&args),
         Some(Command::Stat(args)) => commands::stat(&args),
         Some(Command::Verify(args)) => commands::verify(&args),

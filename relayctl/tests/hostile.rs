@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 use relay_decode::audit::Audit;
 use relay_decode::capture::{OpenError, Scratch, Stored, read_raw};
-use relay_decode::merge::{Filter, Merge};
-use relay_decode::records::{Records, Schema};
+use relay_decode::merge::{Filter, Merge, Next};
+use relay_decode::records::{Event, Line, Records, Schema, Value, json_record, text_record};
 use relay_decode::tsdl::{self, TsdlError};
 use relay_decode::wire::Header;
+use synthetic::typed::{KINDS, SCHED, event, kinds, statement, with_classes};
 use synthetic::{METADATA, Stream, folder, metadata, metadata_packets, relayctl, small};
 
 /// A trace with something behind it.
@@ -389,8 +390,51 @@ fn read_all(bytes: &[u8]) {
     let _ = (audit.balance(), audit.verdict());
     let filter = Filter::default();
     let mut merge = Merge::of(&stored, &filter).expect("files are readable");
-    let all: Result<(), OpenError> = merge.each(|_| Ok(()));
+    let all: Result<(), OpenError> = merge.each(|next| {
+        if let Next::Record(shown, values) = next {
+            show(shown.record.event, values);
+        }
+        Ok(())
+    });
     all.expect("files are readable");
+}
+
+/// Shows a record in every way there is.
+fn show(event: &Event, values: &[Value<'_>]) {
+    let line = Line::new(event, values);
+    let _ = (line.severity(), line.module(), line.file(), line.number());
+    if event.template().is_some() {
+        let message = line.message().expect("it has a template");
+        assert!(message.len() <= (1 << 16) + 5, "{}", message.len());
+    }
+    let (mut text, mut json) = (String::new(), Vec::new());
+    text_record(&mut text, event, values, true);
+    let unsafe_to_show = |c: char| c.is_control() && c != '\t';
+    let names = event.fields.fields.iter().map(|field| field.name.as_str());
+    assert!(names.clone().all(|name| name.is_ascii()));
+    assert!(!text.contains(unsafe_to_show), "{text:?}");
+    json_record(&mut json, event, values);
+    let json: serde_json::Value = serde_json::from_slice(&json).expect("it is JSON");
+    let shown = event.fields.fields.iter().filter(|field| !field.is_length);
+    if event.unreadable.is_none() {
+        assert_eq!(json.as_object().expect("an object").len(), shown.count());
+    }
+}
+
+/// Classes with every kind of field.
+fn classes() -> String {
+    with_classes(
+        &(statement(
+            1000,
+            "{u8} \\ {names:?} {{{list:#x?}}} {maybe_name:?} {str:>9}",
+            KINDS,
+        ) + &event(
+            1000,
+            "kinds",
+            "&facility=f&text={flags} {char:?} {u64}",
+            KINDS,
+        )),
+    )
 }
 
 proptest! {
@@ -422,12 +466,54 @@ proptest! {
     }
 
     #[test]
+    fn any_change_of_classes_is_read_or_refused(
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), 0usize..30, "[a-z0-9_{}\\[\\];:=\\\\\". ]{0,12}"), 1..4
+        ),
+        contents in prop::collection::vec(any::<u8>(), 0..300),
+    ) {
+        let mut text = classes();
+        let begin = METADATA.len();
+        for (at, remove, insert) in changes {
+            let from = begin + at.index(text.len() - begin);
+            let to = (from + remove).min(text.len());
+            text.replace_range(from..to, &insert);
+        }
+        let mut bytes = metadata_packets(&text, 1 << 16).concat();
+        for channel in [1, SCHED] {
+            let mut stream = Stream::new(channel, 0, 0);
+            stream.record(1000, 1, 0, &kinds("text", 0.1, 0.2, 3));
+            stream.record(1000, 2, 0, &contents);
+            bytes.extend(stream.packet(3, 1));
+        }
+        read_all(&bytes);
+    }
+
+    #[test]
+    fn any_template_is_shown(
+        template in "([a-z]{0,3}|\\{|\\}|\\{u8|\\{names|\\{u64|:|[#x?<^>+0-9.$*]|\\PC){0,40}",
+        texts in "\\PC{0,20}",
+        contents in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
+    ) {
+        let classes = statement(1000, &template, KINDS)
+            + &event(1000, &template, &format!("&text={template}"), KINDS);
+        let mut bytes = metadata_packets(&with_classes(&classes), 1 << 16).concat();
+        for channel in [1, SCHED] {
+            let mut stream = Stream::new(channel, 0, 0);
+            let good = kinds(&texts, f32::NAN, f64::MAX, u32::MAX);
+            stream.record(1000, 1, 0, contents.as_ref().unwrap_or(&good));
+            bytes.extend(stream.packet(2, 1));
+        }
+        read_all(&bytes);
+    }
+
+    #[test]
     fn any_bytes_may_be_a_packets_contents(
         contents in prop::collection::vec(any::<u8>(), 0..300),
-        id in 0u16..4,
-        channel in 1u32..4,
+        id in prop_oneof![0u16..4, Just(1000)],
+        channel in 1u32..6,
     ) {
-        let mut bytes = metadata_packets(METADATA, 1 << 16).concat();
+        let mut bytes = metadata_packets(&classes(), 1 << 16).concat();
         let mut stream = Stream::new(channel, 0, 0);
         stream.record(id, 1, 0, &contents);
         bytes.extend(stream.packet(u64::MAX, 1));

@@ -141,7 +141,7 @@ fn believed(
             method,
         }),
         Err(distrust) => {
-            log::warn!("the {name} is no clock to measure by: {distrust}");
+            relay::warn!("the {name} is no clock to measure by: {distrust}");
             None
         }
     }
@@ -154,7 +154,7 @@ fn fallback() -> Calibration {
         return unmeasured(hz, Method::Announced);
     }
     let hz = clock::ASSUMED_HZ;
-    log::warn!(
+    relay::warn!(
         "how fast time passes is unknown: {hz} ticks a second are assumed, so all times may be \
          wrong by the same factor; give the frequency on the command line as tsc_hz=N"
     );
@@ -164,7 +164,7 @@ fn fallback() -> Calibration {
 /// A rate that was not measured, and the local APIC's timer measured by it.
 fn unmeasured(tsc_hz: u64, method: Method) -> Calibration {
     let apic_hz = measure::apic_rate(&Machine, tsc_hz).unwrap_or_else(|| {
-        log::warn!("the local APIC timer cannot be measured: {ASSUMED_APIC_HZ} Hz are assumed");
+        relay::warn!("the local APIC timer cannot be measured: {ASSUMED_APIC_HZ} Hz are assumed");
         ASSUMED_APIC_HZ
     });
     Calibration {

@@ -142,7 +142,7 @@ extern "C" fn enter(cpu: usize) -> ! {
     }
     percpu::set_apic_id(apic::id());
     apic::enable();
-    log::info!("cpu {cpu} up");
+    relay::info!("cpu {cpu} up");
     percpu::set_online();
     apic::start_timer();
     interrupts::enable();

@@ -174,7 +174,7 @@ extern "C" fn dispatch(frame: &TrapFrame) {
             }
         }
         vector::BREAKPOINT => {
-            log::warn!("breakpoint at {:#x}: going on", frame.rip);
+            relay::warn!("breakpoint at {:#x}: going on", frame.rip);
         }
         vector::MACHINE_CHECK => {
             let _level = IrqLevel::nmi();
@@ -212,7 +212,7 @@ fn interrupt(vector: u8, interrupted: &Interrupted) {
             apic::end_of_interrupt();
         }
         vector::APIC_ERROR => {
-            log::warn!("local APIC error: status {:#x}", apic::take_errors());
+            relay::warn!("local APIC error: status {:#x}", apic::take_errors());
             apic::end_of_interrupt();
         }
         // Neither is in service in the local APIC: no end of interrupt.
@@ -221,7 +221,7 @@ fn interrupt(vector: u8, interrupted: &Interrupted) {
         }
         _ => {
             percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
-            log::warn!("unexpected interrupt, vector {vector:#x}");
+            relay::warn!("unexpected interrupt, vector {vector:#x}");
             apic::end_of_interrupt();
         }
     }

@@ -145,7 +145,7 @@ mod tests {
         assert!(!carried.has("klog") && carried.has("flood") && carried.has("metadata"));
         assert_eq!(read("all"), Some(Carried::ALL));
         assert_eq!(read("off"), Some(Carried::NONE));
-        assert_eq!(read("flood,klog"), Some(Carried::ALL));
+        assert_eq!(read("flood,trace,klog"), Some(Carried::ALL));
         for wrong in [
             "",
             "x",

@@ -54,7 +54,7 @@ impl<'a> Options<'a> {
 
     /// Sets a setting; the last word counts.
     fn set(&mut self, key: &'static str, value: u64, text: &'a str) {
-        let is_free = |entry: &&mut Option<_>| entry.is_none_or(|(known, ..)| known == key);
+        let is_free = |entry: &&mut Option<(_, _, _)>| entry.is_none_or(|(known, ..)| known == key);
         if let Some(entry) = self.given.iter_mut().find(is_free) {
             *entry = Some((key, value, text));
         }

@@ -107,6 +107,12 @@ impl Uart {
         self.port.send_bytes(bytes)
     }
 
+    /// A byte that has come, if there is one. What comes while nobody looks is lost when the port's
+    /// FIFO is full. A port that has gone away reads as ones, without end.
+    pub(crate) fn receive(&mut self) -> Option<u8> {
+        self.port.try_receive_byte().ok()
+    }
+
     /// Whether it would take something.
     pub(crate) fn is_ready(&mut self) -> bool {
         self.port.ready_to_send().is_ok()

@@ -28,14 +28,14 @@ pub(crate) fn begin(traps: &'static Handlers) {
 /// What was asked for of `scenarios`, with complaints logged.
 pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
-    log::info!("command line: '{text}'");
-    let mut options = cmdline::parse(text, scenarios, |complaint| log::error!("{complaint}"));
+    relay::info!("command line: '{text}'");
+    let mut options = cmdline::parse(text, scenarios, |complaint| relay::error!("{complaint}"));
     for setting in [&LOG, &TRACE] {
         let Some(text) = options.text(setting) else {
             continue;
         };
         if let Err(error) = switches::set(setting.key, text) {
-            log::error!("command line: {}={text}: {error}", setting.key);
+            relay::error!("command line: {}={text}: {error}", setting.key);
             options.complaints += 1;
         }
     }
@@ -56,7 +56,7 @@ pub(crate) fn bring_up(
 
     // Memory, and proper stacks for this CPU's faults.
     let memory = mem::init(info)?;
-    log::info!("heap ready: {memory}");
+    relay::info!("heap ready: {memory}");
     tables::build(stacks::interrupt_for(0)?).load();
 
     // The machine: CPUs, interrupt controllers, clock.
@@ -84,8 +84,8 @@ pub(crate) fn bring_up(
     description::keep();
     ways.take(cpus);
     virtio::join();
-    log::info!("clock: {calibration}");
-    log::info!("cpus: {}", platform.processors);
+    relay::info!("clock: {calibration}");
+    relay::info!("cpus: {}", platform.processors);
 
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.
     percpu::set_online();
@@ -94,7 +94,7 @@ pub(crate) fn bring_up(
     let lose = options.value(&LOSE).map(|cpu| cpu as usize);
     let missing = others::start(platform.processors.ids(), lose, entry)?;
     if !missing.is_empty() {
-        log::error!("these CPUs did not come up, the rest go on: {missing}");
+        relay::error!("these CPUs did not come up, the rest go on: {missing}");
         missing.iter().for_each(pump::do_without_cpu);
     }
     Ok(missing)
@@ -108,13 +108,13 @@ fn boot_report() -> Result<(), BringUpError> {
     let report = boot::report();
     for error in report.errors() {
         if error.is_fatal() {
-            log::error!("boot: {error}");
+            relay::error!("boot: {error}");
         } else {
-            log::warn!("boot: {error}");
+            relay::warn!("boot: {error}");
         }
     }
     if report.dropped() != 0 {
-        log::warn!("boot: {} more", report.dropped());
+        relay::warn!("boot: {} more", report.dropped());
     }
     if report.is_fatal() {
         return Err(BringUpError::Boot);

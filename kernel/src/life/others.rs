@@ -38,7 +38,7 @@ pub(crate) fn start(
     let late = lose.map_or(CpuSet::EMPTY, CpuSet::only);
     let unknown = late.without(wanted);
     if !unknown.is_empty() {
-        log::error!("command line: lose={unknown}: there is no such CPU to start, only {wanted}");
+        relay::error!("command line: lose={unknown}: there is no such CPU to start, only {wanted}");
     }
     if wanted.is_empty() {
         return Ok(unknown);

@@ -46,8 +46,8 @@ fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
     let message = info.message();
     let cpu = percpu::cpu_index();
     match info.location() {
-        Some(location) => log::error!("cpu {cpu} panicked at {location}: {message}"),
-        None => log::error!("cpu {cpu} panicked: {message}"),
+        Some(location) => relay::error!("cpu {cpu} panicked at {location}: {message}"),
+        None => relay::error!("cpu {cpu} panicked: {message}"),
     }
     log_backtrace(None, backtrace::frame_pointer());
     end()
@@ -60,7 +60,7 @@ pub(crate) fn exception(frame: &TrapFrame) -> ! {
     let cpu = percpu::cpu_index();
     let report = Report { frame, cr2, cpu };
     begin(format_args!("{report}"));
-    log::error!("{report}");
+    relay::error!("{report}");
     log_registers(frame);
     log_backtrace(Some(frame.rip), frame.rbp);
     end()
@@ -119,7 +119,7 @@ impl fmt::Display for Report<'_> {
 
 /// Logs the registers of the interrupted code.
 fn log_registers(frame: &TrapFrame) {
-    log::error!(
+    relay::error!(
         "rip {:#018x} rsp {:#018x} rflags {:#x} cs {:#x} ss {:#x}",
         frame.rip,
         frame.rsp,
@@ -138,8 +138,8 @@ fn log_registers(frame: &TrapFrame) {
         r8,
         ..
     } = *frame;
-    log::error!("rax {rax:#018x} rbx {rbx:#018x} rcx {rcx:#018x} rdx {rdx:#018x}");
-    log::error!("rsi {rsi:#018x} rdi {rdi:#018x} rbp {rbp:#018x} r8  {r8:#018x}");
+    relay::error!("rax {rax:#018x} rbx {rbx:#018x} rcx {rcx:#018x} rdx {rdx:#018x}");
+    relay::error!("rsi {rsi:#018x} rdi {rdi:#018x} rbp {rbp:#018x} r8  {r8:#018x}");
     let TrapFrame {
         r9,
         r10,
@@ -150,8 +150,8 @@ fn log_registers(frame: &TrapFrame) {
         r15,
         ..
     } = *frame;
-    log::error!("r9  {r9:#018x} r10 {r10:#018x} r11 {r11:#018x} r12 {r12:#018x}");
-    log::error!("r13 {r13:#018x} r14 {r14:#018x} r15 {r15:#018x}");
+    relay::error!("r9  {r9:#018x} r10 {r10:#018x} r11 {r11:#018x} r12 {r12:#018x}");
+    relay::error!("r13 {r13:#018x} r14 {r14:#018x} r15 {r15:#018x}");
 }
 
 /// Logs a backtrace, a record per frame: the instruction that failed, where there
@@ -159,7 +159,7 @@ fn log_registers(frame: &TrapFrame) {
 fn log_backtrace(instruction: Option<u64>, pointer: u64) {
     let frames = instruction.into_iter().chain(backtrace::frames(pointer));
     for (number, address) in frames.enumerate() {
-        log::error!("  #{number} {address:#018x}");
+        relay::error!("  #{number} {address:#018x}");
     }
 }
 
@@ -233,7 +233,9 @@ fn end() -> ! {
     }
     let running = stop::stop_others();
     if !running.is_empty() {
-        log::error!("these CPUs did not stop, so what they logged last may be missing: {running}");
+        relay::error!(
+            "these CPUs did not stop, so what they logged last may be missing: {running}"
+        );
     }
     leave();
     exit(ExitCode::Fail)

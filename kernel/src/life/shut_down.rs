@@ -2,14 +2,16 @@
 
 use super::{close, others};
 use crate::dev::{self, ExitCode};
-use crate::out::{console, pump, virtio};
+use crate::out::{console, control, pump, virtio};
 
 /// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
 /// Task context, on the boot CPU.
 pub(crate) fn park_others() -> bool {
+    // What a host asks for from here on would be logged behind the end of the log.
+    control::close();
     let awake = others::park();
     if !awake.is_empty() {
-        log::error!("these CPUs did not close their streams: {awake}");
+        relay::error!("these CPUs did not close their streams: {awake}");
     }
     awake.is_empty()
 }

@@ -56,7 +56,7 @@ pub(super) fn start<U: Usage>(
         .map_err(relay::StartError::Storage)
         .and_then(|memory| channel.start(cpu, memory, geometry));
     if let Err(error) = &started {
-        log::error!("cpu {cpu} has no ring for {name}: {error}");
+        relay::error!("cpu {cpu} has no ring for {name}: {error}");
     }
     started.is_ok()
 }

@@ -72,7 +72,7 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     let size = size.unwrap_or_default() as usize;
     if is_slow && size > MAX_PACKET {
         shortfall::note();
-        return log::error!(
+        return relay::error!(
             "subbuf={size} is too much for a serial port, whose frames have {MAX_PACKET} bytes at \
              most: there is no flood"
         );
@@ -83,7 +83,7 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     let early = with_kind(EARLY, options);
     let (full, early) = match full.and_then(|full| Ok((full, early?))) {
         Ok(both) => both,
-        Err(error) => return log::error!("there is no flood: {error}"),
+        Err(error) => return relay::error!("there is no flood: {error}"),
     };
     FULL.call_once(|| full);
     // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:

@@ -37,7 +37,7 @@ pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
     };
     let written = write!(Text, "{trace}").is_ok() && CHANNEL.close().is_ok();
     if !written {
-        log::error!("the metadata does not fit its ring: captures will not explain themselves");
+        relay::error!("the metadata does not fit its ring: captures will not explain themselves");
         shortfall::note();
     }
 }

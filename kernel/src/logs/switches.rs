@@ -8,6 +8,7 @@
 //! The facade `log` has no statements of its own: it follows the severity that `log` says of all.
 
 use core::fmt;
+use core::sync::atomic::{AtomicU8, Ordering};
 
 use arrayvec::ArrayString;
 use log::LevelFilter;
@@ -33,24 +34,26 @@ const ALL: [(&str, Switch, &str); 2] = [
     ("trace", Switch::Trace, "off"),
 ];
 
-/// What they are set to. Whoever sets one is in task context, and never in the middle of a record.
+/// What they are set to. Nobody waits for it: who finds it taken is told so.
 static TEXTS: Mutex<[Option<ArrayString<ROOM>>; ALL.len()]> = Mutex::new([None; ALL.len()]);
 
 /// The least severe that is logged, whatever the switch says: a slow line carries no more.
-static CEILING: Mutex<Severity> = Mutex::new(Severity::Trace);
+static CEILING: AtomicU8 = AtomicU8::new(Severity::Trace as u8);
 
 /// Why a switch was not set. Its `Display` says what would be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SwitchError<'a> {
+pub(crate) enum SwitchError {
     /// There is no such switch.
     Unknown,
     /// The text is longer than any that is right.
     TooLong,
-    /// The text is wrong.
-    Filter(FilterError<'a>),
+    /// The text is wrong, for this reason.
+    Filter(ArrayString<ROOM>),
+    /// Somebody else sets one.
+    Busy,
 }
 
-impl fmt::Display for SwitchError<'_> {
+impl fmt::Display for SwitchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => {
@@ -62,14 +65,18 @@ impl fmt::Display for SwitchError<'_> {
                 f.write_str(" would be right")
             }
             Self::TooLong => write!(f, "it is too long: {ROOM} bytes would be right"),
-            Self::Filter(error) => error.fmt(f),
+            Self::Filter(reason) => f.write_str(reason),
+            Self::Busy => f.write_str("somebody else sets one: to ask again would be right"),
         }
     }
 }
 
-impl<'a> From<FilterError<'a>> for SwitchError<'a> {
-    fn from(error: FilterError<'a>) -> Self {
-        Self::Filter(error)
+impl From<FilterError<'_>> for SwitchError {
+    fn from(error: FilterError<'_>) -> Self {
+        let mut reason = ArrayString::new();
+        // What does not fit is cut: it repeats what was asked for.
+        let _ = fmt::write(&mut reason, format_args!("{error}"));
+        Self::Filter(reason)
     }
 }
 
@@ -78,40 +85,42 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, ..)| *name)
 }
 
-/// What a switch is set to; `None` if there is no such switch. Task context.
+/// What a switch is set to; `None` if there is no such switch. Task and IRQ context.
 pub(crate) fn get(name: &str) -> Option<impl fmt::Display + use<>> {
     let place = ALL.iter().position(|(known, ..)| *known == name)?;
-    let text = TEXTS.lock()[place];
+    let text = TEXTS.try_lock().and_then(|texts| texts[place]);
     Some(text.unwrap_or_else(|| ArrayString::from(ALL[place].2).unwrap_or_default()))
 }
 
-/// Sets a switch. Task context.
+/// Sets a switch. Task and IRQ context: it does not wait.
 ///
 /// # Errors
 /// [`SwitchError`]: there is no such switch, or it does not take the text. Then all is as it was.
-pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> {
+pub(crate) fn set(name: &str, text: &str) -> Result<(), SwitchError> {
     let place = ALL.iter().position(|(known, ..)| *known == name);
     let place = place.ok_or(SwitchError::Unknown)?;
     let kept = ArrayString::from(text).map_err(|_| SwitchError::TooLong)?;
+    let mut texts = TEXTS.try_lock().ok_or(SwitchError::Busy)?;
     match ALL[place].1 {
         Switch::Log => set_log(text)?,
-        Switch::Trace => filter::events(trace::STREAM.name, text).map(|_| ())?,
+        Switch::Trace => drop(filter::events(trace::STREAM.name, text)?),
     }
-    TEXTS.lock()[place] = Some(kept);
+    texts[place] = Some(kept);
     Ok(())
 }
 
 /// Logs nothing that is less severe than this, whatever the switch says. Task context.
 pub(crate) fn limit(severity: Severity) {
-    *CEILING.lock() = severity;
-    let text = TEXTS.lock()[0].unwrap_or_else(|| ArrayString::from(ALL[0].2).unwrap_or_default());
+    CEILING.store(severity as u8, Ordering::Relaxed);
+    let text = TEXTS.try_lock().and_then(|texts| texts[0]);
     // It was right before.
-    let _ = set_log(&text);
+    let _ = set_log(text.as_deref().unwrap_or(ALL[0].2));
 }
 
 fn set_log(text: &str) -> Result<(), FilterError<'_>> {
     filter::statements(klog::STREAM.name, text)?;
-    let ceiling = *CEILING.lock();
+    let ceiling = Severity::from_number(CEILING.load(Ordering::Relaxed));
+    let ceiling = ceiling.unwrap_or(Severity::Trace);
     let statements = registered().map(|class| class.site);
     for site in statements.filter(|site| site.is_statement() && site.severity() > ceiling) {
         site.set_enabled(false);

@@ -17,7 +17,7 @@ pub(crate) fn keep() {
     let file = NAMES.channel("/metadata").ok();
     let file = file.and_then(|metadata| metadata.file(0).ok());
     let Some(mut reader) = file.and_then(|file| file.open().ok()) else {
-        return log::error!("nobody will know the metadata: it cannot be read");
+        return relay::error!("nobody will know the metadata: it cannot be read");
     };
     let mut whole = Vec::new();
     while let Some(packet) = reader.next_subbuf() {

@@ -90,7 +90,7 @@ pub(crate) fn start(cpus: usize) {
                 let intake = Intake::new(reader, count, copies::of(cpu), ASK_MS);
                 *INTAKES[cpu].lock() = Some(intake);
             }
-            Err(error) => log::error!("nobody reads the log of cpu {cpu}: {error}"),
+            Err(error) => relay::error!("nobody reads the log of cpu {cpu}: {error}"),
         }
     }
 }

@@ -5,6 +5,9 @@
 //! that is busy sends [`BURST`] bytes at most with each timer interrupt, and where the FIFO is really
 //! a line's, what that holds: 16 bytes, so that some eight busy CPUs fill a line of 115200 baud.
 //!
+//! What comes over the port is a [conversation](super::control) with the host: a few bytes each turn,
+//! and the answers go between the packets. Who sends without an end is heard as slowly as anybody.
+//!
 //! The port's own interrupt is not used. An emulated port is ready again before the store returns,
 //! so that its interrupts would be all that a CPU does; and one that is really slow is looked at
 //! again by an idle CPU for [`LINGER_MS`] before that halts.
@@ -16,6 +19,7 @@ use core::fmt;
 use relay::line::{self, Line, Refused};
 use relay::{Context, SubBuffer};
 
+use super::control::{self, Conversation};
 use super::sink::{Sink, Submitted};
 use super::{pump, salvage};
 use crate::base::shortfall;
@@ -30,6 +34,9 @@ const BATCH: usize = 4096;
 /// Bytes that an interrupt handler sends at most: some 0.3 ms where a byte takes 1.2 us.
 const BURST: usize = 256;
 
+/// Bytes that are taken from the port in a turn at most: as many as its FIFO holds.
+const HEARD: usize = 16;
+
 /// How long an idle CPU waits for a port that has just taken something, in milliseconds: some bursts
 /// at 115200 baud.
 const LINGER_MS: u64 = 5;
@@ -43,6 +50,7 @@ struct SerialLine {
     com: Com,
     uart: Uart,
     line: Line<'static>,
+    conversation: Conversation,
     /// Bytes that may be sent in this turn.
     allowed: usize,
     /// Packets that fit no frame.
@@ -61,7 +69,7 @@ struct SerialLine {
 /// none. Task context on the boot CPU, after the streams were started.
 pub(super) fn init(com: Com, cpus: usize) -> bool {
     let Some(uart) = Uart::open(com) else {
-        log::error!(
+        relay::error!(
             "{} does not answer: no packets leave this machine",
             com.name()
         );
@@ -75,6 +83,7 @@ pub(super) fn init(com: Com, cpus: usize) -> bool {
         com,
         uart,
         line: Line::new(vec![0; size].leak()),
+        conversation: Conversation::new(),
         allowed: 0,
         left_out: 0,
         described: 0,
@@ -127,12 +136,43 @@ impl SerialLine {
         };
     }
 
+    /// Hears some of what the host says, unless it is still to be answered.
+    fn hear(&mut self) {
+        for _ in 0..HEARD {
+            if self.conversation.has_answer() || control::is_closed() {
+                return;
+            }
+            let Some(byte) = self.uart.receive() else {
+                return;
+            };
+            self.conversation.take(&[byte]);
+        }
+    }
+
+    /// Answers the host, between packets, within what may be sent in this turn.
+    fn answer(&mut self) {
+        while !control::is_closed()
+            && !self.line.is_busy()
+            && self.allowed > 0
+            && let Some(piece) = self.conversation.piece()
+        {
+            match self.line.message([&piece.header[..], piece.text]) {
+                true => self.conversation.note_sent(),
+                // A buffer for packets is larger than any answer.
+                false => self.conversation.give_up(),
+            }
+            self.send();
+        }
+    }
+
     /// How many bytes were sent since the last call. Metadata counts once: an idle line repeats it
-    /// for ever, and who waits for what does not come would wait as long.
+    /// for ever, and who waits for what does not come would wait as long. Answers do not count:
+    /// there are as many as the host wants.
     fn take_moved(&mut self) -> u64 {
         let sent = self.line.sent();
         let repeated = sent.metadata_bytes.saturating_sub(self.described);
         let bytes = sent.bytes.wrapping_sub(repeated);
+        let bytes = bytes.wrapping_sub(sent.message_bytes);
         let moved = bytes.wrapping_sub(self.told);
         self.told = bytes;
         moved
@@ -146,6 +186,8 @@ impl Sink for SerialLine {
             Context::Irq | Context::Nmi => BURST,
         };
         self.send();
+        self.hear();
+        self.answer();
         self.take_moved()
     }
 
@@ -157,7 +199,7 @@ impl Sink for SerialLine {
     fn describe(&mut self, packets: &'static [u8]) -> bool {
         self.described = line::buffer_size(packets.len()) as u64;
         if let Err(error) = self.line.describe(packets) {
-            log::error!("{}: {error}", self.com.name());
+            relay::error!("{}: {error}", self.com.name());
             shortfall::note();
         }
         true
@@ -165,6 +207,8 @@ impl Sink for SerialLine {
 
     fn submit(&mut self, packet: SubBuffer<'static>) -> Submitted {
         self.send();
+        // An answer has its turn between two packets.
+        self.answer();
         match self.line.submit(packet) {
             Ok(()) => Submitted::Taken,
             Err(Refused::Busy(packet)) => Submitted::NotNow(packet),

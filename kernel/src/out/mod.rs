@@ -8,10 +8,13 @@
 //! - [`shown`]: records that can be read before their packet is complete;
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
 //! - [`salvage`]: what a panic finds unsent;
+//! - [`control`]: what a host asks, and is told; [`control_port`]: over a virtio port of its own;
 //! - [`virtio`]: sinks of a virtio-console; [`line`](mod@line): the sink of a serial port; [`ways`]: which;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
 pub(crate) mod console;
+pub(crate) mod control;
+mod control_port;
 mod copies;
 pub(crate) mod description;
 mod drain;

@@ -225,7 +225,7 @@ impl Pump {
             self.die();
         }
         if let Some(under_way) = self.sink.take_return() {
-            log::warn!(
+            relay::warn!(
                 "the other side has come back ({}); {under_way} packets came back while it was away",
                 self.sink
             );

@@ -112,7 +112,7 @@ impl Shown {
     fn wrong(&self, what: &str) {
         if SEEN.wrong.fetch_add(1, Ordering::Relaxed) == 0 {
             let stream = self.reader.cpu();
-            log::error!("a record of stream {stream} that could be read is not right: {what}");
+            relay::error!("a record of stream {stream} that could be read is not right: {what}");
         }
     }
 }

@@ -6,7 +6,7 @@ use core::fmt;
 use relay::SubBuffer;
 
 use super::sink::{Sink, Submitted};
-use super::{pump, salvage};
+use super::{control_port, pump, salvage};
 use crate::cpu::percpu;
 use crate::dev::packet::Cargo;
 use crate::dev::virtio::console::driver::PortInfo;
@@ -103,15 +103,22 @@ pub(super) fn init(cpus: usize) -> bool {
     }
     let senseless = vcon::with_console(|console| console.malformed_messages()).unwrap_or(0);
     if senseless != 0 {
-        log::warn!("virtio-console: {senseless} messages of the device made no sense");
+        relay::warn!("virtio-console: {senseless} messages of the device made no sense");
     }
     match vcon::with_console(salvage::keep) {
         Some(Ok(true)) => {}
-        Some(Err(error)) => log::warn!("the port for panics cannot be opened: {error}"),
-        _ => log::info!("no port is kept for panics: what they leave will be on the console only"),
+        Some(Err(error)) => relay::warn!("the port for panics cannot be opened: {error}"),
+        _ => {
+            relay::info!("no port is kept for panics: what they leave will be on the console only")
+        }
+    }
+    match vcon::with_console(control_port::keep) {
+        Some(Err(error)) => relay::warn!("the port for control cannot be opened: {error}"),
+        Some(Ok(true)) => relay::debug!("a port is kept for what the host asks"),
+        _ => {}
     }
     let ports = found.min(cpus);
-    log::info!("{ports} of {found} ports carry what {cpus} CPUs write");
+    relay::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
     true
 }
@@ -119,7 +126,10 @@ pub(super) fn init(cpus: usize) -> bool {
 /// The ports that CPUs may use.
 fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
     let all = console.ports();
-    all.filter(|port| !salvage::is_kept(port.name.as_str()))
+    all.filter(|port| {
+        let name = port.name.as_str();
+        !salvage::is_kept(name) && !control_port::is_kept(name)
+    })
 }
 
 /// Opens the port of the calling CPU, if it is the first of its CPUs: interrupts come to it. Task
@@ -136,7 +146,7 @@ pub(crate) fn join() {
     match opened.flatten() {
         Some(Ok(port)) => {
             let port: Port = port;
-            log::debug!(
+            relay::debug!(
                 "port {} '{}' is cpu {cpu}'s: {} buffers in flight at most, interrupts: {}",
                 port.id(),
                 port.name(),
@@ -146,25 +156,27 @@ pub(crate) fn join() {
             pump::start(Box::new(port));
         }
         Some(Err(error)) => {
-            log::warn!("cpu {cpu} has no port: {error}");
+            relay::warn!("cpu {cpu} has no port: {error}");
             pump::do_without();
         }
         None => pump::do_without(),
     }
 }
 
-/// Hears the device out, on the boot CPU, where its interrupts come to. Whenever the CPU wakes,
+/// Hears the device out, and what the host asks, on the boot CPU, where its interrupts come to. Whenever the CPU wakes,
 /// task context.
 pub(crate) fn listen() {
     if percpu::cpu_index() == 0 {
         vcon::listen();
+        control_port::poll();
     }
 }
 
-/// Hears what the device says of its ports while the boot CPU does not wake. In its timer
+/// Hears what the device says of its ports, and what the host asks, while the boot CPU does not wake. In its timer
 /// interrupt.
 pub(crate) fn hear() {
     if percpu::cpu_index() == 0 {
         vcon::hear();
+        control_port::poll();
     }
 }

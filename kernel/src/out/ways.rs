@@ -60,8 +60,10 @@ pub(crate) fn choose(options: &Options<'_>) -> Ways {
     let is_asked = asked.serial.is_some() || asked.line.is_some();
     if is_asked && asked.serial != Some(Carried::NONE) && ways.line.is_none() {
         match asked.line {
-            Some(com) => log::error!("{} does not answer, so that it carries nothing", com.name()),
-            None => log::error!("no serial port answers that could carry packets"),
+            Some(com) => {
+                relay::error!("{} does not answer, so that it carries nothing", com.name())
+            }
+            None => relay::error!("no serial port answers that could carry packets"),
         }
         shortfall::note();
     }
@@ -126,7 +128,7 @@ impl Ways {
     pub(crate) fn take(&self, cpus: usize) {
         match self.line {
             Some(com) => {
-                log::info!(
+                relay::info!(
                     "{} carries packets, in frames: {}",
                     com.name(),
                     self.carried
@@ -136,10 +138,10 @@ impl Ways {
             None if virtio::init(cpus) => {}
             None => match self.other {
                 Some(com) => {
-                    log::warn!("{} carries packets instead, in frames", com.name());
+                    relay::warn!("{} carries packets instead, in frames", com.name());
                     line::init(com, cpus);
                 }
-                None => log::info!(
+                None => relay::info!(
                     "nothing carries packets: the log goes to COM1 as text, and nobody reads the \
                      rest; serial=all would have a serial port carry them"
                 ),

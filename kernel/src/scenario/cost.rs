@@ -8,7 +8,6 @@ use core::hint::black_box;
 use core::sync::atomic::Ordering;
 
 use relay::clients::klog::{self, Place, Severity};
-use relay::event::{Event, EventClass, Field, FieldsMut, Kind};
 use relay::line;
 use relay::record::STAMP;
 use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
@@ -63,45 +62,23 @@ const GEOMETRY: Result<Geometry, GeometryError> = match Geometry::new(4096, 4) {
 static MEMORY: StaticMemory<{ 32 * 1024 }> = StaticMemory::new();
 static RING: Channel<Machine, MAX_CPUS> = Channel::new(Machine, &NoHooks);
 
-/// An event of four numbers.
-struct Four([u64; 4]);
-
-static SITE: relay::event::Site = relay::event::Site::event(
-    "cost",
-    "four",
-    relay::event::Source {
-        module: "",
-        file: "",
-        line: 1,
-    },
-);
-
-relay::__registered! { SITE four_id [] four_class "cost.four" }
-fn four_class() -> EventClass {
-    Four::CLASS
-}
-
-impl Event for Four {
-    fn site() -> Option<&'static relay::event::Site> {
-        Some(&SITE)
-    }
-    fn id() -> u16 {
-        four_id()
-    }
-    const CLASS: EventClass = EventClass {
-        id: 0,
-        name: "four",
-        fields: &[Field::new("number", Kind::U64); 4],
-    };
-
-    fn size(&self) -> usize {
-        size_of_val(&self.0)
+relay::event! {
+    /// Four numbers.
+    #[event(channel = "cost")]
+    struct Four {
+        a: u64,
+        b: u64,
+        c: u64,
+        d: u64,
     }
 
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        for number in self.0 {
-            fields.u64(number);
-        }
+    /// The same, which nobody turns on.
+    #[event(channel = "cost", enabled = false)]
+    struct NoFour {
+        a: u64,
+        b: u64,
+        c: u64,
+        d: u64,
     }
 }
 
@@ -110,7 +87,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         return Verdict::Fail;
     };
     if nothing.least != nothing.most || nothing.most > FEW {
-        log::error!(
+        relay::error!(
             "this clock does not count instructions: doing nothing takes {} to {} of its ticks; run \
              with --accel icount",
             nothing.least,
@@ -119,7 +96,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         return Verdict::Fail;
     }
     if let Err(error) = start() {
-        log::error!("there is no ring to write to: {error}");
+        relay::error!("there is no ring to write to: {error}");
         return Verdict::Fail;
     }
     let told = records(nothing).is_some()
@@ -128,7 +105,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         && carried(nothing).is_some();
     let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
     if !told || lost != 0 {
-        log::error!("{lost} records were lost, and would have been cheap");
+        relay::error!("{lost} records were lost, and would have been cheap");
         return Verdict::Fail;
     }
     Verdict::Pass
@@ -168,9 +145,13 @@ fn records(nothing: Cost) -> Option<()> {
             slot.stamp(EVENT, Context::Task).copy_from_slice(body);
         });
     })?;
-    let event = black_box(Four([1, 2, 3, 4]));
+    let [a, b, c, d] = black_box([1, 2, 3, 4]);
+    let event = black_box(Four { a, b, c, d });
     report("an event of four 64-bit numbers", nothing, |_| {
         let _ = RING.emit(&event);
+    })?;
+    report("a disabled event of four 64-bit numbers", nothing, |_| {
+        let _ = RING.emit_with(|| NoFour { a, b, c, d });
     })?;
     report(
         "a plain record of 32 bytes, constant length",
@@ -196,11 +177,23 @@ fn lines(nothing: Cost) -> Option<()> {
         file: file!(),
         line: line!(),
     };
+    report(
+        "a disabled relay::trace! with two arguments",
+        nothing,
+        |i| {
+            relay::trace!("woke task {} on cpu {}", black_box(i), black_box(3));
+        },
+    )?;
     report("a klog line with two arguments", nothing, |i| {
         let message = format_args!("woke task {} on cpu {}", black_box(i), black_box(3));
         let _ = klog::write(&RING, Severity::Info, place, message);
     })?;
-    // In the log itself, with all that the facade and the claims add.
+    // In the log itself, with all that the claims add.
+    let line = cost(LINES, |i| {
+        relay::info!("woke task {} on cpu {}", black_box(i), black_box(3));
+    })?;
+    tell("relay::info! with two arguments", line, nothing);
+    // Through the facade of others.
     let line = cost(LINES, |i| {
         log::info!("woke task {} on cpu {}", black_box(i), black_box(3));
     })?;
@@ -239,7 +232,7 @@ fn carried(nothing: Cost) -> Option<()> {
     }
     let stats = flood::CHANNEL.stats(percpu::cpu_index());
     let full = stats.map_or(0, |stats| stats.lost.total());
-    log::info!(
+    relay::info!(
         "{} records of flood tried, {full} found no room",
         ROUNDS * BATCH
     );
@@ -268,7 +261,7 @@ fn report(name: &str, nothing: Cost, op: impl FnMut(usize)) -> Option<()> {
 }
 
 fn tell(name: &str, cost: Cost, nothing: Cost) {
-    log::info!(
+    relay::info!(
         "{name}: {} instructions, {} at the most",
         cost.least - nothing.least,
         cost.most - nothing.least

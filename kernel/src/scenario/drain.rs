@@ -73,12 +73,12 @@ const REFILL: u32 = 3;
 
 fn boot_cpu(_options: &Options<'static>) -> Verdict {
     if !pump::has_sink() {
-        log::error!("there is no port to drain to");
+        relay::error!("there is no port to drain to");
         return Verdict::Fail;
     }
     let all = percpu::online();
     if let Some(cpu) = all.iter().find(|cpu| FLOOD.geometry(*cpu).is_none()) {
-        log::error!("cpu {cpu} has no ring to drain: give the machine more memory");
+        relay::error!("cpu {cpu} has no ring to drain: give the machine more memory");
         return Verdict::Fail;
     }
     let me = percpu::cpu_index();
@@ -89,12 +89,12 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
             geometry.subbuf_count() as u64,
         )
     }) else {
-        log::error!("the rings are too small: subbuf=1024 is the least");
+        relay::error!("the rings are too small: subbuf=1024 is the least");
         return Verdict::Fail;
     };
     let measured = round(CpuSet::only(me), load) && round(all, load);
     let lost = lost();
-    log::info!("drain: {lost} records lost while they were written with the drain running");
+    relay::info!("drain: {lost} records lost while they were written with the drain running");
     if measured {
         Verdict::Pass
     } else {
@@ -146,7 +146,7 @@ fn round(cpus: CpuSet, load: Load) -> bool {
     };
     if lost() != before {
         for lost in losses().filter(|lost| lost.total() > 0) {
-            log::error!("drain: an empty ring did not hold {load:?}: lost {lost:?}");
+            relay::error!("drain: an empty ring did not hold {load:?}: lost {lost:?}");
         }
         return false;
     }
@@ -166,7 +166,7 @@ fn round(cpus: CpuSet, load: Load) -> bool {
     // Hundredths of MB/s.
     let rate = bytes * 100 / clock::micros(wall).max(1);
     let (rate, part) = (rate / 100, rate % 100);
-    log::info!(
+    relay::info!(
         "drain: {writers} cpus, {bytes} bytes in {} us = {rate}.{part:02} MB/s; a record of \
          {record} bytes costs its writer {} ns without the drain, {} ns with it",
         clock::micros(wall),
@@ -200,7 +200,7 @@ fn step(what: u32, cpus: CpuSet, load: Load) -> Option<(u64, u64)> {
     let end = clock::ticks();
     let done = DONE.load(Ordering::Acquire) == wanted;
     if !done {
-        log::error!("drain: stuck in step {what}");
+        relay::error!("drain: stuck in step {what}");
     }
     done.then(|| (TOOK.load(Ordering::Relaxed), end.wrapping_sub(start)))
 }

@@ -63,18 +63,18 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         .map(|stats| stats.lost.total())
         .sum();
     let no_ring = CHANNEL.lost_no_ring();
-    log::info!(
+    relay::info!(
         "{} records tried in {took} us, {} lost",
         tried(),
         lost.saturating_add(no_ring)
     );
     if no_ring != 0 {
-        log::warn!("{no_ring} of them were lost on CPUs that have no ring for them");
+        relay::warn!("{no_ring} of them were lost on CPUs that have no ring for them");
     }
     if all_done() {
         Verdict::Pass
     } else {
-        log::error!("not all CPUs have written what they should");
+        relay::error!("not all CPUs have written what they should");
         Verdict::Fail
     }
 }

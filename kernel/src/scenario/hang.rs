@@ -54,7 +54,7 @@ fn other_cpu(_options: &Options<'static>) {
 
 /// Logs what is about to happen, and lingers.
 fn say_so() {
-    log::warn!("cpu {} hangs now", percpu::cpu_index());
+    relay::warn!("cpu {} hangs now", percpu::cpu_index());
     let linger = Timeout::after_ms(LINGER_MS);
     idle::until(|| linger.expired());
 }

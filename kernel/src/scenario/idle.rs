@@ -1,6 +1,8 @@
 //! `idle`: the machine stays up and does next to nothing, until it is ended from
 //! outside or `seconds=` have passed.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
 use crate::base::settings::{About, SECONDS};
@@ -15,10 +17,15 @@ pub(super) static SCENARIO: Scenario = Scenario {
     },
     boot_cpu,
     other_cpu: |_| {},
-    on_timer: |_| {},
+    on_timer: |_| {
+        TIMER.fetch_add(1, Ordering::Relaxed);
+    },
     on_ipi: |_| {},
-    on_nmi: |_| log::info!("NMI"),
+    on_nmi: |_| relay::info!("NMI"),
 };
+
+/// Timer interrupts of all CPUs.
+static TIMER: AtomicU64 = AtomicU64::new(0);
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     let seconds = options.value(&SECONDS);
@@ -31,7 +38,11 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         // By the time since the start, so that heartbeats do not drift.
         let wait = Timeout::after_ms((second * 1000).saturating_sub(passed));
         idle::until(|| wait.expired());
-        log::info!("heartbeat {second}");
+        relay::info!("heartbeat {second}");
+        relay::debug!(
+            "{} timer interrupts on all CPUs",
+            TIMER.load(Ordering::Relaxed)
+        );
     }
     Verdict::Pass
 }

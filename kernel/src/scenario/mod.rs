@@ -70,7 +70,7 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     let mut all = ALL.iter();
     let named = all.find(|known| known.about.name == options.scenario);
     let Some(&scenario) = named.filter(|_| options.complaints == 0) else {
-        log::error!(
+        relay::error!(
             "scenario {} is not started: the command line is wrong, see above",
             options.scenario
         );
@@ -78,7 +78,7 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     };
     let online = percpu::online();
     let About { name, about, .. } = scenario.about;
-    log::info!("scenario {name}: {about} (cpus {online})");
+    relay::info!("scenario {name}: {about} (cpus {online})");
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     (scenario.boot_cpu)(options)
@@ -87,8 +87,8 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
 /// Logs how the scenario ended: the last record of an orderly end.
 pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
     match verdict {
-        Verdict::Pass => log::info!("scenario {}: {verdict}", options.scenario),
-        Verdict::Fail => log::error!("scenario {}: {verdict}", options.scenario),
+        Verdict::Pass => relay::info!("scenario {}: {verdict}", options.scenario),
+        Verdict::Fail => relay::error!("scenario {}: {verdict}", options.scenario),
     }
 }
 

@@ -85,7 +85,7 @@ impl Counts {
 
 fn boot_cpu(_options: &Options<'static>) -> Verdict {
     if let Err(error) = pin::check() {
-        log::error!("a pin that turns interrupts off: {error}");
+        relay::error!("a pin that turns interrupts off: {error}");
         return Verdict::Fail;
     }
     let cpus = percpu::online();
@@ -108,7 +108,7 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
     });
     for cpu in incomplete().iter() {
         let counts = Counts::of(cpu);
-        log::error!(
+        relay::error!(
             "cpu {cpu} is stuck: task records {} of {}, timer interrupts {} of {LOGGED}, \
              NMIs {} of {LOGGED}",
             counts.task.load(Ordering::Relaxed),
@@ -131,7 +131,7 @@ fn take_part() {
     let next = percpu::online().next_after(me).unwrap_or(me);
     for burst in 0..BURSTS {
         for number in 0..BURST {
-            log::info!(
+            relay::info!(
                 "task record {} of {}",
                 burst * BURST + number + 1,
                 BURSTS * BURST
@@ -166,19 +166,19 @@ fn logged(count: &AtomicU32) -> Option<u32> {
 
 fn on_timer(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).timer) {
-        log::info!("timer interrupt {number}");
+        relay::info!("timer interrupt {number}");
     }
 }
 
 fn on_ipi(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).wake) {
-        log::info!("interrupt from another cpu {number}");
+        relay::info!("interrupt from another cpu {number}");
     }
 }
 
 fn on_nmi(_interrupted: &Interrupted) {
     if let Some(number) = logged(&Counts::of(percpu::cpu_index()).nmi) {
-        log::info!("NMI {number}");
+        relay::info!("NMI {number}");
     }
 }
 

@@ -8,21 +8,27 @@
 //! | [`filler`] | what a record that was given up or cut leaves |
 //! | [`class`] | how kinds of records and their fields are described |
 //! | `frame` | a packet on a serial line (feature `frame`) |
+//! | `frames` | frames in bytes as they come (feature `frame`) |
+//! | `control` | requests to a machine that runs, and its answers (feature `frame`) |
 //! | [`Loss`], [`Losses`] | why records were lost, and how many |
 //! | [`Context`] | at which level code runs on a CPU |
 //! | [`Severity`] | how important a record is |
 //!
-//! All of it is arithmetic on bytes that are there: it has no state, allocates nothing, and may be
-//! called from any context. Nothing that bytes say leads outside of them.
+//! All of it is arithmetic on bytes that are there: it allocates nothing, has no state but that of
+//! `frames`, and may be called from any context. Nothing that bytes say leads outside of them.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod class;
 mod context;
+#[cfg(feature = "frame")]
+pub mod control;
 pub mod filler;
 #[cfg(feature = "frame")]
 pub mod frame;
+#[cfg(feature = "frame")]
+pub mod frames;
 mod loss;
 pub mod packet;
 mod severity;

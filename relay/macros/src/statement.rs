@@ -24,7 +24,7 @@
 //! }
 //! ```
 //!
-//! The last `format_args!` has the user's own literal, and names of arguments with the places of
+//! The last `format_args!` has the user's own literal, all that it captures as arguments, and names of arguments with the places of
 //! what they stand for: what is wrong with the text, the compiler says there, as it does for
 //! `println!`. It stands outside of the block with the entry, since items have no hygiene, and a
 //! placeholder could name one.
@@ -36,6 +36,7 @@ use crate::names;
 use crate::template::{Given, Shown, Template};
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use relay_text::parse::Style;
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
@@ -149,8 +150,8 @@ impl Statement {
             (value.span(), quote!(#value))
         });
         let captured = template.captured.iter().map(|name| {
-            let name = names::variable(name, place);
-            (place, quote!(#name))
+            let variable = names::variable(name, place);
+            (place, quote!(#variable))
         });
         let values: Vec<_> = expressions
             .chain(captured)
@@ -160,17 +161,16 @@ impl Statement {
                 expression,
             })
             .collect();
-        let checked = arguments
-            .given
-            .iter()
-            .zip(&values)
-            .map(|(argument, value)| {
-                let place = place_of(&value.variable);
-                match &argument.name {
-                    Some(name) => quote!(#name = #place),
-                    None => place,
-                }
-            });
+        let named = arguments.given.iter().map(|argument| argument.name.clone());
+        let captured = template.captured.iter();
+        let captured = captured.map(|name| Some(Ident::new(name, place)));
+        let checked = named.chain(captured).zip(&values).map(|(name, value)| {
+            let place = place_of(&value.variable);
+            match name {
+                Some(name) => quote!(#name = #place),
+                None => place,
+            }
+        });
         let format = &arguments.format;
         let message = quote!(::core::format_args!(#format #(, #checked)*));
         Some(self.around(&template.text, &values, &template.fields, &message))
@@ -262,13 +262,13 @@ impl Statement {
             // A count: the compiler sees to it that it is a `usize`.
             return quote!(#variable);
         };
-        let place = place_of(variable);
+        let value = self.shown(variable, of_style(format.style));
         let counts = format.counts.iter();
-        let counts = counts.map(|count| place_of(&values[*count].variable));
+        let counts = counts.map(|count| self.shown(&values[*count].variable, "count"));
         let literal = LitStr::new(&format.literal, Span::mixed_site());
-        let (probe, of_values) = match format.is_pointer {
-            true => ("AddressProbe", "AddressOfValue"),
-            false => ("Probe", "FormOfValue"),
+        let (probe, of_values) = match format.style {
+            Style::Pointer => ("AddressProbe", "AddressOfValue"),
+            _ => ("Probe", "FormOfValue"),
         };
         let probe = Ident::new(probe, Span::mixed_site());
         let of_values = Ident::new(of_values, Span::mixed_site());
@@ -276,7 +276,19 @@ impl Statement {
             {
                 use #relay::__private::{FormOfText as _, #of_values as _};
                 (&#relay::__private::#probe(#variable)).form()
-            }.of(#variable, ::core::format_args!(#literal, #place #(, #counts)*))
+            }.of(#variable, ::core::format_args!(#literal, #value #(, #counts)*))
+        }
+    }
+
+    /// The place of an argument that has the trait of this module, or of something that has.
+    fn shown(&self, variable: &Ident, module: &str) -> TokenStream {
+        let relay = &self.relay;
+        let module = Ident::new(module, Span::mixed_site());
+        quote_spanned! {Span::mixed_site()=>
+            *{
+                use #relay::__private::#module::{OfOthers as _, OfValue as _};
+                (&#relay::__private::Probe(#variable)).shown()
+            }
         }
     }
 
@@ -333,6 +345,21 @@ impl Statement {
                 }
             }
         }
+    }
+}
+
+/// The module of `relay/src/event/shown.rs` for what has the trait of a style.
+fn of_style(style: Style) -> &'static str {
+    match style {
+        Style::Display => "display",
+        Style::Debug | Style::DebugLowerHex | Style::DebugUpperHex => "debug",
+        Style::LowerHex => "lower_hex",
+        Style::UpperHex => "upper_hex",
+        Style::Octal => "octal",
+        Style::Binary => "binary",
+        Style::Pointer => "pointer",
+        Style::LowerExp => "lower_exp",
+        Style::UpperExp => "upper_exp",
     }
 }
 

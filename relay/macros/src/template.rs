@@ -47,8 +47,8 @@ pub(crate) struct Format {
     pub(crate) literal: String,
     /// The numbers of the values that are width and precision.
     pub(crate) counts: Vec<usize>,
-    /// Whether it shows an address.
-    pub(crate) is_pointer: bool,
+    /// The trait that it asks for.
+    pub(crate) style: Style,
 }
 
 /// Why a format string is no template: a mistake that the compiler tells.
@@ -199,7 +199,7 @@ impl Template {
                 let format = Format {
                     literal: written("0", &spec),
                     counts: values,
-                    is_pointer: spec.style == Style::Pointer,
+                    style: spec.style,
                 };
                 self.field(value, Some(format), given)
             }

@@ -1,6 +1,6 @@
 //! The metadata: TSDL text (CTF 1.8, section 7) that describes packets and records.
 //!
-//! It is written by the kernel itself, from the [event classes](crate::event) that its channels
+//! It is written by the kernel itself, from the [event classes](mod@crate::event) that its channels
 //! list and those that the linker has [collected](crate::event::registered) for them, so that a
 //! capture explains itself. [`Trace`] is shown (`Display`) as that text, without
 //! an allocation.

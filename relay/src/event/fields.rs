@@ -24,7 +24,7 @@ pub struct FieldsMut<'a> {
     most: usize,
     /// What was there is put together in a buffer: what does not fit is no mistake.
     may_overflow: bool,
-    /// What did not fit, and what texts would have taken without a limit.
+    /// What did not fit; and texts, with what they would have taken.
     missing: usize,
     texts: usize,
     text_bytes: usize,
@@ -67,7 +67,7 @@ impl<'a> FieldsMut<'a> {
         self.missing
     }
 
-    /// How many texts there were, and their bytes, had there been no limit.
+    /// How many texts there were, and their bytes, had there been room.
     pub(crate) const fn texts(&self) -> (usize, usize) {
         (self.texts, self.text_bytes)
     }
@@ -147,8 +147,8 @@ impl<'a> FieldsMut<'a> {
     #[inline(always)]
     pub fn text(&mut self, text: &str) {
         self.texts += 1;
-        self.text_bytes = self.text_bytes.saturating_add(text.len());
         if text.len() <= self.most {
+            self.text_bytes = self.text_bytes.saturating_add(text.len());
             self.u16(text.len() as u16);
             return self.run(text.as_bytes());
         }
@@ -162,7 +162,7 @@ impl<'a> FieldsMut<'a> {
         let note = if self.may_overflow { CUT_NOTE } else { 0 };
         let kept = shortened(text, self.most.saturating_sub(note));
         let length = self.next(2);
-        let before = self.left();
+        let (before, wanted) = (self.left(), self.wanted());
         self.bytes(kept.as_bytes());
         if note != 0 && self.most > note {
             let _ = fmt::write(
@@ -170,6 +170,7 @@ impl<'a> FieldsMut<'a> {
                 format_args!("...[{} bytes cut]", text.len() - kept.len()),
             );
         }
+        self.note_text(wanted);
         let stored = (before - self.left()) as u16;
         length.copy_from_slice(&stored.to_le_bytes()[..length.len()]);
     }
@@ -178,9 +179,10 @@ impl<'a> FieldsMut<'a> {
     /// fails to print says so.
     pub(crate) fn formatted(&mut self, message: fmt::Arguments<'_>) {
         self.texts += 1;
+        let wanted = self.wanted();
         let room = match self.most {
             MOST => MOST,
-            most if length(message) <= most => most,
+            most if length(message).is_some_and(|length| length <= most) => most,
             most => most.saturating_sub(CUT_NOTE),
         };
         let mut out = Limited {
@@ -195,13 +197,26 @@ impl<'a> FieldsMut<'a> {
         } else if has_failed {
             self.bytes(b"...[an argument failed to print]");
         }
+        self.note_text(wanted);
         self.u8(0);
+    }
+
+    /// What tells how many bytes there were, had there been room: it falls by each.
+    fn wanted(&self) -> usize {
+        self.left().wrapping_sub(self.missing)
+    }
+
+    /// Counts the bytes since then as those of a text.
+    fn note_text(&mut self, since: usize) {
+        let bytes = since.wrapping_sub(self.wanted());
+        self.text_bytes = self.text_bytes.saturating_add(bytes);
     }
 }
 
-/// Bytes that a message has. It is printed for that, which is seldom needed.
+/// Bytes that a message has; `None` if it fails to print. It is printed for that, which is seldom
+/// needed.
 #[cold]
-fn length(message: fmt::Arguments<'_>) -> usize {
+fn length(message: fmt::Arguments<'_>) -> Option<usize> {
     struct Count(usize);
     impl fmt::Write for Count {
         fn write_str(&mut self, text: &str) -> fmt::Result {
@@ -210,8 +225,8 @@ fn length(message: fmt::Arguments<'_>) -> usize {
         }
     }
     let mut count = Count(0);
-    let _ = fmt::write(&mut count, message);
-    count.0
+    fmt::write(&mut count, message).ok()?;
+    Some(count.0)
 }
 
 /// Appends a text as it is.
@@ -233,7 +248,6 @@ struct Limited<'f, 'a> {
 
 impl fmt::Write for Limited<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.fields.text_bytes = self.fields.text_bytes.saturating_add(text.len());
         let kept = match self.missing {
             0 => shortened(text, self.room),
             // What follows a cut does not belong there.

@@ -6,12 +6,14 @@
 //! look for a method:
 //!
 //! ```text
-//! (&Probe(a)).form().of(a, format_args!("{0:08}", *a))
+//! (&Probe(a)).form().of(a, format_args!("{0:08}", *(&Probe(a)).shown()))
 //! ```
 //!
 //! `form` is first looked for with `&Probe` as the receiver, where [`FormOfValue`] has one, for types
 //! that are [`Plain`] only; and then with `&&Probe`, where [`FormOfText`] has one for all types. In
 //! a generic function, a type that is any which can be printed is not known to be plain.
+//!
+//! `shown` is found in the same way: see [`shown`](super::shown).
 
 use super::{FieldsMut, Kind, Value};
 use core::fmt;

@@ -279,3 +279,44 @@ fn metadata_that_is_none_is_refused() {
     assert_eq!(line.describe(&[]), Ok(()));
     assert!(!line.is_busy());
 }
+
+#[test]
+fn messages_go_between_packets_and_count_as_neither() {
+    let (channel, cpu) = start(&PACKETS, 512, 4);
+    let mut reader = channel.reader(cpu.number()).unwrap();
+    let mut buffer = vec![0; buffer_size(512)];
+    let mut line = Line::new(&mut buffer);
+    channel.write(&[7; 40]).unwrap();
+    channel.flush();
+    assert!(!line.message([&[1; 600][..]]), "it does not fit");
+    assert!(line.message([&b"to be "[..], b"sent"]));
+    let packet = reader.next_subbuf().unwrap();
+    let Err(Refused::Busy(packet)) = line.submit(packet) else {
+        panic!("a message is being sent");
+    };
+    let mut sent = Vec::new();
+    // Byte by byte.
+    while line.is_busy() {
+        line.send(|bytes| {
+            sent.push(bytes[0]);
+            1
+        });
+    }
+    let message = sent.len();
+    line.submit(packet).unwrap();
+    assert!(!line.message([&b"not now"[..]]));
+    line.send(|bytes| {
+        sent.extend_from_slice(bytes);
+        bytes.len()
+    });
+    let pieces: Vec<_> = sent.split(|byte| *byte == DELIMITER).collect();
+    let pieces: Vec<_> = pieces
+        .into_iter()
+        .filter(|piece| !piece.is_empty())
+        .collect();
+    assert_eq!(frame::read(&mut pieces[0].to_vec()), Ok(&b"to be sent"[..]));
+    assert_eq!(packets(&sent[message..]).len(), 1);
+    let told = line.sent();
+    assert_eq!((told.frames, told.message_bytes), (2, message as u64));
+    assert_eq!((told.bytes, told.metadata_bytes), (sent.len() as u64, 0));
+}

@@ -235,14 +235,27 @@ fn what_fails_to_print_says_so_and_what_is_too_long_is_cut() {
     relay::info!("{} {}", Fails, 1);
     let sentence = log.one().sentence();
     assert_eq!(sentence, "half...[an argument failed to print] 1");
-    let long = "é".repeat(3000);
-    relay::info!("{long} {} {}", 7, Own(8));
+    // Above what a packet takes, and above what 16 bits count.
+    for count in [600, 3000, 50_000] {
+        let long = "é".repeat(count);
+        for statement in [
+            (|long| relay::info!("{long} {} {}", 7, Own(8))) as fn(&str),
+            |long| relay::info!("{0} {1} {2}", format_args!("{long}"), 7, Own(8)),
+            |long| relay::info!("{long} {long:?} {} {}", 7, Own(8)),
+        ] {
+            statement(&long);
+            let sentence = log.one().sentence();
+            assert!(sentence.starts_with("éééé"), "{sentence}");
+            assert!(sentence.contains(" bytes cut]"), "{sentence}");
+            assert!(sentence.ends_with(" 7 own 8"), "{sentence}");
+        }
+    }
+    relay::info!("{} {}", "x".repeat(2000), Fails);
     let sentence = log.one().sentence();
     assert!(
-        sentence.starts_with("éééé") && sentence.contains(" bytes cut]"),
+        sentence.ends_with("half...[an argument failed to print]"),
         "{sentence}"
     );
-    assert!(sentence.ends_with(" 7 own 8"), "{sentence}");
 }
 
 #[test]

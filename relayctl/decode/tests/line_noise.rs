@@ -133,6 +133,7 @@ fn check(numbers: Range<u64>, one_of: u64, random: &mut Random) -> Came {
             next = header.number + 1;
             came.read += 1;
         }
+        Found::Message(_) => panic!("nobody has sent a message"),
         Found::Text(text) => told += count(text),
         Found::Damage(damage, bytes) => {
             let at = usize::try_from(damage.at).unwrap();

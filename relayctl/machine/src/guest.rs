@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -57,13 +57,14 @@ impl Accel {
 /// What takes packets from a guest, and the socket or folder that it ends at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wires {
-    /// So many virtio ports of its CPUs, and the one for panics.
-    Ports(u32, PathBuf),
+    /// So many virtio ports of its CPUs, and the one for panics; the last socket is that of the port
+    /// over which it is asked, if there is one.
+    Ports(u32, PathBuf, Option<PathBuf>),
     /// So many virtio ports, and the one for panics, as files in a folder.
     Files(u32, PathBuf),
     /// A second serial port.
     Line(PathBuf),
-    /// Nothing beside COM1.
+    /// Nothing beside COM1, whose other direction is the guest's [input](Guest::input).
     None,
 }
 
@@ -198,6 +199,11 @@ impl Guest {
         self.started
     }
 
+    /// What goes to COM1, where that is all that the guest has. Once.
+    pub fn input(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
     /// Whether QEMU has ended.
     ///
     /// # Errors
@@ -289,7 +295,10 @@ fn command(config: &GuestConfig) -> Command {
             "RELAY_QEMU_ARGS",
             std::ffi::OsStr::from_bytes(&qemu_args.join(&b'\n')),
         )
-        .stdin(Stdio::null())
+        .stdin(match config.wires {
+            Wires::None => Stdio::piped(),
+            _ => Stdio::null(),
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -297,14 +306,20 @@ fn command(config: &GuestConfig) -> Command {
         "RELAY_PORTS",
         "RELAY_PORTS_SOCKET",
         "RELAY_PORTS_FOLDER",
+        "RELAY_CTL_SOCKET",
         "RELAY_SERIAL_SOCKET",
     ] {
         command.env_remove(variable);
     }
     match &config.wires {
-        Wires::Ports(count, socket) => command
-            .env("RELAY_PORTS", count.to_string())
-            .env("RELAY_PORTS_SOCKET", socket),
+        Wires::Ports(count, socket, control) => {
+            if let Some(control) = control {
+                command.env("RELAY_CTL_SOCKET", control);
+            }
+            command
+                .env("RELAY_PORTS", count.to_string())
+                .env("RELAY_PORTS_SOCKET", socket)
+        }
         Wires::Files(count, folder) => command
             .env("RELAY_PORTS", count.to_string())
             .env("RELAY_PORTS_FOLDER", folder),

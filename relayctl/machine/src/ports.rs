@@ -1,5 +1,6 @@
 //! The host end of the guest's ports: a socket that QEMU connects to, once for
-//! each virtio port, or once for a serial port; a thread for each connection that does nothing but
+//! each virtio port, or once for a serial port; another one for the port that the guest is asked
+//! through; a thread for each connection that does nothing but
 //! read it, and one that writes the capture behind their back: files are slower than sockets, and
 //! the guest shall not wait for them before it has to.
 
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use relay_decode::capture::{Capture, LinePort, Port, Scratch};
 
+use crate::control::Wire;
 use crate::guest::Wires;
 
 /// The most ports that CPUs of one guest can have: what QEMU's virtio-serial-pci
@@ -54,26 +56,32 @@ const MAX_PATH: usize = 107;
 /// Where a socket lies when the folder for temporary files has too long a path.
 const SHORT: &str = "/tmp";
 
-/// A folder for the socket, and the socket's path, within `root` or, if its path is too long, in
-/// `/tmp`.
-fn place(root: &Path) -> io::Result<(Scratch, PathBuf)> {
-    let socket = |folder: Scratch| {
-        let path = folder.path().join("ports");
-        (folder, path)
-    };
-    let (folder, path) = socket(Scratch::within(root)?);
+/// The name of the socket for packets.
+const PACKETS: &str = "ports";
+/// That of the socket for requests and answers, which is no longer.
+const CONTROL_SOCKET: &str = "ctl";
+
+/// A folder for the sockets, within `root` or, if their paths are too long there, in `/tmp`.
+fn place(root: &Path) -> io::Result<Scratch> {
+    let folder = Scratch::within(root)?;
+    let path = folder.path().join(PACKETS);
     if path.as_os_str().len() <= MAX_PATH {
-        return Ok((folder, path));
+        return Ok(folder);
     }
-    let short = Scratch::within(Path::new(SHORT)).map_err(|error| {
+    Scratch::within(Path::new(SHORT)).map_err(|error| {
         let what = format!(
             "the path of {} is too long for a socket, and {error}: set TMPDIR to a folder with a \
              path of at most 80 bytes",
             path.display()
         );
         io::Error::new(error.kind(), what)
-    });
-    short.map(socket)
+    })
+}
+
+/// A socket that is listened at.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    UnixListener::bind(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }
 
 /// What takes the bytes of one connection.
@@ -104,12 +112,12 @@ impl Sink {
 pub struct Ports {
     /// What the guest has to have.
     wires: Wires,
-    /// Where it lies: nobody else can reach it there.
-    _folder: Scratch,
+    /// Where the sockets lie: nobody else can reach them there.
+    folder: Scratch,
     /// Whether no more connections are wanted.
     is_over: Arc<AtomicBool>,
-    /// Waits for connections.
-    acceptor: Option<JoinHandle<()>>,
+    /// Wait for connections to their sockets.
+    acceptors: Vec<(PathBuf, JoinHandle<()>)>,
     /// The connections.
     readers: Arc<Mutex<Vec<Reader>>>,
     /// Writes what they read.
@@ -119,31 +127,52 @@ pub struct Ports {
 impl Ports {
     /// Listens for so many ports of CPUs, and for the one for panics, whose bytes
     /// `capture` gets. QEMU connects to them in the order of its command line: the
-    /// first connection is port 0, the last one that for panics.
+    /// first connection is port 0, the last one that for panics. With a `wire` there is one more,
+    /// over which the guest is asked.
     ///
     /// # Errors
     ///
-    /// When the socket cannot be made.
-    pub fn listen(capture: &Capture, count: u32) -> io::Result<Self> {
+    /// When a socket cannot be made.
+    pub fn listen(capture: &Capture, count: u32, wire: Option<Wire>) -> io::Result<Self> {
         let ports = (0..=count).map(|number| Sink::Port(capture.port(number)));
-        Self::take(ports.collect(), |path| Wires::Ports(count, path))
+        let mut this = Self::take(ports.collect(), None, |path| {
+            Wires::Ports(count, path, None)
+        })?;
+        if let (Some(wire), Wires::Ports(.., control)) = (wire, &mut this.wires) {
+            let path = this.folder.path().join(CONTROL_SOCKET);
+            let listener = bind(&path)?;
+            let (over, all) = (Arc::clone(&this.is_over), Arc::clone(&this.readers));
+            let acceptor = thread::spawn(move || converse(&listener, &wire, &over, &all));
+            this.acceptors.push((path.clone(), acceptor));
+            *control = Some(path);
+        }
+        Ok(this)
     }
 
-    /// Listens for a serial port, whose bytes `capture` gets.
+    /// Listens for a serial port, whose bytes `capture` gets. With a `wire` the guest is asked over
+    /// it, too.
     ///
     /// # Errors
     ///
     /// When the socket cannot be made.
-    pub fn listen_to_line(capture: &Capture) -> io::Result<Self> {
-        Self::take(vec![Sink::Line(capture.line(0))], Wires::Line)
+    pub fn listen_to_line(capture: &Capture, wire: Option<Wire>) -> io::Result<Self> {
+        let mut line = capture.line(0);
+        if let Some(wire) = &wire {
+            line.answer_to(wire.answers());
+        }
+        Self::take(vec![Sink::Line(line)], wire, Wires::Line)
     }
 
-    /// Listens for as many connections as there are sinks.
-    fn take(sinks: Vec<Sink>, wires: impl FnOnce(PathBuf) -> Wires) -> io::Result<Self> {
-        let (folder, path) = place(&env::temp_dir())?;
-        let listener = UnixListener::bind(&path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?;
+    /// Listens for as many connections as there are sinks. What is asked over the `wire` goes into
+    /// each of them.
+    fn take(
+        sinks: Vec<Sink>,
+        wire: Option<Wire>,
+        wires: impl FnOnce(PathBuf) -> Wires,
+    ) -> io::Result<Self> {
+        let folder = place(&env::temp_dir())?;
+        let path = folder.path().join(PACKETS);
+        let listener = bind(&path)?;
         let is_over = Arc::new(AtomicBool::new(false));
         let readers = Arc::new(Mutex::new(Vec::new()));
         let count = sinks.len();
@@ -162,6 +191,9 @@ impl Ports {
                 if over.load(Ordering::SeqCst) && listener.set_nonblocking(true).is_err() {
                     return;
                 }
+                if let (Some(wire), Ok(own)) = (&wire, stream.try_clone()) {
+                    wire.attach(own);
+                }
                 if let Ok(own) = stream.try_clone() {
                     let (sender, pool) = (sender.clone(), Arc::clone(&pool));
                     let reader = thread::spawn(move || read(stream, port, &sender, &pool));
@@ -170,10 +202,10 @@ impl Ports {
             }
         });
         Ok(Self {
-            wires: wires(path),
-            _folder: folder,
+            wires: wires(path.clone()),
+            folder,
             is_over,
-            acceptor: Some(acceptor),
+            acceptors: vec![(path, acceptor)],
             readers,
             writer: Some(writer),
         })
@@ -185,36 +217,27 @@ impl Ports {
         &self.wires
     }
 
-    /// The socket that QEMU connects to.
-    fn path(&self) -> &Path {
-        match &self.wires {
-            Wires::Ports(_, path) | Wires::Line(path) => path,
-            Wires::Files(..) | Wires::None => Path::new(""),
-        }
-    }
-
     /// Waits until everything that came was taken: the other end has been
     /// closed, or is given up after a time.
     pub fn finish(self) {
         // What follows is done when it is dropped.
     }
 
-    /// Ends the acceptor: it may wait for a connection, so it gets one.
-    fn end_acceptor(&mut self) {
+    /// Ends the acceptors: each may wait for a connection, so it gets one.
+    fn end_acceptors(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
-        let Some(acceptor) = self.acceptor.take() else {
-            return;
-        };
-        if acceptor.is_finished() || UnixStream::connect(self.path()).is_ok() {
-            // A thread that panicked has said so.
-            let _ = acceptor.join();
+        for (path, acceptor) in self.acceptors.drain(..) {
+            if acceptor.is_finished() || UnixStream::connect(path).is_ok() {
+                // A thread that panicked has said so.
+                let _ = acceptor.join();
+            }
         }
     }
 }
 
 impl Drop for Ports {
     fn drop(&mut self) {
-        self.end_acceptor();
+        self.end_acceptors();
         let mut readers = lock(&self.readers);
         // Counted by looks: while this process is stopped, no time goes by.
         let mut looks = DRAIN.as_millis() / POLL.as_millis();
@@ -237,6 +260,29 @@ impl Drop for Ports {
 /// What is shared; a thread that panicked leaves it usable.
 fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the connection over which the guest is asked, and reads its answers in a thread.
+fn converse(
+    listener: &UnixListener,
+    wire: &Wire,
+    is_over: &AtomicBool,
+    readers: &Mutex<Vec<Reader>>,
+) {
+    let Ok((stream, _)) = listener.accept() else {
+        return;
+    };
+    // The one that ended the waiting says nothing, and the guest has ended.
+    if is_over.load(Ordering::SeqCst) {
+        return;
+    }
+    let (Ok(own), Ok(output)) = (stream.try_clone(), stream.try_clone()) else {
+        return;
+    };
+    wire.attach(output);
+    let wire = wire.clone();
+    let reader = thread::spawn(move || wire.read(stream));
+    lock(readers).push((own, reader));
 }
 
 /// Reads one port until it is closed.
@@ -299,9 +345,10 @@ mod tests {
         for round in 0..50 {
             let out = folder.path().join(round.to_string());
             let capture = Capture::create(&Options::new(&out, Kind::Live)).expect("it is writable");
-            let ports = Ports::listen(&capture, 2).expect("there are sockets");
+            let ports = Ports::listen(&capture, 2, None).expect("there are sockets");
             for port in 0..3 {
-                let mut guest = UnixStream::connect(ports.path()).expect("it is listened to");
+                let mut guest =
+                    UnixStream::connect(&ports.acceptors[0].0).expect("it is listened to");
                 let bytes = vec![b'x'; 1 + port * 1000];
                 guest.write_all(&bytes).expect("it is read");
             }

@@ -4,6 +4,7 @@ mod bench;
 mod boots;
 mod captures;
 mod cat;
+mod ctl;
 mod record;
 mod rounds;
 mod run;
@@ -15,6 +16,7 @@ mod verify;
 
 pub(crate) use bench::{BenchArgs, bench};
 pub(crate) use cat::{CatArgs, cat};
+pub(crate) use ctl::{CtlArgs, ctl};
 pub(crate) use record::{RecordArgs, record};
 pub(crate) use run::{RunArgs, help as run_help, run};
 pub(crate) use soak::{SoakArgs, soak};

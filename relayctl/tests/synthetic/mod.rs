@@ -6,6 +6,8 @@
     reason = "every test uses another part of it"
 )]
 
+pub(crate) mod typed;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -5,6 +5,7 @@ mod bench;
 mod capture;
 mod clock;
 mod command;
+mod control;
 mod cost;
 mod device;
 mod failure;

@@ -1,6 +1,7 @@
 //! Hosts that stall and fail while all CPUs write as fast as they can: the machine goes on, what is
 //! lost is counted, and the log goes on when the host does.
 
+mod asked;
 mod host;
 mod noise;
 

@@ -25,7 +25,7 @@ struct House {
     floors: &'static str,
 }
 
-const HOUSES: [House; 9] = [
+const HOUSES: [House; 10] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
@@ -35,6 +35,11 @@ const HOUSES: [House; 9] = [
         root: "relay/text/src/lib.rs",
         within: "",
         floors: "parse argument value template",
+    },
+    House {
+        root: "relay/macros/src/lib.rs",
+        within: "",
+        floors: "names template statement event enumeration",
     },
     House {
         root: "relay/src/lib.rs",

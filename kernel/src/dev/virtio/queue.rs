@@ -57,6 +57,23 @@ macro_rules! sizes {
                 }
             }
 
+            /// Sets up queue `index` with as few descriptors as possible.
+            ///
+            /// # Errors
+            /// When the device has no such queue, or too small a one, or memory is missing.
+            pub(super) fn smallest(
+                transport: &mut impl Transport,
+                index: u16,
+            ) -> Result<Self, QueueError> {
+                match transport.max_queue_size(index) {
+                    0 => Err(QueueError::Missing { index }),
+                    offered if offered < Self::SMALLEST => Err(QueueError::Small { index, offered }),
+                    _ => VirtQueue::new(transport, index, false, false)
+                        .map(|queue| Self::S8(Box::new(queue)))
+                        .map_err(|error| QueueError::Setup { index, error }),
+                }
+            }
+
             /// How many descriptors it has.
             pub(super) fn size(&self) -> usize {
                 match self { $(Self::$variant(_) => $size,)* }

@@ -37,7 +37,7 @@ struct Console {
 /// CPU, when the clock is calibrated, before the [intakes](intake) start.
 pub(crate) fn init(cpus: usize) {
     let Some(out) = Output::open() else {
-        return log::warn!("no console: COM1 does not answer; the log goes to ports only");
+        return relay::warn!("no console: COM1 does not answer; the log goes to ports only");
     };
     copies::keep(cpus);
     *CONSOLE.lock() = Some(Console {

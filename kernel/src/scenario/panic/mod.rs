@@ -84,21 +84,21 @@ fn victim(options: &Options<'_>) -> usize {
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     let victim = victim(options);
     if !percpu::online().contains(victim) {
-        log::error!(
+        relay::error!(
             "command line: cpu {victim} is not up; want one of {}",
             percpu::online()
         );
         return Verdict::Fail;
     }
     if !Kind::of(options).is_possible() {
-        log::error!(
+        relay::error!(
             "this kind needs a kernel with the feature stress: cargo build -p kernel --features \
              stress --target x86_64-unknown-none"
         );
         return Verdict::Fail;
     }
     take_part(options);
-    log::error!("cpu {victim} did not fail within {} s", PATIENCE_MS / 1000);
+    relay::error!("cpu {victim} did not fail within {} s", PATIENCE_MS / 1000);
     Verdict::Fail
 }
 
@@ -139,7 +139,7 @@ fn log_until(kind: Kind, end: &Timeout) {
             // A CPU that is in the middle of a record logs less than a lap behind it: otherwise
             // more is lost than the scenario is about.
             if kind != Kind::Halfway || number <= BEHIND {
-                log::info!("record {number} before the panic");
+                relay::info!("record {number} before the panic");
             }
             flood::write(Part::of(percpu::cpu_index()), DATA);
         }

@@ -134,9 +134,9 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
             observe::tell();
             panic!("the recorder ends here: {}", Written);
         }
-        log::info!("snapshot {number} of {snapshots}: {cpus} freeze");
+        relay::info!("snapshot {number} of {snapshots}: {cpus} freeze");
         if !take_snapshot(cpus) {
-            log::error!("snapshot {number} was not taken");
+            relay::error!("snapshot {number} was not taken");
             return Verdict::Fail;
         }
     }
@@ -148,16 +148,16 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
 /// Records that a CPU writes in a lap; `None`, and it is told, if there is a CPU that cannot.
 fn lap(cpus: CpuSet) -> Option<u64> {
     if !pump::has_sink() {
-        log::error!("there is no port that a snapshot could leave through");
+        relay::error!("there is no port that a snapshot could leave through");
         return None;
     }
     let geometry = cpus.iter().map(|cpu| CHANNEL.geometry(cpu));
     let Some(geometry) = geometry.reduce(Option::and).flatten() else {
-        log::error!("a cpu has no ring: give the machine more memory");
+        relay::error!("a cpu has no ring: give the machine more memory");
         return None;
     };
     if geometry.mode() != Mode::Continuous {
-        log::error!("these rings keep what is oldest: mode=overwrite makes a recorder of them");
+        relay::error!("these rings keep what is oldest: mode=overwrite makes a recorder of them");
         return None;
     }
     let record = STAMP + Flood::HEAD + usize::from(DATA);
@@ -187,7 +187,7 @@ fn write_so_much(cpus: CpuSet, records: u64, watch: Option<&mut Watch>) -> bool 
     let mut patience = Patience::after_ms(PATIENCE_MS, in_all());
     write_until(watch, || is_done() || patience.is_over(in_all()));
     if !is_done() {
-        log::error!("not all CPUs have written what they should");
+        relay::error!("not all CPUs have written what they should");
     }
     is_done()
 }
@@ -212,7 +212,7 @@ fn take_snapshot(cpus: CpuSet) -> bool {
 fn freeze() {
     Part::of(percpu::cpu_index()).end();
     CHANNEL.flush();
-    log::info!("{Written}");
+    relay::info!("{Written}");
     STOPPED.fetch_add(1, Ordering::Release);
 }
 
@@ -250,15 +250,15 @@ fn conclude(cpus: CpuSet) -> Verdict {
     let wrapped: u64 = stats().map(|stats| stats.lost.get(Loss::Wrapped)).sum();
     let tried: u64 = cpus.iter().map(|cpu| Part::of(cpu).tried()).sum();
     let taken = SNAPSHOTS_TAKEN.load(Ordering::Relaxed);
-    log::info!(
+    relay::info!(
         "{tried} records tried, {overwritten} overwritten, {lost} lost; {taken} snapshots of a cpu"
     );
     let are_seen = observe::tell();
     if lost != wrapped {
-        log::error!("somebody has disturbed the writers: see why they have lost records");
+        relay::error!("somebody has disturbed the writers: see why they have lost records");
     }
     if !are_seen {
-        log::error!("observers have seen nothing, or what is wrong");
+        relay::error!("observers have seen nothing, or what is wrong");
     }
     match are_seen && lost == wrapped {
         true => Verdict::Pass,

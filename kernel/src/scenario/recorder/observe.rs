@@ -78,7 +78,7 @@ impl Watch {
 
     fn complain(&self, why: &dyn core::fmt::Display) {
         if FAULTS.fetch_add(1, Ordering::Relaxed) == 0 {
-            log::error!("what was observed of cpu {} is wrong: {why}", self.cpu);
+            relay::error!("what was observed of cpu {} is wrong: {why}", self.cpu);
         }
     }
 }
@@ -124,7 +124,7 @@ impl Seen {
 pub(super) fn tell() -> bool {
     let [packets, records, faults] =
         [&PACKETS, &RECORDS, &FAULTS].map(|count| count.load(Ordering::Relaxed));
-    log::info!("observers checked {packets} packets with {records} records, {faults} were wrong");
+    relay::info!("observers checked {packets} packets with {records} records, {faults} were wrong");
     packets != 0 && faults == 0
 }
 

@@ -82,7 +82,7 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     let plan = match Plan::read(options) {
         Ok(plan) => plan,
         Err(why) => {
-            log::error!("{why}");
+            relay::error!("{why}");
             return Verdict::Fail;
         }
     };
@@ -109,7 +109,7 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     let seen = nestings::all(cpus);
     tell(cpus, &seen, took);
     if !is_quiet() {
-        log::error!("not all CPUs have stopped writing");
+        relay::error!("not all CPUs have stopped writing");
         return Verdict::Fail;
     }
     changes.settle();
@@ -118,18 +118,18 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     }
     if seen.owed > 0 {
         let owed = seen.owed;
-        log::error!("{owed} times a packet was complete, and nobody delivered it");
+        relay::error!("{owed} times a packet was complete, and nobody delivered it");
         return Verdict::Fail;
     }
     // Without any patience, that is left to who runs it.
     let is_wanted = plan.extension > 0;
     if is_wanted && seen.lack_some() {
-        log::error!("nothing came where it matters: see above");
+        relay::error!("nothing came where it matters: see above");
         return Verdict::Fail;
     }
     if is_wanted && !seen.are_enough() {
         let more = plan.extension / 1000;
-        log::warn!("less came where it matters than was wanted, in {more} s more");
+        relay::warn!("less came where it matters than was wanted, in {more} s more");
     }
     Verdict::Pass
 }
@@ -245,6 +245,6 @@ fn on_interrupt(kind: Kind, interrupted: &Interrupted) {
 fn tell(cpus: CpuSet, seen: &nestings::Sums, took: u64) {
     let tried: u64 = cpus.iter().map(|cpu| Part::of(cpu).tried()).sum();
     let lost = channel::lost(cpus);
-    log::info!("{tried} records tried in {took} us, {lost} lost");
-    seen.lines(|line| log::info!("{line}"));
+    relay::info!("{tried} records tried in {took} us, {lost} lost");
+    seen.lines(|line| relay::info!("{line}"));
 }

@@ -164,7 +164,7 @@ impl Changes {
                 Ok(()) => self.small += 1,
                 Err(error) => {
                     self.failures += 1;
-                    log::error!("stream {stream} stays in static memory: {error}");
+                    relay::error!("stream {stream} stays in static memory: {error}");
                 }
             }
         }
@@ -183,7 +183,7 @@ impl Changes {
                 channel::reclaim(stream);
             });
             let small = self.small;
-            log::info!("{small} rings have left static memory while all CPUs wrote");
+            relay::info!("{small} rings have left static memory while all CPUs wrote");
         }
         self.heap = heap::used();
         // So that rings need more.
@@ -250,21 +250,21 @@ impl Changes {
         let mut is_good = self.failures == 0;
         let mut must = |is_right: bool, what: &str| {
             if !is_right {
-                log::error!("{what}");
+                relay::error!("{what}");
             }
             is_good &= is_right;
         };
         match self.plan.change {
             Change::None => {}
             Change::Resize(number) => {
-                log::info!("{exchanged} rings were exchanged while all CPUs wrote");
+                relay::info!("{exchanged} rings were exchanged while all CPUs wrote");
                 must(
                     exchanged >= number,
                     "fewer rings were exchanged than asked for",
                 );
             }
             Change::Adapt(most) => {
-                log::info!(
+                relay::info!(
                     "rings have grown to {most} sub-buffers: they were asked {grown} times to grow, \
                      {shrunk} times to shrink again"
                 );
@@ -280,14 +280,14 @@ impl Changes {
         }
         if self.plan.begins_small || self.plan.change != Change::None {
             let (before, after) = (self.heap, heap::used());
-            log::info!("heap in use: {before} bytes before, {after} after");
+            relay::info!("heap in use: {before} bytes before, {after} after");
             must(
                 self.all_have(load::full()),
                 "a ring is not of the size that was asked for last",
             );
             must(after <= before, "the memory of rings has not come back");
             if no_memory != 0 {
-                log::warn!("{no_memory} times there was no memory for a ring");
+                relay::warn!("{no_memory} times there was no memory for a ring");
             }
         }
         if self.plan.by_record {
@@ -296,7 +296,7 @@ impl Changes {
                 looks,
                 wrong,
             } = shown::sums();
-            log::info!(
+            relay::info!(
                 "{records} records were read before their sub-buffers were complete, in {looks} looks"
             );
             must(

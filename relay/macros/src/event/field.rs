@@ -88,61 +88,66 @@ impl Field {
         })
     }
 
-    /// The place of its type, with the names of here: a type that is no field is told there.
-    fn place(&self) -> Span {
-        self.kind.span().resolved_at(Span::call_site())
-    }
-
     /// The expression of its kind.
     pub(super) fn kind(&self, relay: &TokenStream) -> TokenStream {
-        let stored = self.stored_type(relay);
-        let place = self.place();
-        match &self.form {
-            Form::Own | Form::Hex => {
-                quote_spanned!(place=> <#stored as #relay::event::Value>::KIND)
-            }
-            Form::Flags(flags) => {
-                let own = &self.kind;
-                let names = flags.iter().map(|flag| flag.name.unraw().to_string());
-                let values = flags.iter().map(|flag| &flag.value);
-                let stored = quote_spanned!(place=> <#stored as #relay::event::Value>::KIND);
-                quote! {
-                    #relay::event::Kind::Flags(&#relay::event::EnumClass {
-                        stored: &#stored,
-                        values: &[#((#names, { const VALUE: #own = #values; VALUE as i128 })),*],
-                    })
-                }
-            }
+        let Form::Flags(flags) = &self.form else {
+            return self.of_value(relay, &quote!(KIND));
+        };
+        let relay = &self.at_type(relay);
+        let own = &self.kind;
+        let names = flags.iter().map(|flag| flag.name.unraw().to_string());
+        let values = flags.iter().map(|flag| &flag.value);
+        quote! {
+            #relay::event::Kind::Flags(&#relay::event::EnumClass {
+                stored: &<#own as #relay::__private::Bits>::BITS,
+                values: const { &[#((#names, { let value: #own = #values; value as i128 })),*] },
+            })
         }
     }
 
     /// The expression of its size, if all values have the same.
     pub(super) fn fixed_size(&self, relay: &TokenStream) -> TokenStream {
-        let stored = self.stored_type(relay);
-        quote_spanned!(self.place()=> <#stored as #relay::event::Value>::SIZE)
+        self.of_value(relay, &quote!(SIZE))
     }
 
     /// The expression of this value's size.
     pub(super) fn size(&self, relay: &TokenStream) -> TokenStream {
-        let stored = self.stored_type(relay);
         let value = self.value(relay);
-        quote_spanned!(self.place()=> <#stored as #relay::event::Value>::size(#value))
+        let size = self.of_value(relay, &quote!(size));
+        quote!(#size(#value))
     }
 
     /// The expression that stores it.
     pub(super) fn store(&self, relay: &TokenStream) -> TokenStream {
-        let stored = self.stored_type(relay);
         let value = self.value(relay);
-        quote_spanned!(self.place()=> <#stored as #relay::event::Value>::store(#value, fields))
+        let store = self.of_value(relay, &quote!(store));
+        quote!(#store(#value, fields))
     }
 
-    /// The type that it is stored as.
-    fn stored_type(&self, relay: &TokenStream) -> TokenStream {
+    /// A part of `Value` for the type that it is stored as.
+    fn of_value(&self, relay: &TokenStream, part: &TokenStream) -> TokenStream {
+        let relay = self.at_type(relay);
         let own = &self.kind;
+        let place = own.span().resolved_at(Span::call_site());
         match self.form {
-            Form::Own | Form::Flags(_) => quote!(#own),
-            Form::Hex => quote_spanned!(self.place()=> #relay::event::Hex<#own>),
+            Form::Own | Form::Flags(_) => {
+                quote_spanned!(place=> <#own as #relay::event::Value>::#part)
+            }
+            Form::Hex => {
+                quote_spanned!(place=> <#relay::event::Hex<#own> as #relay::event::Value>::#part)
+            }
         }
+    }
+
+    /// Tokens as if they stood where its type stands: there it is told that a type is no field.
+    /// Their names stay those of where they come from.
+    fn at_type(&self, tokens: &TokenStream) -> TokenStream {
+        let place = self.kind.span();
+        let tokens = tokens.clone().into_iter().map(|mut token| {
+            token.set_span(place.resolved_at(token.span()));
+            token
+        });
+        tokens.collect()
     }
 
     /// A reference to what is stored.

@@ -3,7 +3,6 @@
 use super::class::{MAX_MESSAGE, Place};
 use crate::event::Severity;
 use crate::ring::copy_into;
-use crate::sync::Scratch;
 use core::fmt::{self, Write as _};
 
 /// Room that is kept for the note of a cut.
@@ -22,13 +21,13 @@ const FIXED: usize = 1 + 4 + 2 + 2 + 2;
 const LENGTHS: [usize; 2] = [5, 7];
 
 /// Bytes of all of it, at most.
-const ROOM: usize = FIXED + 2 * MAX_NAME + MAX_MESSAGE;
+pub(super) const ROOM: usize = FIXED + 2 * MAX_NAME + MAX_MESSAGE;
 
 /// A record without its stamp, put together on the stack; the message is cut where it does not
 /// fit.
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     /// Texts in it are of whole characters.
-    scratch: Scratch<ROOM>,
+    room_for_it: &'a mut [u8; ROOM],
     /// Bytes of it that are used.
     len: usize,
     /// Where the message begins.
@@ -40,13 +39,12 @@ pub(super) struct Line {
     missing: usize,
 }
 
-impl Line {
-    /// Nothing yet. Inlined, and [begun](Self::begin) in its place: moving it would cost more than
-    /// all the rest.
+impl<'a> Line<'a> {
+    /// Nothing yet, in this room.
     #[inline(always)]
-    pub(super) fn new() -> Self {
+    pub(super) fn new(room_for_it: &'a mut [u8; ROOM]) -> Self {
         Self {
-            scratch: Scratch::new(),
+            room_for_it,
             len: 0,
             message: 0,
             room: 0,
@@ -73,8 +71,9 @@ impl Line {
     }
 
     /// Appends `bytes`, for which there is room: no limit is above the capacity.
+    #[inline(always)]
     fn append(&mut self, bytes: &[u8]) {
-        copy_into(&mut self.scratch.bytes()[self.len..], bytes);
+        copy_into(&mut self.room_for_it[self.len..], bytes);
         self.len += bytes.len();
     }
 
@@ -99,7 +98,7 @@ impl Line {
     /// What was put together.
     #[inline(always)]
     fn bytes(&mut self) -> &mut [u8] {
-        &mut self.scratch.bytes()[..self.len]
+        &mut self.room_for_it[..self.len]
     }
 
     /// Appends as much of `text` as there is room for: not all.
@@ -129,7 +128,7 @@ impl Line {
             return;
         }
         let begin = self.message;
-        let said = text(&self.scratch.bytes()[begin..self.len]);
+        let said = text(&self.room_for_it[begin..self.len]);
         let limit = room.saturating_sub(begin).min(MAX_MESSAGE);
         let kept = shortened(said, limit.saturating_sub(CUT_NOTE)).len();
         let missing = self.missing.saturating_add(said.len() - kept);
@@ -162,7 +161,7 @@ fn text(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes).unwrap_or_default()
 }
 
-impl fmt::Write for Line {
+impl fmt::Write for Line<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         match self.room.checked_sub(text.len()) {
             Some(room) => {
@@ -178,9 +177,9 @@ impl fmt::Write for Line {
 /// The last component of a path: what is kept of a file name.
 pub(super) fn base_name(path: &str) -> &str {
     // Bytes: no other character has one of these in it.
-    let bytes = path.as_bytes().iter().rev();
-    let name = bytes.take_while(|byte| **byte != b'/' && **byte != b'\\');
-    &path[path.len() - name.count()..]
+    let last = |wanted| path.bytes().rposition(|byte| byte == wanted);
+    let end = last(b'/').or_else(|| last(b'\\'));
+    end.and_then(|end| path.get(end + 1..)).unwrap_or(path)
 }
 
 /// `text`, shortened to at most `max` bytes at a character's boundary.

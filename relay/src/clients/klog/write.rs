@@ -6,7 +6,7 @@ use crate::channel::Channel;
 use crate::event::Severity;
 use crate::platform::Platform;
 use crate::ring::WriteError;
-use crate::sync::Usage;
+use crate::sync::{Scratch, Usage};
 use core::fmt::{self, Write as _};
 
 /// Writes a record: `message` was said at `place`.
@@ -22,7 +22,8 @@ pub fn write<P: Platform, const CPUS: usize, U: Usage>(
     place: Place<'_>,
     message: fmt::Arguments<'_>,
 ) -> Result<(), WriteError> {
-    let mut line = Line::new();
+    let mut scratch = Scratch::new();
+    let mut line = Line::new(scratch.bytes());
     line.begin(severity, place);
     if line.write_fmt(message).is_err() {
         line.note_a_failure();

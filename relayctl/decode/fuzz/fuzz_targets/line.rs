@@ -14,6 +14,7 @@ use relay_format::packet;
 #[derive(Debug, PartialEq, Eq)]
 enum Item {
     Packet(Vec<u8>),
+    Message(Vec<u8>),
     Text(Vec<u8>),
     Damage(u64, String, Vec<u8>),
 }
@@ -23,6 +24,7 @@ fn read(mut reader: LineReader, mut line: &[u8], lengths: &[u8]) -> Vec<Item> {
     let mut items = Vec::new();
     let mut found = |found: Found<'_>| match (found, items.last_mut()) {
         (Found::Packet(_, packet), _) => items.push(Item::Packet(packet.to_vec())),
+        (Found::Message(contents), _) => items.push(Item::Message(contents.to_vec())),
         (Found::Text(text), Some(Item::Text(before))) => before.extend(text),
         (Found::Text(text), _) => items.push(Item::Text(text.to_vec())),
         (Found::Damage(damage, bytes), _) => {
@@ -127,6 +129,10 @@ fuzz_target!(|data: (bool, &[u8], &[u8])| {
                     // By chance a recipe has a checksum that is right once in 2^32 times.
                     assert!(packets.contains(packet), "a packet that was not put in");
                     told.extend(frame_of(packet));
+                }
+                Item::Message(contents) => {
+                    assert!(packets.contains(contents), "a message that was not put in");
+                    told.extend(frame_of(contents));
                 }
                 Item::Text(bytes) => told.extend(bytes),
                 Item::Damage(at, _, bytes) => {

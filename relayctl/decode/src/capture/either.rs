@@ -5,6 +5,8 @@
 //! outside of one has come. There is no such header within a frame: its encoding has no zeros. How
 //! the bytes are cut into chunks makes no difference.
 
+use std::sync::mpsc::SyncSender;
+
 use memchr::memmem;
 
 use super::line::{LinePort, LineSink};
@@ -76,6 +78,21 @@ impl EitherPort {
         Self {
             state: State::Open(Box::new(open)),
         }
+    }
+
+    /// See [`LinePort::answer_to`]. A port has no messages among its packets.
+    pub fn answer_to(&mut self, answers: SyncSender<Vec<u8>>) {
+        match &mut self.state {
+            State::Open(open) => open.sink.answer_to(answers),
+            State::Line(line) => line.answer_to(answers),
+            State::Port(_) | State::Ended => {}
+        }
+    }
+
+    /// Whether it has turned out to be a line.
+    #[must_use]
+    pub fn is_line(&self) -> bool {
+        matches!(self.state, State::Line(_))
     }
 
     /// Takes the next bytes, in chunks of any length. If they are of a line, text among them is kept
@@ -180,7 +197,7 @@ impl Open {
 
     /// Takes what was found, if it is a line.
     fn take(&mut self, found: Found<'_>, text: &mut dyn FnMut(&[u8])) {
-        if let Found::Packet(..) = found {
+        if let Found::Packet(..) | Found::Message(_) = found {
             self.has_frame = true;
             self.tell(text);
         }
@@ -194,7 +211,7 @@ impl Open {
                 Kind::Stored => self.text.extend_from_slice(bytes),
             },
             Found::Damage(damage, bytes) => self.damage.push((damage, bytes.to_vec())),
-            Found::Packet(..) => {}
+            Found::Packet(..) | Found::Message(_) => {}
         }
     }
 

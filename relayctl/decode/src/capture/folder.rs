@@ -25,6 +25,8 @@ pub(super) const FRAGMENTS: &str = "fragments";
 pub(super) const SALVAGED: &str = "salvaged";
 /// What the serial console said.
 pub(super) const CONSOLE: &str = "console.log";
+/// The socket through which the machine is asked while the capture is made.
+pub const CONTROL: &str = "control";
 /// How the capture was made.
 pub(super) const RUN: &str = "run.json";
 /// The same, while it is written.
@@ -207,7 +209,7 @@ pub(super) fn remove(folder: &Path) -> Result<(), FolderError> {
 
 /// Whether a capture has files or folders of this name.
 fn is_known(name: &OsStr) -> bool {
-    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, RUN];
+    let known = [TRACE, PACKETS, FRAGMENTS, SALVAGED, CONSOLE, CONTROL, RUN];
     // What is written anew has a name of its own until it is.
     let name = name.to_str();
     let name = name.map(|name| name.strip_suffix(".new").unwrap_or(name));

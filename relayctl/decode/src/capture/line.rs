@@ -1,6 +1,7 @@
 //! A serial line as a source of a capture: packets in frames, among text and noise.
 
 use std::path::Path;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex};
 
 use super::shared::{Shared, lock, take};
@@ -28,6 +29,8 @@ pub(super) struct LineSink {
     is_console: bool,
     /// What all ports write to.
     shared: Arc<Mutex<Shared>>,
+    /// Who gets messages of the machine, if somebody wants them.
+    answers: Option<SyncSender<Vec<u8>>>,
     /// Text that is not written yet.
     text: Vec<u8>,
     /// The same of what is damaged.
@@ -37,6 +40,13 @@ pub(super) struct LineSink {
 impl LinePort {
     pub(super) fn new(reader: LineReader, sink: LineSink) -> Self {
         Self { reader, sink }
+    }
+
+    /// Gives messages of the machine among the packets to `answers`: what their frames hold,
+    /// [`Message`](relay_format::control::Message). Nobody waits: those that it has no room for are
+    /// dropped.
+    pub fn answer_to(&mut self, answers: SyncSender<Vec<u8>>) {
+        self.sink.answer_to(answers);
     }
 
     /// Takes the next bytes, in chunks of any length. Text among them is kept with the
@@ -62,9 +72,15 @@ impl LineSink {
             number,
             is_console,
             shared,
+            answers: None,
             text: Vec::new(),
             damaged: Vec::new(),
         }
+    }
+
+    /// See [`LinePort::answer_to`].
+    pub(super) fn answer_to(&mut self, answers: SyncSender<Vec<u8>>) {
+        self.answers = Some(answers);
     }
 
     /// Takes what was found. It may be written with what follows: [`flush`](Self::flush) ends that.
@@ -73,6 +89,13 @@ impl LineSink {
             Found::Packet(header, packet) => {
                 take(&self.shared, self.number, Piece::Packet(header, packet));
                 lock(&self.shared).store().totals.line.frames += 1;
+            }
+            Found::Message(contents) => {
+                lock(&self.shared).store().totals.line.messages += 1;
+                if let Some(answers) = &self.answers {
+                    // Who asked may have gone, or may ask again.
+                    let _ = answers.try_send(contents.to_vec());
+                }
             }
             Found::Text(bytes) => {
                 self.text.extend_from_slice(bytes);

@@ -24,8 +24,10 @@ pub struct Place {
 /// What came over a serial line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LineTotals {
-    /// Sound frames.
+    /// Sound frames of packets.
     pub frames: u64,
+    /// Sound frames of messages: what the machine has answered.
+    pub messages: u64,
     /// Bytes of somebody's text.
     pub text: u64,
     /// Pieces of the line that are neither frames nor text.
@@ -53,7 +55,7 @@ impl LineTotals {
     /// Whether no frame came, and nothing that could have been one.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.frames == 0 && self.damaged == 0
+        self.frames == 0 && self.messages == 0 && self.damaged == 0
     }
 
     /// Whether something came beside frames.
@@ -71,6 +73,7 @@ impl LineTotals {
             .map(|Place { at, length, why }| json!({ "at": at, "length": length, "why": why }));
         json!({
             "frames": self.frames,
+            "messages": self.messages,
             "text": self.text,
             "damaged": self.damaged,
             "damaged_bytes": self.damaged_bytes,
@@ -93,6 +96,7 @@ impl LineTotals {
             });
             Self {
                 frames: number(line, "frames"),
+                messages: number(line, "messages"),
                 text: number(line, "text"),
                 damaged: number(line, "damaged"),
                 damaged_bytes: number(line, "damaged_bytes"),
@@ -106,6 +110,7 @@ impl fmt::Display for LineTotals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             frames,
+            messages: _,
             text,
             damaged,
             damaged_bytes,
@@ -128,6 +133,7 @@ mod tests {
     fn a_line_is_told_alike_before_and_after_it_was_written() {
         let mut line = LineTotals {
             frames: 7,
+            messages: 2,
             text: 11,
             ..LineTotals::default()
         };

@@ -32,7 +32,7 @@ mod writer;
 pub use boots::{MAX_BOOTS, Uuid};
 pub use either::EitherPort;
 pub use error::CaptureError;
-pub use folder::{FolderError, latest};
+pub use folder::{CONTROL, FolderError, latest};
 pub use found::{BootFolder, Boots};
 pub use growing::{FollowError, GrowingFile};
 pub use index::{Entry, Index, Run};

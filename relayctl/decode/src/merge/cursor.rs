@@ -1,14 +1,13 @@
 //! One stream of a merge, on its way from packet to packet.
 
-use relay_format::{Losses, Severity};
+use relay_format::Losses;
 
 use super::filter::Filter;
 use super::note::{Note, Span, What};
 use super::order::Order;
 use super::shown::{Next, Shown};
 use crate::capture::{Item, PacketSource, Stream};
-use crate::records::{Channel, Position, Record, Schema, Value};
-use crate::tsdl::Type;
+use crate::records::{Channel, Line, Position, Schema};
 use crate::wire::Header;
 
 /// One stream on its way.
@@ -175,9 +174,12 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         match position.take(self.channel, header, contents, &mut values) {
             Ok(Some(record)) => {
                 let ns = schema.nanoseconds(record.stamp.ticks);
-                let severity = severity(&record, &values);
-                let is_wanted =
-                    filter.has_begun(ns) && filter.is_not_over(ns) && filter.has_severity(severity);
+                let line = Line::new(record.event, &values);
+                let severity = line.severity();
+                let is_wanted = filter.has_begun(ns)
+                    && filter.is_not_over(ns)
+                    && filter.has_severity(severity)
+                    && filter.has_module(|| line.module());
                 if !is_wanted {
                     return Ok(());
                 }
@@ -209,15 +211,4 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             }
         }
     }
-}
-
-/// The severity of a record: its field `severity`, by the label.
-fn severity(record: &Record<'_>, values: &[Value<'_>]) -> Option<Severity> {
-    let place = record.event.field("severity")?;
-    let field = record.event.fields.fields.get(place)?;
-    let Type::Enum(class) = &field.kind else {
-        return None;
-    };
-    let label = class.label(values.get(place)?.as_integer()?)?;
-    Severity::from_name(label)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use relay_format::Severity;
 
-use crate::records::{Channel, Schema};
+use crate::records::{Channel, Event, Schema};
 
 /// Why a filter lets nothing through, whatever a capture holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +114,8 @@ pub struct Filter {
     pub cpus: Option<CpuSet>,
     /// At least so grave; what has no severity is not wanted then.
     pub level: Option<Severity>,
+    /// Of these Rust modules, and those within them; of all, and of none, if there is none here.
+    pub modules: Vec<String>,
     /// From this time after the machine's start.
     pub since: Option<Duration>,
     /// Up to this time after the machine's start.
@@ -151,7 +153,7 @@ impl Filter {
         }
         let has_levels = |channel: &&Channel| {
             let mut events = channel.events();
-            events.any(|event| event.field("severity").is_some())
+            events.any(Event::has_severity)
         };
         let is_wanted =
             |channel: &&Channel| self.channels.is_empty() || self.channels.contains(&channel.name);
@@ -194,6 +196,30 @@ impl Filter {
         self.level
             .is_none_or(|level| severity.is_some_and(|severity| severity <= level))
     }
+
+    /// Whether a record of a module is wanted; `module` is asked only if that matters.
+    ///
+    /// ```
+    /// use relay_decode::merge::Filter;
+    ///
+    /// let filter = Filter {
+    ///     modules: vec!["kernel::dev".to_owned()],
+    ///     ..Filter::default()
+    /// };
+    /// assert!(filter.has_module(|| Some(b"kernel::dev::serial")));
+    /// assert!(!filter.has_module(|| Some(b"kernel::device")));
+    /// ```
+    #[must_use]
+    pub fn has_module<'m>(&self, module: impl FnOnce() -> Option<&'m [u8]>) -> bool {
+        if self.modules.is_empty() {
+            return true;
+        }
+        let Some(module) = module() else { return false };
+        self.modules.iter().any(|wanted| {
+            let rest = module.strip_prefix(wanted.as_bytes());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"::"))
+        })
+    }
 }
 
 #[cfg(test)]
@@ -208,5 +234,27 @@ mod tests {
         for wrong in ["", ",", "1,", "a", "4-2", "-1", "1-2-3", "99999999999"] {
             assert!(wrong.parse::<CpuSet>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_module_has_those_within_it() {
+        let wanted = Filter {
+            modules: vec!["kernel::dev".to_owned(), "relay".to_owned()],
+            ..Filter::default()
+        };
+        let cases = [
+            (Some("kernel::dev"), true),
+            (Some("kernel::dev::serial"), true),
+            (Some("kernel::device"), false),
+            (Some("kernel"), false),
+            (Some("relay::ring"), true),
+            (Some(""), false),
+            (None, false),
+        ];
+        for (module, is_wanted) in cases {
+            let module = module.map(str::as_bytes);
+            assert_eq!(wanted.has_module(|| module), is_wanted, "{module:?}");
+        }
+        assert!(Filter::default().has_module(|| None));
     }
 }

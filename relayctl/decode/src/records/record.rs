@@ -5,8 +5,10 @@ use std::fmt;
 use relay_format::stamp::{self, EVENTS, TIME_BITS};
 use relay_format::{Context, filler};
 
-use super::schema::{Channel, Event};
+use super::event::Event;
+use super::schema::Channel;
 use super::value::{Reader, Value, ValueError};
+use crate::tsdl::{TsdlError, Unreadable};
 use crate::wire::Header;
 
 /// What comes before a record's fields.
@@ -49,6 +51,13 @@ pub enum RecordFault {
     Value(ValueError),
     /// The metadata does not know its class.
     Event(u16),
+    /// What the metadata says about its class is not understood.
+    Unreadable {
+        /// The class.
+        event: String,
+        /// What is not understood.
+        error: TsdlError,
+    },
     /// No such context.
     Context(u8),
     /// It is not between the record before it and the packet's end.
@@ -77,6 +86,9 @@ impl fmt::Display for RecordError {
         match &self.what {
             RecordFault::Value(error) => error.fmt(f),
             RecordFault::Event(id) => write!(f, "the metadata knows no event {id} here"),
+            RecordFault::Unreadable { event, error } => {
+                write!(f, "the fields of {event} cannot be read: {error}")
+            }
             RecordFault::Context(context) => {
                 write!(f, "context {context}; 0, 1 and 2 would be right")
             }
@@ -190,7 +202,7 @@ impl Position {
     ///
     /// # Errors
     ///
-    /// When the metadata does not know it, or the contents end within it.
+    /// When the metadata does not know it, or not how long it is, or the contents end within it.
     pub fn take<'a, 's>(
         &mut self,
         channel: &'s Channel,
@@ -205,8 +217,23 @@ impl Position {
         let event = channel.event(stamp.id).ok_or(RecordFault::Event(stamp.id));
         let event = event.map_err(|what| self.error(header, contents, what))?;
         let mut reader = Reader::new(contents.get(fields..).unwrap_or_default());
-        if let Err(error) = reader.fields(&event.fields, values) {
-            return Err(self.error(header, contents, RecordFault::Value(error)));
+        let read = match &event.unreadable {
+            None => reader
+                .fields(&event.fields, values)
+                .map_err(RecordFault::Value),
+            Some(Unreadable {
+                size: Some(size), ..
+            }) => {
+                let skipped = reader.bytes(*size).map(drop);
+                skipped.map_err(RecordFault::Value)
+            }
+            Some(Unreadable { error, .. }) => Err(RecordFault::Unreadable {
+                event: event.title(),
+                error: error.clone(),
+            }),
+        };
+        if let Err(what) = read {
+            return Err(self.error(header, contents, what));
         }
         let number = header.ordinal.saturating_add(self.read);
         self.at = contents.len() - reader.rest.len();

@@ -7,6 +7,7 @@ use relay_format::VERSION;
 use relay_format::packet::{FIELDS, HeaderField, TRACE_FIELDS};
 use relay_format::stamp::{CONTEXT_BITS, ID_BITS, TIME_BITS};
 
+use super::event::Event;
 use crate::tsdl::{self, Clock, EnvValue, Int, Len, Metadata, Struct, Type};
 
 /// The most streams, channels times CPUs.
@@ -53,28 +54,6 @@ impl fmt::Display for SchemaError {
 }
 
 impl std::error::Error for SchemaError {}
-
-/// One kind of record.
-#[derive(Clone, Debug)]
-pub struct Event {
-    /// Its number.
-    pub id: u16,
-    /// Its name.
-    pub name: String,
-    /// Its fields.
-    pub fields: Struct,
-}
-
-impl Event {
-    /// The place of a field.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<usize> {
-        self.fields
-            .fields
-            .iter()
-            .position(|field| field.name == name)
-    }
-}
 
 /// One channel.
 #[derive(Clone, Debug)]
@@ -205,11 +184,7 @@ impl Schema {
                 let id = u16::try_from(id).map_err(|_| {
                     layout(format!("stream {number}: event {id} does not fit 16 bits"))
                 })?;
-                events.push(Event {
-                    id,
-                    name: event.name,
-                    fields: event.fields,
-                });
+                events.push(Event::new(&name, id, event));
             }
             channels.push(Channel {
                 number,

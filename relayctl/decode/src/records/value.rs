@@ -150,7 +150,9 @@ impl<'a> Reader<'a> {
                 let length = match length {
                     Len::Fixed(length) => *length,
                     // The metadata's reader has made sure that there is such a field.
-                    Len::Field(at) => before.get(*at).and_then(Value::as_unsigned).unwrap_or(0),
+                    Len::Field(at) | Len::Option(at) => {
+                        before.get(*at).and_then(Value::as_unsigned).unwrap_or(0)
+                    }
                 };
                 self.array(of, length, before)
             }

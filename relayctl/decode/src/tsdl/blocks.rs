@@ -1,10 +1,10 @@
 //! Reads the blocks of a metadata text.
 
 use super::error::TsdlError;
-use super::lexer::{Place, clip};
-use super::metadata::{Clock, EnvValue, EventClass, Metadata, StreamClass};
+use super::lexer::{Place, Token, clip};
+use super::metadata::{Clock, EnvValue, EventClass, Metadata, StreamClass, Unreadable};
 use super::parser::{Given, Parser, Value, attribute, little_endian, unknown};
-use super::types::{Struct, Type};
+use super::types::{MAX_WEIGHT, Struct, Type};
 
 /// The most channels.
 const MAX_STREAMS: usize = 4096;
@@ -197,40 +197,99 @@ fn stream(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Res
     }
 }
 
-/// Reads `event { ... }`.
+/// Reads `event { ... }`. A class whose fields are not understood is kept by its name: a kernel may
+/// have others than this reader knows, and their records lie in the same packets.
 fn event(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Result<(), TsdlError> {
-    let (mut id, mut stream_id) = (0, 0);
-    let mut class = EventClass {
-        name: String::new(),
-        fields: Struct::default(),
-    };
-    parser.block(|place, name, given| {
-        match name {
-            "id" => id = number(place, given)?,
-            "stream_id" => stream_id = number(place, given)?,
-            "name" => match attribute(place, given)? {
-                Value::Name(word) | Value::Text(word) => class.name = word,
-                Value::Number(_) => return Err(place.error("an event's name is a text")),
-            },
-            "fields" => {
-                class.fields = structure(place, given)?;
-                if class.fields.has_bit_fields() {
-                    return Err(place
-                        .error("bit fields are not supported here, only integers of whole bytes"));
-                }
-            }
-            "loglevel" | "model.emf.uri" => drop(attribute(place, given)?),
-            name => return Err(place.error(unknown("event", name))),
+    let begin = parser.mark();
+    let (stream_id, id, class) = match readable(parser) {
+        Ok((stream_id, id, class)) => (stream_id, Some(id), class),
+        Err(error) => {
+            parser.back(begin);
+            unreadable(parser, error)?
         }
-        Ok(())
-    })?;
+    };
     let stream = metadata.streams.get_mut(&stream_id).ok_or_else(|| {
         place.error(format!(
             "this event's stream {stream_id} is not described before it"
         ))
     })?;
+    // Without a number, no record is of this class.
+    let Some(id) = id else { return Ok(()) };
     match stream.events.insert(id, class) {
         Some(_) => Err(place.error(format!("stream {stream_id} has an event {id} already"))),
         None => Ok(()),
     }
+}
+
+/// Reads a class whose fields are understood: the numbers of its stream and its own, and the class.
+fn readable(parser: &mut Parser<'_>) -> Result<(u64, u64, EventClass), TsdlError> {
+    let (mut id, mut stream_id) = (0, 0);
+    let mut class = EventClass::default();
+    let mut fields = None;
+    parser.bear(true);
+    parser.block(|place, name, given| {
+        match (name, given) {
+            ("id", given) => id = number(place, given)?,
+            ("stream_id", given) => stream_id = number(place, given)?,
+            ("name", given) => match attribute(place, given)? {
+                Value::Name(word) | Value::Text(word) => class.name = word,
+                Value::Number(_) => return Err(place.error("an event's name is a text")),
+            },
+            ("fields", given) => fields = Some((place, structure(place, given)?)),
+            ("loglevel", Given::Value(Value::Number(level))) => class.loglevel = Some(level),
+            ("model.emf.uri", Given::Value(Value::Text(uri))) => class.uri = Some(uri),
+            // It would be before the fields.
+            (name, Given::Type(_)) => return Err(place.error(unknown("event", name))),
+            // Nothing that is needed to read a record.
+            (_, Given::Value(_)) => {}
+        }
+        Ok(())
+    })?;
+    let too_large = parser.bear(false);
+    if let Some((place, fields)) = fields {
+        if fields.has_bit_fields() {
+            return Err(
+                place.error("bit fields are not supported here, only integers of whole bytes")
+            );
+        }
+        let is_heavy = fields.weight() > MAX_WEIGHT;
+        let heavy = is_heavy.then(|| place.error("these fields are too many"));
+        match too_large.or(heavy) {
+            Some(error) => {
+                let size = fields.fixed_size();
+                class.unreadable = Some(Unreadable { error, size });
+            }
+            None => class.fields = fields,
+        }
+    }
+    Ok((stream_id, id, class))
+}
+
+/// Reads a class that is not understood, for the `error`: the number of its stream, its own if it
+/// has one, and what is said about it beside its fields.
+fn unreadable(
+    parser: &mut Parser<'_>,
+    error: TsdlError,
+) -> Result<(u64, Option<u64>, EventClass), TsdlError> {
+    let (mut id, mut stream_id) = (Some(0), Some(0));
+    let mut class = EventClass::default();
+    let skipped = parser.pass_over(|name, value| {
+        let number = match value {
+            Token::Number(number) => Some(*number),
+            _ => None,
+        };
+        match (name, value) {
+            ("id", _) => id = number,
+            ("stream_id", _) => stream_id = number,
+            ("name", Token::Text(name)) => class.name.clone_from(name),
+            ("loglevel", _) => class.loglevel = number.map(i128::from),
+            _ => {}
+        }
+    });
+    // Where it does not end, what was wrong first says more.
+    let (Ok(()), Some(stream_id)) = (skipped, stream_id) else {
+        return Err(error);
+    };
+    class.unreadable = Some(Unreadable { error, size: None });
+    Ok((stream_id, id, class))
 }

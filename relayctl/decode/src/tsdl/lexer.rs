@@ -43,7 +43,7 @@ const SIGNS: [&str; 16] = [
 ];
 
 /// Reads words, one after the other.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lexer<'a> {
     /// What is left.
     rest: &'a str,
@@ -100,13 +100,14 @@ impl<'a> Lexer<'a> {
         let Some(first) = self.rest.chars().next() else {
             return Ok((place, Token::End));
         };
-        let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let token = if first.is_ascii_digit() {
             let end = self.rest.find(|c| !in_word(c)).unwrap_or(self.rest.len());
-            let word = self.advance(end);
-            Token::Number(number(word).ok_or_else(|| {
+            let word = &self.rest[..end];
+            let number = number(word).ok_or_else(|| {
                 place.error(format!("'{}' is not a number of 64 bits", clip(word)))
-            })?)
+            })?;
+            self.advance(end);
+            Token::Number(number)
         } else if in_word(first) {
             let end = self.rest.find(|c| !in_word(c)).unwrap_or(self.rest.len());
             Token::Word(self.advance(end))
@@ -121,6 +122,34 @@ impl<'a> Lexer<'a> {
         Ok((place, token))
     }
 
+    /// The next word, whatever comes: what is none is passed over, and `None`.
+    pub(super) fn next_of_any(&mut self) -> Option<Token<'a>> {
+        if let Ok((_, token)) = self.next() {
+            return Some(token);
+        }
+        let mut chars = self.rest.char_indices();
+        let end = match chars.next() {
+            Some((_, '"')) => loop {
+                match chars.next() {
+                    Some((at, '"')) => break at + 1,
+                    Some((_, '\\')) => drop(chars.next()),
+                    Some((at, '\n')) => break at,
+                    Some(_) => {}
+                    None => break self.rest.len(),
+                }
+            },
+            // A comment without end takes all that is left.
+            Some((_, '/')) if self.rest.starts_with("/*") => self.rest.len(),
+            // A number that is too large.
+            Some((_, first)) if in_word(first) => {
+                self.rest.find(|c| !in_word(c)).unwrap_or(self.rest.len())
+            }
+            first => first.map_or(0, |(_, first)| first.len_utf8()),
+        };
+        self.advance(end);
+        None
+    }
+
     /// Reads a text in quotes.
     fn text(&mut self, place: Place) -> Result<Token<'a>, TsdlError> {
         let mut text = String::new();
@@ -131,22 +160,55 @@ impl<'a> Lexer<'a> {
                     self.advance(at + 1);
                     return Ok(Token::Text(text));
                 }
-                '\\' => match chars.next() {
-                    Some((_, 'n')) => text.push('\n'),
-                    Some((_, 't')) => text.push('\t'),
-                    Some((_, c @ ('"' | '\\' | '\''))) => text.push(c),
-                    _ => {
-                        return Err(
-                            place.error("only \\n, \\t, \\\", \\' and \\\\ are known in a text")
-                        );
-                    }
-                },
+                '\\' => {
+                    let (length, c) = escape(&self.rest[at + 1..]).ok_or_else(|| {
+                        place.error(
+                            "only \\n, \\r, \\t, \\\", \\', \\\\, and ASCII characters by number \
+                             (\\x1b, \\033) are known in a text",
+                        )
+                    })?;
+                    text.push(c);
+                    // What an escape is made of is ASCII.
+                    chars.nth(length - 1);
+                }
                 '\n' => break,
                 c => text.push(c),
             }
         }
         Err(place.error("this text does not end on its line"))
     }
+}
+
+/// Reads what is behind the backslash of an escape: how many bytes it has, and the character.
+fn escape(text: &str) -> Option<(usize, char)> {
+    let mut bytes = text.bytes();
+    let by_number = |digits: &str, radix| {
+        let number = u8::from_str_radix(digits, radix).ok()?;
+        number.is_ascii().then_some(char::from(number))
+    };
+    match bytes.next()? {
+        b'n' => Some((1, '\n')),
+        b'r' => Some((1, '\r')),
+        b't' => Some((1, '\t')),
+        c @ (b'"' | b'\\' | b'\'') => Some((1, c.into())),
+        b'x' => {
+            let digits = bytes.take(2).take_while(u8::is_ascii_hexdigit).count();
+            Some((1 + digits, by_number(&text[1..1 + digits], 16)?))
+        }
+        b'0'..=b'7' => {
+            let digits = 1 + bytes
+                .take(2)
+                .take_while(|c| (b'0'..=b'7').contains(c))
+                .count();
+            Some((digits, by_number(&text[..digits], 8)?))
+        }
+        _ => None,
+    }
+}
+
+/// Whether a character may be part of a word.
+fn in_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// Reads a number as C writes it, suffixes included.

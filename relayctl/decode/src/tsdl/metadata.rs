@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::error::TsdlError;
 use super::types::Struct;
 
 /// What the metadata says.
@@ -55,10 +56,25 @@ pub struct StreamClass {
 }
 
 /// A kind of record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct EventClass {
     /// Its name.
     pub name: String,
-    /// What follows header and context.
+    /// What follows header and context; empty if that cannot be read.
     pub fields: Struct,
+    /// Its `loglevel`, if it is a number.
+    pub loglevel: Option<i128>,
+    /// Its `model.emf.uri`, if it is a text.
+    pub uri: Option<String>,
+    /// Why its fields cannot be read.
+    pub unreadable: Option<Unreadable>,
+}
+
+/// Why the fields of a kind of record cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// What is wrong with their description.
+    pub error: TsdlError,
+    /// How many bytes they take, if that is known.
+    pub size: Option<u64>,
 }

@@ -5,7 +5,8 @@
 //! enumerations, floating point numbers, zero-terminated strings, structures, arrays, and sequences
 //! whose length is an earlier field of the same structure. Everything is little-endian and
 //! byte-aligned. Bit fields are known in event headers and contexts only. The rest of the language
-//! (variants, big-endian numbers, dotted lengths) gives an error that says where and what.
+//! (variants, big-endian numbers, dotted lengths) gives an error that says where and what; in the
+//! block of an event, that class is [unreadable](EventClass::unreadable), and the others are not.
 //!
 //! The text comes from a guest: nesting, sizes and counts are bounded.
 
@@ -17,8 +18,8 @@ mod parser;
 mod types;
 
 pub use error::TsdlError;
-pub use metadata::{Clock, EnvValue, EventClass, Metadata, StreamClass};
-pub use types::{Enum, Field, Int, Len, Struct, Type};
+pub use metadata::{Clock, EnvValue, EventClass, Metadata, StreamClass, Unreadable};
+pub use types::{Enum, EnumForm, Field, Int, Len, Struct, Type};
 
 /// The longest metadata text that is read, in bytes.
 pub const MAX_TEXT: usize = 16 << 20;

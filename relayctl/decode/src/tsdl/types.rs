@@ -47,9 +47,43 @@ pub struct Enum {
     pub container: Int,
     /// Names with the first and last of their values.
     pub labels: Vec<(String, i128, i128)>,
+    /// What a value is.
+    pub form: EnumForm,
+}
+
+/// What a value of an enumeration is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EnumForm {
+    /// One of the names.
+    Choice,
+    /// No or yes: a byte, with the names `false` for 0 and `true` for 1, and no others.
+    Bool,
+    /// Bits, each with a name: an integer that people want to see in base 16.
+    Flags,
 }
 
 impl Enum {
+    /// Puts an enumeration together.
+    pub(super) fn new(container: Int, labels: Vec<(String, i128, i128)>) -> Self {
+        let is_bool = container.bits == 8
+            && !container.signed
+            && labels.len() == 2
+            && ["false", "true"].iter().zip(0..).all(|(name, value)| {
+                let mut labels = labels.iter();
+                labels.any(|(label, from, to)| label == name && (*from, *to) == (value, value))
+            });
+        let form = match container.base {
+            _ if is_bool => EnumForm::Bool,
+            16 => EnumForm::Flags,
+            _ => EnumForm::Choice,
+        };
+        Self {
+            container,
+            labels,
+            form,
+        }
+    }
+
     /// The first name of a value.
     #[must_use]
     pub fn label(&self, value: i128) -> Option<&str> {
@@ -67,6 +101,19 @@ pub enum Len {
     Fixed(u64),
     /// As the earlier field with this place in the same structure says.
     Field(usize),
+    /// The same, of what is there or not: 0 or 1, in one byte.
+    Option(usize),
+}
+
+impl Len {
+    /// The place of the field that says it.
+    #[must_use]
+    pub fn field(self) -> Option<usize> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Field(at) | Self::Option(at) => Some(at),
+        }
+    }
 }
 
 /// A structure: fields one after the other.
@@ -82,6 +129,8 @@ pub struct Struct {
     depth: u32,
     /// Whether there is a bit field in it.
     has_bit_fields: bool,
+    /// Whether all values take the same number of bytes.
+    is_fixed: bool,
 }
 
 /// A field of a structure.
@@ -91,6 +140,9 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub kind: Type,
+    /// Whether it only says the length of the field behind it: `_x_length` of `x`. Nobody has
+    /// written it, so it is not shown.
+    pub is_length: bool,
 }
 
 impl Type {
@@ -137,8 +189,18 @@ impl Type {
             Self::Float(bytes) => (*bytes).into(),
             Self::String => 1,
             Self::Array(of, Len::Fixed(length)) => of.min_size().saturating_mul(*length),
-            Self::Array(_, Len::Field(_)) => 0,
+            Self::Array(_, Len::Field(_) | Len::Option(_)) => 0,
             Self::Struct(of) => of.min_size(),
+        }
+    }
+
+    /// Whether all values take the same number of bytes.
+    fn is_fixed(&self) -> bool {
+        match self {
+            Self::Int(_) | Self::Enum(_) | Self::Float(_) => true,
+            Self::String => false,
+            Self::Array(of, length) => length.field().is_none() && of.is_fixed(),
+            Self::Struct(of) => of.is_fixed,
         }
     }
 
@@ -177,6 +239,7 @@ impl Struct {
             weight: sum(Type::weight, 1),
             depth: depths.fold(0, u32::max) + 1,
             has_bit_fields: fields.iter().any(|field| field.kind.has_bit_fields()),
+            is_fixed: fields.iter().all(|field| field.kind.is_fixed()),
             fields: fields.into(),
         }
     }
@@ -185,6 +248,13 @@ impl Struct {
     #[must_use]
     pub fn min_size(&self) -> u64 {
         self.min_size
+    }
+
+    /// How many bytes every value takes, if that does not depend on what is in it.
+    #[must_use]
+    pub fn fixed_size(&self) -> Option<u64> {
+        let is_known = self.is_fixed && !self.has_bit_fields;
+        is_known.then_some(self.min_size)
     }
 
     /// Whether there is a bit field in it.

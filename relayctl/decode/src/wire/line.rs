@@ -2,9 +2,9 @@
 //!
 //! The line is cut at each [`DELIMITER`]. A piece is one of these:
 //!
-//! - It begins like a frame: a code of COBS, then a packet's magic number. It is held until its
-//!   delimiter comes, and is a frame if all of it is sound. Once its header is there, its length
-//!   has a limit: what goes on behind that is no part of it.
+//! - It begins like a frame: a code of COBS, then a packet's magic number, or a message's. It is
+//!   held until its delimiter comes, and is a frame if all of it is sound. Once its header is there,
+//!   its length has a limit: what goes on behind that is no part of it.
 //! - It begins otherwise. It is text, and passed on at once, up to the first byte that no text has.
 //! - From such a byte on, and in a frame that is not sound, it is noise up to the delimiter. A line
 //!   of text in it is passed on when it is whole: after a reset firmware may write behind half a
@@ -24,6 +24,7 @@ use std::fmt;
 use std::mem;
 
 use memchr::memchr;
+use relay_format::control;
 use relay_format::frame::{self, DELIMITER, MAX_BODY, NoFrame};
 use relay_format::packet::{MAGIC, SIZE as HEADER_SIZE};
 
@@ -31,6 +32,7 @@ use super::header::{Header, HeaderError};
 
 /// Bytes that tell whether a piece begins like a frame.
 const BEGIN: usize = 1 + size_of_val(&MAGIC);
+const _: () = assert!(BEGIN == control::BEGIN.len());
 
 /// The least code that a frame begins with: there is no zero in the magic number behind it.
 const LEAST_CODE: u8 = BEGIN as u8;
@@ -49,6 +51,8 @@ const LEAST_TEXT: usize = 5;
 pub enum Found<'a> {
     /// A whole packet, from a sound frame.
     Packet(&'a Header, &'a [u8]),
+    /// What a sound frame holds that is a message of the machine: an answer to what it was asked.
+    Message(&'a [u8]),
     /// Text, or a part of it, that somebody else has written.
     Text(&'a [u8]),
     /// Bytes of the line that are neither.
@@ -256,7 +260,8 @@ impl LineReader {
                     self.state = State::Text;
                     self.feed(&held, found);
                 } else if self.held.len() == BEGIN {
-                    self.state = State::Frame(None);
+                    let is_message = self.held == control::BEGIN;
+                    self.state = State::Frame(is_message.then_some(control::MAX_BODY));
                 }
             }
             State::Noise { line, is_text, .. } => {
@@ -303,18 +308,28 @@ impl LineReader {
         self.decoded.clear();
         self.decoded.extend_from_slice(&self.held);
         let read = frame::read(&mut self.decoded).map_err(Why::Frame);
-        let read = read.and_then(|packet| match Header::of(packet) {
-            Some(Ok(header)) if header.packet_size == packet.len() as u64 => Ok((header, packet)),
-            Some(Ok(header)) => Err(Why::Size {
-                says: header.packet_size,
-                is: packet.len() as u64,
-            }),
-            Some(Err(why)) => Err(Why::Header(why)),
-            None => Err(Why::Frame(NoFrame::TooShort)),
+        let read = read.and_then(|contents| {
+            if contents.starts_with(&control::MAGIC) {
+                return Ok((None, contents));
+            }
+            match Header::of(contents) {
+                Some(Ok(header)) if header.packet_size == contents.len() as u64 => {
+                    Ok((Some(header), contents))
+                }
+                Some(Ok(header)) => Err(Why::Size {
+                    says: header.packet_size,
+                    is: contents.len() as u64,
+                }),
+                Some(Err(why)) => Err(Why::Header(why)),
+                None => Err(Why::Frame(NoFrame::TooShort)),
+            }
         });
         match read {
-            Ok((header, packet)) => {
-                found(Found::Packet(&header, packet));
+            Ok((header, contents)) => {
+                found(match &header {
+                    Some(header) => Found::Packet(header, contents),
+                    None => Found::Message(contents),
+                });
                 self.told += self.held.len() as u64;
                 self.held.clear();
                 self.state = State::Text;
@@ -409,7 +424,7 @@ fn begins_like_frame(bytes: &[u8]) -> bool {
     let Some((code, rest)) = bytes.split_first() else {
         return true;
     };
-    *code >= LEAST_CODE && magic.starts_with(rest)
+    *code >= LEAST_CODE && magic.starts_with(rest) || control::BEGIN.starts_with(bytes)
 }
 
 /// Whether text has such a byte: what UTF-8 and terminals know.

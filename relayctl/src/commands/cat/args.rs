@@ -36,6 +36,11 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
     pub(crate) level: Option<Severity>,
 
+    /// Only records of this Rust module and those within it, such as kernel::sched; may be given
+    /// again
+    #[arg(long = "module", value_name = "PATH")]
+    pub(crate) modules: Vec<String>,
+
     /// Only records from this time on, in seconds after the machine's start
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) since: Option<Duration>,
@@ -66,9 +71,10 @@ pub(crate) struct CatArgs {
     ///
     /// {time} seconds since the machine's start, {ns} the same in nanoseconds, {ticks} in the
     /// clock's ticks; {cpu}, {number} of the record in its stream, {packet} that it
-    /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}; {origin}
+    /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}, {facility}; {origin}
     /// {module} and {file}:{line} of the log, channel and event of others; {msg} the
-    /// message of the log, the fields of others; {fields} all fields as NAME=VALUE.
+    /// message of the log, the sentence of others, or their fields if they have none; {fields} all
+    /// fields as NAME=VALUE.
     ///
     /// {severity:<5} fills a column of five characters, > and ^ put the text to its
     /// right or middle. {{ and }} are braces.
@@ -92,6 +98,7 @@ impl CatArgs {
             channels: self.channels.clone(),
             cpus: self.cpu.clone(),
             level: self.level,
+            modules: self.modules.clone(),
             since: self.since,
             until: self.until,
         }

@@ -5,14 +5,11 @@ use std::sync::LazyLock;
 
 use relay_decode::escape::printable;
 use relay_decode::merge::Shown;
-use relay_decode::records::{Value, text_fields};
+use relay_decode::records::{Line, Value, text_record};
 use relay_format::Severity;
 
 use super::template::{self, Align, Field, Piece, Template};
 use crate::terminal;
-
-/// The channel whose records are shown as the console shows them.
-const KLOG: &str = "klog";
 
 /// What continues a message on the next line, as on the console.
 const CONTINUATION: &str = "\n            | ";
@@ -95,6 +92,7 @@ fn push_field(
     whole: bool,
 ) {
     let (record, event) = (&shown.record, shown.record.event);
+    let line = Line::new(event, values);
     // Writing to a `String` cannot fail, here and below.
     let _ = match field {
         Field::Time => write!(
@@ -112,27 +110,29 @@ fn push_field(
         Field::Event => out.write_str(&printable(event.name.as_bytes())),
         Field::Context => out.write_str(record.stamp.context.name()),
         Field::Severity => out.write_str(shown.severity.map_or("", Severity::name)),
-        Field::Origin if message(shown, values).is_some() => {
-            push_field(Field::Module, out, shown, values, whole);
-            out.push(' ');
-            push_field(Field::File, out, shown, values, whole);
-            out.push(':');
-            push_field(Field::Line, out, shown, values, whole);
-            Ok(())
+        Field::Facility => {
+            let facility = event.facility.as_deref().unwrap_or_default();
+            out.write_str(&printable(facility.as_bytes()))
         }
         Field::Origin => {
-            push_field(Field::Channel, out, shown, values, whole);
-            out.push(' ');
-            push_field(Field::Event, out, shown, values, whole);
+            let (before, behind) = match line.is_log() {
+                true => (Field::Module, [Field::File, Field::Line].as_slice()),
+                false => (Field::Channel, [Field::Event].as_slice()),
+            };
+            push_field(before, out, shown, values, whole);
+            for (field, mark) in behind.iter().zip([' ', ':']) {
+                out.push(mark);
+                push_field(*field, out, shown, values, whole);
+            }
             Ok(())
         }
-        Field::Module => push_text(out, log_text(shown, values, "module")),
-        Field::File => push_text(out, log_text(shown, values, "file")),
-        Field::Line => match event.field("line").and_then(|at| values.get(at)) {
-            Some(Value::Unsigned(line)) if is_log(shown) => write!(out, "{line}"),
-            _ => Ok(()),
+        Field::Module => push_text(out, line.module()),
+        Field::File => push_text(out, line.file()),
+        Field::Line => match line.number() {
+            Some(number) => write!(out, "{number}"),
+            None => Ok(()),
         },
-        Field::Msg => match message(shown, values) {
+        Field::Msg => match line.message() {
             Some(message) => {
                 for (at, line) in message.split(|byte| *byte == b'\n').enumerate() {
                     if at > 0 {
@@ -143,12 +143,12 @@ fn push_field(
                 Ok(())
             }
             None => {
-                push_field(Field::Fields, out, shown, values, whole);
+                text_record(out, event, values, whole);
                 Ok(())
             }
         },
         Field::Fields => {
-            text_fields(out, &event.fields, values, whole);
+            text_record(out, event, values, whole);
             Ok(())
         }
     };
@@ -157,24 +157,6 @@ fn push_field(
 /// Appends a text, if there is one.
 fn push_text(out: &mut String, text: Option<&[u8]>) -> fmt::Result {
     out.write_str(&printable(text.unwrap_or_default()))
-}
-
-/// Whether a record is one of the log.
-fn is_log(shown: &Shown<'_>) -> bool {
-    shown.channel.name == KLOG
-}
-
-/// A text field of a record of the log.
-fn log_text<'v>(shown: &Shown<'_>, values: &[Value<'v>], name: &str) -> Option<&'v [u8]> {
-    match values.get(shown.record.event.field(name)?)? {
-        Value::Text(text) if is_log(shown) => Some(text),
-        _ => None,
-    }
-}
-
-/// The message of a record of the log.
-pub(super) fn message<'v>(shown: &Shown<'_>, values: &[Value<'v>]) -> Option<&'v [u8]> {
-    log_text(shown, values, "message")
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use relay_decode::escape::{json, printable};
 use relay_decode::merge::{Next, Shown, What};
-use relay_decode::records::{Value, json_fields};
+use relay_decode::records::{Line, Value, json_record};
 
 use super::args::CatArgs;
 use super::error::CatError;
-use super::format::{self, message};
+use super::format;
 use super::template::Template;
 use crate::terminal::note_style;
 
@@ -152,11 +152,24 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
     if shown.is_late {
         let _ = write!(out, ",\"late\":true");
     }
-    if let Some(message) = message(shown, values) {
+    let line = Line::new(event, values);
+    if let Some(message) = line.message() {
         let _ = write!(out, ",\"msg\":");
-        let _ = json(&mut *out, String::from_utf8_lossy(message).as_ref());
+        let _ = json(&mut *out, String::from_utf8_lossy(&message).as_ref());
+    }
+    if let Some(facility) = &event.facility {
+        let _ = write!(out, ",\"facility\":");
+        let _ = json(&mut *out, facility);
+    }
+    // Where the log has it in its fields, they are below.
+    if let Some(origin) = &event.origin {
+        let _ = write!(out, ",\"module\":");
+        let _ = json(&mut *out, &origin.module);
+        let _ = write!(out, ",\"file\":");
+        let _ = json(&mut *out, &origin.file);
+        let _ = write!(out, ",\"line\":{}", origin.line);
     }
     let _ = write!(out, ",\"fields\":");
-    json_fields(out, &event.fields, values);
+    json_record(out, event, values);
     out.extend_from_slice(b"}\n");
 }

@@ -27,6 +27,7 @@ pub(super) enum Field {
     Event,
     Context,
     Severity,
+    Facility,
     Origin,
     Module,
     File,
@@ -37,7 +38,7 @@ pub(super) enum Field {
 
 impl Field {
     /// All fields by their names.
-    const ALL: [(&str, Self); 16] = [
+    const ALL: [(&str, Self); 17] = [
         ("time", Self::Time),
         ("ns", Self::Ns),
         ("ticks", Self::Ticks),
@@ -48,6 +49,7 @@ impl Field {
         ("event", Self::Event),
         ("context", Self::Context),
         ("severity", Self::Severity),
+        ("facility", Self::Facility),
         ("origin", Self::Origin),
         ("module", Self::Module),
         ("file", Self::File),

@@ -3,7 +3,7 @@
 mod origin;
 mod tty;
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -12,9 +12,11 @@ use clap::Args;
 use relay_decode::capture::{Capture, CaptureError, EitherPort, LinePort};
 use relay_decode::console::{LineSplitter, RawLine};
 use relay_decode::escape::printable;
+use relay_machine::control::{Desk, Wire};
 use serde_json::json;
 
 use super::captures::{CaptureArgs, arguments, unix_ms, versions};
+use super::ctl::desk;
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{self, Aside, say, unlocked};
@@ -107,12 +109,22 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
         None => read_again(&origin, &sender),
     });
     let mut text = Text::start().map_err(|error| fail(format!("stdout: {error}")))?;
-    let mut input = Input::new(&capture, from);
+    // Who may ask the machine, while it is recorded over a line.
+    let desk = from.can_be_written().then(|| desk(&folder)).flatten();
+    let mut ask = Ask::new(desk.as_ref().map(Desk::wire));
+    let mut input = Input::new(&capture, from, &ask);
     let mut result = "end";
     for event in &events {
         match event {
-            Event::Bytes(bytes) => input.push(&bytes, |bytes| text.take(bytes)),
+            Event::Output(output) => ask.output = Some(output),
+            Event::Bytes(bytes) => {
+                input.push(&bytes, |bytes| text.take(bytes));
+                if input.is_line() {
+                    ask.begin();
+                }
+            }
             Event::Break(end) => {
+                ask.end();
                 let end = end
                     .err()
                     .map_or("it ended".to_owned(), |end| end.to_string());
@@ -120,7 +132,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
                     "{from}: {end}; waiting until it can be opened again"
                 ));
                 // What is cut off has no more to come.
-                let ended = std::mem::replace(&mut input, Input::new(&capture, from));
+                let ended = std::mem::replace(&mut input, Input::new(&capture, from, &ask));
                 ended.finish(|bytes| text.take(bytes));
             }
             Event::End(Ok(())) => break,
@@ -135,6 +147,7 @@ fn try_record(args: &RecordArgs) -> Result<Exit, (Exit, String)> {
             }
         }
     }
+    drop(desk);
     input.finish(|bytes| text.take(bytes));
     capture.settle();
     let totals = capture.totals();
@@ -195,11 +208,56 @@ enum Input {
     Either(EitherPort),
 }
 
+/// How the machine is asked.
+struct Ask {
+    /// To who asks, if anybody may.
+    wire: Option<Wire>,
+    /// To the machine, until it is known that it is there and sends frames: from somebody else's
+    /// port nobody wants requests.
+    output: Option<Box<dyn Write + Send>>,
+}
+
+impl Ask {
+    fn new(wire: Option<Wire>) -> Self {
+        Self { wire, output: None }
+    }
+
+    /// The source is a line: it is asked from now on.
+    fn begin(&mut self) {
+        if let (Some(wire), Some(output)) = (&self.wire, self.output.take()) {
+            wire.attach(output);
+        }
+    }
+
+    /// The source has ended.
+    fn end(&mut self) {
+        self.output = None;
+        if let Some(wire) = &self.wire {
+            wire.detach();
+        }
+    }
+}
+
 impl Input {
-    fn new(capture: &Capture, from: &Origin) -> Self {
-        match from.is_line() {
+    fn new(capture: &Capture, from: &Origin, ask: &Ask) -> Self {
+        let answers = ask.wire.as_ref().map(Wire::answers);
+        let mut this = match from.is_line() {
             true => Self::Line(capture.line(0)),
             false => Self::Either(capture.either(0)),
+        };
+        match (&mut this, answers) {
+            (Self::Line(line), Some(answers)) => line.answer_to(answers),
+            (Self::Either(either), Some(answers)) => either.answer_to(answers),
+            (_, None) => {}
+        }
+        this
+    }
+
+    /// Whether it is known to be a line.
+    fn is_line(&self) -> bool {
+        match self {
+            Self::Line(_) => true,
+            Self::Either(either) => either.is_line(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
@@ -81,28 +81,36 @@ impl fmt::Display for Origin {
 
 impl Origin {
     /// Opens it.
-    pub(super) fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+    pub(super) fn open(&self) -> io::Result<Opened> {
         Ok(match self {
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
                 stream.set_read_timeout(Some(SILENCE))?;
-                Box::new(stream)
+                let output = stream.try_clone()?;
+                Opened::both(stream, output)
             }
             Self::Tcp(address) => {
                 let stream = TcpStream::connect(address)?;
                 stream.set_read_timeout(Some(SILENCE))?;
-                Box::new(stream)
+                let output = stream.try_clone()?;
+                Opened::both(stream, output)
             }
-            Self::Tty(path, baud) => Box::new(tty::open(path, *baud)?),
-            Self::File(path) => Box::new(File::open(path)?),
-            Self::Stdin => Box::new(io::stdin()),
+            Self::Tty(path, baud) => {
+                let tty = tty::open(path, *baud)?;
+                match tty.output() {
+                    Some(output) => Opened::both(tty, output),
+                    None => Opened::input(tty),
+                }
+            }
+            Self::File(path) => Opened::input(File::open(path)?),
+            Self::Stdin => Opened::input(io::stdin()),
         })
     }
 
     /// Opens it to be read again and again: a file does not end then.
-    fn open_again(&self) -> io::Result<Box<dyn Read + Send>> {
+    fn open_again(&self) -> io::Result<Opened> {
         match self {
-            Self::File(path) => Ok(Box::new(Growing(GrowingFile::open(path)?))),
+            Self::File(path) => Ok(Opened::input(Growing(GrowingFile::open(path)?))),
             _ => self.open(),
         }
     }
@@ -110,6 +118,11 @@ impl Origin {
     /// Whether it may come back when it has ended.
     pub(super) fn comes_back(&self) -> bool {
         matches!(self, Self::Unix(_) | Self::Tcp(_) | Self::Tty(..))
+    }
+
+    /// Whether it may have another direction, so that a machine there can be asked.
+    pub(super) fn can_be_written(&self) -> bool {
+        self.comes_back()
     }
 
     /// Whether it is known to be a serial line.
@@ -131,6 +144,39 @@ impl Origin {
     }
 }
 
+/// A source that is open.
+pub(super) struct Opened {
+    /// What comes from it.
+    input: Box<dyn Read + Send>,
+    /// What goes to it, if that is possible.
+    output: Option<Box<dyn Write + Send>>,
+}
+
+impl Opened {
+    fn input(input: impl Read + Send + 'static) -> Self {
+        Self {
+            input: Box::new(input),
+            output: None,
+        }
+    }
+
+    fn both(input: impl Read + Send + 'static, output: impl Write + Send + 'static) -> Self {
+        Self {
+            output: Some(Box::new(output)),
+            ..Self::input(input)
+        }
+    }
+
+    /// Lets `sender` have what can be written to, and gives what can be read.
+    fn split(self, sender: &SyncSender<Event>) -> Box<dyn Read + Send> {
+        if let Some(output) = self.output {
+            // Who does not listen any more does not read, either.
+            let _ = sender.send(Event::Output(output));
+        }
+        self.input
+    }
+}
+
 /// A file that is waited for at its end.
 struct Growing(GrowingFile);
 
@@ -148,6 +194,8 @@ impl Read for Growing {
 
 /// What the threads beside the main loop report.
 pub(super) enum Event {
+    /// The source was opened, and can be written to.
+    Output(Box<dyn Write + Send>),
     /// Bytes.
     Bytes(Vec<u8>),
     /// There are no more before the source is opened again.
@@ -189,16 +237,16 @@ fn is_silence(error: &io::Error) -> bool {
 /// takes.
 pub(super) fn read_once(
     from: &Origin,
-    mut input: Box<dyn Read + Send>,
+    mut opened: Opened,
     sender: &SyncSender<Event>,
 ) -> Option<io::Result<()>> {
     loop {
-        match read(input, sender) {
+        match read(opened.split(sender), sender) {
             Some(Err(error)) if is_silence(&error) => {}
             end => return end,
         }
-        input = match from.open() {
-            Ok(input) => input,
+        opened = match from.open() {
+            Ok(opened) => opened,
             Err(error) => return Some(Err(error)),
         };
     }
@@ -208,8 +256,8 @@ pub(super) fn read_once(
 pub(super) fn read_again(from: &Origin, sender: &SyncSender<Event>) {
     loop {
         // Whoever is not there yet, or cannot be reached, is tried again.
-        if let Ok(input) = from.open_again() {
-            let told = match read(input, sender) {
+        if let Ok(opened) = from.open_again() {
+            let told = match read(opened.split(sender), sender) {
                 Some(Err(error)) if is_silence(&error) => continue,
                 end => end.map(|end| sender.send(Event::Break(end))),
             };

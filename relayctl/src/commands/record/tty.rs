@@ -86,17 +86,38 @@ impl fmt::Display for Baud {
 
 /// A terminal device that is open.
 #[derive(Debug)]
-pub(super) struct Tty(File);
+pub(super) struct Tty {
+    file: File,
+    /// Whether it can be written to, too.
+    is_written: bool,
+}
+
+impl Tty {
+    /// What goes to its line; `None` if it cannot be written to.
+    pub(super) fn output(&self) -> Option<File> {
+        self.is_written
+            .then(|| self.file.try_clone().ok())
+            .flatten()
+    }
+}
 
 /// Opens one: 8 bits, no parity, one stop bit, no flow control, no byte of any meaning.
 pub(super) fn open(path: &Path, baud: Baud) -> io::Result<Tty> {
     // A modem that is not there would be waited for, and a terminal of ours must not become the one
     // that sends us signals.
     let flags = OFlag::O_NOCTTY | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)?;
+    let open = |is_written: bool| {
+        OpenOptions::new()
+            .read(true)
+            .write(is_written)
+            .custom_flags(flags.bits())
+            .open(path)
+    };
+    // Where it may only be read that is enough for a capture.
+    let (file, is_written) = match open(true) {
+        Ok(file) => (file, true),
+        Err(_) => (open(false)?, false),
+    };
     let mut settings = tcgetattr(&file).map_err(|errno| match errno {
         Errno::ENOTTY => io::Error::other("it is no terminal: leave out tty: in front of it"),
         errno => errno.into(),
@@ -110,12 +131,12 @@ pub(super) fn open(path: &Path, baud: Baud) -> io::Result<Tty> {
     tcsetattr(&file, SetArg::TCSANOW, &settings)?;
     let flags = OFlag::from_bits_truncate(fcntl(&file, FcntlArg::F_GETFL)?);
     fcntl(&file, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
-    Ok(Tty(file))
+    Ok(Tty { file, is_written })
 }
 
 impl Read for Tty {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.0.read(buffer) {
+        match self.file.read(buffer) {
             // Its other end was closed, or it was pulled out.
             Err(error) if error.raw_os_error() == Some(Errno::EIO as i32) => Ok(0),
             read => read,

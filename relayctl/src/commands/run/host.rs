@@ -3,6 +3,7 @@
 use std::io;
 
 use relay_decode::capture::Capture;
+use relay_machine::control::Wire;
 use relay_machine::guest::Wires;
 use relay_machine::port_files::PortFiles;
 use relay_machine::ports::{MAX_PORTS, Ports};
@@ -20,13 +21,13 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// What `args` asks for; `capture` gets the packets.
-    pub(super) fn new(args: &RunArgs, capture: &Capture) -> io::Result<Self> {
+    /// What `args` asks for; `capture` gets the packets, and over `wire` the guest is asked.
+    pub(super) fn new(args: &RunArgs, capture: &Capture, wire: Option<Wire>) -> io::Result<Self> {
         let count = args.smp.min(MAX_PORTS);
         Ok(match args.transport {
-            Transport::Virtio => Self::Sockets(Ports::listen(capture, count)?),
+            Transport::Virtio => Self::Sockets(Ports::listen(capture, count, wire)?),
             Transport::File => Self::Files(PortFiles::create(capture, count)?),
-            Transport::Serial => Self::Sockets(Ports::listen_to_line(capture)?),
+            Transport::Serial => Self::Sockets(Ports::listen_to_line(capture, wire)?),
             Transport::None => Self::Nothing,
         })
     }

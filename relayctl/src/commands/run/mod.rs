@@ -20,6 +20,7 @@ use std::sync::mpsc;
 use relay_decode::capture::Capture;
 use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
+use relay_machine::control::Desk;
 use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd, Wires};
 use relay_machine::install::{self, Need, RealSystem};
 use relay_machine::ports::CONSOLE;
@@ -37,6 +38,7 @@ use view::View;
 use watch::{QUEUE, Watch};
 
 use super::captures::{arguments, unix_ms, versions};
+use super::ctl::desk;
 use crate::exit::Exit;
 use crate::signals;
 use crate::terminal::{
@@ -95,7 +97,10 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         ));
     }
     let capture = Capture::create(&args.capture.options(Kind::Live)).map_err(RunError::Capture)?;
-    let host = Host::new(args, &capture).map_err(RunError::Ports)?;
+    // Who may ask, as long as the machine runs.
+    let desk = desk(capture.folder());
+    let wire = desk.as_ref().map(Desk::wire);
+    let host = Host::new(args, &capture, wire.clone()).map_err(RunError::Ports)?;
     let started_unix_ms = unix_ms();
     let config = GuestConfig {
         runner: workspace.root.join(RUNNER),
@@ -120,11 +125,19 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         let symbols = LazySymbols::new(kernel.clone(), workspace.root);
         watch.view = Some(view(args, symbols, &folder).map_err(RunError::Output)?);
     }
-    watch.console = Some(capture.console_line(CONSOLE));
+    let mut console = capture.console_line(CONSOLE);
+    if let (Some(wire), Wires::None) = (&wire, &config.wires) {
+        console.answer_to(wire.answers());
+    }
+    watch.console = Some(console);
     watch.capture = Some(capture);
     let mut guest = Guest::start(&config, sender).map_err(RunError::Guest)?;
+    if let (Some(wire), Some(input)) = (wire, guest.input()) {
+        wire.attach(input);
+    }
     let end = watch.until_end(&mut guest, &events)?;
     let wall = guest.started().elapsed();
+    drop(desk);
     host.finish().map_err(RunError::Ports)?;
     if let Some(capture) = &watch.capture {
         capture.settle();
@@ -161,7 +174,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "accel": args.accel.name(),
             "transport": args.transport.name(),
             "ports": match config.wires {
-                Wires::Ports(count, _) | Wires::Files(count, _) => count,
+                Wires::Ports(count, ..) | Wires::Files(count, _) => count,
                 Wires::Line(_) | Wires::None => 0,
             },
             "started_unix_ms": started_unix_ms,

@@ -48,6 +48,8 @@ pub(super) struct Host {
     qemu: Child,
     folder: TempDir,
     readers: Vec<JoinHandle<Vec<u8>>>,
+    /// Who asks the machine, if somebody does.
+    asker: Option<JoinHandle<()>>,
     noise: Noise,
     _turn: Turn,
 }
@@ -181,16 +183,48 @@ impl Host {
         words: &[&str],
         reading: impl Fn(usize) -> Reading,
     ) -> Self {
+        Self::ports_with(&[("RELAY_ACCEL", accel)], cpus, words, reading, |_| {})
+    }
+
+    /// A machine with ports, and with one that it is asked through; `ask` does so, in a thread.
+    pub(super) fn that_is_asked(
+        cpus: usize,
+        words: &[&str],
+        ask: impl FnOnce(UnixStream) + Send + 'static,
+    ) -> Self {
+        let folder = tempfile::tempdir().expect("there is room");
+        let path = folder.path().join("ctl");
+        let listener = UnixListener::bind(&path).expect("it is writable");
+        let settings = [("RELAY_CTL_SOCKET", utf8(&path))];
+        Self::ports_with(
+            &settings,
+            cpus,
+            words,
+            |_| Reading::All,
+            |start| {
+                let (port, _) = listener.accept().expect("QEMU connects");
+                start.asker = Some(thread::spawn(move || ask(port)));
+            },
+        )
+    }
+
+    /// A machine with ports and more settings. When all ports are connected `more` is called.
+    fn ports_with(
+        settings: &[(&str, &str)],
+        cpus: usize,
+        words: &[&str],
+        reading: impl Fn(usize) -> Reading,
+        more: impl FnOnce(&mut Start<'_>),
+    ) -> Self {
         let mut start = Start::new(cpus, words);
         let path = start.folder.path().join("ports");
         let listener = UnixListener::bind(&path).expect("it is writable");
         let ports = cpus.to_string();
-        let settings = [
-            ("RELAY_ACCEL", accel),
+        let own = [
             ("RELAY_PORTS", ports.as_str()),
             ("RELAY_PORTS_SOCKET", utf8(&path)),
         ];
-        let qemu = start.qemu(&settings);
+        let qemu = start.qemu(&[settings, &own].concat());
         let readings = (0..=cpus).map(|port| {
             if port < cpus {
                 reading(port)
@@ -203,6 +237,7 @@ impl Host {
             start.reader(move |folder| read_as(port, reading, folder))
         });
         let readers = readers.collect();
+        more(&mut start);
         start.finish(qemu, readers, Noise::none())
     }
 
@@ -220,6 +255,23 @@ impl Host {
         let (line, _) = listener.accept().expect("QEMU connects");
         let readers = vec![start.reader(move |folder| read_as(line, reading, folder))];
         start.finish(qemu, readers, noise)
+    }
+
+    /// The same, without noise; `ask` sends what it likes over the line, in a thread.
+    pub(super) fn with_line_that_is_asked(
+        cpus: usize,
+        words: &[&str],
+        ask: impl FnOnce(UnixStream) + Send + 'static,
+    ) -> Self {
+        let mut start = Start::new(cpus, words);
+        let path = start.folder.path().join("line");
+        let listener = UnixListener::bind(&path).expect("it is writable");
+        let qemu = start.qemu(&[("RELAY_SERIAL_SOCKET", utf8(&path))]);
+        let (line, _) = listener.accept().expect("QEMU connects");
+        let own = line.try_clone().expect("it is open");
+        let readers = vec![start.reader(move |folder| read_as(line, Reading::All, folder))];
+        start.asker = Some(thread::spawn(move || ask(own)));
+        start.finish(qemu, readers, Noise::none())
     }
 
     /// A machine whose ports listen. The host of one of them goes after so many bytes, and comes
@@ -282,6 +334,9 @@ impl Host {
         let status = wait_for("the end", || self.qemu.try_wait().expect("it is ours"));
         let path = |name: &str| self.folder.path().join(name);
         fs::write(path("ended"), "").expect("it is writable");
+        if let Some(asker) = self.asker.take() {
+            asker.join().expect("it has asked");
+        }
         let readers = std::mem::take(&mut self.readers);
         let read = readers
             .into_iter()
@@ -311,6 +366,7 @@ struct Start<'a> {
     folder: TempDir,
     cpus: usize,
     words: &'a [&'a str],
+    asker: Option<JoinHandle<()>>,
     turn: Option<Turn>,
 }
 
@@ -323,6 +379,7 @@ impl<'a> Start<'a> {
             folder: tempfile::tempdir().expect("there is room"),
             cpus,
             words,
+            asker: None,
         }
     }
 
@@ -352,6 +409,7 @@ impl<'a> Start<'a> {
             qemu,
             folder: std::mem::replace(&mut self.folder, empty),
             readers,
+            asker: self.asker.take(),
             noise,
             _turn: self.turn.take().expect("it is its turn"),
         }

@@ -6,8 +6,9 @@
 
 use core::ptr::NonNull;
 
-use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE};
+use virtio_drivers::PAGE_SIZE;
 
+use super::buffers::{Buffer, Incoming, Pages};
 use super::error::Error;
 use super::protocol::{Change, Directory, MESSAGE};
 use crate::dev::virtio::device::Device;
@@ -27,84 +28,27 @@ const BUFFERS: usize = PAGES * PAGE_SIZE / BUFFER;
 
 /// The control queues.
 pub(super) struct Control<D: Device> {
-    receive: Flights<D::Memory, Incoming>,
+    receive: Flights<D::Memory, Incoming<BUFFER>>,
     receive_bell: D::Doorbell,
     transmit: Flights<D::Memory, Outbound>,
     transmit_bell: D::Doorbell,
-    memory: Pages<D::Memory>,
+    memory: Pages<D::Memory, BUFFER>,
     has_interrupt: bool,
 }
-
-/// A buffer that the device writes a message into.
-struct Incoming(Buffer);
 
 /// The buffer that the device reads a message from.
 struct Outbound(Buffer);
 
-/// One buffer of the pages.
-struct Buffer(NonNull<u8>);
-
-// SAFETY: memory can be accessed from any CPU, and who has the buffer has it alone.
-unsafe impl Send for Buffer {}
-
 // SAFETY: always the same bytes of the pages, which live until the device was reset; nobody
 // touches them while the buffer is in flight.
-unsafe impl Flight for Incoming {
-    fn with_buffers<R>(
-        &self,
-        use_them: impl for<'a> FnOnce(&'a [&'a [u8]], &'a mut [&'a mut [u8]]) -> R,
-    ) -> R {
-        // SAFETY: the bytes are allocated, initialised, and in no other reference.
-        let bytes = unsafe { core::slice::from_raw_parts_mut(self.0.0.as_ptr(), BUFFER) };
-        use_them(&[], &mut [bytes])
-    }
-}
-
-// SAFETY: as above.
 unsafe impl Flight for Outbound {
     fn with_buffers<R>(
         &self,
         use_them: impl for<'a> FnOnce(&'a [&'a [u8]], &'a mut [&'a mut [u8]]) -> R,
     ) -> R {
-        // SAFETY: as above.
+        // SAFETY: the bytes are allocated, initialised, and in no reference that could write them.
         let bytes = unsafe { core::slice::from_raw_parts(self.0.0.as_ptr(), MESSAGE) };
         use_them(&[bytes], &mut [])
-    }
-}
-
-/// Memory that the device sees. Not freed when dropped: see [`free`](Self::free).
-struct Pages<H: Hal> {
-    physical: u64,
-    start: NonNull<u8>,
-    _hal: core::marker::PhantomData<fn() -> H>,
-}
-
-// SAFETY: as for `Buffer`.
-unsafe impl<H: Hal> Send for Pages<H> {}
-
-impl<H: Hal> Pages<H> {
-    fn new() -> Option<Self> {
-        let (physical, start) = H::dma_alloc(PAGES, BufferDirection::Both);
-        (physical != 0).then_some(Self {
-            physical,
-            start,
-            _hal: core::marker::PhantomData,
-        })
-    }
-
-    /// One of the buffers. Each may be asked for once.
-    fn buffer(&self, index: usize) -> Buffer {
-        // SAFETY: the index is below BUFFERS, so it is within the pages.
-        Buffer(unsafe { self.start.add(index % BUFFERS * BUFFER) })
-    }
-
-    /// Frees the pages.
-    ///
-    /// # Safety
-    /// The device was reset, and no buffer is used any more.
-    unsafe fn free(self) {
-        // SAFETY: from `dma_alloc`, and not freed before: `self` is gone.
-        unsafe { H::dma_dealloc(self.physical, self.start, PAGES) };
     }
 }
 
@@ -115,7 +59,7 @@ impl<D: Device> Control<D> {
     /// # Errors
     /// When the device does not have them, or memory is missing.
     pub(super) fn new(device: &mut D, interrupt: Option<u16>) -> Result<Self, Error> {
-        let memory = Pages::new().ok_or(Error::NoMemory)?;
+        let memory = Pages::new(PAGES).ok_or(Error::NoMemory)?;
         let has_interrupt = interrupt.is_some_and(|interrupt| device.assign(RECEIVE, interrupt));
         let mut queue = |index| -> Result<_, QueueError> {
             let bell = device.doorbell(index);
@@ -136,7 +80,7 @@ impl<D: Device> Control<D> {
         };
         let buffers = this.receive.queue().free().min(BUFFERS - 1);
         for index in 0..buffers {
-            let incoming = Incoming(this.memory.buffer(index));
+            let incoming = this.memory.incoming(index);
             // There are as many descriptors.
             let _ = this.receive.launch(incoming);
         }
@@ -176,8 +120,7 @@ impl<D: Device> Control<D> {
             let Some((incoming, written)) = self.receive.take()? else {
                 break;
             };
-            let mut message = [0; BUFFER];
-            incoming.with_buffers(|_, buffers| message.copy_from_slice(buffers[0]));
+            let message = incoming.copy();
             // Whatever it says to have written, no more fits.
             let written = (written as usize).min(BUFFER);
             if let Some((port, change)) = directory.receive(&message[..written]) {

@@ -10,6 +10,7 @@ use super::error::Error;
 use super::line::Line;
 use super::port::{InFlight, Parts, Port};
 use super::protocol::{Change, Directory, MAX_PORTS, Name};
+use super::receiver::Receiver;
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::device::Device;
 use crate::dev::virtio::queue::{Queue, QueueError, QueueFault};
@@ -48,6 +49,14 @@ fn transmit_queue(port: usize) -> u16 {
     }
 }
 
+/// The number of a port's receive queue.
+fn receive_queue(port: usize) -> u16 {
+    match port {
+        0 => 0,
+        port => 2 * port as u16 + 2,
+    }
+}
+
 /// A port that the device has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct PortInfo {
@@ -74,6 +83,11 @@ pub(crate) enum OpenError {
     },
     /// The port has no usable queue.
     Queue(QueueError),
+    /// There is no memory for what the host sends to it.
+    NoMemory {
+        /// The port's number.
+        id: usize,
+    },
     /// The device was reset, and has no ports any more.
     Reset,
 }
@@ -84,12 +98,16 @@ impl fmt::Display for OpenError {
             Self::NoSuchPort { id } => write!(f, "the device has no port {id}"),
             Self::Taken { id } => write!(f, "port {id} is open already"),
             Self::Queue(error) => error.fmt(f),
+            Self::NoMemory { id } => write!(
+                f,
+                "no memory for what the host sends to port {id}; start the machine with more"
+            ),
             Self::Reset => f.write_str("the device was reset"),
         }
     }
 }
 
-/// A port's queue, before the port is opened.
+/// One of a port's queues, before somebody wants it.
 enum Seat<D: Device> {
     /// It is here.
     Free(Queue<D::Memory>, D::Doorbell),
@@ -107,7 +125,10 @@ pub(crate) struct Driver<D: Device> {
     control: Option<Control<D>>,
     control_fault: Option<QueueFault>,
     directory: Directory,
+    /// By port: its transmit queue.
     seats: Vec<Seat<D>>,
+    /// By port: its receive queue.
+    receive_seats: Vec<Seat<D>>,
     /// By port: its interrupt, if the device raises one.
     interrupts: [Option<u16>; MAX_PORTS],
     /// By port. For ever: interrupt handlers and ports use them.
@@ -146,6 +167,7 @@ impl<D: Device> Driver<D> {
             control_fault: None,
             directory: Directory::new(0),
             seats: Vec::new(),
+            receive_seats: Vec::new(),
             interrupts: [None; MAX_PORTS],
             lines,
             control_line,
@@ -197,6 +219,8 @@ impl<D: Device> Driver<D> {
         for id in 0..self.directory.room() {
             let seat = self.set_up(id);
             self.seats.push(seat);
+            let seat = self.seat(receive_queue(id), Queue::smallest);
+            self.receive_seats.push(seat);
         }
         self.device
             .transport()
@@ -207,17 +231,26 @@ impl<D: Device> Driver<D> {
         Ok(())
     }
 
-    /// Sets up a port's queue.
+    /// Sets up a port's transmit queue.
     fn set_up(&mut self, id: usize) -> Seat<D> {
         let index = transmit_queue(id);
         let interrupt = FIRST_PORT_INTERRUPT + id as u16;
         if interrupt < self.device.interrupts() && self.device.assign(index, interrupt) {
             self.interrupts[id] = Some(interrupt);
         }
+        self.seat(index, Queue::new)
+    }
+
+    /// Sets up a queue as `set_up` does.
+    fn seat(
+        &mut self,
+        index: u16,
+        set_up: impl FnOnce(&mut D::Transport, u16) -> Result<Queue<D::Memory>, QueueError>,
+    ) -> Seat<D> {
         let Some(doorbell) = self.device.doorbell(index) else {
             return Seat::Unusable(QueueError::NoDoorbell { index });
         };
-        match Queue::new(self.device.transport(), index) {
+        match set_up(self.device.transport(), index) {
             Ok(queue) => Seat::Free(queue, doorbell),
             Err(error) => Seat::Unusable(error),
         }
@@ -401,6 +434,28 @@ impl<D: Device> Driver<D> {
         }))
     }
 
+    /// Gives the device buffers for what the host sends to a port, once. The host does not send
+    /// before the port is [open](Self::open), which comes after this. Allocates.
+    ///
+    /// # Errors
+    /// [`OpenError`]: there is no such port, somebody receives already, or it has no usable queue.
+    pub(crate) fn receive(&mut self, id: usize) -> Result<Receiver<D>, OpenError> {
+        self.can_open(id)?;
+        let seat = self.receive_seats.get_mut(id);
+        let seat = seat.ok_or(OpenError::NoSuchPort { id })?;
+        match core::mem::replace(seat, Seat::Taken) {
+            Seat::Free(queue, doorbell) => {
+                let receiver = Receiver::new(queue, doorbell, &self.lines[id]);
+                receiver.ok_or(OpenError::NoMemory { id })
+            }
+            Seat::Taken => Err(OpenError::Taken { id }),
+            Seat::Unusable(error) => {
+                *seat = Seat::Unusable(error);
+                Err(OpenError::Queue(error))
+            }
+        }
+    }
+
     /// Resets the device, and gives the buffers that it had back to the ports: from now on they are
     /// dead, and [`Port::reclaim`] returns what was in flight. Spins 0.1 s if the device does not
     /// react.
@@ -420,6 +475,7 @@ impl<D: Device> Driver<D> {
                 unsafe { line.set_reset() };
             }
             self.seats.clear();
+            self.receive_seats.clear();
             if let Some(control) = self.control.take() {
                 // SAFETY: `reset_device` said so.
                 unsafe { control.free() };
@@ -445,6 +501,7 @@ impl<D: Device> Drop for Driver<D> {
         if self.reset().is_err() {
             // The device may be using the queues: their memory stays out of use for ever.
             core::mem::forget(core::mem::take(&mut self.seats));
+            core::mem::forget(core::mem::take(&mut self.receive_seats));
         }
     }
 }
@@ -465,5 +522,6 @@ mod numbers {
     #[test]
     fn queues_are_numbered_as_the_specification_says() {
         assert_eq!([0, 1, 2, 31].map(transmit_queue), [1, 5, 7, 65]);
+        assert_eq!([0, 1, 2, 31].map(receive_queue), [0, 4, 6, 64]);
     }
 }

@@ -13,9 +13,12 @@ use virtio_drivers::{BufferDirection, Hal, PAGE_SIZE, PhysAddr};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::control;
-use super::protocol::{Outgoing, event};
+use super::protocol::{MAX_PORTS, Outgoing, event};
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::device::{Device, Doorbell, Memory};
+
+/// Queues that the device has: of as many ports as the driver knows, and of control.
+const QUEUES: usize = 2 * MAX_PORTS + 2;
 
 thread_local! {
     /// Pages that were allocated and not freed.
@@ -117,6 +120,11 @@ impl Chain {
     /// How many buffers it consists of.
     pub(super) fn pieces(&self) -> usize {
         self.buffers.len()
+    }
+
+    /// Bytes that it has room for.
+    fn room(&self) -> usize {
+        self.buffers[0].length as usize
     }
 
     /// Writes as much as there is room for.
@@ -247,7 +255,7 @@ pub(super) struct Fake(Arc<Mutex<State>>);
 impl Fake {
     /// A device like QEMU's, with these ports, which behaves.
     pub(super) fn new(ports: &[(u32, &'static str, bool)]) -> Self {
-        let mut sizes = vec![128; 66];
+        let mut sizes = vec![128; QUEUES];
         sizes[usize::from(control::RECEIVE)] = 32;
         sizes[usize::from(control::TRANSMIT)] = 32;
         let state = State {
@@ -261,7 +269,7 @@ impl Fake {
             accepts: true,
             insists: 0,
             listens: true,
-            doorbells: 66,
+            doorbells: QUEUES as u16,
             interrupts: 32,
             raises: true,
             routes: Vec::new(),
@@ -282,6 +290,29 @@ impl Fake {
     pub(super) fn transmit<R>(&self, port: usize, act: impl FnOnce(&mut FakeQueue) -> R) -> R {
         let index = if port == 0 { 1 } else { 2 * port + 3 };
         act(&mut self.state().queues[index])
+    }
+
+    /// A port's receive queue.
+    pub(super) fn receive<R>(&self, port: usize, act: impl FnOnce(&mut FakeQueue) -> R) -> R {
+        let index = if port == 0 { 0 } else { 2 * port + 2 };
+        act(&mut self.state().queues[index])
+    }
+
+    /// Sends bytes to a port, as many as it has buffers for, and claims `claimed` bytes of each
+    /// buffer; how many it has sent.
+    pub(super) fn send(&self, port: usize, bytes: &[u8], claimed: Option<u32>) -> usize {
+        let mut sent = 0;
+        while sent < bytes.len() {
+            let Some(chain) = self.receive(port, FakeQueue::pop) else {
+                break;
+            };
+            let length = (chain.room()).min(bytes.len() - sent);
+            chain.write(&bytes[sent..sent + length]);
+            let claimed = claimed.unwrap_or(length as u32);
+            self.receive(port, |queue| queue.push(chain.id.into(), claimed));
+            sent += length;
+        }
+        sent
     }
 
     /// Takes all chains of a port, in order.
@@ -392,7 +423,7 @@ impl Transport for Fake {
         if status.is_empty() {
             if state.resets {
                 state.status = 0;
-                state.queues = (0..66).map(|_| FakeQueue::default()).collect();
+                state.queues = (0..QUEUES).map(|_| FakeQueue::default()).collect();
             }
             return;
         }

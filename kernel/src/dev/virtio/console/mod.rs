@@ -16,9 +16,9 @@
 //! Buffers ([`InFlight`]) belong to the port while the device has them, and come back from
 //! [`Port::reclaim`], each once: when the device has used them, or when it was reset and said so.
 //!
-//! Only the direction to the host is driven. Receive queues of ports are not set up: what a host
-//! sends stays on the host.
+//! What a host sends to a port stays on the host, unless there is a [`receiver`] for it.
 
+mod buffers;
 mod control;
 pub(crate) mod driver;
 pub(crate) mod error;
@@ -28,6 +28,7 @@ mod line;
 pub(crate) mod polled;
 pub(crate) mod port;
 mod protocol;
+pub(crate) mod receiver;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,7 @@ use self::error::Error;
 use self::line::Line;
 use self::polled::Polled;
 use self::port::{InFlight, Port};
+use self::receiver::Receiver;
 use super::pci::{self, PciDevice};
 use crate::arch::{apic, handlers};
 use crate::base::shortfall;
@@ -52,6 +54,9 @@ pub(crate) type Console = Driver<PciDevice>;
 
 /// A port that sends buffers from where they lie.
 pub(crate) type PciPort<B> = Port<PciDevice, B>;
+
+/// What the host sends to a port.
+pub(crate) type PciReceiver = Receiver<PciDevice>;
 
 /// A port whose user waits for it; its packets have headers of so many bytes.
 pub(crate) type PolledPort<const HEADER: usize> = Polled<PciDevice, HEADER>;
@@ -85,7 +90,7 @@ pub(crate) fn init() -> Result<Option<Console>, Error> {
     if let Some(target) = console.control_line().and_then(to_this_cpu) {
         console.route_control(target);
     }
-    log::info!("virtio-console at {function}: {}", console.summary());
+    relay::info!("virtio-console at {function}: {}", console.summary());
     Ok(Some(console))
 }
 
@@ -102,9 +107,11 @@ pub(crate) fn start() {
                 CONTROL_LINE.call_once(|| line);
             }
         }
-        Ok(None) => log::info!("no virtio-console device: the log goes to the serial console only"),
+        Ok(None) => {
+            relay::info!("no virtio-console device: the log goes to the serial console only")
+        }
         Err(error) => {
-            log::error!("virtio-console: {error}; the log goes to the serial console only");
+            relay::error!("virtio-console: {error}; the log goes to the serial console only");
             shortfall::note();
         }
     }
@@ -122,7 +129,7 @@ pub(crate) fn listen() {
         None => CONSOLE.is_completed() && is_time_to_ask(),
     };
     if is_due && let Some(Err(error)) = with_console(Console::poll) {
-        log::error!("virtio-console: {error}");
+        relay::error!("virtio-console: {error}");
     }
 }
 

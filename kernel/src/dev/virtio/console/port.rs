@@ -49,6 +49,36 @@ unsafe impl<const HEADER: usize> InFlight for Piece<HEADER> {
     }
 }
 
+/// A buffer in memory of its own, filled again and again.
+#[derive(Debug)]
+pub(crate) struct Letter<const SIZE: usize> {
+    bytes: &'static mut [u8; SIZE],
+    /// So many of them are sent.
+    length: usize,
+}
+
+// SAFETY: borrowed for ever, and nobody else has it: it changes in `fill` alone, which needs it
+// mutably, so that it is not in flight.
+unsafe impl<const SIZE: usize> InFlight for Letter<SIZE> {
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl<const SIZE: usize> Letter<SIZE> {
+    /// An empty one.
+    pub(crate) fn new(bytes: &'static mut [u8; SIZE]) -> Self {
+        Self { bytes, length: 0 }
+    }
+
+    /// Has `fill` write into it, which says how many bytes that are; false, and empty, if it fails.
+    pub(crate) fn fill<E>(&mut self, fill: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> bool {
+        let filled = fill(&mut self.bytes[..]);
+        self.length = filled.as_ref().map_or(0, |length| (*length).min(SIZE));
+        filled.is_ok()
+    }
+}
+
 /// A buffer in flight, as the queue sees it: in pieces that are contiguous in physical memory.
 #[derive(Debug)]
 struct Parcel<M, B> {

@@ -3,8 +3,9 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-/// The most ports that the driver knows of. QEMU's device has at most 31.
-pub(super) const MAX_PORTS: usize = 32;
+/// The most ports that the driver knows of: one that is kept for a console, 30 for CPUs, one for
+/// panics, one for what the host asks.
+pub(super) const MAX_PORTS: usize = 33;
 /// The longest name that is kept; QEMU's own limit is far below.
 const MAX_NAME: usize = 64;
 

@@ -2,6 +2,7 @@
 
 mod polling;
 mod ports;
+mod receiving;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,8 +12,9 @@ use super::driver::{Driver, OpenError, PortInfo};
 use super::error::Error;
 use super::fake::{Fake, pages, set_grain};
 use super::polled::{Polled, Stuck};
-use super::port::{Dead, InFlight, Piece, Port, Reclaimed, Refusal};
+use super::port::{Dead, InFlight, Letter, Piece, Port, Reclaimed, Refusal};
 use super::protocol::event;
+use super::receiver::{CHUNK, Receiver};
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::queue::{QueueError, QueueFault};
 

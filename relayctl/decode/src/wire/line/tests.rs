@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use relay_format::control::Message;
 use relay_format::packet::{self, Header as Raw};
 
 use super::*;
@@ -7,6 +8,7 @@ use super::*;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Item {
     Packet(u64, Vec<u8>),
+    Message(Vec<u8>),
     Text(Vec<u8>),
     Damage(u64, Why, Vec<u8>),
 }
@@ -43,6 +45,7 @@ fn add(items: &mut Vec<Item>, found: Found<'_>) {
         (Found::Packet(header, packet), _) => {
             items.push(Item::Packet(header.number, packet.to_vec()));
         }
+        (Found::Message(contents), _) => items.push(Item::Message(contents.to_vec())),
         (Found::Text(text), Some(Item::Text(before))) => before.extend(text),
         (Found::Text(text), _) => items.push(Item::Text(text.to_vec())),
         (Found::Damage(damage, bytes), _) => {
@@ -303,6 +306,54 @@ fn the_largest_frame_is_found_and_no_larger_one() {
     assert!(all && !found.is_empty());
 }
 
+/// A message with a text of so many bytes.
+fn message(size: usize, byte: u8) -> Vec<u8> {
+    let text = vec![byte; size];
+    let message = Message {
+        kind: control::DONE,
+        piece: 0,
+        number: 0x0100_0000,
+        text: &text,
+    };
+    [&message.header()[..], &text].concat()
+}
+
+#[test]
+fn messages_are_told_from_packets_and_damaged_ones_are_none() {
+    let (packet, message) = (packet(3, 300), message(40, b'x'));
+    let line = [
+        frame_of(&message),
+        frame_of(&packet),
+        b"text\n".to_vec(),
+        frame_of(&message),
+    ]
+    .concat();
+    let wanted = [
+        Item::Message(message.clone()),
+        Item::Packet(3, packet.clone()),
+        Item::Text(b"text\n".to_vec()),
+        Item::Message(message.clone()),
+    ];
+    assert_eq!(read(&line), wanted);
+    assert_eq!(read_by(LineReader::console(), &line, 7), wanted);
+    // Nothing that is damaged is a message, and the packet behind it is there.
+    let frame = frame_of(&message);
+    for at in 1..frame.len() - 1 {
+        let mut damaged = frame.clone();
+        damaged[at] ^= 0x20;
+        let items = read(&[damaged, frame_of(&packet)].concat());
+        assert!(items.contains(&Item::Packet(3, packet.clone())), "at {at}");
+        assert!(!items.iter().any(|item| matches!(item, Item::Message(_))));
+    }
+    // One that is longer than it can be.
+    let long = frame_of(&self::message(control::MAX_BODY, 1));
+    let items = read(&long);
+    assert!(
+        matches!(items[..], [Item::Damage(1, Why::Endless, _)]),
+        "{items:?}"
+    );
+}
+
 /// Parts of a line.
 fn part() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
@@ -315,9 +366,15 @@ fn part() -> impl Strategy<Value = Vec<u8>> {
             let frame = frame_of(&packet(number, size));
             frame[..cut % frame.len()].to_vec()
         }),
+        (0..600usize, any::<u8>()).prop_map(|(size, byte)| frame_of(&message(size, byte))),
+        (0..50usize, 0..80usize).prop_map(|(size, cut)| {
+            let frame = frame_of(&message(size, 1));
+            frame[cut % frame.len()..].to_vec()
+        }),
         "[a-z \n\u{e4}]{0,40}".prop_map(String::into_bytes),
         prop::collection::vec(any::<u8>(), 0..60),
         Just(vec![0x09, 0xc1, 0x1f, 0xfc, 0xc1]),
+        Just(control::BEGIN.to_vec()),
         Just(vec![0]),
     ]
 }
@@ -343,6 +400,7 @@ proptest! {
         for item in whole {
             told.extend(match item {
                 Item::Packet(_, packet) => frame_of(&packet),
+                Item::Message(contents) => frame_of(&contents),
                 Item::Text(bytes) => bytes,
                 Item::Damage(at, _, bytes) => {
                     let at = usize::try_from(at).unwrap();

@@ -1,0 +1,282 @@
+//! What a host asks of the running machine, and what it is told: `docs/FORMAT.md`, "Control".
+//!
+//! A [`Conversation`] is that of one way: it takes bytes, finds requests in them, does what they say
+//! and has the answer ready, piece by piece. While it has one it takes no bytes, so that a host
+//! which reads no answers is not listened to, and costs nothing. Who has the way decides how many
+//! bytes and pieces a turn may take.
+//!
+//! A request is done where it is found, in task or IRQ context: that is a checksum over 512 bytes
+//! at most, and a [switch](switches). Nothing here waits, allocates, or believes what it is told.
+
+use core::fmt::{self, Write};
+use core::str;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use relay_format::control::{
+    Answer, BadRequest, End, HEADER, MAX_BODY, MAX_PIECES, MAX_TEXT, Message, Request,
+};
+use relay_format::frames::Frames;
+
+use crate::logs::switches::{self, SwitchError};
+
+/// Set when the machine comes to its end: nothing is asked for any more, and nothing is logged
+/// behind the end of the log.
+static CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Requests that came.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+/// Pieces of what came that were none.
+static NOISE: AtomicU64 = AtomicU64::new(0);
+
+/// Whether nothing is asked for any more. Any context.
+pub(super) fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// Nobody is listened to any more; says in the log what has come. Task context, on the boot CPU,
+/// before the streams are closed.
+pub(crate) fn close() {
+    CLOSED.store(true, Ordering::Relaxed);
+    let (requests, noise) = (
+        REQUESTS.load(Ordering::Relaxed),
+        NOISE.load(Ordering::Relaxed),
+    );
+    if requests != 0 || noise != 0 {
+        relay::info!("control: {requests} requests, {noise} pieces of noise");
+    }
+}
+
+/// What an answer tells. Its text is made anew for each piece.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    /// The value of the switch whose name is kept.
+    Value,
+    /// All switches.
+    All,
+    /// There is no such request.
+    Bad(BadRequest),
+    /// The switch was not set.
+    Unset(SwitchError),
+}
+
+/// An answer under way.
+#[derive(Debug, Clone, Copy)]
+struct Telling {
+    told: Told,
+    /// The number of the request.
+    number: u32,
+    /// The piece that is next.
+    piece: u16,
+    /// Whether it is the last one, as far as it was looked at.
+    is_last: bool,
+}
+
+/// A piece of an answer, ready to be sent.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    /// What stands before the text.
+    pub(super) header: [u8; HEADER],
+    pub(super) text: &'a [u8],
+}
+
+/// One way's conversation with a host.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    frames: Frames<MAX_BODY>,
+    /// Noise that was counted.
+    noise: u64,
+    telling: Option<Telling>,
+    /// The name of the switch that the answer is about.
+    name: [u8; MAX_TEXT],
+    name_length: usize,
+    /// The text of a piece.
+    text: [u8; MAX_TEXT],
+}
+
+impl Conversation {
+    /// Nothing was asked.
+    pub(super) const fn new() -> Self {
+        Self {
+            frames: Frames::new(),
+            noise: 0,
+            telling: None,
+            name: [0; MAX_TEXT],
+            name_length: 0,
+            text: [0; MAX_TEXT],
+        }
+    }
+
+    /// Whether there is an answer to be sent. No bytes are taken before it was.
+    pub(super) fn has_answer(&self) -> bool {
+        self.telling.is_some()
+    }
+
+    /// Takes bytes up to the end of the first request in them, and does what it says; how many it
+    /// has taken.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> usize {
+        for (at, byte) in bytes.iter().enumerate() {
+            if self.has_answer() {
+                return at;
+            }
+            self.take_byte(*byte);
+        }
+        bytes.len()
+    }
+
+    fn take_byte(&mut self, byte: u8) {
+        let Self {
+            frames,
+            telling,
+            name,
+            name_length,
+            ..
+        } = self;
+        let mut is_noise = false;
+        if let Some(contents) = frames.push(byte) {
+            match Message::read(contents) {
+                // Where a line sends back what comes over it, the answers come, too.
+                Ok(message) if message.is_answer() => is_noise = true,
+                Ok(message) => {
+                    REQUESTS.fetch_add(1, Ordering::Relaxed);
+                    let told = act(&message);
+                    *telling = Some(Telling {
+                        told,
+                        number: message.number,
+                        piece: 0,
+                        is_last: false,
+                    });
+                    let about = match message.request() {
+                        Ok(Request::Set { name, .. } | Request::Get { name }) => name,
+                        _ => "",
+                    };
+                    *name_length = about.len().min(MAX_TEXT);
+                    name[..*name_length].copy_from_slice(&about.as_bytes()[..*name_length]);
+                }
+                Err(_) => is_noise = true,
+            }
+        }
+        let noise = frames.noise();
+        let more = noise.wrapping_sub(self.noise) + u64::from(is_noise);
+        self.noise = noise;
+        if more != 0 {
+            NOISE.fetch_add(more, Ordering::Relaxed);
+        }
+    }
+
+    /// The next piece of the answer, if there is one. It stays the next until it
+    /// [was sent](Self::note_sent).
+    pub(super) fn piece(&mut self) -> Option<Piece<'_>> {
+        let telling = self.telling.as_mut()?;
+        let mut window = Window {
+            skip: usize::from(telling.piece) * MAX_TEXT,
+            text: &mut self.text,
+            length: 0,
+            has_more: false,
+        };
+        let name = self.name.get(..self.name_length).unwrap_or_default();
+        // It ends with an error where there is no room for more.
+        let _ = tell(
+            telling.told,
+            str::from_utf8(name).unwrap_or_default(),
+            &mut window,
+        );
+        telling.is_last = !window.has_more || telling.piece + 1 >= MAX_PIECES;
+        let length = window.length;
+        let end = match telling.told {
+            Told::Value | Told::All => End::Done,
+            Told::Bad(_) | Told::Unset(_) => End::Refused,
+        };
+        let text = self.text.get(..length).unwrap_or_default();
+        let answer = Answer {
+            number: telling.number,
+            piece: telling.piece,
+            end: telling.is_last.then_some(end),
+            text,
+        };
+        let header = answer.message().header();
+        Some(Piece { header, text })
+    }
+
+    /// The [piece](Self::piece) was sent: another is next, or the answer is over.
+    pub(super) fn note_sent(&mut self) {
+        self.telling = self.telling.filter(|telling| !telling.is_last);
+        if let Some(telling) = &mut self.telling {
+            telling.piece += 1;
+        }
+    }
+
+    /// There is nobody who could be told: the answer is over.
+    pub(super) fn give_up(&mut self) {
+        self.telling = None;
+    }
+}
+
+/// Does what a request says.
+fn act(message: &Message<'_>) -> Told {
+    match message.request() {
+        Ok(Request::Set { name, value }) => match switches::set(name, value) {
+            Ok(()) => {
+                if let Some(value) = switches::get(name) {
+                    relay::info!("control: {name}={value}");
+                }
+                Told::Value
+            }
+            Err(error) => Told::Unset(error),
+        },
+        Ok(Request::Get { name }) => match switches::get(name) {
+            Some(_) => Told::Value,
+            None => Told::Unset(SwitchError::Unknown),
+        },
+        Ok(Request::List) => Told::All,
+        Err(bad) => Told::Bad(bad),
+    }
+}
+
+/// Writes the whole text of an answer about the switch `name`.
+fn tell(told: Told, name: &str, out: &mut dyn Write) -> fmt::Result {
+    match told {
+        Told::Value => match switches::get(name) {
+            Some(value) => write!(out, "{value}"),
+            None => Ok(()),
+        },
+        Told::All => {
+            for name in switches::names() {
+                if let Some(value) = switches::get(name) {
+                    writeln!(out, "{name}={value}")?;
+                }
+            }
+            Ok(())
+        }
+        Told::Bad(bad) => write!(out, "{bad}"),
+        Told::Unset(error) => write!(out, "{error}"),
+    }
+}
+
+/// A part of a text: so many bytes are left out, and then as many taken as there is room for.
+struct Window<'a> {
+    skip: usize,
+    text: &'a mut [u8; MAX_TEXT],
+    length: usize,
+    has_more: bool,
+}
+
+impl Write for Window<'_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let bytes = text.as_bytes();
+        let skipped = self.skip.min(bytes.len());
+        self.skip -= skipped;
+        let bytes = &bytes[skipped..];
+        let room = &mut self.text[self.length..];
+        let taken = bytes.len().min(room.len());
+        room[..taken].copy_from_slice(&bytes[..taken]);
+        self.length += taken;
+        if taken < bytes.len() {
+            self.has_more = true;
+            return Err(fmt::Error);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
