@@ -41,7 +41,7 @@ impl Event for Tale {
     };
 
     fn size(&self) -> usize {
-        let maybe = (self.0 % 2 == 0).then_some(7u64);
+        let maybe = self.0.is_multiple_of(2).then_some(7u64);
         1 + self.text().size() + self.list().as_slice().size() + maybe.size()
     }
 
@@ -49,7 +49,7 @@ impl Event for Tale {
         self.0.store(fields);
         self.text().store(fields);
         self.list().as_slice().store(fields);
-        (self.0 % 2 == 0).then_some(7u64).store(fields);
+        self.0.is_multiple_of(2).then_some(7u64).store(fields);
     }
 }
 
