@@ -24,10 +24,10 @@
 mod emit;
 mod fields;
 pub mod filter;
-mod macros;
 #[doc(hidden)]
 pub mod probe;
 mod read;
+mod registered;
 mod registry;
 #[doc(hidden)]
 pub mod shown;
@@ -47,10 +47,3 @@ pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVER
 pub use sink::*;
 pub use site::{Site, Source};
 pub use value::{Hex, Value};
-
-/// The [tail](relay_format::stamp::tail) of a stamp of a record with the id of a class: it is in
-/// range, and its upper bits need not be cleared.
-#[inline(always)]
-pub(crate) fn tail(id: u16, context: relay_format::Context) -> u16 {
-    id | (context as u16) << relay_format::stamp::ID_BITS
-}

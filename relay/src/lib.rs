@@ -351,6 +351,8 @@ extern crate alloc;
 #[cfg(any(test, loom, feature = "std"))]
 extern crate std;
 
+#[doc(hidden)]
+pub mod __private;
 mod channel;
 pub mod clients;
 pub mod ctf;
@@ -366,6 +368,7 @@ pub mod fs;
 pub mod host;
 #[cfg(feature = "line")]
 pub mod line;
+mod macros;
 #[expect(
     unsafe_code,
     reason = "the contract between a kernel and relay is an unsafe trait"
@@ -379,15 +382,6 @@ mod ring;
     reason = "single instructions as atomic steps; references behind atomic words"
 )]
 mod sync;
-
-/// What macros of relay write, which others have no use for.
-#[doc(hidden)]
-pub mod __private {
-    pub use crate::event::probe::*;
-    pub use crate::event::shown::*;
-    pub use crate::event::{say, send, sum};
-    pub use relay_macros::{event, statement};
-}
 
 pub use relay_macros::Enum;
 

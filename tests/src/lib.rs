@@ -62,9 +62,10 @@ fn ensure(workspace: &Workspace, needs: &[Need]) {
 ///
 /// When it cannot be installed, or complains.
 #[must_use]
-pub fn babeltrace(trace: &Path) -> Vec<u8> {
+pub fn babeltrace(trace: &Path, args: &[&str]) -> Vec<u8> {
     ensure(workspace(), &[Need::Babeltrace]);
     let output = Command::new(BABELTRACE)
+        .args(args)
         .arg(trace)
         .output()
         .expect("babeltrace2 starts");

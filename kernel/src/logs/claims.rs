@@ -9,7 +9,7 @@
 //! here that all of its attempts were lost. A CPU gets its rings before it starts, or never.
 
 use relay::ctf::Packets;
-use relay::event::{CONTEXT, Event, EventClass, Field, FieldsMut, Kind, StreamClass};
+use relay::event::{Event, StreamClass};
 use relay::fs::{FindError, Mount};
 use relay::{Channel, Context, Geometry};
 
@@ -18,58 +18,20 @@ use super::channel::{self, PerCpu, UUID};
 use crate::cpu::machine::Machine;
 use crate::cpu::percpu;
 
-/// What the calling CPU has tried to write to a channel, in a context.
-struct Claim {
-    channel: u16,
-    from: Context,
-    attempted: u64,
-}
-
-impl Event for Claim {
-    const CLASS: EventClass = EventClass {
-        id: 1,
-        name: "claim",
-        fields: &[
-            Field::new("channel", Kind::U16),
-            Field::new("from", Kind::Enum(&CONTEXT)),
-            Field::new("attempted", Kind::U64),
-        ],
-    };
-
-    fn size(&self) -> usize {
-        2 + 1 + 8
+relay::event! {
+    /// What a CPU has tried to write to a channel, in a context.
+    #[event(channel = "claims", id = 1)]
+    struct Claim {
+        channel: u16,
+        from: Context,
+        attempted: u64,
     }
 
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u16(self.channel);
-        fields.u8(self.from as u8);
-        fields.u64(self.attempted);
-    }
-}
-
-/// The calling CPU has no ring in a channel, and has lost all that it tried to write there.
-struct NoRing {
-    channel: u16,
-    lost: u64,
-}
-
-impl Event for NoRing {
-    const CLASS: EventClass = EventClass {
-        id: 2,
-        name: "no_ring",
-        fields: &[
-            Field::new("channel", Kind::U16),
-            Field::new("lost", Kind::U64),
-        ],
-    };
-
-    fn size(&self) -> usize {
-        2 + 8
-    }
-
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u16(self.channel);
-        fields.u64(self.lost);
+    /// A CPU has no ring in a channel, and has lost all that it tried to write there.
+    #[event(channel = "claims", id = 2)]
+    struct NoRing {
+        channel: u16,
+        lost: u64,
     }
 }
 

@@ -13,6 +13,7 @@ mod pin;
 mod recorder;
 mod smoke;
 mod stress;
+mod types;
 
 use spin::Once;
 
@@ -30,7 +31,7 @@ use crate::life;
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 9] = [
+static ALL: [&Scenario; 10] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -40,6 +41,7 @@ static ALL: [&Scenario; 9] = [
     &recorder::SCENARIO,
     &drain::SCENARIO,
     &cost::SCENARIO,
+    &types::SCENARIO,
 ];
 
 /// What the command line has to know of them.

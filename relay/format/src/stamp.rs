@@ -109,6 +109,14 @@ pub const fn tail(id: u16, context: Context) -> u16 {
     id & ((1 << ID_BITS) - 1) | (context as u16) << ID_BITS
 }
 
+/// The same of a record with the id of a class: it is in range, and its upper bits need not be
+/// cleared. Of another id, some of them are taken for the context.
+#[inline(always)]
+#[must_use]
+pub const fn tail_of_class(id: u16, context: Context) -> u16 {
+    id | (context as u16) << ID_BITS
+}
+
 /// The full time of a record, in ticks, from the bits in its stamp and a time that is less than
 /// 2^40 ticks before it: the begin of its packet, or the record before.
 #[inline]

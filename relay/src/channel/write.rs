@@ -1,7 +1,6 @@
 //! Writing to a channel: from any context.
 
 use super::Channel;
-use crate::event;
 use crate::platform::{Pin, Platform};
 use crate::ring::{
     self, Any, Exact, Flushed, Local, Otherwise, Owner, Plain, Slot, Source, Stamped, Stream,
@@ -112,7 +111,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[inline(always)]
     pub(crate) fn write_of_class(&self, id: u16, bytes: &[u8]) -> Result<(), WriteError> {
         let pin = Pin::new(&self.platform);
-        let tail = event::tail(id, self.platform.context());
+        let tail = stamp::tail_of_class(id, self.platform.context());
         self.put_pinned(&pin, Stamped(tail, Plain(bytes)))
     }
 

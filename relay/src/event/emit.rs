@@ -7,6 +7,7 @@ use crate::record::{EVENTS, STAMP};
 use crate::ring::WriteError;
 use crate::sync::Usage;
 use relay_format::class::EventClass;
+use relay_format::stamp::tail_of_class;
 
 /// A value that becomes a record: it knows its class, and how to store its fields. Any crate may
 /// have its own, and [`Channel::emit`] writes them the way of relay's own: reserved with one
@@ -105,7 +106,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             return Ok(());
         }
         self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
-            let tail = super::tail(E::id(), self.platform().context());
+            let tail = tail_of_class(E::id(), self.platform().context());
             let mut fields = FieldsMut::new(slot.stamp_with(tail));
             event.store(&mut fields);
             fields.finish();

@@ -16,7 +16,7 @@
 //! Targets whose programs are no ELF files have no such section, nor has Miri: see
 //! [`HAS_REGISTRY`].
 
-use super::{EventClass, Site};
+pub use super::registered::*;
 use crate::record::EVENTS;
 
 #[cfg_attr(
@@ -46,22 +46,6 @@ mod entries;
 pub use entries::HAS_REGISTRY;
 #[doc(hidden)]
 pub use entries::id_at;
-
-/// The id of the first class that is collected; ids below are given by hand.
-pub const FIRST: u16 = 16;
-
-/// A class that was collected.
-#[derive(Clone, Copy, Debug)]
-pub struct Registered {
-    /// Where it is declared, and its switch.
-    pub site: &'static Site,
-    /// What its records hold, with their id.
-    pub class: EventClass,
-}
-
-/// What an entry leads to.
-#[doc(hidden)]
-pub type Describe = fn() -> Registered;
 
 /// All classes that this program has, by id. Any context.
 ///

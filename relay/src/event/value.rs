@@ -2,7 +2,8 @@
 
 use super::FieldsMut;
 use super::fields::{MOST, shortened};
-use relay_format::class::Kind;
+use relay_format::class::{CONTEXT, Kind, SEVERITY};
+use relay_format::{Context, Severity};
 
 /// What can be a field of an [event](super::Event), and how it is stored. Types of any crate may be
 /// fields: numbers, `bool`, `char`, texts, bytes, arrays, slices and options are; an enumeration is
@@ -110,6 +111,34 @@ numbers! {
     f32 as f32: F32,
     f64 as f64: F64,
     bool as u8: Bool,
+}
+
+impl Value for Context {
+    const KIND: Kind = Kind::Enum(&CONTEXT);
+
+    #[inline(always)]
+    fn size(&self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u8(*self as u8);
+    }
+}
+
+impl Value for Severity {
+    const KIND: Kind = Kind::Enum(&SEVERITY);
+
+    #[inline(always)]
+    fn size(&self) -> usize {
+        1
+    }
+
+    #[inline(always)]
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.u8(*self as u8);
+    }
 }
 
 /// A number that people want to see in base 16.

@@ -6,13 +6,11 @@
 //! of them and are done here, but for zeros between sign and digits.
 
 mod fill;
-mod several;
 
-use crate::argument::Argument;
+use crate::argument::{Argument, List};
 use crate::parse::{Align, Spec, Style};
 use core::fmt::{self, Binary, Debug, Display, LowerExp, LowerHex, Octal, UpperExp, UpperHex};
 use fill::{Fill, Flags};
-use several::{Elements, Maybe};
 
 /// The width of `{:#p}`: `0x` and the digits of 64 bits.
 const POINTER_WIDTH: u16 = 18;
@@ -260,5 +258,66 @@ struct Name<'a>(&'a dyn Display);
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
+    }
+}
+
+/// What `spec` asks of a list or an option is asked of what is in it; there, `{}` is `{:?}`.
+fn inner_spec<'a>(spec: &Spec<'a>) -> Spec<'a> {
+    match spec.style {
+        Style::Display => Spec {
+            style: Style::Debug,
+            ..*spec
+        },
+        _ => *spec,
+    }
+}
+
+/// A value in a list.
+struct Element<'a> {
+    argument: Argument<'a>,
+    spec: Spec<'a>,
+}
+
+impl Debug for Element<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_argument(f, &self.spec, self.argument)
+    }
+}
+
+/// A list, in brackets.
+struct Elements<'a> {
+    list: &'a dyn List,
+    spec: &'a Spec<'a>,
+}
+
+impl Debug for Elements<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = inner_spec(self.spec);
+        let mut shown = f.debug_list();
+        self.list.each(&mut |argument| {
+            shown.entry(&Element { argument, spec });
+            Ok(())
+        })?;
+        shown.finish()
+    }
+}
+
+/// A value that may be missing.
+struct Maybe<'a> {
+    value: Option<&'a Argument<'a>>,
+    spec: &'a Spec<'a>,
+}
+
+impl Debug for Maybe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spec = inner_spec(self.spec);
+        match self.value {
+            Some(argument) => {
+                let argument = *argument;
+                let mut shown = f.debug_tuple("Some");
+                shown.field(&Element { argument, spec }).finish()
+            }
+            None => f.write_str("None"),
+        }
     }
 }

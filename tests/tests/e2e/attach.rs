@@ -174,7 +174,7 @@ fn a_second_recording_can_be_read() {
             assert!(problems.contains("packets 0 to "), "{problems}");
         }
         assert_eq!(
-            babeltrace(&capture.join("trace"))
+            babeltrace(&capture.join("trace"), &[])
                 .iter()
                 .filter(|byte| **byte == b'\n')
                 .count(),
@@ -213,7 +213,7 @@ fn a_recording_over_a_reset_has_two_boots() {
             .filter(|record| record["boot"] == number)
             .count();
         assert_eq!(boot["total"]["delivered"], records);
-        let events = babeltrace(&capture.join(trace));
+        let events = babeltrace(&capture.join(trace), &[]);
         assert_eq!(
             events.iter().filter(|byte| **byte == b'\n').count(),
             records

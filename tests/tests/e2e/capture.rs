@@ -125,7 +125,7 @@ fn babeltrace2_reads_as_many_records_as_were_delivered() {
         folder.path(),
         &[&["--scenario", "flood"][..], &set[..]].concat(),
     );
-    let text = e2e::babeltrace(&folder.path().join("trace"));
+    let text = e2e::babeltrace(&folder.path().join("trace"), &[]);
     let records = text.split_inclusive(|byte| *byte == b'\n').count() as u64;
     assert_eq!(records, number(&total(folder.path()), "delivered"));
 }

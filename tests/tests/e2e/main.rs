@@ -8,8 +8,11 @@ mod command;
 mod control;
 mod cost;
 mod device;
+mod events;
 mod failure;
 mod moments;
+#[path = "../../../relayctl/tests/readers/mod.rs"]
+mod readers;
 mod recorder;
 mod ringless;
 mod rings;
@@ -19,4 +22,5 @@ mod serial;
 mod smoke;
 mod source;
 mod stall;
+mod types;
 mod unread;

@@ -130,7 +130,8 @@ fn one_stream_is_written_by_all_cpus_and_its_ring_exchanged() {
     assert!(numbers(&run, "were read before")[0] > 0);
     assert_heap_is_flat(&run);
     // The reference reader finds the records of all CPUs in it.
-    let text = String::from_utf8(babeltrace(&folder.path().join("trace"))).expect("it is text");
+    let text =
+        String::from_utf8(babeltrace(&folder.path().join("trace"), &[])).expect("it is text");
     let records: Vec<_> = text
         .lines()
         .filter(|line| line.contains(" flood: "))

@@ -188,7 +188,7 @@ pub(super) fn panics_with(args: &[&str], folder: &Path) -> Run {
 
 /// Checks that babeltrace2 reads a trace without complaint, and as many records as were delivered.
 pub(super) fn assert_babeltrace_reads(folder: &Path) {
-    let text = e2e::babeltrace(&folder.join("trace"));
+    let text = e2e::babeltrace(&folder.join("trace"), &[]);
     // What was given up has left fillers, which are events to it.
     let text = String::from_utf8(text).expect("it prints UTF-8");
     let events = text.lines().filter(|line| !line.contains(" filler_"));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Ident, Item, UseTree};
+use syn::{Attribute, Expr, ExprLit, Ident, Item, Lit, Meta, UseTree};
 
 /// A path of modules, from the crate's root, which is the empty one.
 pub(crate) type ModulePath = Vec<String>;
@@ -43,23 +43,31 @@ impl Crate {
             fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let parsed =
             syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let mut module = Module::default();
+        // One module may have a file for each target.
+        let module = self.modules.entry(path.clone()).or_default();
         module.visit_file(&parsed);
-        self.modules.insert(path.clone(), module);
         for item in &parsed.items {
             let Item::Mod(child) = item else { continue };
             if child.content.is_some() || is_for_tests(&child.attrs) {
                 continue;
             }
             let name = name(&child.ident);
+            let mut below = path.clone();
+            below.push(name.clone());
+            let beside = file.parent().expect("a file lies in a folder");
+            let places = places(&child.attrs);
+            for place in &places {
+                self.read_module(&beside.join(place), &folder.join(&name), below.clone());
+            }
+            if !places.is_empty() {
+                continue;
+            }
             let candidates: [PathBuf; 2] = [
                 folder.join(format!("{name}.rs")),
                 folder.join(&name).join("mod.rs"),
             ];
             let found = candidates.iter().find(|candidate| candidate.is_file());
             let found = found.unwrap_or_else(|| panic!("{}: no file {name}", file.display()));
-            let mut below = path.clone();
-            below.push(name.clone());
             self.read_module(found, &folder.join(name), below);
         }
     }
@@ -256,6 +264,40 @@ fn is_for_tests(attributes: &[Attribute]) -> bool {
         let tokens = tokens.unwrap_or_default();
         tokens == "test" || tokens.starts_with("all (test ,") || tokens.starts_with("all(test,")
     })
+}
+
+/// The files that `path = ".."` names for a module, whatever the target.
+fn places(attributes: &[Attribute]) -> Vec<String> {
+    fn add(tokens: TokenStream, places: &mut Vec<String>) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        for three in tokens.windows(3) {
+            if let [TokenTree::Ident(key), _, TokenTree::Literal(value)] = three
+                && key == "path"
+                && let Ok(value) = syn::parse_str::<syn::LitStr>(&value.to_string())
+            {
+                places.push(value.value());
+            }
+        }
+    }
+    let mut places = Vec::new();
+    for attribute in attributes {
+        match &attribute.meta {
+            Meta::List(list) if list.path.is_ident("cfg_attr") => {
+                add(list.tokens.clone(), &mut places);
+            }
+            Meta::NameValue(pair) if pair.path.is_ident("path") => {
+                if let Expr::Lit(ExprLit {
+                    lit: Lit::Str(place),
+                    ..
+                }) = &pair.value
+                {
+                    places.push(place.value());
+                }
+            }
+            _ => {}
+        }
+    }
+    places
 }
 
 fn attributes(item: &Item) -> &[Attribute] {

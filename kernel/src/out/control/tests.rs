@@ -59,7 +59,11 @@ fn what_is_asked_is_done_and_told() {
     let done = |number, text: &str| (number, End::Done, text.to_owned());
     assert_eq!(
         told,
-        [done(5, "debug"), done(6, "debug"), done(7, "log=debug\n")]
+        [
+            done(5, "debug"),
+            done(6, "debug"),
+            done(7, "log=debug\ntrace=off\n")
+        ]
     );
     assert_eq!(log::max_level(), log::LevelFilter::Debug);
 }
@@ -86,7 +90,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
                     value: "loud",
                 },
             ),
-            "off error warn",
+            "off, emerg, alert",
         ),
         (
             request(
@@ -96,11 +100,11 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
                     value: "info",
                 },
             ),
-            "log would be right",
+            "log, trace would be right",
         ),
         (
             request(9, &Request::Get { name: "\u{1b}[2J" }),
-            "log would be right",
+            "log, trace would be right",
         ),
         (odd(77, b""), "no request 77"),
         (odd(1, b"\xff=\xff"), "UTF-8"),

@@ -14,6 +14,7 @@ mod plan;
 pub(super) mod random;
 mod ring_plan;
 mod rings;
+mod tale;
 mod timer;
 pub(super) mod writer;
 

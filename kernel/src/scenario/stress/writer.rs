@@ -5,6 +5,7 @@ use relay::record::STAMP;
 
 use super::channel::{Common, Load, Own};
 use super::random::Random;
+use super::tale;
 use crate::cpu::percpu;
 use crate::logs::load;
 use crate::logs::shared::HEAD;
@@ -17,6 +18,7 @@ const RARELY: u64 = 32;
 
 /// Writes one record, in one of the ways. What is lost is counted by the channel.
 pub(in crate::scenario) fn write(part: &Part, random: &mut Random) {
+    tale::tell(random);
     match load::is_shared() {
         false => write_to::<Own>(part, random),
         true => write_to::<Common>(part, random),

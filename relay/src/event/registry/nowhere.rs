@@ -1,6 +1,6 @@
 //! No entries: this target has no section for them.
 
-use super::Registered;
+use crate::event::registered::Registered;
 
 /// Classes are not collected on this target: statements are formatted where they stand, and events
 /// need ids and a list by hand.

@@ -7,7 +7,7 @@ use core::hint::black_box;
 use core::mem::transmute;
 use core::ptr::with_exposed_provenance;
 
-use super::{Describe, FIRST, Registered};
+use crate::event::registered::{Describe, FIRST, Registered};
 
 /// Whether classes are collected on this target: 64-bit x86, Arm or RISC-V, ELF, not Miri. Where
 /// not, statements are formatted where they stand, and events need ids and a list by hand.

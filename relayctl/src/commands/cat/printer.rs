@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use relay_decode::escape::{json, printable};
 use relay_decode::merge::{Next, Shown, What};
-use relay_decode::records::{Line, Value, json_record};
+use relay_decode::records::{Event, Line, Value, json_record};
 
 use super::args::CatArgs;
 use super::error::CatError;
@@ -161,15 +161,25 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
         let _ = write!(out, ",\"facility\":");
         let _ = json(&mut *out, facility);
     }
-    // Where the log has it in its fields, they are below.
-    if let Some(origin) = &event.origin {
-        let _ = write!(out, ",\"module\":");
-        let _ = json(&mut *out, &origin.module);
-        let _ = write!(out, ",\"file\":");
-        let _ = json(&mut *out, &origin.file);
-        let _ = write!(out, ",\"line\":{}", origin.line);
-    }
+    push_origin(out, event, &line);
     let _ = write!(out, ",\"fields\":");
     json_record(out, event, values);
     out.extend_from_slice(b"}\n");
+}
+
+/// Appends where in the source a record comes from, if that is known: the file as the class has it,
+/// or as a line of the log does.
+fn push_origin(out: &mut Vec<u8>, event: &Event, line: &Line<'_>) {
+    let file = event.origin.as_ref().map(|origin| origin.file.as_bytes());
+    let texts = [("module", line.module()), ("file", file.or(line.file()))];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            // Writing to a `Vec` cannot fail.
+            let _ = write!(out, ",\"{name}\":");
+            let _ = json(&mut *out, String::from_utf8_lossy(text).as_ref());
+        }
+    }
+    if let Some(number) = line.number() {
+        let _ = write!(out, ",\"line\":{number}");
+    }
 }
