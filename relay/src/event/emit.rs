@@ -1,6 +1,7 @@
 //! What becomes a record.
 
-use super::{FieldsMut, HAS_REGISTRY, Site};
+use super::registry::HAS_REGISTRY;
+use super::{FieldsMut, Site};
 use crate::channel::Channel;
 use crate::platform::Platform;
 use crate::record::{EVENTS, STAMP};
