@@ -1,6 +1,5 @@
 //! What becomes a record.
 
-use super::registry::HAS_REGISTRY;
 use super::{FieldsMut, Site};
 use crate::channel::Channel;
 use crate::platform::Platform;
@@ -53,6 +52,10 @@ pub trait Event {
     /// Its class: what the metadata says of its records, and their id if they have one by hand.
     const CLASS: EventClass;
 
+    /// Whether its records have an id: by hand, or since classes are
+    /// [collected](super::HAS_REGISTRY) on this target.
+    const HAS_ID: bool = true;
+
     /// Where it is declared, with the switch that turns it on and off; `None`: it is always on.
     #[inline(always)]
     fn site() -> Option<&'static Site> {
@@ -99,9 +102,9 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
         const {
             assert!(
-                HAS_REGISTRY || E::CLASS.id != 0,
-                "this target has no section for classes: the event needs an id by hand"
-            );
+                E::HAS_ID,
+                "no class is collected here: the event needs an id by hand"
+            )
         };
         if !E::is_enabled() {
             return Ok(());
