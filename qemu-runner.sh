@@ -140,7 +140,9 @@ if [[ $ports != 0 ]]; then
     number RELAY_PORTS "$ports" 1 30
     # Port 0 of the device is kept for a console. The ports for panics and for control need no
     # interrupts.
-    device="virtio-serial-pci,max_ports=$((ports + 3)),vectors=$((ports + 2))"
+    most=$((ports + 2))
+    [[ -z ${RELAY_CTL_SOCKET:-} ]] || ((most++))
+    device="virtio-serial-pci,max_ports=$most,vectors=$((ports + 2))"
     if [[ -n ${RELAY_PORTS_FOLDER:-} ]]; then
         [[ -d $RELAY_PORTS_FOLDER ]] ||
             die "RELAY_PORTS_FOLDER: no such folder: '$RELAY_PORTS_FOLDER'"

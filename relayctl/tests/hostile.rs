@@ -19,7 +19,7 @@ use relay_decode::records::{Event, Line, Records, Schema, Value, json_record, te
 use relay_decode::tsdl::{self, TsdlError};
 use relay_decode::wire::Header;
 use synthetic::typed::{KINDS, SCHED, event, kinds, statement, with_classes};
-use synthetic::{METADATA, Stream, folder, metadata, metadata_packets, relayctl, small};
+use synthetic::{METADATA, REFERENCE, Stream, folder, metadata, metadata_packets, relayctl, small};
 
 /// A trace with something behind it.
 fn with(text: &str) -> Result<(), TsdlError> {
@@ -224,6 +224,7 @@ fn metadata_that_is_not_of_this_format_is_refused() {
     }
     assert!(Schema::read(b"\xff").is_err());
     assert!(Schema::read(METADATA.as_bytes()).is_ok());
+    assert!(Schema::read(REFERENCE.as_bytes()).is_ok());
 }
 
 #[test]
@@ -456,7 +457,7 @@ proptest! {
         remove in 0usize..30,
         insert in "[a-z0-9_{}\\[\\];:=\". ]{0,12}",
     ) {
-        let mut text = METADATA.to_owned();
+        let mut text = METADATA.clone();
         let from = at.index(text.len());
         let to = (from + remove).min(text.len());
         text.replace_range(from..to, &insert);
@@ -511,7 +512,7 @@ proptest! {
     fn any_bytes_may_be_a_packets_contents(
         contents in prop::collection::vec(any::<u8>(), 0..300),
         id in prop_oneof![0u16..4, Just(1000)],
-        channel in 1u32..6,
+        channel in prop_oneof![1u32..4, Just(SCHED)],
     ) {
         let mut bytes = metadata_packets(&classes(), 1 << 16).concat();
         let mut stream = Stream::new(channel, 0, 0);
@@ -527,7 +528,7 @@ proptest! {
     ) {
         let mut bytes = small().concat();
         // The metadata is left alone, else there is nothing to read.
-        let begin = metadata_packets(METADATA, 1000).concat().len();
+        let begin = metadata_packets(&METADATA, 1000).concat().len();
         for flip in flips {
             let bit = begin * 8 + flip.index((bytes.len() - begin) * 8);
             bytes[bit / 8] ^= 1 << (bit % 8);

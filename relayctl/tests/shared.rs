@@ -32,7 +32,7 @@ const GOOD: Make<'_> = Make {
 };
 
 fn machine(make: &Make<'_>) -> Vec<Vec<u8>> {
-    let mut packets = metadata_packets(SHARED, 1 << 20);
+    let mut packets = metadata_packets(&SHARED, 1 << 20);
     for cpu in 0..2 {
         let mut klog = Stream::new(1, cpu, 100);
         klog.klog(110, TASK, 3, 1, ["m", "f", "a"]);
@@ -196,7 +196,7 @@ fn a_usage_that_is_not_known_is_no_metadata() {
         "usage_x = \"global\"",
     ] {
         let text = SHARED.replace("usage_4 = \"global\"", usage);
-        assert_ne!(text, SHARED);
+        assert_ne!(text, *SHARED);
         let folder = synthetic::folder("usage");
         let (raw, out) = (folder.join("raw"), folder.join("capture"));
         fs::write(&raw, metadata_packets(&text, 1 << 20).concat()).expect("it is writable");

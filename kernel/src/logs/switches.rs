@@ -42,18 +42,18 @@ static CEILING: AtomicU8 = AtomicU8::new(Severity::Trace as u8);
 
 /// Why a switch was not set. Its `Display` says what would be right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SwitchError {
+pub(crate) enum SwitchError<'a> {
     /// There is no such switch.
     Unknown,
     /// The text is longer than any that is right.
     TooLong,
-    /// The text is wrong, for this reason.
-    Filter(ArrayString<ROOM>),
+    /// The text is wrong.
+    Filter(FilterError<'a>),
     /// Somebody else sets one.
     Busy,
 }
 
-impl fmt::Display for SwitchError {
+impl fmt::Display for SwitchError<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => {
@@ -65,18 +65,15 @@ impl fmt::Display for SwitchError {
                 f.write_str(" would be right")
             }
             Self::TooLong => write!(f, "it is too long: {ROOM} bytes would be right"),
-            Self::Filter(reason) => f.write_str(reason),
+            Self::Filter(error) => error.fmt(f),
             Self::Busy => f.write_str("somebody else sets one: to ask again would be right"),
         }
     }
 }
 
-impl From<FilterError<'_>> for SwitchError {
-    fn from(error: FilterError<'_>) -> Self {
-        let mut reason = ArrayString::new();
-        // What does not fit is cut: it repeats what was asked for.
-        let _ = fmt::write(&mut reason, format_args!("{error}"));
-        Self::Filter(reason)
+impl<'a> From<FilterError<'a>> for SwitchError<'a> {
+    fn from(error: FilterError<'a>) -> Self {
+        Self::Filter(error)
     }
 }
 
@@ -96,7 +93,7 @@ pub(crate) fn get(name: &str) -> Option<impl fmt::Display + use<>> {
 ///
 /// # Errors
 /// [`SwitchError`]: there is no such switch, or it does not take the text. Then all is as it was.
-pub(crate) fn set(name: &str, text: &str) -> Result<(), SwitchError> {
+pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> {
     let place = ALL.iter().position(|(known, ..)| *known == name);
     let place = place.ok_or(SwitchError::Unknown)?;
     let kept = ArrayString::from(text).map_err(|_| SwitchError::TooLong)?;

@@ -9,9 +9,9 @@
 //! at most, and a [switch](switches). Nothing here waits, allocates, or believes what it is told.
 
 use core::fmt::{self, Write};
-use core::str;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use arrayvec::ArrayString;
 use relay_format::control::{
     Answer, BadRequest, End, HEADER, MAX_BODY, MAX_PIECES, MAX_TEXT, Message, Request,
 };
@@ -55,8 +55,8 @@ enum Told {
     All,
     /// There is no such request.
     Bad(BadRequest),
-    /// The switch was not set.
-    Unset(SwitchError),
+    /// The switch was not set, for the reason that is kept.
+    Unset,
 }
 
 /// An answer under way.
@@ -86,9 +86,8 @@ pub(super) struct Conversation {
     /// Noise that was counted.
     noise: u64,
     telling: Option<Telling>,
-    /// The name of the switch that the answer is about.
-    name: [u8; MAX_TEXT],
-    name_length: usize,
+    /// What the answer is about: the name of a switch, or why it was not set.
+    about: ArrayString<MAX_TEXT>,
     /// The text of a piece.
     text: [u8; MAX_TEXT],
 }
@@ -100,8 +99,7 @@ impl Conversation {
             frames: Frames::new(),
             noise: 0,
             telling: None,
-            name: [0; MAX_TEXT],
-            name_length: 0,
+            about: ArrayString::new_const(),
             text: [0; MAX_TEXT],
         }
     }
@@ -127,8 +125,7 @@ impl Conversation {
         let Self {
             frames,
             telling,
-            name,
-            name_length,
+            about,
             ..
         } = self;
         let mut is_noise = false;
@@ -138,19 +135,14 @@ impl Conversation {
                 Ok(message) if message.is_answer() => is_noise = true,
                 Ok(message) => {
                     REQUESTS.fetch_add(1, Ordering::Relaxed);
-                    let told = act(&message);
+                    about.clear();
+                    let told = act(&message, about);
                     *telling = Some(Telling {
                         told,
                         number: message.number,
                         piece: 0,
                         is_last: false,
                     });
-                    let about = match message.request() {
-                        Ok(Request::Set { name, .. } | Request::Get { name }) => name,
-                        _ => "",
-                    };
-                    *name_length = about.len().min(MAX_TEXT);
-                    name[..*name_length].copy_from_slice(&about.as_bytes()[..*name_length]);
                 }
                 Err(_) => is_noise = true,
             }
@@ -173,18 +165,13 @@ impl Conversation {
             length: 0,
             has_more: false,
         };
-        let name = self.name.get(..self.name_length).unwrap_or_default();
         // It ends with an error where there is no room for more.
-        let _ = tell(
-            telling.told,
-            str::from_utf8(name).unwrap_or_default(),
-            &mut window,
-        );
+        let _ = tell(telling.told, &self.about, &mut window);
         telling.is_last = !window.has_more || telling.piece + 1 >= MAX_PIECES;
         let length = window.length;
         let end = match telling.told {
             Told::Value | Told::All => End::Done,
-            Told::Bad(_) | Told::Unset(_) => End::Refused,
+            Told::Bad(_) | Told::Unset => End::Refused,
         };
         let text = self.text.get(..length).unwrap_or_default();
         let answer = Answer {
@@ -211,31 +198,39 @@ impl Conversation {
     }
 }
 
-/// Does what a request says.
-fn act(message: &Message<'_>) -> Told {
+/// Does what a request says; what the answer is about comes into `about`, as far as there is room.
+fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
+    let unset = |error: SwitchError<'_>, about: &mut ArrayString<MAX_TEXT>| {
+        let _ = write!(about, "{error}");
+        Told::Unset
+    };
     match message.request() {
         Ok(Request::Set { name, value }) => match switches::set(name, value) {
             Ok(()) => {
                 if let Some(value) = switches::get(name) {
                     relay::info!("control: {name}={value}");
                 }
+                let _ = about.write_str(name);
                 Told::Value
             }
-            Err(error) => Told::Unset(error),
+            Err(error) => unset(error, about),
         },
         Ok(Request::Get { name }) => match switches::get(name) {
-            Some(_) => Told::Value,
-            None => Told::Unset(SwitchError::Unknown),
+            Some(_) => {
+                let _ = about.write_str(name);
+                Told::Value
+            }
+            None => unset(SwitchError::Unknown, about),
         },
         Ok(Request::List) => Told::All,
         Err(bad) => Told::Bad(bad),
     }
 }
 
-/// Writes the whole text of an answer about the switch `name`.
-fn tell(told: Told, name: &str, out: &mut dyn Write) -> fmt::Result {
+/// Writes the whole text of an answer about this.
+fn tell(told: Told, about: &str, out: &mut dyn Write) -> fmt::Result {
     match told {
-        Told::Value => match switches::get(name) {
+        Told::Value => match switches::get(about) {
             Some(value) => write!(out, "{value}"),
             None => Ok(()),
         },
@@ -248,7 +243,7 @@ fn tell(told: Told, name: &str, out: &mut dyn Write) -> fmt::Result {
             Ok(())
         }
         Told::Bad(bad) => write!(out, "{bad}"),
-        Told::Unset(error) => write!(out, "{error}"),
+        Told::Unset => out.write_str(about),
     }
 }
 

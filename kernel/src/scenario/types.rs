@@ -217,7 +217,7 @@ fn lists(text: &str) {
         states: &[State::Busy, State::Gone][..len.min(2)],
         names: &[text, "", text][..len.min(3)],
         pairs: &[[1, 2], [3, 4]][..len.min(2)],
-        maybe_number: (len % 2 == 0).then_some(u64::MAX),
+        maybe_number: len.is_multiple_of(2).then_some(u64::MAX),
         maybe_name: (len % 2 == 1).then_some(text),
         event: 255,
     };

@@ -1,6 +1,6 @@
 //! Requests to a machine that runs, and its answers: what it shall log is switched while it does.
 //!
-//! A *message* is a header of [`HEADER`] bytes and a text, in a [frame](crate::frame) of its own. On
+//! A *message* is a header of [`HEADER`] bytes and a text, in a [frame] of its own. On
 //! a serial line the frames lie among those of packets; each begins with [`BEGIN`], which tells it
 //! from them. Who asks gives each [`Request`] a number, and the [`Answer`] has the same number. It
 //! comes in one or more pieces, of which the last says how it went.

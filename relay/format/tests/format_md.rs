@@ -55,3 +55,33 @@ fn numbers_in_the_text_are_those_of_the_code() {
     }
     assert!(TEXT.contains(&format!("| `relay_format` | {VERSION} |")));
 }
+
+#[cfg(feature = "frame")]
+#[test]
+fn messages_are_in_the_text_as_in_the_code() {
+    use relay_format::control::{
+        BEGIN, DONE, GET, HEADER, LIST, MAGIC, MAX_MESSAGE, MAX_PIECES, MAX_TEXT, MORE, REFUSED,
+        SET, UNDELIVERED,
+    };
+    let hex = |bytes: &[u8]| {
+        let bytes: Vec<_> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        format!("`{}`", bytes.join(" "))
+    };
+    let rows = [
+        format!("| {SET} | set |"),
+        format!("| {GET} | get |"),
+        format!("| {LIST} | list |"),
+        format!("| {MORE} | an answer, and another"),
+        format!("| {DONE} | an answer, the last piece: it was done"),
+        format!("| {REFUSED} | the same: it was refused"),
+        format!("| {UNDELIVERED} | the same, but not from the machine"),
+        format!("| {HEADER} | | `text` |"),
+        format!("at most {MAX_MESSAGE} bytes: {MAX_TEXT} of text"),
+        format!("at most {MAX_PIECES}; what is longer"),
+        format!("| `magic` | {}", hex(&MAGIC)),
+        format!("begin with {} have no packet", hex(&BEGIN)),
+    ];
+    for row in rows {
+        assert!(TEXT.contains(&row), "{row}");
+    }
+}

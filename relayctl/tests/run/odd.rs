@@ -54,8 +54,8 @@ fn the_folder_for_temporary_files_may_have_a_long_path() {
         .into();
     assert_eq!(left.code, Some(0), "{}", left.err);
     assert!(
-        left.out.ends_with("\n3\n"),
-        "two ports and that for panics: {}",
+        left.out.ends_with("\n4\n"),
+        "two ports, that for panics and that for control: {}",
         left.out
     );
     assert_eq!(

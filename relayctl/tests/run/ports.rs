@@ -115,7 +115,7 @@ fn every_port_is_captured() {
         end,
         2,
         |arguments, ports| {
-            let device = "virtio-serial-pci,max_ports=4,";
+            let device = "virtio-serial-pci,max_ports=5,";
             assert!(
                 arguments.iter().any(|arg| arg.starts_with(device)),
                 "{arguments:?}"
@@ -128,7 +128,8 @@ fn every_port_is_captured() {
                 [
                     "virtserialport,chardev=relay0,name=relay.0,nr=1",
                     "virtserialport,chardev=relay1,name=relay.1,nr=2",
-                    "virtserialport,chardev=relay2,name=relay.panic,nr=3"
+                    "virtserialport,chardev=relay2,name=relay.panic,nr=3",
+                    "virtserialport,chardev=ctl,name=relay.ctl,nr=4"
                 ]
             );
             // The streams of CPU 1 come on port 1, before the metadata on port 0.

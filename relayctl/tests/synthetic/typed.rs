@@ -3,7 +3,7 @@
 use super::{Stream, metadata};
 
 /// The channel of events.
-pub(crate) const SCHED: u32 = 5;
+pub(crate) const SCHED: u32 = 9;
 
 /// Every kind of field, as a statement or an event may have it.
 pub(crate) const KINDS: &str = r#"

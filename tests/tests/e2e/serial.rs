@@ -238,7 +238,7 @@ impl Machine {
                     .map(|argument| argument.replace("DIR", &own)),
             )
             .env("RELAY_SMP", "2")
-            .env("RELAY_SERIAL", console)
+            .env("RELAY_SERIAL", console.replace("DIR", &own))
             .env("RELAY_EXEC", "1")
             .stdin(Stdio::null())
             .stdout(said.try_clone().expect("there are descriptors"))
@@ -386,4 +386,93 @@ fn a_terminal_gives_what_comes_over_the_line() {
     let judged = judged(&machine.path("capture"));
     assert!(judged["total"]["delivered"].as_u64() > Some(0), "{judged}");
     assert_eq!(judged["total"]["unaccounted"], 0, "{judged}");
+}
+
+/// What `ctl` leaves of a machine that is being recorded there.
+fn ctl(capture: &Path, args: &[&str]) -> Output {
+    let mut command = Command::new(relayctl());
+    let left = command.arg("ctl").arg(capture).args(args).output();
+    left.expect("relayctl starts")
+}
+
+/// Who records a machine over its line may ask it over the same.
+#[test]
+fn a_machine_is_asked_over_the_line_that_it_is_recorded_from() {
+    for port in ["unix:DIR/line,server=on,wait=on", "pty"] {
+        let mut machine = Machine::start(
+            "file:DIR/console",
+            &["scenario=idle", "seconds=8", "-serial", port],
+        );
+        let from = match port {
+            "pty" => wait_for("the terminal", || {
+                let said = fs::read_to_string(machine.path("said")).expect("it is kept");
+                let at = said.find("/dev/pts/")?;
+                Some(format!("tty:{}", said[at..].split_whitespace().next()?))
+            }),
+            _ => {
+                let socket = machine.path("line");
+                wait_for("the socket", || socket.exists().then_some(()));
+                format!("unix:{}", socket.display())
+            }
+        };
+        let recorder = machine.record(&from, "capture");
+        let capture = machine.path("capture");
+        let log = capture.join("trace/klog_0");
+        wait_for("a packet of the log", || log.exists().then_some(()));
+        let left = ctl(&capture, &["--set", "log=debug", "--list"]);
+        let out = String::from_utf8_lossy(&left.stdout);
+        assert_eq!(out, "log=debug\nlog=debug\n", "{left:?}");
+        assert_eq!(left.status.code(), Some(0), "{left:?}");
+        let left = ctl(&capture, &["--set", "log=loud"]);
+        assert_eq!(left.status.code(), Some(1), "{left:?}");
+        machine.pass();
+        let left = recorder.wait_with_output().expect("it ends");
+        assert_eq!(left.status.code(), Some(0), "{left:?}");
+        assert!(!capture.join("control").exists());
+        let judged = judged(&capture);
+        assert_eq!(judged["total"]["unaccounted"], 0, "{judged}");
+        assert_eq!(judged["line"]["damaged"], 0, "{judged}");
+        assert!(judged["line"]["messages"].as_u64() >= Some(3), "{judged}");
+        let shown = Command::new(relayctl()).arg("cat").arg(&capture).output();
+        let shown = String::from_utf8(shown.expect("relayctl starts").stdout).expect("it is UTF-8");
+        let (before, after) = shown
+            .split_once("control: log=debug")
+            .expect("the log says so");
+        assert!(
+            !before.contains(" DEBUG ") && after.contains(" DEBUG "),
+            "{shown}"
+        );
+        // Nobody is there any more.
+        assert_eq!(ctl(&capture, &["--list"]).status.code(), Some(3));
+    }
+}
+
+/// A port that carries packets is recorded as ever, and nothing is sent into it.
+#[test]
+fn a_port_that_is_no_line_is_not_asked() {
+    let args = [
+        "scenario=idle",
+        "seconds=6",
+        "-device",
+        "virtio-serial-pci,max_ports=4",
+        "-chardev",
+        "socket,id=relay0,path=DIR/port,server=on,wait=on",
+        "-device",
+        "virtserialport,chardev=relay0,name=relay.0,nr=1",
+    ];
+    let mut machine = Machine::start("stdio", &args);
+    let socket = machine.path("port");
+    wait_for("the socket", || socket.exists().then_some(()));
+    let recorder = machine.record(&format!("unix:{}", socket.display()), "capture");
+    let capture = machine.path("capture");
+    let log = capture.join("trace/klog_0");
+    wait_for("a packet of the log", || log.exists().then_some(()));
+    let left = ctl(&capture, &["--list"]);
+    assert_eq!(left.status.code(), Some(3), "{left:?}");
+    let why = String::from_utf8_lossy(&left.stderr);
+    assert!(why.contains("no way to the machine"), "{why}");
+    machine.pass();
+    let left = recorder.wait_with_output().expect("it ends");
+    assert_eq!(left.status.code(), Some(0), "{left:?}");
+    assert_eq!(judged(&capture)["verdict"], "complete");
 }

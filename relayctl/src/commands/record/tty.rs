@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::str::FromStr;
+use std::thread;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -94,10 +96,32 @@ pub(super) struct Tty {
 
 impl Tty {
     /// What goes to its line; `None` if it cannot be written to.
-    pub(super) fn output(&self) -> Option<File> {
-        self.is_written
-            .then(|| self.file.try_clone().ok())
-            .flatten()
+    pub(super) fn output(&self) -> Option<Output> {
+        let file = self.is_written.then(|| self.file.try_clone().ok());
+        file.flatten().map(Output)
+    }
+}
+
+/// What goes to the line, slowly: who polls an UART may look at it once in a hundredth of a second,
+/// and what its FIFO of 16 bytes does not hold meanwhile is lost.
+#[derive(Debug)]
+pub(super) struct Output(File);
+
+/// Bytes that are sent at once: if the other side is a little late, the next ones have room, too.
+const AT_ONCE: usize = 8;
+
+/// How long the next ones wait.
+const TICK: Duration = Duration::from_millis(12);
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.0.write(&bytes[..bytes.len().min(AT_ONCE)])?;
+        thread::sleep(TICK);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

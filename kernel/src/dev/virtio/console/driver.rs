@@ -10,7 +10,7 @@ use super::error::Error;
 use super::line::Line;
 use super::port::{InFlight, Parts, Port};
 use super::protocol::{Change, Directory, MAX_PORTS, Name};
-use super::receiver::Receiver;
+use super::receiver::{self, Receiver};
 use crate::dev::pci::msix::Target;
 use crate::dev::virtio::device::Device;
 use crate::dev::virtio::queue::{Queue, QueueError, QueueFault};
@@ -443,16 +443,18 @@ impl<D: Device> Driver<D> {
         self.can_open(id)?;
         let seat = self.receive_seats.get_mut(id);
         let seat = seat.ok_or(OpenError::NoSuchPort { id })?;
+        match seat {
+            Seat::Free(..) => {}
+            Seat::Taken => return Err(OpenError::Taken { id }),
+            Seat::Unusable(error) => return Err(OpenError::Queue(*error)),
+        }
+        // Before the queue is taken: nobody may free that while the device runs.
+        let memory = receiver::pages().ok_or(OpenError::NoMemory { id })?;
         match core::mem::replace(seat, Seat::Taken) {
             Seat::Free(queue, doorbell) => {
-                let receiver = Receiver::new(queue, doorbell, &self.lines[id]);
-                receiver.ok_or(OpenError::NoMemory { id })
+                Ok(Receiver::new(queue, doorbell, memory, &self.lines[id]))
             }
-            Seat::Taken => Err(OpenError::Taken { id }),
-            Seat::Unusable(error) => {
-                *seat = Seat::Unusable(error);
-                Err(OpenError::Queue(error))
-            }
+            _ => Err(OpenError::Taken { id }),
         }
     }
 

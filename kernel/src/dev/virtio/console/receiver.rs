@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use virtio_drivers::PAGE_SIZE;
+use virtio_drivers::{Hal, PAGE_SIZE};
 
 use super::buffers::{Incoming, Pages};
 use super::line::Line;
@@ -18,6 +18,11 @@ pub(crate) const CHUNK: usize = 512;
 
 /// Buffers: as many as the smallest queue takes.
 const BUFFERS: usize = PAGE_SIZE / CHUNK;
+
+/// Memory for the buffers; `None` if there is none.
+pub(super) fn pages<H: Hal>() -> Option<Pages<H, CHUNK>> {
+    Pages::new(1)
+}
 
 /// The receiving half of a port. One owner; task or IRQ context.
 ///
@@ -35,13 +40,13 @@ pub(crate) struct Receiver<D: Device> {
 }
 
 impl<D: Device> Receiver<D> {
-    /// Gives the device buffers; `None` if there is no memory for them. Allocates.
+    /// Gives the device the buffers in [`pages`]. Allocates.
     pub(super) fn new(
         queue: Queue<D::Memory>,
         doorbell: D::Doorbell,
+        memory: Pages<D::Memory, CHUNK>,
         line: &'static Line,
-    ) -> Option<Self> {
-        let memory = Pages::new(1)?;
+    ) -> Self {
         let mut this = Self {
             flights: Flights::new(queue),
             doorbell,
@@ -57,7 +62,7 @@ impl<D: Device> Receiver<D> {
             let _ = this.flights.launch(incoming);
         }
         this.flights.notify(&mut this.doorbell);
-        Some(this)
+        this
     }
 
     /// The next bytes that came, up to [`CHUNK`] of them; how many. 0 when there are none, or the

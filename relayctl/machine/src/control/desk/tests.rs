@@ -1,5 +1,6 @@
 //! Clients and machines that behave, and that do not.
 
+use std::io::BufReader;
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn answer_all(machine: UnixStream) {
     let mut output = machine.try_clone().expect("it is open");
     let mut frames = Frames::<MAX_BODY>::new();
-    for byte in machine.bytes() {
+    for byte in BufReader::new(machine).bytes() {
         let Ok(byte) = byte else { return };
         let Some(contents) = frames.push(byte) else {
             continue;
