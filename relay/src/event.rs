@@ -28,7 +28,6 @@ pub mod filter;
 pub mod probe;
 mod read;
 mod registered;
-#[expect(unsafe_code, reason = "entries that the linker collects")]
 mod registry;
 #[doc(hidden)]
 pub mod shown;

@@ -53,6 +53,25 @@ unsafe impl relay::Platform for Machine {
 ",
 };
 
+const EVENTS: Shown = Shown {
+    name: "events",
+    mark: " events",
+    example: include_str!("../examples/events.rs"),
+    machine: "
+mod machine {
+    pub(crate) const HZ: u64 = 1;
+}
+struct Machine;
+// SAFETY: nothing of this runs.
+unsafe impl relay::Platform for Machine {
+    type Pinned = ();
+    fn pin(&self) -> (usize, ()) { (0, ()) }
+    unsafe fn unpin(&self, (): ()) {}
+    fn now(&self) -> u64 { 0 }
+}
+",
+};
+
 impl Shown {
     /// Its blocks in the page, in a language.
     fn blocks(&self, language: &str) -> impl Iterator<Item = &'static str> {
@@ -123,6 +142,16 @@ fn the_page_shows_the_port_of_the_example_and_leaves_nothing_out() {
 #[test]
 fn the_page_shows_the_line_of_the_example_and_leaves_nothing_out() {
     LINE.check_that_it_is_whole();
+}
+
+#[test]
+fn the_page_shows_the_events_of_the_example_and_leaves_nothing_out() {
+    EVENTS.check_that_it_is_whole();
+}
+
+#[test]
+fn the_page_alone_has_events_without_std() {
+    EVENTS.check_that_it_compiles();
 }
 
 #[test]

@@ -1,5 +1,6 @@
-/* Measures a tracepoint of LTTng-UST: bench NAME ROUNDS PAUSE prints "NAME MIN MEDIAN", in ns per
- * event. After each batch it sleeps PAUSE microseconds, in which a consumer may empty the buffers. */
+/* Measures a tracepoint of LTTng-UST: bench NAME ROUNDS PAUSE prints "LTTng-UST NAME MIN MEDIAN NOTE"
+ * with tabs between, in ns per event. After each batch it sleeps PAUSE microseconds, in which a
+ * consumer may empty the buffers. */
 #define _GNU_SOURCE
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ int main(int argc, char **argv)
 			usleep(pause);
 	}
 	qsort(samples, rounds, sizeof *samples, by_size);
-	printf("%s %.2f %.2f\n", argv[1], samples[0], samples[rounds / 2]);
+	printf("LTTng-UST\t%s\t%.2f\t%.2f\t%s\n", argv[1], samples[0], samples[rounds / 2],
+	       "clock; four integers, 32 bytes; nests in signal handlers, counts losses");
 	return 0;
 }

@@ -2,8 +2,8 @@
 # Measures LTTng-UST: run.sh ROUNDS
 #
 # Builds bench.c and runs it in a session that overwrites (nobody reads) and in one that discards (a
-# consumer empties the buffers between the batches, a tenth as many). Prints one line for each: NAME
-# MIN MEDIAN, in ns per event. Exit: 0 good, 77 LTTng is not installed, anything else a failure.
+# consumer empties the buffers between the batches, a tenth as many). Prints one line for each:
+# LTTng-UST NAME MIN MEDIAN NOTE, with tabs between, in ns per event. Exit: 0 good, 77 LTTng is not installed, anything else a failure.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 

@@ -5,8 +5,8 @@
 mod args;
 mod companion;
 mod host;
-mod lttng;
 mod measure;
+mod outside;
 mod report;
 mod subjects;
 mod tradeoffs;
@@ -30,18 +30,14 @@ fn speed(args: &Args) -> ExitCode {
     subjects.retain(|subject| subject.is_floor() || args.wants(&subject.full_name()));
     measure::measure(&mut subjects, args.rounds());
     let results = measure::results(&subjects);
-    let lttng = args
-        .wants("LTTng-UST")
-        .then(|| lttng::measure(args.quick))
-        .transpose();
-    match lttng {
-        Ok(lttng) => {
-            report::print(&results, lttng.as_ref(), args);
+    match outside::Outside::measure(args) {
+        Ok(outside) => {
+            report::print(&results, &outside, args);
             ExitCode::SUCCESS
         }
         Err(error) => {
-            report::print(&results, None, args);
-            eprintln!("LTTng-UST: {error}");
+            report::print(&results, &outside::Outside::default(), args);
+            eprintln!("{error}");
             ExitCode::FAILURE
         }
     }

@@ -1,16 +1,16 @@
 //! The table, and the same as JSON.
 
 use crate::args::Args;
-use crate::lttng::Lttng;
 use crate::measure::{Outcome, Size};
+use crate::outside::Outside;
 use serde_json::{Value, json};
 
-/// Prints what came out. `lttng` is what its own program measured, if it could.
-pub(crate) fn print(results: &[Outcome], lttng: Option<&Lttng>, args: &Args) {
+/// Prints what came out. `outside` is what programs of peers measured.
+pub(crate) fn print(results: &[Outcome], outside: &Outside, args: &Args) {
     if args.json {
-        println!("{:#}", as_json(results, lttng, args));
+        println!("{:#}", as_json(results, outside, args));
     } else {
-        print!("{}", as_text(results, lttng, args));
+        print!("{}", as_text(results, outside, args));
     }
 }
 
@@ -20,7 +20,7 @@ fn floor(results: &[Outcome]) -> Option<f64> {
     Some(floor.at(Size::REFERENCE)?.min)
 }
 
-fn as_text(results: &[Outcome], lttng: Option<&Lttng>, args: &Args) -> String {
+fn as_text(results: &[Outcome], outside: &Outside, args: &Args) -> String {
     let mut text = format!(
         "ns per record: the minimum of {} batches; of 32 bytes also the median, and the minimum as a\n\
          multiple of the first row's\n\n",
@@ -46,20 +46,18 @@ fn as_text(results: &[Outcome], lttng: Option<&Lttng>, args: &Args) -> String {
             (Some(at), Some(floor)) => format!("{:.2}", at.min / floor),
             _ => "-".into(),
         };
-        let name = format!("{:<10}{}", row.whose, row.name);
+        let name = format!("{:<12}{}", row.whose, row.name);
         text += &format!("{name:<44}{cells}{median:>9}{ratio:>8}  {}\n", row.note);
     }
-    if let Some(lttng) = lttng {
+    text.push('\n');
+    for line in outside.lines(floor) {
+        text += &line;
         text.push('\n');
-        for line in lttng.lines(floor) {
-            text += &line;
-            text.push('\n');
-        }
     }
     text
 }
 
-fn as_json(results: &[Outcome], lttng: Option<&Lttng>, args: &Args) -> Value {
+fn as_json(results: &[Outcome], outside: &Outside, args: &Args) -> Value {
     let rows: Vec<Value> = results
         .iter()
         .map(|row| {
@@ -90,6 +88,6 @@ fn as_json(results: &[Outcome], lttng: Option<&Lttng>, args: &Args) -> Value {
     json!({
         "rounds": args.rounds(),
         "rows": rows,
-        "lttng_ust": lttng.map(Lttng::as_json),
+        "outside": outside.as_json(floor(results)),
     })
 }

@@ -52,6 +52,10 @@ pub trait Event {
     /// Its class: what the metadata says of its records, and their id if they have one by hand.
     const CLASS: EventClass;
 
+    /// Whether its records have an id: by hand, or since classes are
+    /// [collected](super::HAS_REGISTRY) on this target.
+    const HAS_ID: bool = true;
+
     /// Where it is declared, with the switch that turns it on and off; `None`: it is always on.
     #[inline(always)]
     fn site() -> Option<&'static Site> {
@@ -88,13 +92,20 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// [turned off](Event::is_enabled).
     ///
     /// Any context: task, IRQ, NMI, panic. Takes no lock, never waits, never allocates. An event
-    /// whose class has one of the [fillers' ids](crate::record::EVENTS) does not compile.
+    /// whose class has one of the [fillers' ids](crate::record::EVENTS) does not compile, nor does
+    /// one without an id where classes are [not collected](super::HAS_REGISTRY).
     ///
     /// # Errors
     /// The record was not written, for the reason given; the loss is counted.
     #[inline(always)]
     pub fn emit<E: Event>(&self, event: &E) -> Result<(), WriteError> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
+        const {
+            assert!(
+                E::HAS_ID,
+                "no class is collected here: the event needs an id by hand"
+            )
+        };
         if !E::is_enabled() {
             return Ok(());
         }

@@ -2,6 +2,7 @@
 //! are written; `docs/PERFORMANCE.md` has what was measured.
 
 use crate::program::{Op, Past, State};
+use crate::statements;
 use relay::{Delivery, Mode};
 
 /// A program that nothing interrupts.
@@ -143,6 +144,44 @@ pub(crate) const ROWS: [Row; 21] = [
     ),
     row("refused: full", FULL, Op::Stamped(32), 192),
     row("flush", PLAIN, Op::Flush, 520),
+];
+
+/// An event or a statement as a macro makes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Statement {
+    pub(crate) name: &'static str,
+    /// Counts its instructions.
+    pub(crate) count: fn() -> u64,
+    /// Instructions at the most.
+    pub(crate) most: u64,
+}
+
+const fn statement(name: &'static str, count: fn() -> u64, most: u64) -> Statement {
+    Statement { name, count, most }
+}
+
+/// What is published of events and statements.
+pub(crate) const STATEMENTS: [Statement; 8] = [
+    statement("event!, four 64-bit numbers", statements::event, 50),
+    statement(
+        "event!, a text and a number",
+        statements::event_with_text,
+        165,
+    ),
+    statement("event!, turned off", statements::event_off, 3),
+    statement("info!, two integers", statements::two_integers, 50),
+    statement("info!, a text and a number", statements::with_text, 235),
+    statement(
+        "info!, a number and what has its own Display",
+        statements::formatted_in_place,
+        1700,
+    ),
+    statement("debug!, turned off", statements::off, 3),
+    statement(
+        "klog line, two integers, formatted in place",
+        statements::klog_line,
+        860,
+    ),
 ];
 
 /// The worst that nothing interrupts, over all states and operations.

@@ -11,6 +11,7 @@
 mod bounds;
 mod program;
 mod search;
+mod statements;
 mod stepper;
 
 /// Interrupted programs that are tried where nothing else is asked for.
@@ -58,6 +59,9 @@ fn no_write_takes_more_than_its_bound() {
         program::run(bound.state, bound.op, program::Interrupt::Never, 0);
         let cost = program::run(bound.state, bound.op, program::Interrupt::Never, 0);
         row(bound.name, cost.op, bound.most);
+    }
+    for statement in bounds::STATEMENTS {
+        row(statement.name, (statement.count)(), statement.most);
     }
     let worst = search::uninterrupted();
     row(

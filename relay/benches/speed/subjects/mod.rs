@@ -1,5 +1,6 @@
 //! What is measured.
 
+mod events;
 mod floor;
 mod peers;
 mod relay;
@@ -11,6 +12,7 @@ use crate::measure::Subject;
 pub(crate) fn all() -> Vec<Subject> {
     let mut all = floor::subjects();
     all.extend(relay::subjects());
+    all.extend(events::subjects());
     all.extend(threads::subjects());
     all.extend(peers::subjects());
     all

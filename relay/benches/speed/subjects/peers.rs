@@ -83,12 +83,6 @@ pub(super) fn subjects() -> Vec<Subject> {
             "no clock, no overwriting, no loss counts, one length; any producers",
             sizes!(thingbuf),
         ),
-        row(
-            "tracing",
-            "event!, no-op subscriber",
-            "stores nothing: four integers are offered to a subscriber that ignores them",
-            vec![tracing_event()],
-        ),
     ]
 }
 
@@ -308,34 +302,4 @@ fn thingbuf<const N: usize>() -> Cell {
         },
         |queue| while queue.pop_ref().is_some() {},
     )
-}
-
-/// A subscriber that wants everything and does nothing with it.
-struct Ignoring;
-
-impl tracing::Subscriber for Ignoring {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::Id {
-        tracing::Id::from_u64(1)
-    }
-    fn record(&self, _: &tracing::Id, _: &tracing::span::Record<'_>) {}
-    fn record_follows_from(&self, _: &tracing::Id, _: &tracing::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        black_box(event);
-    }
-    fn enter(&self, _: &tracing::Id) {}
-    fn exit(&self, _: &tracing::Id) {}
-}
-
-fn tracing_event() -> Cell {
-    // Fails only if there is one already, which can only be this one.
-    let _ = tracing::subscriber::set_global_default(Ignoring);
-    Cell::new(Size::REFERENCE, || {
-        time(Size::REFERENCE.records(), |i| {
-            let i = black_box(i) as u64;
-            tracing::info!(a = i, b = i, c = i, d = i);
-        })
-    })
 }

@@ -84,9 +84,19 @@ fn cell<U: Usage>(
     size: Size,
     kind: Kind,
     count: usize,
+    op: impl FnMut(&Writer<U>, usize) + 'static,
+) -> Cell {
+    cell_of(channel::<U>(kind), size, kind, count, op)
+}
+
+/// The same with a channel that is started already, as `kind` says.
+pub(super) fn cell_of<U: Usage>(
+    channel: &'static Writer<U>,
+    size: Size,
+    kind: Kind,
+    count: usize,
     mut op: impl FnMut(&Writer<U>, usize) + 'static,
 ) -> Cell {
-    let channel = channel::<U>(kind);
     // Where records are overwritten, nobody reads: every record overwrites one.
     let mut reader =
         (kind.mode == Mode::NoOverwrite).then(|| channel.reader(0).expect("it is free"));

@@ -120,6 +120,8 @@ impl Event {
             #relay::__registered! { __RELAY_SITE __relay_id [] __relay_class #symbol }
         };
         let id = quote! {
+            const HAS_ID: bool = #relay::event::HAS_REGISTRY;
+
             #[inline(always)]
             fn id() -> u16 {
                 __relay_id()

@@ -1,5 +1,7 @@
 //! Entries in a section of an ELF file.
 
+#![expect(unsafe_code, reason = "entries that the linker collects")]
+
 use core::arch::asm;
 use core::hint::black_box;
 use core::mem::transmute;
