@@ -31,8 +31,13 @@ fn said(left: &Output) -> String {
 
 /// The records of the log in a capture.
 fn log(capture: &Path) -> Vec<Value> {
+    records(capture, "klog")
+}
+
+/// The records of a channel in a capture.
+fn records(capture: &Path, channel: &str) -> Vec<Value> {
     let cat = Command::new(relayctl())
-        .args(["cat", "--json", "--channel", "klog"])
+        .args(["cat", "--json", "--channel", channel])
         .arg(capture)
         .output()
         .expect("relayctl starts");
@@ -53,12 +58,15 @@ fn switch_over(transport: &[&str]) {
     session.wait_for("heartbeat 1");
     let done = |line: &str| (Some(0), format!("{line}\n"));
     assert_eq!(told(&ctl(&capture, &["--get", "log"])), done("log=info"));
-    assert_eq!(told(&ctl(&capture, &["--list"])), done("log=info"));
+    assert_eq!(
+        told(&ctl(&capture, &["--list"])),
+        done("log=info\ntrace=off")
+    );
     let refused = ctl(&capture, &["--set", "log=loud", "--get", "log"]);
     assert_eq!(told(&refused), (Some(1), "log=info\n".to_owned()));
     let why = said(&refused);
     assert!(
-        why.contains("log=loud: refused") && why.contains("debug trace would be right"),
+        why.contains("log=loud: refused") && why.contains("off, emerg, alert"),
         "{why}"
     );
     let unknown = ctl(&capture, &["--get", "no-such-switch"]);
@@ -68,7 +76,10 @@ fn switch_over(transport: &[&str]) {
         told(&ctl(&capture, &["--set", "log=debug"])),
         done("log=debug")
     );
+    let (on, off) = ("trace=irq,-*exit", "trace=off");
+    assert_eq!(told(&ctl(&capture, &["--set", on])), done(on));
     session.wait_for("timer interrupts on all CPUs");
+    assert_eq!(told(&ctl(&capture, &["--set", off])), done(off));
     assert_eq!(
         told(&ctl(&capture, &["--set", "log=info"])),
         done("log=info")
@@ -97,6 +108,23 @@ fn switch_over(transport: &[&str]) {
         debug.iter().all(|at| (on..off).contains(at)),
         "{debug:?}, between {on} and {off}"
     );
+    let time = |wanted: &str| log[place(wanted)]["ts_ns"].as_u64().expect("it has one");
+    let (on, off) = (
+        time("control: trace=irq,-*exit"),
+        time("control: trace=off"),
+    );
+    let events = records(&capture, "trace");
+    assert!(events.len() > 10, "{}", events.len());
+    let mut late = 0;
+    for event in events {
+        let name = event["event"].as_str().expect("it has a name");
+        assert!(name.ends_with("_entry"), "{event}");
+        let when = event["ts_ns"].as_u64().expect("it has a time");
+        assert!(when > on, "{event}");
+        late += u32::from(when > off);
+    }
+    // A CPU may have looked at the switch just before.
+    assert!(late <= 4, "{late} events behind the switch");
     // Nobody is there any more.
     let late = ctl(&capture, &["--list"]);
     assert_eq!(late.status.code(), Some(3));
@@ -134,7 +162,7 @@ fn the_largest_machine_is_asked() {
     let left = ctl(&capture, &["--list", "--timeout", "60"]);
     assert_eq!(
         told(&left),
-        (Some(0), "log=info\n".to_owned()),
+        (Some(0), "log=info\ntrace=off\n".to_owned()),
         "{}",
         said(&left)
     );

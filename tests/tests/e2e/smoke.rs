@@ -126,10 +126,6 @@ fn bad_settings_are_refused_before_the_boot() {
             "no setting 'nonsense'; it has log, trace",
         ),
         (
-            &["--set", "loglevel=loud"],
-            "one of error, warn, info, debug, trace",
-        ),
-        (
             &["--scenario", "flood", "--set", "records=abc"],
             "a number from 0 to",
         ),
@@ -171,7 +167,7 @@ fn the_kernel_fails_for_bad_settings() {
     command.args([
         "scenario=flood",
         "nonsense=1",
-        "loglevel=loud",
+        "log=loud",
         "count=3",
         "quiet",
     ]);
@@ -179,8 +175,8 @@ fn the_kernel_fails_for_bad_settings() {
     run.assert_code(1);
     let said = |text: &str| run.out.iter().any(|line| line.contains(text));
     for what in [
-        "scenario flood takes no 'nonsense', only records, seconds, subbuf, count, loglevel",
-        "loglevel=loud: the value must be error, warn, info, debug or trace",
+        "scenario flood takes no 'nonsense', only records, seconds, subbuf, count, log",
+        "log=loud: 'loud' is no severity; off, emerg, alert",
         "count=3: the value must be a power of two from 2 to 32768",
         "'quiet' is not key=value",
         "scenario flood is not started: the command line is wrong",

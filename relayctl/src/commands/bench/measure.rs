@@ -196,7 +196,7 @@ fn read(run: &Planned, left: &Left) -> Vec<(Group, String, f64)> {
 /// The group of what `cost` has measured.
 fn instructions_of(name: &str) -> Group {
     match name {
-        _ if name.contains("log") => Group::Text,
+        _ if name.contains("log") || name.contains("relay::") => Group::Text,
         _ if name.contains("frame") => Group::Frame,
         _ => Group::Record,
     }
