@@ -233,8 +233,8 @@ fn carried(nothing: Cost) -> Option<()> {
     let stats = flood::CHANNEL.stats(percpu::cpu_index());
     let full = stats.map_or(0, |stats| stats.lost.total());
     relay::info!(
-        "{} records of flood tried, {full} found no room",
-        ROUNDS * BATCH
+        "{tried} records of flood tried, {full} found no room",
+        tried = ROUNDS * BATCH
     );
     tell("a record of flood that finds room", stored?, nothing);
     if let Some(lost) = lost {
@@ -262,9 +262,9 @@ fn report(name: &str, nothing: Cost, op: impl FnMut(usize)) -> Option<()> {
 
 fn tell(name: &str, cost: Cost, nothing: Cost) {
     relay::info!(
-        "{name}: {} instructions, {} at the most",
-        cost.least - nothing.least,
-        cost.most - nothing.least
+        "{name}: {least} instructions, {most} at the most",
+        least = cost.least - nothing.least,
+        most = cost.most - nothing.least
     );
 }
 

@@ -109,12 +109,12 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
     for cpu in incomplete().iter() {
         let counts = Counts::of(cpu);
         relay::error!(
-            "cpu {cpu} is stuck: task records {} of {}, timer interrupts {} of {LOGGED}, \
-             NMIs {} of {LOGGED}",
-            counts.task.load(Ordering::Relaxed),
-            BURSTS * BURST,
-            counts.timer.load(Ordering::Relaxed),
-            counts.nmi.load(Ordering::Relaxed),
+            "cpu {cpu} is stuck: task records {records} of {all}, timer interrupts {timer} of \
+             {LOGGED}, NMIs {nmis} of {LOGGED}",
+            records = counts.task.load(Ordering::Relaxed),
+            all = BURSTS * BURST,
+            timer = counts.timer.load(Ordering::Relaxed),
+            nmis = counts.nmi.load(Ordering::Relaxed),
         );
     }
     if incomplete().is_empty() {
@@ -132,9 +132,9 @@ fn take_part() {
     for burst in 0..BURSTS {
         for number in 0..BURST {
             relay::info!(
-                "task record {} of {}",
-                burst * BURST + number + 1,
-                BURSTS * BURST
+                "task record {record} of {all}",
+                record = burst * BURST + number + 1,
+                all = BURSTS * BURST
             );
             mine.task.fetch_add(1, Ordering::Relaxed);
         }

@@ -98,7 +98,10 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         return Verdict::Fail;
     }
     take_part(options);
-    relay::error!("cpu {victim} did not fail within {} s", PATIENCE_MS / 1000);
+    relay::error!(
+        "cpu {victim} did not fail within {seconds} s",
+        seconds = PATIENCE_MS / 1000
+    );
     Verdict::Fail
 }
 
