@@ -64,6 +64,9 @@ class Reader:
         before = tokens[at - 1].text if at else ""
         if name == "asm" and following == "!":
             template = tokens[at + 2 : closing(tokens, at + 2)]
+            # What the compiler is told to touch no memory accesses no word.
+            if any(part.text == "nomem" for part in template):
+                return None
             locked = any(
                 re.search(r"\block\b|\bxchg\b", part.text) for part in template if '"' in part.text
             )

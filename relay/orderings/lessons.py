@@ -181,6 +181,11 @@ LESSONS = [
         "`asm` of `keep` in `keep`, non-LOCKed: has no row",
     ),
     (
+        "assembly that touches no memory",
+        [("fn look", "fn keep() { unsafe { asm!(\"\", options(nomem)) } } fn look")],
+        None,
+    ),
+    (
         "no table",
         [("# The ordering table", "# Something else")],
         "no section",

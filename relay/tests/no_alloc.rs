@@ -124,3 +124,68 @@ fn writing_never_allocates() {
     }
     assert_eq!(shapes, 3);
 }
+
+static LOG: One = One::new(OneCpu, &Framed);
+relay::sink!(LOG);
+
+#[derive(Clone, Copy, Debug, relay::Enum)]
+enum State {
+    Idle,
+    Busy,
+}
+
+relay::event! {
+    /// Of every length.
+    #[event(channel = "events", id = 3)]
+    struct Varied<'a> {
+        number: u32,
+        state: State,
+        text: &'a str,
+        bytes: &'a [u8],
+        names: &'a [&'a str],
+        maybe: Option<&'a str>,
+    }
+}
+
+/// The only test that writes to the log.
+#[test]
+fn neither_events_nor_statements_nor_filters_allocate() {
+    let shape = Geometry::new(1024, 4).and_then(|shape| shape.with_mode(Mode::Continuous));
+    let shape = shape.unwrap();
+    LOG.start(0, Storage::allocate(&shape).unwrap(), shape)
+        .unwrap();
+    let long = "m".repeat(2000);
+    let filters = ["debug", "info,no_alloc=trace", "off"];
+    ASKED.set(0);
+    for len in (0..2000).step_by(STEP) {
+        let text = &long[..len];
+        let state = if len % 2 == 0 {
+            State::Idle
+        } else {
+            State::Busy
+        };
+        let _ = LOG.emit(&Varied {
+            number: len as u32,
+            state,
+            text: &text[..len.min(500)],
+            bytes: &text.as_bytes()[..len.min(100)],
+            names: &["a", "", "c"][..len % 4],
+            maybe: (len % 3 == 0).then_some("maybe"),
+        });
+        relay::info!("{len} of {}", long.len());
+        // Cut where it is too long, and formatted in place.
+        relay::info!("{text} {state:?} {:?}", Some(len));
+        relay::debug!("{text:>20} {:#x} {}", len, 1.5);
+        for filter in filters {
+            let set = relay::event::filter::statements("klog", filter);
+            assert_eq!(
+                set.is_ok(),
+                relay::event::HAS_REGISTRY || !filter.contains('=')
+            );
+        }
+        let _ = relay::event::filter::statements("klog", "debug");
+    }
+    assert_eq!(ASKED.get(), 0);
+    let stats = LOG.stats(0).unwrap();
+    assert!(stats.records > 3 * 2000 / STEP as u64, "{stats:?}");
+}
