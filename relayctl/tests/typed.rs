@@ -469,3 +469,57 @@ fn a_template_that_is_too_long_is_no_template() {
     let shown = lines_of(&out, "{event}/{msg}");
     assert!(shown.contains(&format!("{long}/n=5")));
 }
+
+/// Of the metadata, packets may be missing for good: on a line with noise. What came is used.
+#[test]
+fn metadata_that_lacks_packets_is_used_as_far_as_it_came() {
+    let ids: Vec<u16> = (300..360).collect();
+    let classes = ids.iter().map(|id| {
+        let class = statement(*id, &format!("statement {id} says {{n}}"), "uint64_t _n;");
+        format!("\n{class}")
+    });
+    let text = with_classes(&classes.collect::<String>());
+    let packets = metadata_packets(&text, 700);
+    let class_at = |id: u16| text.find(&format!("id = {id};")).expect("it is there");
+    // The packet with the middle of a class, and those that lie wholly in it or around it.
+    let lost = class_at(330) / 700;
+    for missing in [vec![lost], vec![lost, lost + 1], vec![packets.len() - 1]] {
+        let is_known = |id: u16| {
+            let end = class_at(id) + 200;
+            let begin = class_at(id) - 100;
+            missing
+                .iter()
+                .all(|at| end < at * 700 || begin > (at + 1) * 700)
+        };
+        let known: Vec<_> = ids.iter().copied().filter(|id| is_known(*id)).collect();
+        assert!(known.len() > 50 && known.len() < ids.len());
+        let mut came: Vec<_> = packets.clone();
+        for at in missing.iter().rev() {
+            came.remove(*at);
+        }
+        came.extend(others(known.len() as u64, 0));
+        let mut stream = Stream::new(1, 0, 0);
+        for (id, ticks) in known.iter().zip(1..) {
+            stream.record(*id, ticks, synthetic::TASK, &u64::from(*id).to_le_bytes());
+        }
+        came.push(stream.packet(1000, 1));
+        came.push(Stream::new(SCHED, 0, 0).packet(1000, 1));
+        let (out, left) = synthetic::recorded("partial", &came);
+        assert!(left.err.contains("is not whole: "), "{}", left.err);
+        let shown = json_of(&out);
+        let said: Vec<_> = shown
+            .iter()
+            .filter(|record| record["channel"] == "klog")
+            .map(|record| record["msg"].as_str().expect("it is text").to_owned())
+            .collect();
+        let wanted: Vec<_> = known
+            .iter()
+            .map(|id| format!("statement {id} says {id}"))
+            .collect();
+        assert_eq!(said, wanted);
+    }
+    // Without what describes all of it, nothing can be read.
+    let (_, left) = synthetic::recorded("partial-head", &packets[1..]);
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(left.err.contains("packets came"), "{}", left.err);
+}

@@ -168,6 +168,21 @@ impl Boot {
         );
     }
 
+    /// The metadata as far as it came, if it is of use; no more will come.
+    pub(super) fn take_what_came(&mut self, store: &mut Store) -> Option<(Vec<u8>, Box<Schema>)> {
+        if !matches!(self.state, State::Waiting(_)) {
+            return None;
+        }
+        let found = self.collector.take_what_came(&self.uuid)?;
+        store.say(&format!(
+            "the metadata of boot {} is not whole: {}. It is used as far as it came; records of \
+             classes in the rest cannot be read",
+            boots::Uuid(self.uuid),
+            self.lack()
+        ));
+        Some(found)
+    }
+
     /// Begins its trace, in a folder within the capture's; false if there is no room for it.
     pub(super) fn begin(
         &mut self,

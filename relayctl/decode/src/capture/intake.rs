@@ -109,12 +109,21 @@ impl Intake {
         true
     }
 
-    /// Makes fragments of what still waits for metadata: no more will come. Says what came of boots
-    /// that have none.
+    /// Uses metadata of which packets are missing as far as it came, and makes fragments of what
+    /// still waits for some: no more will come. Says what came of boots that have none.
     pub(super) fn conclude(&mut self) {
         self.waiting = 0;
         let mut strays = Strays::default();
         for boot in &mut self.boots {
+            let number = self.begun + 1;
+            if number <= MAX_BOOTS
+                && let Some((text, schema)) = boot.take_what_came(&mut self.store)
+                && boot.begin(&mut self.store, number, &text, schema)
+            {
+                self.begun = number;
+                self.store.totals.boots = number;
+                self.store.totals.has_metadata = true;
+            }
             boot.give_up(&mut self.store, None);
             if boot.strays > 0 {
                 strays.add(Stray {

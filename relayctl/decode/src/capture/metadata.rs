@@ -129,6 +129,35 @@ impl Collector {
         }
     }
 
+    /// The text as far as it came, when no more will: blocks that packets are missing of are left
+    /// out. `None` if nothing is missing, or what came is no description of the boot.
+    ///
+    /// An empty line stands between blocks, and nowhere in one. What is missing may be classes that
+    /// no record is of.
+    pub(super) fn take_what_came(&mut self, uuid: &[u8; 16]) -> Option<(Vec<u8>, Box<Schema>)> {
+        if self.spoiled.is_some() {
+            return None;
+        }
+        let mut text = Vec::new();
+        let mut next = 0;
+        for (number, contents) in &self.texts {
+            let contents = match *number == next {
+                true => contents.as_slice(),
+                false => {
+                    text.truncate(last_break(&text)?);
+                    &contents[first_break(contents)..]
+                }
+            };
+            text.extend_from_slice(contents);
+            next = number + 1;
+        }
+        if self.last.is_none_or(|last| next <= last) {
+            text.truncate(last_break(&text)?);
+        }
+        let schema = Schema::read(&text).ok()?;
+        (schema.uuid == *uuid).then(|| (text, Box::new(schema)))
+    }
+
     /// Why it is not there: it was spoiled, or packets of it did not come.
     pub(super) fn lack(&self) -> String {
         match (&self.spoiled, self.seals.len(), self.last) {
@@ -145,4 +174,24 @@ impl Collector {
         self.spoiled = Some(why.clone());
         Collected::Spoiled(why)
     }
+}
+
+/// What stands between two blocks of the text.
+const BREAK: &[u8] = b"\n\n";
+
+/// Where the last block ends that is whole, if another began behind it; the line's end is its own.
+fn last_break(text: &[u8]) -> Option<usize> {
+    let breaks = text.windows(BREAK.len());
+    breaks
+        .rev()
+        .position(|two| two == BREAK)
+        .map(|behind| text.len() - behind - 1)
+}
+
+/// Where the first block begins that is whole: behind the text, if none does.
+fn first_break(text: &[u8]) -> usize {
+    let mut breaks = text.windows(BREAK.len());
+    breaks
+        .position(|two| two == BREAK)
+        .map_or(text.len(), |at| at + 1)
 }
