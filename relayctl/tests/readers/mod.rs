@@ -149,7 +149,7 @@ fn comparable(value: &Value) -> Value {
 }
 
 /// The records by babeltrace2, fillers left out.
-pub fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
+pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
     let mut records = Vec::new();
     for line in text.lines() {
         // `[00000281474976710566] klog: { packet }, { event context }, { fields }`
@@ -220,7 +220,7 @@ fn names_of(bits: u64, flags: &[(&str, u64)]) -> Value {
 }
 
 /// The records by `cat --json`.
-pub fn ours(text: &str) -> Vec<String> {
+pub(crate) fn ours(text: &str) -> Vec<String> {
     let parse = |line: &str| -> Value { serde_json::from_str(line).expect("it is JSON") };
     text.lines()
         .map(parse)

@@ -178,10 +178,11 @@ fn whatever_interrupts_an_event_all_are_whole_and_accounted_for() {
         (Mode::NoOverwrite, Delivery::Record),
         (Mode::Continuous, Delivery::Bulk),
     ];
-    let stride = if cfg!(miri) { 13 } else { 1 };
+    let stride = if cfg!(miri) { 29 } else { 1 };
     let mut runs = 0;
     for (mode, delivery) in kinds {
-        for first in [0, 7, 16] {
+        for first in if cfg!(miri) { &[7][..] } else { &[0, 7, 16] } {
+            let first = *first;
             for outer in (1..).step_by(stride) {
                 let mut is_reached = false;
                 for inner in (1..).step_by(stride) {
@@ -198,5 +199,5 @@ fn whatever_interrupts_an_event_all_are_whole_and_accounted_for() {
             }
         }
     }
-    assert!(runs > if cfg!(miri) { 9 } else { 2000 }, "{runs} runs");
+    assert!(runs > if cfg!(miri) { 5 } else { 2000 }, "{runs} runs");
 }
