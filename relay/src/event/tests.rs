@@ -171,6 +171,17 @@ fn what_is_not_stored_is_told_and_shows_nothing_old() {
     }
 }
 
+/// The fields of a record with a value, and one on each side.
+struct Neighbours<T: ?Sized>(core::marker::PhantomData<T>);
+
+impl<T: Value + ?Sized> Neighbours<T> {
+    const FIELDS: &'static [Field] = &[
+        Field::new("before", Kind::U8),
+        Field::new("x", T::KIND),
+        Field::new("after", Kind::U8),
+    ];
+}
+
 /// Stores a value, reads it by its kind, and shows it as `{x:spec}` says.
 fn shown<T: Value + ?Sized>(value: &T, template: &str) -> std::string::String {
     let mut bytes = std::vec![0xEE; value.size()];
@@ -181,11 +192,7 @@ fn shown<T: Value + ?Sized>(value: &T, template: &str) -> std::string::String {
     // The field has a neighbour on each side.
     bytes.insert(0, 7);
     bytes.push(9);
-    let fields: &'static [Field] = std::boxed::Box::leak(std::boxed::Box::new([
-        Field::new("before", Kind::U8),
-        Field::new("x", T::KIND),
-        Field::new("after", Kind::U8),
-    ]));
+    let fields = Neighbours::<T>::FIELDS;
     for cut in (0..bytes.len()).step_by(bytes.len() / 64 + 1) {
         assert_eq!(Values::take(fields, &mut Fields::new(&bytes[..cut])), None);
     }

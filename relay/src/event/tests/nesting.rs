@@ -5,7 +5,6 @@ use super::*;
 use crate::Delivery;
 use crate::Mode;
 use crate::sync::step::with_hook;
-use std::boxed::Box;
 use std::cell::Cell;
 use std::rc::Rc;
 use std::string::String;
@@ -65,7 +64,7 @@ fn told(number: u8) -> String {
 }
 
 struct World {
-    channel: &'static Channel<Host, 64>,
+    channel: Channel<Host, 64>,
     cpu: Cpu,
     /// The numbers of what was stored, in the order of the attempts.
     stored: Cell<u64>,
@@ -120,7 +119,7 @@ impl World {
 
 fn run(mode: Mode, delivery: Delivery, first: u8, steps: [usize; 2]) -> [bool; 2] {
     let cpu = Cpu::claim();
-    let channel: &'static Channel<Host, 64> = Box::leak(Box::new(Channel::new(Host, &Framed)));
+    let channel: Channel<Host, 64> = Channel::new(Host, &Framed);
     let geometry = Geometry::new(64, 2).unwrap();
     let geometry = geometry.with_mode(mode).unwrap();
     let geometry = geometry.with_delivery(delivery).unwrap();
