@@ -187,5 +187,5 @@ fn neither_events_nor_statements_nor_filters_allocate() {
     }
     assert_eq!(ASKED.get(), 0);
     let stats = LOG.stats(0).unwrap();
-    assert!(stats.records > 3 * 2000 / STEP as u64, "{stats:?}");
+    assert!(stats.records >= 3 * 2000 / STEP as u64, "{stats:?}");
 }
