@@ -185,6 +185,7 @@ fn neither_events_nor_statements_nor_filters_allocate() {
         }
         let _ = relay::event::filter::statements("klog", "debug");
     }
+    LOG.flush();
     assert_eq!(ASKED.get(), 0);
     let stats = LOG.stats(0).unwrap();
     assert!(stats.records >= 3 * 2000 / STEP as u64, "{stats:?}");
