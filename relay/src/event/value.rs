@@ -113,32 +113,28 @@ numbers! {
     bool as u8: Bool,
 }
 
-impl Value for Context {
-    const KIND: Kind = Kind::Enum(&CONTEXT);
+/// What has a name for each of its numbers, of 8 bits.
+macro_rules! named {
+    ($($type:ty: $class:ident,)*) => {$(
+        impl Value for $type {
+            const KIND: Kind = Kind::Enum(&$class);
 
-    #[inline(always)]
-    fn size(&self) -> usize {
-        1
-    }
+            #[inline(always)]
+            fn size(&self) -> usize {
+                1
+            }
 
-    #[inline(always)]
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u8(*self as u8);
-    }
+            #[inline(always)]
+            fn store(&self, fields: &mut FieldsMut<'_>) {
+                fields.u8(*self as u8);
+            }
+        }
+    )*};
 }
 
-impl Value for Severity {
-    const KIND: Kind = Kind::Enum(&SEVERITY);
-
-    #[inline(always)]
-    fn size(&self) -> usize {
-        1
-    }
-
-    #[inline(always)]
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u8(*self as u8);
-    }
+named! {
+    Context: CONTEXT,
+    Severity: SEVERITY,
 }
 
 /// A number that people want to see in base 16.
@@ -172,34 +168,28 @@ hex! {
     usize as u64: Hex64,
 }
 
-impl<T> Value for *const T {
-    const KIND: Kind = Kind::Hex64;
+/// Pointers: their addresses.
+macro_rules! pointers {
+    ($($type:ty,)*) => {$(
+        impl<T> Value for $type {
+            const KIND: Kind = Kind::Hex64;
 
-    #[inline(always)]
-    fn size(&self) -> usize {
-        8
-    }
+            #[inline(always)]
+            fn size(&self) -> usize {
+                8
+            }
 
-    /// Its address.
-    #[inline(always)]
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u64(self.addr() as u64);
-    }
+            #[inline(always)]
+            fn store(&self, fields: &mut FieldsMut<'_>) {
+                fields.u64(self.addr() as u64);
+            }
+        }
+    )*};
 }
 
-impl<T> Value for *mut T {
-    const KIND: Kind = Kind::Hex64;
-
-    #[inline(always)]
-    fn size(&self) -> usize {
-        8
-    }
-
-    /// Its address.
-    #[inline(always)]
-    fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.u64(self.addr() as u64);
-    }
+pointers! {
+    *const T,
+    *mut T,
 }
 
 impl Value for char {
