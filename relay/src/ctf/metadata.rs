@@ -77,7 +77,11 @@ impl fmt::Display for Trace<'_> {
         write_stamp(f)?;
         self.streams
             .iter()
-            .try_for_each(|stream| write_stream(f, stream))
+            .try_for_each(|stream| write_stream(f, stream))?;
+        // Last, since they are many: who has only the beginning of the text knows the rest.
+        self.streams
+            .iter()
+            .try_for_each(|stream| write_collected(f, stream))
     }
 }
 
@@ -141,7 +145,12 @@ fn write_stream(f: &mut fmt::Formatter<'_>, stream: &StreamClass) -> fmt::Result
     let id = stream.id;
     write!(f, "\nstream {{\n    id = {id};\n{STREAM_TAIL}")?;
     let mut events = stream.events.iter().chain(&FILLERS);
-    events.try_for_each(|event| write_event(f, event, id, None))?;
+    events.try_for_each(|event| write_event(f, event, id, None))
+}
+
+/// The classes of a channel that the linker has collected.
+fn write_collected(f: &mut fmt::Formatter<'_>, stream: &StreamClass) -> fmt::Result {
+    let id = stream.id;
     let mut collected = registered().filter(|class| class.site.channel() == stream.name);
     collected.try_for_each(|Registered { site, class }| write_event(f, &class, id, Some(site)))
 }

@@ -114,17 +114,20 @@ fn switch_over(transport: &[&str]) {
         time("control: trace=off"),
     );
     let events = records(&capture, "trace");
-    assert!(events.len() > 10, "{}", events.len());
-    let mut late = 0;
-    for event in events {
+    assert!(events.len() > 20, "{}", events.len());
+    let mut outside = 0;
+    for event in &events {
         let name = event["event"].as_str().expect("it has a name");
         assert!(name.ends_with("_entry"), "{event}");
         let when = event["ts_ns"].as_u64().expect("it has a time");
-        assert!(when > on, "{event}");
-        late += u32::from(when > off);
+        outside += usize::from(!(on..off).contains(&when));
     }
-    // A CPU may have looked at the switch just before.
-    assert!(late <= 4, "{late} events behind the switch");
+    // The log tells of a switch when it was set; and a CPU may have looked at it just before.
+    assert!(
+        outside * 4 < events.len(),
+        "{outside} events of {}",
+        events.len()
+    );
     // Nobody is there any more.
     let late = ctl(&capture, &["--list"]);
     assert_eq!(late.status.code(), Some(3));
