@@ -300,6 +300,14 @@ fn filters_know_what_classes_say() {
         ["klog/step", "switch/"]
     );
     assert_eq!(shown(&["--module", "kernel::sched::sw"]), [""; 0]);
+    // A wrong one is told of; one that has records is not.
+    let told = |module| cat(&out, &["--module", module]).err;
+    assert!(
+        told("kernel::sched::sw").contains("no record that is wanted is of kernel::sched::sw:")
+    );
+    assert_eq!(told("kernel::sched"), "");
+    let left = cat(&out, &["--module", ""]);
+    assert_eq!((left.code, left.out.as_str()), (Some(2), ""));
 }
 
 #[test]
