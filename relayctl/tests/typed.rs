@@ -99,8 +99,8 @@ fn every_kind_of_field_is_shown() {
          i32=-2147483648 i64=-9223372036854775808 hex8=0xa5 hex64=0xffff800000001234 \
          bool_no=false bool_yes=true char='\u{1f600}' f32=0.1 \
          f64=2.2250738585072014e-308 state=Run signed=Under \
-         flags=READ|WRITE|0x8 str=\"\"q\" {b}\\x00\u{1f600}\\x0a\" string=\"\"q\" {b}0\u{1f600}\\x0a\" \
-         blob=<3 bytes> array=[-1, 0, 1] bytes=<2 bytes> list=[1, 4294967295] maybe_none=none \
+         flags=READ|WRITE|0x8 str=\"\\\"q\\\" {b}\\x00\u{1f600}\\n\" \
+         string=\"\\\"q\\\" {b}0\u{1f600}\\n\" blob=<3 bytes> array=[-1, 0, 1] bytes=<2 bytes> list=[1, 4294967295] maybe_none=none \
          maybe_u16=4660 maybe_u8=9 maybe_char='x' names=[\"one\", \"\"] maybe_name=\"name\""
     );
 }
@@ -300,6 +300,14 @@ fn filters_know_what_classes_say() {
         ["klog/step", "switch/"]
     );
     assert_eq!(shown(&["--module", "kernel::sched::sw"]), [""; 0]);
+    // A wrong one is told of; one that has records is not.
+    let told = |module| cat(&out, &["--module", module]).err;
+    assert!(
+        told("kernel::sched::sw").contains("no record that is wanted is of kernel::sched::sw:")
+    );
+    assert_eq!(told("kernel::sched"), "");
+    let left = cat(&out, &["--module", ""]);
+    assert_eq!((left.code, left.out.as_str()), (Some(2), ""));
 }
 
 #[test]

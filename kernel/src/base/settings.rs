@@ -88,7 +88,10 @@ pub(crate) const LOG: Setting = Setting {
 pub(crate) const TRACE: Setting = Setting {
     key: "trace",
     about: "the events that are traced",
-    takes: Takes::Text("all, off, or names with * and ?, and facilities, with commas between them"),
+    takes: Takes::Text(
+        "all, off, or names with * and ?, and facilities, with commas between them, and - before \
+         those that are taken out again",
+    ),
     default: Preset::Else("off"),
 };
 

@@ -89,13 +89,17 @@ pub(crate) fn get(name: &str) -> Option<impl fmt::Display + use<>> {
     Some(text.unwrap_or_else(|| ArrayString::from(ALL[place].2).unwrap_or_default()))
 }
 
-/// Sets a switch. Task and IRQ context: it does not wait.
+/// Sets a switch; to what it was at first, if the text is empty. Task and IRQ context: it does not
+/// wait.
 ///
 /// # Errors
 /// [`SwitchError`]: there is no such switch, or it does not take the text. Then all is as it was.
 pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> {
     let place = ALL.iter().position(|(known, ..)| *known == name);
     let place = place.ok_or(SwitchError::Unknown)?;
+    // A list of nothing is what it was at first, so that is what it is called.
+    let is_empty = text.split(',').all(|word| word.trim().is_empty());
+    let text = if is_empty { ALL[place].2 } else { text };
     let kept = ArrayString::from(text).map_err(|_| SwitchError::TooLong)?;
     let mut texts = TEXTS.try_lock().ok_or(SwitchError::Busy)?;
     match ALL[place].1 {
@@ -112,6 +116,11 @@ pub(crate) fn limit(severity: Severity) {
     let text = TEXTS.try_lock().and_then(|texts| texts[0]);
     // It was right before.
     let _ = set_log(text.as_deref().unwrap_or(ALL[0].2));
+}
+
+/// Whether the [limit] lets through what is so severe. Any context.
+pub(crate) fn is_carried(severity: Severity) -> bool {
+    severity as u8 <= CEILING.load(Ordering::Relaxed)
 }
 
 fn set_log(text: &str) -> Result<(), FilterError<'_>> {
@@ -175,6 +184,19 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn nothing_is_what_it_was_at_first() {
+        let _alone = alone();
+        for nothing in ["", " , "] {
+            for (name, text, first) in [("log", "warn", "info"), ("trace", "all", "off")] {
+                assert_eq!(set(name, text), Ok(()));
+                assert_eq!(set(name, nothing), Ok(()));
+                assert_eq!(value(name).as_deref(), Some(first));
+            }
+        }
+        assert_eq!(log::max_level(), LevelFilter::Info);
+    }
+
+    #[test]
     fn what_is_wrong_changes_nothing_and_says_what_would_be_right() {
         let _alone = alone();
         assert_eq!(set("log", "warn"), Ok(()));
@@ -198,6 +220,7 @@ pub(crate) mod tests {
         let _alone = alone();
         limit(Severity::Warn);
         assert_eq!(log::max_level(), LevelFilter::Warn);
+        assert!(is_carried(Severity::Warn) && !is_carried(Severity::Notice));
         assert_eq!(set("log", "debug"), Ok(()));
         assert_eq!(log::max_level(), LevelFilter::Warn);
         limit(Severity::Trace);

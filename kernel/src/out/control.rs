@@ -12,11 +12,13 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayString;
+use relay::clients::klog::{Place, Severity};
 use relay_format::control::{
     Answer, BadRequest, End, HEADER, MAX_BODY, MAX_PIECES, MAX_TEXT, Message, Request,
 };
 use relay_format::frames::Frames;
 
+use crate::logs::klog;
 use crate::logs::switches::{self, SwitchError};
 
 /// Set when the machine comes to its end: nothing is asked for any more, and nothing is logged
@@ -198,6 +200,24 @@ impl Conversation {
     }
 }
 
+/// Logs what was switched. It is no statement: that might have been switched off with it, and who
+/// reads the capture would not know why it falls silent.
+fn note(name: &str, value: &dyn fmt::Display) {
+    if !switches::is_carried(Severity::Info) {
+        return;
+    }
+    let place = Place {
+        module: module_path!(),
+        file: file!(),
+        line: line!(),
+    };
+    klog::write(
+        Severity::Info,
+        place,
+        format_args!("control: {name}={value}"),
+    );
+}
+
 /// Does what a request says; what the answer is about comes into `about`, as far as there is room.
 fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
     let unset = |error: SwitchError<'_>, about: &mut ArrayString<MAX_TEXT>| {
@@ -208,7 +228,7 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
         Ok(Request::Set { name, value }) => match switches::set(name, value) {
             Ok(()) => {
                 if let Some(value) = switches::get(name) {
-                    relay::info!("control: {name}={value}");
+                    note(name, &value);
                 }
                 let _ = about.write_str(name);
                 Told::Value

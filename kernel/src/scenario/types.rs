@@ -4,12 +4,12 @@
 
 use core::fmt;
 
-use relay::clients::klog::{self, Place, Severity};
+use relay::clients::klog::{Place, Severity};
 
 use super::definition::{Scenario, Verdict};
 use crate::base::cmdline::Options;
-use crate::base::settings::About;
-use crate::logs::{klog as log, trace};
+use crate::base::settings::{About, TRACE};
+use crate::logs::{klog, switches, trace};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -39,6 +39,7 @@ relay::event! {
         channel = "trace",
         facility = "types",
         severity = Notice,
+        enabled = false,
         text = "{a} {b} {hex64} {flags} {state} {letter:?}"
     )]
     struct Numbers {
@@ -71,7 +72,7 @@ relay::event! {
     }
 
     /// Texts, bytes and lists of them.
-    #[event(channel = "trace", facility = "types")]
+    #[event(channel = "trace", facility = "types", enabled = false)]
     struct Lists<'a> {
         text: &'a str,
         bytes: &'a [u8],
@@ -87,7 +88,7 @@ relay::event! {
     }
 
     /// No field at all.
-    #[event(channel = "trace", facility = "types")]
+    #[event(channel = "trace", facility = "types", enabled = false)]
     struct Nothing;
 }
 
@@ -117,12 +118,17 @@ fn in_place(message: fmt::Arguments<'_>) {
         file: file!(),
         line: line!(),
     };
-    log::ATTEMPTS.count();
-    // What is lost is counted by the channel.
-    let _ = klog::write(&log::CHANNEL, Severity::Notice, place, message);
+    klog::write(Severity::Notice, place, message);
 }
 
-fn boot_cpu(_options: &Options<'static>) -> Verdict {
+fn boot_cpu(options: &Options<'static>) -> Verdict {
+    // The events are what it is for: they are on, unless the command line says which are.
+    if options.text(&TRACE).is_none()
+        && let Err(error) = switches::set(TRACE.key, "types")
+    {
+        relay::error!("trace=types: {error}");
+        return Verdict::Fail;
+    }
     for numbers in numbers() {
         trace::emit(|| numbers);
     }

@@ -1,5 +1,6 @@
 //! Shows values: as JSON, and as text for people.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
@@ -145,6 +146,28 @@ fn unpadded<'t>(kind: &Type, text: &'t [u8]) -> &'t [u8] {
     }
 }
 
+/// A text as it stands between quotes: what would end it, and what looks like an escape, is escaped.
+fn quoted(text: &[u8]) -> Cow<'_, [u8]> {
+    let escaped = |byte: u8| match byte {
+        b'"' | b'\\' => Some(byte),
+        b'\n' => Some(b'n'),
+        b'\r' => Some(b'r'),
+        b'\t' => Some(b't'),
+        _ => None,
+    };
+    if !text.iter().any(|byte| escaped(*byte).is_some()) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = Vec::with_capacity(text.len() + 16);
+    for &byte in text {
+        match escaped(byte) {
+            Some(letter) => shown.extend_from_slice(&[b'\\', letter]),
+            None => shown.push(byte),
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Appends a value as text. Plain bytes are shown by their number, unless `whole` is wanted.
 pub(super) fn text_value(out: &mut String, kind: &Type, value: &Value<'_>, whole: bool) {
     // Writing to a `String` cannot fail.
@@ -175,7 +198,7 @@ pub(super) fn text_value(out: &mut String, kind: &Type, value: &Value<'_>, whole
             write!(out, "'{}'", printable(unpadded(kind, text)))
         }
         (kind, Value::Text(text)) => {
-            write!(out, "\"{}\"", printable(unpadded(kind, text)))
+            write!(out, "\"{}\"", printable(&quoted(unpadded(kind, text))))
         }
         (Type::Array(of, Len::Option(_)), value) => match option(value) {
             Some(Some(value)) => {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::ArgPredicate;
+use clap::builder::{ArgPredicate, NonEmptyStringValueParser};
 use relay_decode::merge::{CpuSet, Filter};
 use relay_format::Severity;
 
@@ -38,7 +38,7 @@ pub(crate) struct CatArgs {
 
     /// Only records of this Rust module and those within it, such as kernel::sched; may be given
     /// again
-    #[arg(long = "module", value_name = "PATH")]
+    #[arg(long = "module", value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) modules: Vec<String>,
 
     /// Only records from this time on, in seconds after the machine's start

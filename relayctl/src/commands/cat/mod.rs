@@ -12,7 +12,7 @@ mod wait;
 use std::io;
 
 use relay_decode::capture::Uuid;
-use relay_decode::merge::{Filter, Merge};
+use relay_decode::merge::{Filter, Merge, Next};
 
 pub(crate) use args::CatArgs;
 use error::CatError;
@@ -53,6 +53,7 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let mut is_damaged = !selection.problems.is_empty();
     // What is wanted must be in one of them.
     let (mut fits, mut lacking) = (false, None);
+    let mut is_empty = true;
     for boot in &selection.boots {
         let stored = match source.boot(boot) {
             Ok(stored) => stored,
@@ -78,9 +79,19 @@ fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
         if let Some(line) = stored.line.as_ref().filter(|line| line.is_mixed()) {
             say(line.to_string());
         }
-        Merge::of(&stored, filter)?.each(|next| printer.show(next))?;
+        Merge::of(&stored, filter)?.each(|next| {
+            is_empty &= !matches!(next, Next::Record(..));
+            printer.show(next)
+        })?;
     }
     printer.flush()?;
+    if fits && is_empty && !filter.modules.is_empty() {
+        // Which modules there are, records say: a wrong one is not refused.
+        say(format!(
+            "no record that is wanted is of {}: whole paths are right, such as kernel::sched",
+            filter.modules.join(" or ")
+        ));
+    }
     match lacking {
         Some(error) if !fits => Err(error.into()),
         _ => Ok(Exit::check(!is_damaged && !printer.is_damaged)),
