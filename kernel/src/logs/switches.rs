@@ -114,6 +114,14 @@ pub(crate) fn limit(severity: Severity) {
     let _ = set_log(text.as_deref().unwrap_or(ALL[0].2));
 }
 
+/// Turns on what is said in this module, whatever the switch says. Any context: it looks at every
+/// class.
+pub(crate) fn say_all_of(module: &str) {
+    let sites = registered().map(|class| class.site);
+    let own = sites.filter(|site| site.is_statement() && site.source().module == module);
+    own.for_each(|site| site.set_enabled(true));
+}
+
 fn set_log(text: &str) -> Result<(), FilterError<'_>> {
     filter::statements(klog::STREAM.name, text)?;
     let ceiling = Severity::from_number(CEILING.load(Ordering::Relaxed));
