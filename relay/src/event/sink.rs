@@ -156,7 +156,7 @@ fn send_what_varies(id: u16, store: impl Fn(&mut FieldsMut<'_>)) {
         if fields.missing() != 0 {
             // Not even without its texts, so that `room` is below what all fields need, and that is
             // below MANY: the sink refuses it, and counts it.
-            return put_many(id, &Scratch::<MANY>::new().bytes()[..]);
+            return put_many(id, &scratch.bytes()[..]);
         }
     }
     put_many(id, &bytes[..len]);
