@@ -1,6 +1,6 @@
 //! How fields are described: the types of TSDL.
 
-use super::Quoted;
+use super::quoted::Quoted;
 use core::fmt::{self, Write};
 use relay_format::class::{EnumClass, Kind};
 
