@@ -2,5 +2,5 @@
 
 pub use crate::event::probe::*;
 pub use crate::event::shown::*;
-pub use crate::event::{say, send, sum};
+pub use crate::event::{say, send, sum, sum_of_statement};
 pub use relay_macros::{event, statement};

@@ -110,8 +110,8 @@ fn values_that_no_kernel_writes_are_shown_as_they_are() {
     let fields = r#"enum : uint8_t { "false" = 0, "true" = 1 } _bool; utf8_t _char[4];
         enum : integer { size = 8; align = 8; signed = false; } { "Idle" = 0 } _state;
         enum : integer { size = 8; align = 8; signed = false; base = 16; } { "A" = 1 } _flags;
-        uint8_t __maybe_length; uint8_t _maybe[__maybe_length];
-        uint16_t __text_length; utf8_t _text[__text_length];
+        uint8_t ___maybe_length; uint8_t _maybe[___maybe_length];
+        uint16_t ___text_length; utf8_t _text[___text_length];
         floating_point { exp_dig = 8; mant_dig = 24; align = 8; } _nan;"#;
     let classes = statement(
         300,
@@ -155,7 +155,7 @@ fn values_that_no_kernel_writes_are_shown_as_they_are() {
 #[test]
 fn a_statement_is_a_line_of_the_log() {
     let fields =
-        "uint64_t _id; uint32_t _cpu; uint16_t __name_length; utf8_t _name[__name_length];";
+        "uint64_t _id; uint32_t _cpu; uint16_t ___name_length; utf8_t _name[___name_length];";
     let template = "woke \"{name}\" {{{id:>4}}} on cpu {cpu:#x}\nand {missing}";
     let classes = statement(300, template, fields);
     let payload = Payload::default()
@@ -407,7 +407,7 @@ fn what_is_said_beside_the_fields_is_no_reason_to_refuse_a_class() {
 fn hostile_templates_are_bounded() {
     let begin = Instant::now();
     let limit = (1 << 16) + 5;
-    let fields = "uint64_t _n; uint16_t __t_length; utf8_t _t[__t_length];";
+    let fields = "uint64_t _n; uint16_t ___t_length; utf8_t _t[___t_length];";
     let payload = Payload::default().bytes(u64::MAX.to_le_bytes()).text("").0;
     for template in [
         "{n:4000000000}",
@@ -449,7 +449,7 @@ fn hostile_templates_are_bounded() {
     assert_eq!(said(&template), "");
     assert_eq!(said(&"{x}".repeat(5400)).len(), 16200);
     // Lists of lists.
-    let list = "uint16_t __l_length; struct { uint16_t __v_length; uint8_t _v[__v_length]; } _l[__l_length];";
+    let list = "uint16_t ___l_length; struct { uint16_t ___v_length; uint8_t _v[___v_length]; } _l[___l_length];";
     let mut payload = 30_000u16.to_le_bytes().to_vec();
     payload.extend([[1, 0, 7]; 30_000].concat());
     let long = sentence("{l:#?}", list, &payload);

@@ -24,7 +24,7 @@ use crate::arch::{backtrace, stop};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
-use crate::logs::registry;
+use crate::logs::{registry, switches};
 use crate::mem::stacks::{self, Stack};
 use crate::out::{console, salvage};
 use words::Words;
@@ -173,7 +173,11 @@ fn begin(what: fmt::Arguments<'_>) {
         exit(ExitCode::Fail);
     }
     match percpu::this().panics.fetch_add(1, Ordering::Relaxed) {
-        0 => first().keep(what),
+        0 => {
+            first().keep(what);
+            // Whatever is switched off: people see the panic.
+            switches::say_all_of(module_path!());
+        }
         1 => fail_again(what),
         2 => fail_once_more(what),
         _ => exit(ExitCode::Fail),

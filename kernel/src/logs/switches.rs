@@ -47,6 +47,8 @@ pub(crate) enum SwitchError<'a> {
     Unknown,
     /// The text is longer than any that is right.
     TooLong,
+    /// The text has line ends or other control characters, which answers have between switches.
+    Control,
     /// The text is wrong.
     Filter(FilterError<'a>),
     /// Somebody else sets one.
@@ -65,6 +67,9 @@ impl fmt::Display for SwitchError<'_> {
                 f.write_str(" would be right")
             }
             Self::TooLong => write!(f, "it is too long: {ROOM} bytes would be right"),
+            Self::Control => f.write_str(
+                "it has control characters: words with commas between them would be right",
+            ),
             Self::Filter(error) => error.fmt(f),
             Self::Busy => f.write_str("somebody else sets one: to ask again would be right"),
         }
@@ -82,11 +87,15 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|(name, ..)| *name)
 }
 
-/// What a switch is set to; `None` if there is no such switch. Task and IRQ context.
-pub(crate) fn get(name: &str) -> Option<impl fmt::Display + use<>> {
-    let place = ALL.iter().position(|(known, ..)| *known == name)?;
-    let text = TEXTS.try_lock().and_then(|texts| texts[place]);
-    Some(text.unwrap_or_else(|| ArrayString::from(ALL[place].2).unwrap_or_default()))
+/// What a switch is set to. Task and IRQ context: it does not wait.
+///
+/// # Errors
+/// [`SwitchError`]: there is no such switch, or it is being set.
+pub(crate) fn get(name: &str) -> Result<impl fmt::Display + use<>, SwitchError<'static>> {
+    let place = ALL.iter().position(|(known, ..)| *known == name);
+    let place = place.ok_or(SwitchError::Unknown)?;
+    let text = TEXTS.try_lock().ok_or(SwitchError::Busy)?[place];
+    Ok(text.unwrap_or_else(|| ArrayString::from(ALL[place].2).unwrap_or_default()))
 }
 
 /// Sets a switch; to what it was at first, if the text is empty. Task and IRQ context: it does not
@@ -101,6 +110,9 @@ pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> 
     let is_empty = text.split(',').all(|word| word.trim().is_empty());
     let text = if is_empty { ALL[place].2 } else { text };
     let kept = ArrayString::from(text).map_err(|_| SwitchError::TooLong)?;
+    if text.contains(char::is_control) {
+        return Err(SwitchError::Control);
+    }
     let mut texts = TEXTS.try_lock().ok_or(SwitchError::Busy)?;
     match ALL[place].1 {
         Switch::Log => set_log(text)?,
@@ -121,6 +133,14 @@ pub(crate) fn limit(severity: Severity) {
 /// Whether the [limit] lets through what is so severe. Any context.
 pub(crate) fn is_carried(severity: Severity) -> bool {
     severity as u8 <= CEILING.load(Ordering::Relaxed)
+}
+
+/// Turns on what is said in this module, whatever the switch says. Any context: it looks at every
+/// class.
+pub(crate) fn say_all_of(module: &str) {
+    let sites = registered().map(|class| class.site);
+    let own = sites.filter(|site| site.is_statement() && site.source().module == module);
+    own.for_each(|site| site.set_enabled(true));
 }
 
 fn set_log(text: &str) -> Result<(), FilterError<'_>> {
@@ -161,7 +181,7 @@ pub(crate) mod tests {
     }
 
     fn value(name: &str) -> Option<String> {
-        get(name).map(|value| value.to_string())
+        get(name).ok().map(|value| value.to_string())
     }
 
     #[test]
@@ -180,7 +200,7 @@ pub(crate) mod tests {
             assert_eq!(log::max_level(), level);
         }
         assert_eq!(set("log", "info"), Ok(()));
-        assert!(names().all(|name| get(name).is_some()));
+        assert!(names().all(|name| get(name).is_ok()));
     }
 
     #[test]
@@ -201,12 +221,18 @@ pub(crate) mod tests {
         let _alone = alone();
         assert_eq!(set("log", "warn"), Ok(()));
         let long = "x".repeat(ROOM + 1);
-        for wrong in ["loud", "warn debug", "debug\n=", &long] {
+        for wrong in ["loud", "warn debug", "debug\n=", "info,\n", &long] {
             assert!(set("log", wrong).is_err(), "{wrong:?}");
         }
         assert_eq!(set("logs", "warn"), Err(SwitchError::Unknown));
         assert_eq!(value("log").as_deref(), Some("warn"));
         assert_eq!(value("logs"), None);
+        {
+            let _held = TEXTS.lock();
+            assert_eq!(get("log").err(), Some(SwitchError::Busy));
+            assert_eq!(set("log", "debug"), Err(SwitchError::Busy));
+        }
+        assert_eq!(value("log").as_deref(), Some("warn"));
         let unknown = SwitchError::Unknown.to_string();
         assert_eq!(
             unknown,

@@ -227,7 +227,7 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
     match message.request() {
         Ok(Request::Set { name, value }) => match switches::set(name, value) {
             Ok(()) => {
-                if let Some(value) = switches::get(name) {
+                if let Ok(value) = switches::get(name) {
                     note(name, &value);
                 }
                 let _ = about.write_str(name);
@@ -236,11 +236,11 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
             Err(error) => unset(error, about),
         },
         Ok(Request::Get { name }) => match switches::get(name) {
-            Some(_) => {
+            Ok(_) => {
                 let _ = about.write_str(name);
                 Told::Value
             }
-            None => unset(SwitchError::Unknown, about),
+            Err(error) => unset(error, about),
         },
         Ok(Request::List) => Told::All,
         Err(bad) => Told::Bad(bad),
@@ -251,13 +251,15 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
 fn tell(told: Told, about: &str, out: &mut dyn Write) -> fmt::Result {
     match told {
         Told::Value => match switches::get(about) {
-            Some(value) => write!(out, "{value}"),
-            None => Ok(()),
+            Ok(value) => write!(out, "{value}"),
+            // It is being set meanwhile.
+            Err(error) => write!(out, "{error}"),
         },
         Told::All => {
             for name in switches::names() {
-                if let Some(value) = switches::get(name) {
-                    writeln!(out, "{name}={value}")?;
+                match switches::get(name) {
+                    Ok(value) => writeln!(out, "{name}={value}")?,
+                    Err(error) => writeln!(out, "{name}: {error}")?,
                 }
             }
             Ok(())

@@ -331,7 +331,7 @@ impl Statement {
                     ) {
                         #relay::__private::send(
                             __relay_id::<#(#types),*>(),
-                            const { #relay::__private::sum(&[
+                            const { #relay::__private::sum_of_statement(&[
                                 #(<#types as #relay::event::Value>::SIZE),*
                             ]) },
                             |fields| {

@@ -32,10 +32,12 @@
 //! assert!(text.contains("uint32_t _task;"));
 //! ```
 
+mod quoted;
 mod types;
 
 use crate::event::{Registered, Site, Source, registered};
 use core::fmt::{self, Write};
+use quoted::Quoted;
 use relay_format::VERSION;
 use relay_format::class::{CONTEXT, EventClass, FILLERS, Field, StreamClass};
 use relay_format::packet::{FIELDS, FieldType, HeaderField, TRACE_FIELDS};
@@ -217,35 +219,6 @@ fn write_site(f: &mut fmt::Formatter<'_>, site: &Site) -> fmt::Result {
         write!(f, "&text={}", Quoted(text))?;
     }
     f.write_str("\";")
-}
-
-/// A text between quotes.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for part in self.0.split_inclusive(['"', '\\', '\n', '\r', '\t', '\0']) {
-            let Some(last) = part.chars().next_back() else {
-                continue;
-            };
-            let escaped = match last {
-                '"' => "\\\"",
-                '\\' => "\\\\",
-                '\n' => "\\n",
-                '\r' => "\\r",
-                '\t' => "\\t",
-                // Readers take it for the end.
-                '\0' => "?",
-                _ => {
-                    f.write_str(part)?;
-                    continue;
-                }
-            };
-            f.write_str(&part[..part.len() - last.len_utf8()])?;
-            f.write_str(escaped)?;
-        }
-        Ok(())
-    }
 }
 
 /// A text that does not end the comment it is in.

@@ -192,13 +192,26 @@ impl<'a> FieldsMut<'a> {
         };
         let has_failed = fmt::write(&mut out, message).is_err();
         let missing = out.missing;
-        if missing != 0 && self.most > CUT_NOTE {
-            let _ = fmt::write(&mut Raw(self), format_args!("...[{missing} bytes cut]"));
+        // What prints otherwise each time may leave no room for a note.
+        let left = match self.most {
+            MOST => MOST,
+            most => most.saturating_sub(wanted.wrapping_sub(self.wanted())),
+        };
+        if missing != 0 {
+            self.note(left, format_args!("...[{missing} bytes cut]"));
         } else if has_failed {
-            self.bytes(b"...[an argument failed to print]");
+            self.note(left, format_args!("...[an argument failed to print]"));
         }
         self.note_text(wanted);
         self.u8(0);
+    }
+
+    /// Stores a note behind a text, if it has at most `most` bytes.
+    #[cold]
+    fn note(&mut self, most: usize, note: fmt::Arguments<'_>) {
+        if length(note).is_some_and(|length| length <= most) {
+            let _ = fmt::write(&mut Raw(self), note);
+        }
     }
 
     /// What tells how many bytes there were, had there been room: it falls by each.

@@ -97,6 +97,28 @@ pub const fn sum(sizes: &[Option<usize>]) -> Option<usize> {
     Some(sum)
 }
 
+/// The same of a statement, whose fields must find room in a record when all texts are cut to
+/// nothing: what does not, does not compile.
+#[doc(hidden)]
+#[must_use]
+pub const fn sum_of_statement(sizes: &[Option<usize>]) -> Option<usize> {
+    let mut least = 0;
+    let mut at = 0;
+    while at < sizes.len() {
+        least += match sizes[at] {
+            Some(size) => size,
+            // The length of a text, or the zero byte behind it.
+            None => 2,
+        };
+        at += 1;
+    }
+    assert!(
+        least <= MANY,
+        "the arguments of a statement take at most 1100 bytes in all"
+    );
+    sum(sizes)
+}
+
 /// Writes a statement's record. `store` stores its fields, of `size` bytes if they always have the
 /// same. Any context.
 #[doc(hidden)]
@@ -132,8 +154,9 @@ fn send_what_varies(id: u16, store: impl Fn(&mut FieldsMut<'_>)) {
         store(&mut fields);
         len = room - fields.left();
         if fields.missing() != 0 {
-            // Not even without its texts: the sink refuses it, and counts it.
-            return put_many(id, &Scratch::<MANY>::new().bytes()[..]);
+            // Not even without its texts, so that `room` is below what all fields need, and that is
+            // below MANY: the sink refuses it, and counts it.
+            return put_many(id, &scratch.bytes()[..]);
         }
     }
     put_many(id, &bytes[..len]);

@@ -259,6 +259,82 @@ fn what_fails_to_print_says_so_and_what_is_too_long_is_cut() {
 }
 
 #[test]
+fn what_prints_otherwise_each_time_is_a_whole_record() {
+    /// Longer whenever it is printed.
+    struct Grows(std::cell::Cell<usize>);
+    impl fmt::Display for Grows {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            self.0.set(self.0.get() * 2);
+            write!(f, "{:g$}", "", g = self.0.get())
+        }
+    }
+    let log = Log::start();
+    for first in [10, 40, 60, 100, 270, 500] {
+        let [a, b, c] = [first, first, first].map(|first| Grows(std::cell::Cell::new(first)));
+        relay::info!("{a} {b} {c} {} {}", "x".repeat(2000), 7);
+        let sentence = log.one().sentence();
+        assert!(sentence.ends_with("bytes cut] 7"), "{first}: {sentence}");
+    }
+    // As many as there may be, of nothing but arguments that have hardly any room.
+    let [long, fails] = ["y".repeat(90), "z".repeat(2000)];
+    struct Fails<'a>(&'a str);
+    impl fmt::Display for Fails<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)?;
+            Err(fmt::Error)
+        }
+    }
+    let (a, b) = (Fails(&long), Fails(&fails));
+    relay::info!(
+        "{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{}{} {a} {b} {}",
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        long,
+        7
+    );
+    let sentence = log.one().sentence();
+    assert!(sentence.ends_with(" 7"), "{sentence}");
+    assert_eq!(LOG.stats(log.cpu.number()).expect("a ring").lost.total(), 0);
+}
+
+#[test]
 fn arguments_are_evaluated_once_and_only_where_the_statement_is_on() {
     let log = Log::start();
     let mut count = 0;

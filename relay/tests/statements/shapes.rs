@@ -87,3 +87,31 @@ fn severities_have_their_statements() {
         assert_eq!(record.sentence(), number.to_string());
     }
 }
+
+#[test]
+fn a_length_and_a_field_that_is_called_like_one_have_two_names_for_all_readers() {
+    let log = Log::start();
+    let (name, name_length) = ("init", 4usize);
+    relay::info!("<{name}> has {name_length}");
+    assert_eq!(log.one().sentence(), "<init> has 4");
+    let metadata = relay::ctf::metadata::Trace {
+        uuid: [7; 16],
+        clock_hz: 1_000_000_000,
+        cpus: 1,
+        streams: &[relay::clients::klog::STREAM],
+    };
+    let metadata = metadata.to_string();
+    let events = metadata.lines().filter(|line| line.starts_with("event { "));
+    let mut pairs = 0;
+    for event in events {
+        let (_, fields) = event.split_once("struct {").expect("fields");
+        let words = fields.split([' ', ';', '[', ']']);
+        let names: Vec<_> = words.filter(|word| word.starts_with('_')).collect();
+        for name in &names {
+            // babeltrace2 takes one underscore off, and finds fields by either name.
+            assert!(!names.contains(&&name[1..]), "{name}: {event}");
+        }
+        pairs += usize::from(names.contains(&"_name_length"));
+    }
+    assert_eq!(pairs, 1);
+}

@@ -181,7 +181,7 @@ pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
 fn as_ours(fields: &Map<String, Value>, flags: &[(&str, u64)]) -> Value {
     let names = fields
         .keys()
-        .filter(|name| !(name.starts_with('_') && name.ends_with("_length")));
+        .filter(|name| !(name.starts_with("__") && name.ends_with("_length")));
     let converted = names.map(|name| {
         let plain = |value: &Value| match value.get("v") {
             Some(text) => text.clone(),

@@ -19,20 +19,20 @@ pub(crate) const KINDS: &str = r#"
     enum : integer { size = 8; align = 8; signed = false; } { "Idle" = 0, "Run" = 1 } _state;
     enum : integer { size = 16; align = 8; signed = true; } { "Under" = -2, "Over" = 32767 } _signed;
     enum : integer { size = 32; align = 8; signed = false; base = 16; } { "READ" = 1, "WRITE" = 2 } _flags;
-    uint16_t __str_length; utf8_t _str[__str_length];
+    uint16_t ___str_length; utf8_t _str[___str_length];
     string _string;
-    uint16_t __blob_length; uint8_t _blob[__blob_length];
+    uint16_t ___blob_length; uint8_t _blob[___blob_length];
     int16_t _array[3];
     uint8_t _bytes[2];
-    uint16_t __list_length; uint32_t _list[__list_length];
-    uint8_t __maybe_none_length; uint16_t _maybe_none[__maybe_none_length];
-    uint8_t __maybe_u16_length; uint16_t _maybe_u16[__maybe_u16_length];
-    uint8_t __maybe_u8_length; uint8_t _maybe_u8[__maybe_u8_length];
-    uint8_t __maybe_char_length; struct { utf8_t _v[4]; } align(8) _maybe_char[__maybe_char_length];
-    uint16_t __names_length;
-    struct { uint16_t __v_length; utf8_t _v[__v_length]; } align(8) _names[__names_length];
-    uint8_t __maybe_name_length;
-    struct { uint16_t __v_length; utf8_t _v[__v_length]; } align(8) _maybe_name[__maybe_name_length];
+    uint16_t ___list_length; uint32_t _list[___list_length];
+    uint8_t ___maybe_none_length; uint16_t _maybe_none[___maybe_none_length];
+    uint8_t ___maybe_u16_length; uint16_t _maybe_u16[___maybe_u16_length];
+    uint8_t ___maybe_u8_length; uint8_t _maybe_u8[___maybe_u8_length];
+    uint8_t ___maybe_char_length; struct { utf8_t _v[4]; } align(8) _maybe_char[___maybe_char_length];
+    uint16_t ___names_length;
+    struct { uint16_t ___v_length; utf8_t _v[___v_length]; } align(8) _names[___names_length];
+    uint8_t ___maybe_name_length;
+    struct { uint16_t ___v_length; utf8_t _v[___v_length]; } align(8) _maybe_name[___maybe_name_length];
 "#;
 
 /// The metadata of a machine with one CPU, a channel `sched`, and these classes.

@@ -65,6 +65,19 @@ fn assert_last_records(run: &Run, panicked: &Record<'_>) {
 }
 
 #[test]
+fn a_panic_is_told_although_nothing_is_logged() {
+    for kind in ["panic", "fault"] {
+        let kind = format!("kind={kind}");
+        let run = boot(&["--scenario", "panic", "--set", &kind, "--set", "log=off"]);
+        run.assert_code(1);
+        assert!(error(&run, "cpu 1").module.ends_with("::panic"));
+        assert_backtrace(&run);
+        let of_others = run.records().iter().filter(|r| r.cpu != 1).count();
+        assert_eq!(of_others, 1, "the command line, before it was read");
+    }
+}
+
+#[test]
 fn a_panic_leaves_its_record_and_everybodys_last_records() {
     let run = panics("panic");
     let panicked = error(&run, "panic");

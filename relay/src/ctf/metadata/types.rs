@@ -1,14 +1,16 @@
 //! How fields are described: the types of TSDL.
 
+use super::quoted::Quoted;
 use core::fmt::{self, Write};
 use relay_format::class::{EnumClass, Kind};
 
 /// Writes the declaration of a field. Its name gets an underscore, which readers take off again:
-/// without it, some names are words of the language.
+/// without it, some names are words of the language. What tells its length has two more: with one,
+/// babeltrace2 takes the length of `x` and a field `x_length` for fields of one name.
 pub(super) fn write_field(f: &mut fmt::Formatter<'_>, name: &str, kind: &Kind) -> fmt::Result {
     match kind {
-        Kind::Str | Kind::Blob | Kind::Sequence(_) => write!(f, "uint16_t __{name}_length; ")?,
-        Kind::Optional(_) => write!(f, "uint8_t __{name}_length; ")?,
+        Kind::Str | Kind::Blob | Kind::Sequence(_) => write!(f, "uint16_t ___{name}_length; ")?,
+        Kind::Optional(_) => write!(f, "uint8_t ___{name}_length; ")?,
         _ => {}
     }
     write_type(f, kind)?;
@@ -47,7 +49,7 @@ fn write_dimensions(f: &mut fmt::Formatter<'_>, name: &str, kind: &Kind) -> fmt:
         Kind::Array(_, count) => write!(f, "[{count}]"),
         Kind::Text(length) | Kind::Bytes(length) => write!(f, "[_{length}]"),
         Kind::Str | Kind::Blob | Kind::Sequence(_) | Kind::Optional(_) => {
-            write!(f, "[__{name}_length]")
+            write!(f, "[___{name}_length]")
         }
         _ => Ok(()),
     }
@@ -99,7 +101,7 @@ pub(super) fn write_labels(f: &mut fmt::Formatter<'_>, class: &EnumClass) -> fmt
     f.write_str("{ ")?;
     for (number, (name, value)) in class.values.iter().enumerate() {
         let separator = if number == 0 { "" } else { ", " };
-        write!(f, "{separator}\"{name}\" = {value}")?;
+        write!(f, "{separator}\"{}\" = {value}", Quoted(name))?;
     }
     f.write_str(" }")
 }

@@ -140,7 +140,7 @@ pub struct Field {
     pub name: String,
     /// Its type.
     pub kind: Type,
-    /// Whether it only says the length of the field behind it: `_x_length` of `x`. Nobody has
+    /// Whether it only says the length of the field behind it: `__x_length` of `x`. Nobody has
     /// written it, so it is not shown.
     pub is_length: bool,
 }

@@ -294,7 +294,7 @@ impl Parser<'_> {
             && let Len::Field(at) = *length
             && fields[at]
                 .name
-                .strip_prefix('_')
+                .strip_prefix("__")
                 .and_then(|n| n.strip_suffix("_length"))
                 == Some(name)
         {
