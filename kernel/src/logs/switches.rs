@@ -160,7 +160,9 @@ fn set_log(text: &str) -> Result<(), FilterError<'_>> {
 fn level(least: Option<Severity>) -> LevelFilter {
     match least {
         None => LevelFilter::Off,
-        Some(severity) if severity <= Severity::Error => LevelFilter::Error,
+        // The facade has nothing so severe.
+        Some(severity) if severity < Severity::Error => LevelFilter::Off,
+        Some(Severity::Error) => LevelFilter::Error,
         Some(Severity::Warn) => LevelFilter::Warn,
         Some(Severity::Debug) => LevelFilter::Debug,
         Some(Severity::Trace) => LevelFilter::Trace,
@@ -189,7 +191,8 @@ pub(crate) mod tests {
         let _alone = alone();
         for (text, level) in [
             ("off", LevelFilter::Off),
-            ("crit", LevelFilter::Error),
+            ("crit", LevelFilter::Off),
+            ("error", LevelFilter::Error),
             ("warn", LevelFilter::Warn),
             ("notice", LevelFilter::Info),
             ("debug", LevelFilter::Debug),

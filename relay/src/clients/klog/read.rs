@@ -99,7 +99,7 @@ fn read<'a>(fields: &mut Fields<'a>, stamp: Stamp, ticks: u64) -> Result<Record<
                 line: source.line,
             },
             message: Message::Statement {
-                template: site.name(),
+                template: site.text().unwrap_or(site.name()),
                 values: Values::take(class.fields, fields).ok_or(CUT_OFF)?,
             },
         });
