@@ -11,6 +11,12 @@
 //! may say what the assembler puts into another section, once for each set of types that the
 //! program uses. So the entry is made by a naked function that is never called.
 //!
+//! What else would do, and why it is not used: a `static` by [linkme](https://docs.rs/linkme) needs
+//! its types written out; assembly in an inlined function leaves an entry for each copy of it; a
+//! list that statements join when they first run needs a call there, knows only what ran, and shares
+//! one place among all types of a generic caller. An id that the linker computes would save three
+//! instructions, and needs a program that is not position independent.
+//!
 //! Nobody writes any of it: entries and what they lead to are constants of the program.
 //!
 //! Targets whose programs are no ELF files have no such section, nor has Miri: see
