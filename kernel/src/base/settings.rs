@@ -89,8 +89,7 @@ pub(crate) const TRACE: Setting = Setting {
     key: "trace",
     about: "the events that are traced",
     takes: Takes::Text(
-        "all, off, or names with * and ?, and facilities, with commas between them, and - before \
-         those that are taken out again",
+        "off, all, or names (with * and ?) and facilities with commas between them; -NAME takes one out",
     ),
     default: Preset::Else("off"),
 };
