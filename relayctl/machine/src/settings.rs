@@ -156,6 +156,23 @@ impl Channels {
         })
     }
 
+    /// What it takes, without the levels.
+    fn form(&self) -> String {
+        let alone = self.alone.iter().map(|choice| format!("{}, ", choice.word));
+        let some_of = self.some_of.iter().map(|channel| {
+            let level = if channel.has_levels { "[@LEVEL]" } else { "" };
+            format!(" {}{level}", channel.word)
+        });
+        let (alone, some_of): (String, String) = (alone.collect(), some_of.collect());
+        format!("{alone}or some of{some_of} with commas between them")
+    }
+
+    /// The levels, if there are some.
+    fn levels(&self) -> Option<String> {
+        let levels: Vec<_> = self.levels.iter().map(|level| &*level.word).collect();
+        (!levels.is_empty()).then(|| format!("LEVEL: {}", levels.join(", ")))
+    }
+
     /// What can be written in it.
     fn words(&self) -> Vec<String> {
         let some_of = self.some_of.iter().map(|channel| &channel.word);
@@ -166,19 +183,10 @@ impl Channels {
 
 impl fmt::Display for Channels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for choice in &self.alone {
-            write!(f, "{}, ", choice.word)?;
-        }
-        f.write_str("or some of")?;
-        for channel in &self.some_of {
-            let level = if channel.has_levels { "[@LEVEL]" } else { "" };
-            write!(f, " {}{level}", channel.word)?;
-        }
-        f.write_str(" with commas between them")?;
-        let levels: Vec<_> = self.levels.iter().map(|level| &*level.word).collect();
-        match levels.is_empty() {
-            true => Ok(()),
-            false => write!(f, " (LEVEL: {})", levels.join(", ")),
+        f.write_str(&self.form())?;
+        match self.levels() {
+            Some(levels) => write!(f, " ({levels})"),
+            None => Ok(()),
         }
     }
 }
@@ -476,7 +484,10 @@ fn list(f: &mut fmt::Formatter<'_>, settings: &[Setting]) -> fmt::Result {
                 writeln!(f, "              default: {default}")?;
             }
             Takes::Channels(channels) => {
-                writeln!(f, "              {takes};")?;
+                writeln!(f, "              {};", channels.form())?;
+                if let Some(levels) = channels.levels() {
+                    writeln!(f, "              {levels};")?;
+                }
                 writeln!(f, "              default: {default}")?;
                 let some_of = channels.some_of.iter();
                 let some_of = some_of.map(|channel| (&channel.word, &channel.about));
