@@ -31,7 +31,7 @@ fn what_is_said_is_a_record_of_klog() {
     let taken = LOG.reader(cpu.number()).unwrap().next_subbuf().unwrap();
     let mut records = klog::records(taken.records(), taken.packet().begin_ticks);
     let record = records.next().unwrap().unwrap();
-    assert_eq!(record.message, "woke task   7 1 1");
+    assert_eq!(record.message.to_string(), "woke task   7 1 1");
     assert_eq!(record.severity, Severity::Warn);
     assert_eq!(
         (record.place.module, record.place.line),
