@@ -99,6 +99,19 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// The record was not written, for the reason given; the loss is counted.
     #[inline(always)]
     pub fn emit<E: Event>(&self, event: &E) -> Result<(), WriteError> {
+        match E::is_enabled() {
+            true => self.emit_always(event),
+            false => Ok(()),
+        }
+    }
+
+    /// As [`emit`](Self::emit), also of an event that is turned off: for who has looked at the
+    /// switch, and counted the event.
+    ///
+    /// # Errors
+    /// As [`emit`](Self::emit).
+    #[inline(always)]
+    pub fn emit_always<E: Event>(&self, event: &E) -> Result<(), WriteError> {
         const { assert!(E::CLASS.id < EVENTS, "the class has an id of a filler") };
         const {
             assert!(
@@ -106,9 +119,6 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
                 "no class is collected here: the event needs an id by hand"
             )
         };
-        if !E::is_enabled() {
-            return Ok(());
-        }
         self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
             let tail = tail_of_class(E::id(), self.platform().context());
             let mut fields = FieldsMut::new(slot.stamp_with(tail));
@@ -124,7 +134,7 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     #[inline(always)]
     pub fn emit_with<E: Event>(&self, event: impl FnOnce() -> E) -> Result<(), WriteError> {
         match E::is_enabled() {
-            true => self.emit(&event()),
+            true => self.emit_always(&event()),
             false => Ok(()),
         }
     }

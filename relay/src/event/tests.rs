@@ -337,3 +337,56 @@ fn what_is_formatted_has_no_zero_bytes_and_tells_of_failures() {
         "it 1 ...[an argument failed to print]\0"
     );
 }
+
+/// An event with a switch, which is off.
+struct Switched;
+
+static SITE: Site = Site::event(
+    "tests",
+    "switched",
+    Source {
+        module: "",
+        file: "",
+        line: 1,
+    },
+)
+.with_enabled(false);
+
+impl Event for Switched {
+    const CLASS: EventClass = EventClass {
+        id: 4,
+        name: "switched",
+        fields: &[],
+    };
+
+    fn site() -> Option<&'static Site> {
+        Some(&SITE)
+    }
+
+    fn size(&self) -> usize {
+        0
+    }
+
+    fn store(&self, _fields: &mut FieldsMut<'_>) {}
+}
+
+#[test]
+fn what_is_off_is_not_written_but_by_who_has_looked_before() {
+    static CHANNEL: Channel<Host, 64> = Channel::new(Host, &Framed);
+    let cpu = start(&CHANNEL);
+    let written = || {
+        CHANNEL.flush();
+        CHANNEL.stats(cpu.number()).unwrap().records
+    };
+    CHANNEL.emit(&Switched).unwrap();
+    CHANNEL
+        .emit_with(|| -> Switched { panic!("it is not made") })
+        .unwrap();
+    assert_eq!(written(), 0);
+    CHANNEL.emit_always(&Switched).unwrap();
+    assert_eq!(written(), 1);
+    SITE.set_enabled(true);
+    CHANNEL.emit(&Switched).unwrap();
+    CHANNEL.emit_with(|| Switched).unwrap();
+    assert_eq!(written(), 3);
+}

@@ -31,11 +31,28 @@ fn start<const LESS: usize>() -> usize {
     // SAFETY: it makes an address, and changes nothing.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        asm!("lea {}, [rip + __start_relay_classes - {}]", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "lea {}, [rip + __start_relay_classes - {}]",
+            out(reg) start,
+            const LESS,
+            options(pure, nomem, nostack, preserves_flags),
+        );
         #[cfg(target_arch = "aarch64")]
-        asm!("adrp {0}, __start_relay_classes", "add {0}, {0}, :lo12:__start_relay_classes", "sub {0}, {0}, {1}", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "adrp {0}, __start_relay_classes",
+            "add {0}, {0}, :lo12:__start_relay_classes",
+            "sub {0}, {0}, {1}",
+            out(reg) start,
+            const LESS,
+            options(pure, nomem, nostack, preserves_flags),
+        );
         #[cfg(target_arch = "riscv64")]
-        asm!("lla {}, __start_relay_classes - {}", out(reg) start, const LESS, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "lla {}, __start_relay_classes - {}",
+            out(reg) start,
+            const LESS,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
     start
 }
@@ -46,11 +63,24 @@ fn stop() -> usize {
     // SAFETY: it makes an address, and changes nothing.
     unsafe {
         #[cfg(target_arch = "x86_64")]
-        asm!("lea {}, [rip + __stop_relay_classes]", out(reg) stop, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "lea {}, [rip + __stop_relay_classes]",
+            out(reg) stop,
+            options(pure, nomem, nostack, preserves_flags),
+        );
         #[cfg(target_arch = "aarch64")]
-        asm!("adrp {0}, __stop_relay_classes", "add {0}, {0}, :lo12:__stop_relay_classes", out(reg) stop, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "adrp {0}, __stop_relay_classes",
+            "add {0}, {0}, :lo12:__stop_relay_classes",
+            out(reg) stop,
+            options(pure, nomem, nostack, preserves_flags),
+        );
         #[cfg(target_arch = "riscv64")]
-        asm!("lla {}, __stop_relay_classes", out(reg) stop, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "lla {}, __stop_relay_classes",
+            out(reg) stop,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
     stop
 }
@@ -88,8 +118,8 @@ pub fn id_at(entry: usize) -> u16 {
     (distance / ENTRY as u32) as u16
 }
 
-/// Leaves an entry for a class: a function `$id`, which tells its id, for these types. `$class` is a
-/// function with the same types that describes its fields. A name is that of a symbol: two of the
+/// Leaves an entry for a class: a function `$id`, which tells its id, for these types. `$class` is
+/// a function with the same types that describes its fields. A name is that of a symbol: two of the
 /// same do not link.
 #[doc(hidden)]
 #[macro_export]
@@ -129,11 +159,27 @@ macro_rules! __registered {
             // SAFETY: it makes an address, and changes nothing.
             unsafe {
                 #[cfg(target_arch = "x86_64")]
-                ::core::arch::asm!("lea {at}, [rip + {me}_entry]", at = out(reg) at, me = sym entry::<$($type),*>, options(pure, nomem, nostack, preserves_flags));
+                ::core::arch::asm!(
+                    "lea {at}, [rip + {me}_entry]",
+                    at = out(reg) at,
+                    me = sym entry::<$($type),*>,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
                 #[cfg(target_arch = "aarch64")]
-                ::core::arch::asm!("adrp {at}, {me}_entry", "add {at}, {at}, :lo12:{me}_entry", at = out(reg) at, me = sym entry::<$($type),*>, options(pure, nomem, nostack, preserves_flags));
+                ::core::arch::asm!(
+                    "adrp {at}, {me}_entry",
+                    "add {at}, {at}, :lo12:{me}_entry",
+                    at = out(reg) at,
+                    me = sym entry::<$($type),*>,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
                 #[cfg(target_arch = "riscv64")]
-                ::core::arch::asm!("lla {at}, {me}_entry", at = out(reg) at, me = sym entry::<$($type),*>, options(pure, nomem, nostack, preserves_flags));
+                ::core::arch::asm!(
+                    "lla {at}, {me}_entry",
+                    at = out(reg) at,
+                    me = sym entry::<$($type),*>,
+                    options(pure, nomem, nostack, preserves_flags),
+                );
             }
             $crate::event::id_at(at)
         }
