@@ -19,7 +19,7 @@ pub(crate) struct Known {
 }
 
 /// All of them.
-pub(crate) const KNOWN: [Known; 3] = [
+pub(crate) const KNOWN: [Known; 5] = [
     Known {
         name: "klog",
         about: "the log",
@@ -33,6 +33,16 @@ pub(crate) const KNOWN: [Known; 3] = [
     Known {
         name: "trace",
         about: "what the machine does",
+        has_levels: false,
+    },
+    Known {
+        name: "evlog",
+        about: "events for those who run the machine",
+        has_levels: false,
+    },
+    Known {
+        name: "profile",
+        about: "samples of what every CPU does",
         has_levels: false,
     },
 ];
@@ -145,7 +155,7 @@ mod tests {
         assert!(!carried.has("klog") && carried.has("flood") && carried.has("metadata"));
         assert_eq!(read("all"), Some(Carried::ALL));
         assert_eq!(read("off"), Some(Carried::NONE));
-        assert_eq!(read("flood,trace,klog"), Some(Carried::ALL));
+        assert_eq!(read("flood,profile,trace,klog,evlog"), Some(Carried::ALL));
         for wrong in [
             "",
             "x",

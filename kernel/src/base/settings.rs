@@ -94,6 +94,69 @@ pub(crate) const TRACE: Setting = Setting {
     default: Preset::Else("off"),
 };
 
+/// Which events of the log of events are written.
+pub(crate) const EVLOG: Setting = Setting {
+    key: "evlog",
+    about: "the events that the channel evlog has",
+    takes: TRACE.takes,
+    default: Preset::Else("all"),
+};
+
+/// The modes of a ring, in the order of relay's.
+const MODES: [Choice; 2] = [
+    Choice::new("discard", "what finds no room is lost"),
+    Choice::new("overwrite", "it takes the place of what is oldest"),
+];
+
+/// The modes of the ring of a client, in the same order.
+const CLIENT_MODES: [Choice; 2] = [
+    Choice::new("discard", "what finds no room is lost"),
+    Choice::new(
+        "continuous",
+        "a flight recorder: it takes the place of what is oldest",
+    ),
+];
+
+/// What a full ring of a client does.
+const fn client_mode(key: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        about,
+        takes: Takes::OneOf(&CLIENT_MODES),
+        default: Preset::Value(0),
+    }
+}
+
+/// The size of the ring of a client.
+const fn client_size(key: &'static str, about: &'static str) -> Setting {
+    Setting {
+        key,
+        about,
+        takes: Takes::PowerOfTwo(Range {
+            least: 2048,
+            most: 32 << 20,
+            unit: "bytes",
+        }),
+        default: Preset::Value(32 * 1024),
+    }
+}
+
+/// The rings of the channels of clients.
+pub(crate) const TRACE_MODE: Setting =
+    client_mode("trace-mode", "what a full ring of the channel trace does");
+pub(crate) const TRACE_SIZE: Setting =
+    client_size("trace-size", "the size of such a ring, one for each CPU");
+pub(crate) const EVLOG_MODE: Setting =
+    client_mode("evlog-mode", "what a full ring of the channel evlog does");
+pub(crate) const EVLOG_SIZE: Setting =
+    client_size("evlog-size", "the size of such a ring, one for each CPU");
+pub(crate) const PROFILE_MODE: Setting = client_mode(
+    "profile-mode",
+    "what a full ring of the channel profile does",
+);
+pub(crate) const PROFILE_SIZE: Setting =
+    client_size("profile-size", "the size of such a ring, one for each CPU");
+
 /// The frequency of the time-stamp counter, instead of measuring it. The range keeps every
 /// conversion between ticks and time within 64 bits.
 pub(crate) const TSC_HZ: Setting = Setting {
@@ -139,7 +202,21 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 6] = [LOG, TRACE, LOSE, TSC_HZ, SERIAL, LINE];
+pub(crate) const GENERAL: [Setting; 13] = [
+    LOG,
+    TRACE,
+    TRACE_MODE,
+    TRACE_SIZE,
+    EVLOG,
+    EVLOG_MODE,
+    EVLOG_SIZE,
+    PROFILE_MODE,
+    PROFILE_SIZE,
+    LOSE,
+    TSC_HZ,
+    SERIAL,
+    LINE,
+];
 
 /// How long a scenario shall last; at most a year.
 pub(crate) const SECONDS: Setting = Setting {
@@ -172,12 +249,6 @@ pub(crate) const COUNT: Setting = Setting {
     }),
     default: Preset::Value(16),
 };
-
-/// The modes of a ring, in the order of relay's.
-const MODES: [Choice; 2] = [
-    Choice::new("discard", "what finds no room is lost"),
-    Choice::new("overwrite", "it takes the place of what is oldest"),
-];
 
 /// What a full ring of the channel `flood` does.
 pub(crate) const MODE: Setting = Setting {
@@ -394,7 +465,7 @@ mod tests {
         );
         assert_eq!(
             SERIAL.takes.to_string(),
-            "all or off, or some of klog[@LEVEL] flood trace with commas between them"
+            "all or off, or some of klog[@LEVEL] flood trace evlog profile with commas between them"
         );
     }
 

@@ -9,7 +9,7 @@ use crate::arch::handlers::{self, Handlers};
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, LOG, LOSE, TRACE, TSC_HZ};
+use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TSC_HZ};
 use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::{registry, switches};
@@ -30,7 +30,7 @@ pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
     relay::info!("command line: '{text}'");
     let mut options = cmdline::parse(text, scenarios, |complaint| relay::error!("{complaint}"));
-    for setting in [&LOG, &TRACE] {
+    for setting in [&LOG, &TRACE, &EVLOG] {
         let Some(text) = options.text(setting) else {
             continue;
         };

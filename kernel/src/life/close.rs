@@ -34,7 +34,7 @@ pub(crate) fn this_cpu() {
         BEGUN.fetch_or(me.bits(), Ordering::Relaxed);
         // One patience for all, so that it is known how long this takes at most.
         let mut patience = Patience::after_ms(pump::PATIENCE_MS, pump::moved());
-        for channel in registry::ALL {
+        for channel in registry::all() {
             if ptr::eq(channel, &claims::CHANNEL) {
                 // What all CPUs write ends with the last of them.
                 if percpu::cpu_index() == 0 {

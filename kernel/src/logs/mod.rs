@@ -4,8 +4,9 @@
 //! file never imports a higher one:
 //!
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
-//! - the clients [`klog`], [`trace`], [`flood`], [`shared`], [`claims`], [`metadata`]: each with its
-//!   channel, its hooks and its event classes;
+//! - [`client`]: what clients have in common whose events are typed;
+//! - the clients [`klog`], [`trace`], [`evlog`], [`profile`], [`flood`], [`shared`], [`claims`],
+//!   [`metadata`]: each with its channel, its hooks and its event classes;
 //! - [`switches`]: which statements and events are written;
 //! - [`load`]: which of flood and shared is written, and in which rings;
 //! - [`registry`]: the list of them, and what is done with all.
@@ -13,10 +14,13 @@
 mod attempts;
 pub(crate) mod channel;
 pub(crate) mod claims;
+pub(crate) mod client;
+pub(crate) mod evlog;
 pub(crate) mod flood;
 pub(crate) mod klog;
 pub(crate) mod load;
 pub(crate) mod metadata;
+pub(crate) mod profile;
 pub(crate) mod registry;
 pub(crate) mod shared;
 pub(crate) mod switches;

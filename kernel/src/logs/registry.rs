@@ -10,57 +10,39 @@ use spin::Once;
 
 use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
-use super::{claims, flood, klog, load, metadata, shared, trace};
+use super::client::Client;
+use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
-pub(crate) static NAMES: Namespace<6> = Namespace::new();
+pub(crate) static NAMES: Namespace<8> = Namespace::new();
 
-/// The description of all first: a sink sends it before everything else.
-static MOUNTS: [&Mount; 6] = [
+/// The clients whose events are typed.
+static CLIENTS: [&Client; 3] = [&evlog::CLIENT, &trace::CLIENT, &profile::CLIENT];
+
+/// The other channels. A sink sends the description of all first, before everything else.
+static OTHERS: [&Mount; 5] = [
     &metadata::MOUNT,
     &klog::MOUNT,
-    &trace::MOUNT,
     &flood::MOUNT,
     &shared::MOUNT,
     &claims::MOUNT,
 ];
 
-/// The channels that every CPU has a stream of, in the order in which they are closed: claims are
-/// made when the others are.
-pub(crate) static ALL: [&PerCpu; 4] = [
-    &klog::CHANNEL,
-    &trace::CHANNEL,
-    &flood::CHANNEL,
-    &claims::CHANNEL,
-];
-
-/// The channels of which a panic sends what is left, with their hooks: the description of all
-/// first, what may be much last.
-static SALVAGED: [(&Mount, &PerCpu, &Packets); 5] = [
-    (&metadata::MOUNT, &metadata::CHANNEL, &metadata::PACKETS),
-    (&klog::MOUNT, &klog::CHANNEL, &klog::PACKETS),
-    (&claims::MOUNT, &claims::CHANNEL, &claims::PACKETS),
-    (&trace::MOUNT, &trace::CHANNEL, &trace::PACKETS),
-    (&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS),
-];
-
-/// The descriptions of all but the metadata.
-const STREAMS: [(&Mount, StreamClass); 5] = [
+/// The descriptions of these, but that of the metadata.
+const STREAMS: [(&Mount, StreamClass); 4] = [
     (&klog::MOUNT, klog::STREAM),
     (&claims::MOUNT, claims::STREAM),
     (&flood::MOUNT, flood::STREAM),
     (&shared::MOUNT, shared::STREAM),
-    (&trace::MOUNT, trace::STREAM),
 ];
 
-/// What is counted apart from relay.
-static ATTEMPTS: [(&Mount, &Attempts); 4] = [
+/// What is counted apart from relay, beside the clients'.
+static ATTEMPTS: [(&Mount, &Attempts); 3] = [
     (&klog::MOUNT, &klog::ATTEMPTS),
-    (&trace::MOUNT, &trace::ATTEMPTS),
     (&flood::MOUNT, &flood::ATTEMPTS),
     (&shared::MOUNT, &shared::ATTEMPTS),
 ];
@@ -72,7 +54,8 @@ static CARRIED: Once<Carried> = Once::new();
 /// the CPU knows its number.
 pub(crate) fn start_early() {
     UUID.set(clock::random_seed());
-    let named = MOUNTS.iter().all(|mount| NAMES.create(mount).is_ok());
+    let mounts = OTHERS.into_iter().chain(CLIENTS.map(|client| client.mount));
+    let named = mounts.into_iter().all(|mount| NAMES.create(mount).is_ok());
     let started = klog::start_early();
     debug_assert!(named && started, "the log was started before");
 }
@@ -93,10 +76,27 @@ pub(crate) fn is_carried(mount: &Mount) -> bool {
     }
 }
 
-/// The channels of which a panic sends what is left, in this order. Any context.
+/// The channels that every CPU has a stream of, in the order in which they are closed: claims are
+/// made when the others are.
+pub(crate) fn all() -> impl Iterator<Item = &'static PerCpu> {
+    let clients = CLIENTS.iter().map(|client| client.channel);
+    let first = [&klog::CHANNEL].into_iter().chain(clients);
+    first.chain([&flood::CHANNEL, &claims::CHANNEL])
+}
+
+/// The channels of which a panic sends what is left, with their hooks: the description of all first,
+/// what may be much last. Any context.
 pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Packets)> {
-    let carried = SALVAGED.iter().filter(|(mount, ..)| is_carried(mount));
-    carried.map(|(_, channel, packets)| (*channel, *packets))
+    let first: [(&Mount, _, _); 3] = [
+        (&metadata::MOUNT, &metadata::CHANNEL, &metadata::PACKETS),
+        (&klog::MOUNT, &klog::CHANNEL, &klog::PACKETS),
+        (&claims::MOUNT, &claims::CHANNEL, &claims::PACKETS),
+    ];
+    let clients = CLIENTS.map(|client| (client.mount, client.channel, client.packets));
+    let flood = [(&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS)];
+    let salvaged = first.into_iter().chain(clients).chain(flood);
+    let carried = salvaged.filter(|(mount, ..)| is_carried(mount));
+    carried.map(|(_, channel, packets)| (channel, packets))
 }
 
 /// Gives the log of CPUs 0 to `cpus - 1` its full size, in small packets if these go over a slow
@@ -109,8 +109,8 @@ pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
 pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
     claims::start(cpus);
     metadata::start();
-    if is_carried(&trace::MOUNT) {
-        trace::start(cpus, is_slow);
+    for client in CLIENTS.iter().filter(|client| is_carried(client.mount)) {
+        client.start(cpus, options, is_slow);
     }
     if is_carried(&flood::MOUNT) || is_carried(&shared::MOUNT) {
         // Last: it may take all the memory that there is.
@@ -138,13 +138,16 @@ pub(crate) fn describe(cpus: usize) {
         overwrites: load::goes_to(mount) == Some(true) && load::overwrites(),
         ..*stream
     });
-    let streams: Vec<_> = described.collect();
+    let clients = CLIENTS.iter().filter(|client| is_carried(client.mount));
+    let streams: Vec<_> = described
+        .chain(clients.map(|client| client.described()))
+        .collect();
     metadata::describe(&streams, cpus);
 }
 
 /// The timer's share: hands over what readers have asked for.
 pub(crate) fn tick() {
-    for channel in ALL {
+    for channel in all() {
         channel.tick();
     }
     if load::is_shared() {
@@ -152,19 +155,22 @@ pub(crate) fn tick() {
     }
 }
 
-/// Closes the stream of the calling CPU in one of [`ALL`]. What is tried from then on is not
+/// Closes the stream of the calling CPU in one of [all]. What is tried from then on is not
 /// claimed. Task context, interrupts off.
 ///
 /// # Errors
 /// As [`relay::Channel::close`].
 pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
     channel.close()?;
-    if core::ptr::eq(channel, &klog::CHANNEL) {
-        klog::ATTEMPTS.close();
-    } else if core::ptr::eq(channel, &trace::CHANNEL) {
-        trace::ATTEMPTS.close();
-    } else if core::ptr::eq(channel, &flood::CHANNEL) {
-        flood::ATTEMPTS.close();
+    let clients = CLIENTS
+        .iter()
+        .map(|client| (client.channel, client.attempts));
+    let counted = clients.chain([
+        (&klog::CHANNEL, &klog::ATTEMPTS),
+        (&flood::CHANNEL, &flood::ATTEMPTS),
+    ]);
+    for (_, attempts) in counted.filter(|(counted, _)| core::ptr::eq(*counted, channel)) {
+        attempts.close();
     }
     Ok(())
 }
@@ -180,10 +186,17 @@ pub(crate) fn close_shared() -> Result<(), StreamError> {
     Ok(())
 }
 
+/// What is counted in the channels that leave the machine.
+fn counted() -> impl Iterator<Item = (&'static Mount, &'static Attempts)> {
+    let clients = CLIENTS.iter().map(|client| (client.mount, client.attempts));
+    let counted = ATTEMPTS.iter().copied().chain(clients);
+    counted.filter(|(mount, _)| is_carried(mount))
+}
+
 /// Writes what the calling CPU has tried, by its own count. Task context, when it writes to no
 /// other channel any more.
 pub(crate) fn claim() {
-    for (mount, attempts) in ATTEMPTS.iter().filter(|(mount, _)| is_carried(mount)) {
+    for (mount, attempts) in counted() {
         claims::report(mount, attempts);
     }
 }
@@ -191,8 +204,7 @@ pub(crate) fn claim() {
 /// What each CPU has tried to write to each channel that leaves the machine, by its own count: for
 /// a panic, which comes before the claims. Any context; exact when all others have stopped.
 pub(crate) fn tried() -> impl Iterator<Item = (usize, &'static str, u64)> {
-    let carried = ATTEMPTS.iter().filter(|(mount, ..)| is_carried(mount));
-    carried.flat_map(|(mount, attempts)| {
+    counted().flat_map(|(mount, attempts)| {
         let tried = (0..MAX_CPUS).map(|cpu| (cpu, mount.path(), attempts.tried_by(cpu)));
         tried.filter(|(.., count)| *count != 0)
     })
@@ -216,12 +228,10 @@ mod tests {
 
     #[test]
     fn the_metadata_is_what_the_host_is_tested_with() {
-        let all = STREAMS.map(|(_, stream)| stream);
-        let [klog, claims, flood, shared, trace] = all;
-        for (name, streams) in [
-            ("metadata", [klog, claims, flood, trace]),
-            ("metadata-shared", [klog, claims, shared, trace]),
-        ] {
+        let [klog, claims, flood, shared] = STREAMS.map(|(_, stream)| stream);
+        let [evlog, trace, profile] = CLIENTS.map(Client::described);
+        for (name, load) in [("metadata", flood), ("metadata-shared", shared)] {
+            let streams = [klog, claims, load, evlog, trace, profile];
             let trace = Trace {
                 uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
                 clock_hz: 2_611_200_000,

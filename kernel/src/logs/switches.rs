@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `log` | the least severe statements of klog: `info,virtio=debug` ([`filter::statements`]) |
 //! | `trace` | the events of the channel trace: `irq*,-irq_handler_exit` ([`filter::events`]) |
+//! | `evlog` | likewise those of the channel evlog |
 //!
 //! The facade `log` has no statements of its own: it follows the severity that `log` says of all.
 
@@ -16,26 +17,30 @@ use relay::event::filter::{self, FilterError};
 use relay::event::{Severity, registered};
 use spin::Mutex;
 
-use super::{klog, trace};
+use super::client::Client;
+use super::{evlog, klog, trace};
 
 /// The most that a switch's text may have, in bytes.
 const ROOM: usize = 256;
 
 /// A switch.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Switch {
+    /// Of the statements of klog.
     Log,
-    Trace,
+    /// Of the events of a client.
+    Events(&'static Client),
 }
 
 /// All of them, with their names and what they are set to at first.
-const ALL: [(&str, Switch, &str); 2] = [
+static ALL: [(&str, Switch, &str); 3] = [
     ("log", Switch::Log, "info"),
-    ("trace", Switch::Trace, "off"),
+    ("trace", Switch::Events(&trace::CLIENT), "off"),
+    ("evlog", Switch::Events(&evlog::CLIENT), "all"),
 ];
 
 /// What they are set to. Nobody waits for it: who finds it taken is told so.
-static TEXTS: Mutex<[Option<ArrayString<ROOM>>; ALL.len()]> = Mutex::new([None; ALL.len()]);
+static TEXTS: Mutex<[Option<ArrayString<ROOM>>; 3]> = Mutex::new([None; 3]);
 
 /// The least severe that is logged, whatever the switch says: a slow line carries no more.
 static CEILING: AtomicU8 = AtomicU8::new(Severity::Trace as u8);
@@ -116,7 +121,7 @@ pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> 
     let mut texts = TEXTS.try_lock().ok_or(SwitchError::Busy)?;
     match ALL[place].1 {
         Switch::Log => set_log(text)?,
-        Switch::Trace => drop(filter::events(trace::STREAM.name, text)?),
+        Switch::Events(client) => drop(filter::events(client.name(), text)?),
     }
     texts[place] = Some(kept);
     Ok(())
@@ -210,7 +215,11 @@ pub(crate) mod tests {
     fn nothing_is_what_it_was_at_first() {
         let _alone = alone();
         for nothing in ["", " , "] {
-            for (name, text, first) in [("log", "warn", "info"), ("trace", "all", "off")] {
+            for (name, text, first) in [
+                ("log", "warn", "info"),
+                ("trace", "all", "off"),
+                ("evlog", "off", "all"),
+            ] {
                 assert_eq!(set(name, text), Ok(()));
                 assert_eq!(set(name, nothing), Ok(()));
                 assert_eq!(value(name).as_deref(), Some(first));
@@ -239,7 +248,7 @@ pub(crate) mod tests {
         let unknown = SwitchError::Unknown.to_string();
         assert_eq!(
             unknown,
-            "there is no such switch: log, trace would be right"
+            "there is no such switch: log, trace, evlog would be right"
         );
         assert_eq!(set("log", "info"), Ok(()));
     }

@@ -2,13 +2,15 @@
 //!
 //! Names and fields are those of LTTng's kernel tracer where it has them.
 
+use relay::Channel;
 use relay::ctf::Packets;
 use relay::event::{Event, StreamClass};
 use relay::fs::Mount;
-use relay::{Channel, Geometry};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
+use super::client::Client;
+use crate::base::settings::{TRACE_MODE, TRACE_SIZE};
 use crate::cpu::machine::Machine;
 
 relay::event! {
@@ -62,7 +64,7 @@ relay::event! {
 }
 
 /// The channel, described.
-pub(super) const STREAM: StreamClass = StreamClass {
+const STREAM: StreamClass = StreamClass {
     id: 5,
     name: "trace",
     is_global: false,
@@ -70,32 +72,23 @@ pub(super) const STREAM: StreamClass = StreamClass {
     events: &[],
 };
 
-pub(super) static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
-pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
-pub(super) static MOUNT: Mount = channel::mount("/trace", &CHANNEL);
+static PACKETS: Packets = Packets::new(STREAM.id, &UUID);
+static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
+static MOUNT: Mount = channel::mount("/trace", &CHANNEL);
+static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 
-/// What was tried here.
-pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
-
-const RING: Geometry = channel::fixed(4096, 8);
-/// The same in small packets, for a slow line.
-const SLOW: Geometry = channel::fixed(1024, 32);
-
-/// Gives CPUs 0 to `cpus - 1` their streams. Task context, with a heap.
-pub(super) fn start(cpus: usize, is_slow: bool) {
-    let geometry = if is_slow { SLOW } else { RING };
-    for cpu in 0..cpus {
-        channel::start(&CHANNEL, "trace", cpu, None, geometry);
-    }
-}
+/// The client.
+pub(crate) static CLIENT: Client = Client::new(
+    STREAM,
+    &CHANNEL,
+    &PACKETS,
+    &MOUNT,
+    &ATTEMPTS,
+    [&TRACE_MODE, &TRACE_SIZE],
+);
 
 /// Writes an event, if it is on. Any context.
 #[inline(always)]
 pub(crate) fn emit<E: Event>(event: impl FnOnce() -> E) {
-    if E::is_enabled() {
-        ATTEMPTS.count();
-        // It was counted: it is written although another CPU switches it off meanwhile. What is
-        // lost is counted by the channel.
-        let _ = CHANNEL.emit_always(&event());
-    }
+    CLIENT.emit(event);
 }

@@ -19,19 +19,25 @@ use serde_json::Value;
 /// The reference metadata, as the kernel writes it.
 pub(crate) const REFERENCE: &str = include_str!("../data/metadata");
 
-/// The same of a machine that traces nothing: what these tests make has no packets of a trace.
-pub(crate) static METADATA: LazyLock<String> = LazyLock::new(|| without_trace(REFERENCE));
+/// The same of a machine without clients of typed events: what these tests make has no packets of
+/// them.
+pub(crate) static METADATA: LazyLock<String> = LazyLock::new(|| without_clients(REFERENCE));
 
 /// The same of a machine whose load all CPUs write to one stream.
 pub(crate) static SHARED: LazyLock<String> =
-    LazyLock::new(|| without_trace(include_str!("../data/metadata-shared")));
+    LazyLock::new(|| without_clients(include_str!("../data/metadata-shared")));
 
-/// A metadata text without the channel `trace`, which is its last.
-fn without_trace(text: &str) -> String {
-    let (name, block) = ("    channel_5 = \"trace\";\n", "stream {\n    id = 5;\n");
-    let (rest, trace) = text.split_once(block).expect("it has the channel");
-    assert!(rest.contains(name) && !trace.contains("stream {"));
-    rest.replace(name, "")
+/// A metadata text without the channels `evlog`, `trace` and `profile`, which are its last.
+fn without_clients(text: &str) -> String {
+    let first = "stream {\n    id = 6;\n";
+    let (rest, clients) = text.split_once(first).expect("it has the channel evlog");
+    assert_eq!(clients.matches("stream {").count(), 2);
+    let names = [(6, "evlog"), (5, "trace"), (7, "profile")];
+    names.iter().fold(rest.to_owned(), |rest, (id, name)| {
+        let line = format!("    channel_{id} = \"{name}\";\n");
+        assert!(rest.contains(&line));
+        rest.replace(&line, "")
+    })
 }
 
 /// The uuid in it.

@@ -1,0 +1,133 @@
+//! A client whose events are typed: a channel of its own, with a stream of each CPU, whose mode and
+//! size the command line sets, and whose events are [switched](super::switches) by name.
+
+use relay::ctf::Packets;
+use relay::event::{Event, StreamClass};
+use relay::fs::Mount;
+use relay::{Geometry, GeometryError, Mode};
+
+use super::attempts::Attempts;
+use super::channel::{self, PerCpu};
+use crate::base::cmdline::Options;
+use crate::base::settings::Setting;
+
+/// How many sub-buffers a ring has, if they are not larger or smaller than is sensible.
+const COUNT: usize = 8;
+/// Bytes of a sub-buffer: the least, which is that of a slow line, and the most.
+const LEAST: usize = 1024;
+const MOST: usize = 64 * 1024;
+
+/// A client, declared.
+pub(crate) struct Client {
+    /// Its channel, described. Its events are collected by the linker.
+    pub(super) stream: StreamClass,
+    pub(super) channel: &'static PerCpu,
+    pub(super) packets: &'static Packets,
+    pub(super) mount: &'static Mount,
+    /// What was tried there.
+    pub(super) attempts: &'static Attempts,
+    mode: &'static Setting,
+    size: &'static Setting,
+}
+
+impl Client {
+    /// A client with this channel, described; and settings of what a full ring does, and how many
+    /// bytes it has.
+    pub(super) const fn new(
+        stream: StreamClass,
+        channel: &'static PerCpu,
+        packets: &'static Packets,
+        mount: &'static Mount,
+        attempts: &'static Attempts,
+        [mode, size]: [&'static Setting; 2],
+    ) -> Self {
+        Self {
+            stream,
+            channel,
+            packets,
+            mount,
+            attempts,
+            mode,
+            size,
+        }
+    }
+
+    /// The channel's name.
+    pub(crate) fn name(&self) -> &'static str {
+        self.stream.name
+    }
+
+    /// Whether its rings overwrite what nobody has read: a flight recorder. Any context.
+    pub(crate) fn is_continuous(&self) -> bool {
+        let geometry = self.mount.file(0).ok().and_then(|file| file.geometry());
+        geometry.is_some_and(|geometry| geometry.mode() == Mode::Continuous)
+    }
+
+    /// The channel, described as it is set.
+    pub(super) fn described(&self) -> StreamClass {
+        StreamClass {
+            overwrites: self.is_continuous(),
+            ..self.stream
+        }
+    }
+
+    /// Gives CPUs 0 to `cpus - 1` their streams, in small packets if these go over a slow line. Task
+    /// context, with a heap.
+    pub(super) fn start(&self, cpus: usize, options: &Options<'_>, is_slow: bool) {
+        let mode = match options.value(self.mode) {
+            Some(1) => Mode::Continuous,
+            _ => Mode::NoOverwrite,
+        };
+        let size = options.value(self.size).unwrap_or_default() as usize;
+        let geometry = match geometry(size, mode, is_slow) {
+            Ok(geometry) => geometry,
+            Err(error) => return relay::error!("there is no {}: {error}", self.name()),
+        };
+        for cpu in 0..cpus {
+            channel::start(self.channel, self.name(), cpu, None, geometry);
+        }
+    }
+
+    /// Writes an event, if it is on. Any context.
+    #[inline(always)]
+    pub(crate) fn emit<E: Event>(&self, event: impl FnOnce() -> E) {
+        if E::is_enabled() {
+            self.attempts.count();
+            // It was counted: it is written although another CPU switches it off meanwhile. What is
+            // lost is counted by the channel.
+            let _ = self.channel.emit_always(&event());
+        }
+    }
+}
+
+/// Rings of `size` bytes, a power of two.
+fn geometry(size: usize, mode: Mode, is_slow: bool) -> Result<Geometry, GeometryError> {
+    let subbuf = if is_slow { LEAST } else { size / COUNT };
+    let subbuf = subbuf.clamp(LEAST, MOST);
+    let geometry = channel::geometry(subbuf, size / subbuf)?;
+    geometry.with_mode(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::settings::{Range, TRACE_SIZE, Takes};
+
+    #[test]
+    fn every_size_that_is_taken_makes_a_ring_of_so_many_bytes() {
+        let Takes::PowerOfTwo(Range { least, most, .. }) = TRACE_SIZE.takes else {
+            panic!("it is a power of two");
+        };
+        let sizes = core::iter::successors(Some(least as usize), |size| Some(size * 2));
+        for size in sizes.take_while(|size| *size <= most as usize) {
+            for mode in [Mode::NoOverwrite, Mode::Continuous] {
+                for is_slow in [false, true] {
+                    let ring = geometry(size, mode, is_slow).expect("there is such a ring");
+                    assert_eq!(ring.subbuf_size() * ring.subbuf_count(), size);
+                    assert_eq!(ring.mode(), mode);
+                    assert!(!is_slow || ring.subbuf_size() == LEAST);
+                }
+            }
+        }
+    }
+}
