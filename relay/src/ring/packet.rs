@@ -32,7 +32,9 @@ pub struct Packet {
     /// all.
     pub lost: Losses,
     /// Records overwritten before they were read, as counted at its delivery (continuous mode). A
-    /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal).
+    /// hint that may lag: what is certain are the gaps between [ordinals](Self::ordinal). In the
+    /// last packet of a CPU that was stopped it does not lag, but may count the packets twice that
+    /// were just being overwritten, one for each context.
     pub overwritten: u64,
     /// Whether the stream was closed with this packet: it is the last one.
     pub is_final: bool,

@@ -261,19 +261,25 @@ impl<'a> Salvage<'a> {
             begin_ticks,
             end_ticks: begin_ticks,
             lost: later.map_or_else(|| stream.lost.sample(), |closing| closing.lost),
-            overwritten: stream.overwritten.load(Ordering::Relaxed),
+            overwritten: stream.gone(),
             is_final: false,
         }
     }
 
-    /// An empty packet that tells of losses, if there are some that no packet has told of. What is
-    /// lost in a closed stream nobody tells of.
+    /// An empty packet that tells of losses, or of what was overwritten, if there is some that no
+    /// packet has told of. What is lost in a closed stream nobody tells of.
     fn untold(&self) -> Option<SalvagedPacket<'a>> {
         let ring = self.stream.current()?;
         let lost = self.stream.lost.sample();
         let is_told = match &self.last {
-            Some(last) => last.is_final || last.lost == lost,
-            None => self.stream.reported_losses.load(Ordering::Relaxed) == lost.total(),
+            Some(last) => {
+                last.is_final || (last.lost == lost && last.overwritten >= self.stream.gone())
+            }
+            // Whether the packets before have told of all that is overwritten, nobody knows.
+            None => {
+                let reported = self.stream.reported_losses.load(Ordering::Relaxed);
+                reported == lost.total() && self.stream.gone() == 0
+            }
         };
         let pos = ring.position();
         if is_told || (pos.is_sealed() && ring.successor().is_none()) {
@@ -356,6 +362,16 @@ impl fmt::Debug for Salvage<'_> {
             .field("packet", &self.walk.packet)
             .field("remaining", &self.walk.remaining)
             .finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    /// Records of a stopped CPU that were overwritten. Each context that was stopped while it
+    /// overwrote a packet may have counted its records twice, or not have overwritten it: this is
+    /// never less than what is gone.
+    fn gone(&self) -> u64 {
+        let counted = self.overwritten.load(Ordering::Relaxed);
+        counted.wrapping_add(self.overwriting.load(Ordering::Relaxed))
     }
 }
 

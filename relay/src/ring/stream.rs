@@ -29,6 +29,8 @@ pub(crate) struct Stream {
     pub(super) lost: LossCounters,
     /// Records overwritten unread.
     pub(super) overwritten: OwnerWord,
+    /// Records that contexts are just overwriting: counted in `overwritten`, or about to be.
+    pub(super) overwriting: OwnerWord,
     /// Total of the losses that a closed packet has told of.
     pub(super) reported_losses: AtomicU64,
     /// Delivery in progress.
@@ -90,6 +92,7 @@ impl Stream {
                 current: AtomicPtr::new(null_mut()),
                 lost: LossCounters::new(),
                 overwritten: OwnerWord::new(0),
+                overwriting: OwnerWord::new(0),
                 reported_losses: AtomicU64::new(0),
                 delivery_lock: OwnerWord::new(0),
                 delivering: AtomicPtr::new(null_mut()),

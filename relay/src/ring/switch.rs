@@ -8,8 +8,11 @@
 //!              EMPTY, or READABLE or LENT and overwriting:
 //!                  n = records of the victim; they are about another packet by now: look again
 //!                  pos has moved: look again
-//!                  CAS(entry[k], what it was, {k, WRITING, same block}), LOCKed, or look again
-//!                  overwritten += n
+//!                  overwrite: CAS(entry[k], what it was, {k, WRITING, same block}), LOCKed, or look again
+//!
+//! overwrite(n): overwriting += n
+//!               CAS, LOCKed;  it has succeeded: overwritten += n
+//!               overwriting -= n
 //!
 //! close(k):    end_ticks, lost of k = time and losses that the swap has validated
 //!              closed of k = where its records end, and whether it is the last
@@ -91,24 +94,40 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
                 return Err(Obstacle::Moved);
             }
             let prepared = Entry::new(packet, State::Writing, entry.block());
-            // LOCKed: a reader on another CPU may be taking the same entry.
-            let won = sub.entry.compare_exchange(
-                entry.0,
-                prepared.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            if won.is_err() {
+            if broken(Mistake::PrepareBeforeCount) {
+                overwritten = 0;
+            }
+            if !self.overwrite(sub, entry, prepared, overwritten) {
                 continue;
             }
             if broken(Mistake::PrepareBeforeCount) {
                 overwritten = ring.unread_in(entry).unwrap_or(0);
-            }
-            if overwritten != 0 {
                 self.stream.overwritten.add_carries::<U>(overwritten);
             }
             return Ok(entry.block());
         }
+    }
+
+    /// Makes an entry another, if it is still what it was, and counts `records` that are overwritten
+    /// with it; whether it was. Announced before, so that the post-mortem of a CPU that stops in
+    /// between never knows of less than what is gone.
+    #[inline]
+    pub(super) fn overwrite(&self, sub: &Sub, is: Entry, wanted: Entry, records: u64) -> bool {
+        let stream = self.stream;
+        if records != 0 {
+            stream.overwriting.add_carries::<U>(records);
+        }
+        // LOCKed: a reader on another CPU may be taking the same entry.
+        let won = sub
+            .entry
+            .compare_exchange(is.0, wanted.0, Ordering::AcqRel, Ordering::Acquire);
+        if records != 0 {
+            if won.is_ok() {
+                stream.overwritten.add_carries::<U>(records);
+            }
+            stream.overwriting.add_carries::<U>(records.wrapping_neg());
+        }
+        won.is_ok()
     }
 
     /// Begins packet `packet`: notes its time, lets writers find it, has its header started, and

@@ -105,9 +105,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     pub(super) fn overwrite_before(&self, ring: &Ring) {
         self.stream.hold_oldest(|oldest| {
             for old in oldest.chain().take_while(|old| !ptr::eq(*old, ring)) {
-                let (packets, records) = old.overwrite_all();
-                self.stream.overwritten.add_carries::<U>(records);
-                if packets != 0 {
+                if self.overwrite_all(old) {
                     // They may have told of losses; and a packet must follow, for readers to see
                     // the gap.
                     self.stream.report_again();
@@ -115,43 +113,30 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             }
         });
     }
-}
 
-impl Ring {
-    /// Takes all unread packets of a ring that has been left out of the way; returns how many, and
-    /// how many records they held. What a reader holds stays.
-    fn overwrite_all(&self) -> (u64, u64) {
-        let (mut packets, mut overwritten) = (0, 0);
-        let end = self.geometry.packet(self.visible());
-        for back in 1..=self.geometry.subbuf_count() as u64 {
-            if let Some(records) = self.overwrite(self.geometry.before(end, back)) {
-                packets += 1;
-                overwritten += records;
-            }
-        }
-        (packets, overwritten)
+    /// Takes all unread packets of a ring that has been left out of the way; whether there were any.
+    /// What a reader holds stays.
+    fn overwrite_all(&self, old: &Ring) -> bool {
+        let end = old.geometry.packet(old.visible());
+        let laps = 1..=old.geometry.subbuf_count() as u64;
+        laps.fold(false, |found, back| {
+            self.overwrite_unread(old, old.geometry.before(end, back)) || found
+        })
     }
 
-    /// Takes packet `packet` out of the way, if it is unread; returns how many records it held.
-    fn overwrite(&self, packet: u64) -> Option<u64> {
+    /// Takes packet `packet` of `old` out of the way, if it is unread; whether it was.
+    fn overwrite_unread(&self, old: &Ring, packet: u64) -> bool {
         loop {
-            let entry = self.entry(packet);
+            let entry = old.entry(packet);
             if !entry.is_packet(packet) || !entry.state().is_unread() {
-                return None;
+                return false;
             }
-            let Some(records) = self.unread_in(entry) else {
+            let Some(records) = old.unread_in(entry) else {
                 continue;
             };
             let empty = entry.with_state(State::Empty);
-            // LOCKed: a reader on another CPU may be taking the same entry.
-            let won = self.sub(packet).entry.compare_exchange(
-                entry.0,
-                empty.0,
-                Ordering::AcqRel,
-                Ordering::Acquire,
-            );
-            if won.is_ok() {
-                return Some(records);
+            if self.overwrite(old.sub(packet), entry, empty, records) {
+                return true;
             }
         }
     }
