@@ -92,9 +92,11 @@ def trace_of(capture):
     """The bytes of a capture's streams."""
     trace = os.path.join(capture, "trace")
     names = [name for name in os.listdir(trace) if name != "metadata"] if os.path.isdir(trace) else []
+    # Not the folder of index files.
+    paths = [path for path in (os.path.join(trace, name) for name in names) if os.path.isfile(path)]
     blobs = []
-    for name in names:
-        with open(os.path.join(trace, name), "rb") as file:
+    for path in paths:
+        with open(path, "rb") as file:
             blobs.append(file.read())
     return blobs
 

@@ -145,6 +145,7 @@ fn metadata() -> Trace<'static> {
         clock_hz: machine::HZ,
         cpus: CPUS,
         streams: &[klog::STREAM, TRACE],
+        env: &[],
     }
 }
 

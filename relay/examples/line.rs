@@ -49,6 +49,7 @@ fn describe() -> Vec<u8> {
         clock_hz: machine::HZ,
         cpus: CPUS,
         streams: &[klog::STREAM],
+        env: &[],
     };
     for piece in format!("{trace}").as_bytes().chunks(RING.max_record()) {
         METADATA.write(piece).expect("the ring is large enough");

@@ -789,8 +789,9 @@ fn known(out: &Path) -> BTreeMap<String, (String, BTreeMap<String, Vec<u8>>)> {
         let audit = Audit::of(&stored).expect("it can be read");
         let judged = format!("{:?} {:?}", audit.balance(), audit.verdict());
         let files = fs::read_dir(boot.folder.join("trace")).expect("it is there");
-        let files = files.map(|file| {
-            let file = file.expect("it can be read");
+        let files = files.map(|file| file.expect("it can be read"));
+        // The index says what the packets say.
+        let files = files.filter(|file| file.path().is_file()).map(|file| {
             let name = file.file_name().into_string().expect("UTF-8");
             (name, fs::read(file.path()).expect("it can be read"))
         });

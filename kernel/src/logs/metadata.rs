@@ -4,7 +4,7 @@
 use core::fmt::{self, Write};
 
 use relay::ctf::Packets;
-use relay::ctf::metadata::Trace;
+use relay::ctf::metadata::{Kernel, Trace};
 use relay::event::StreamClass;
 use relay::fs::Mount;
 use relay::{Channel, Geometry};
@@ -21,6 +21,16 @@ pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 /// The ring holds all of it. In small packets, of which more arrive where a line is bad.
 pub(crate) const RING: Geometry = channel::fixed(1024, 128);
 
+/// What viewers shall know of this kernel. It has no name for its machine, and no clock that would
+/// say when it was built.
+pub(super) const KERNEL: Kernel<'_> = Kernel {
+    hostname: "relay-kernel",
+    sysname: "relay",
+    release: env!("CARGO_PKG_VERSION"),
+    version: "the reference kernel of relay, x86_64",
+    trace_name: "relay",
+};
+
 /// Starts the stream. Task context on the boot CPU, with a heap.
 pub(super) fn start() {
     channel::start_vital(&CHANNEL, "metadata", 0, RING);
@@ -34,6 +44,7 @@ pub(super) fn describe(streams: &[StreamClass], cpus: usize) {
         clock_hz: clock::frequency_hz().unwrap_or(0),
         cpus,
         streams,
+        env: &KERNEL.env(),
     };
     let written = write!(Text, "{trace}").is_ok() && CHANNEL.close().is_ok();
     if !written {

@@ -237,6 +237,7 @@ mod tests {
                 clock_hz: 2_611_200_000,
                 cpus: 2,
                 streams: &streams,
+                env: &metadata::KERNEL.env(),
             };
             let text = without_collected(&trace.to_string());
             let data = concat!(env!("CARGO_MANIFEST_DIR"), "/../relayctl/tests/data");

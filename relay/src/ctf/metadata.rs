@@ -26,14 +26,18 @@
 //!     clock_hz: 1_000_000_000,
 //!     cpus: 2,
 //!     streams: &[klog::STREAM, SCHED],
+//!     env: &[],
 //! };
 //! let text = trace.to_string();
 //! assert!(text.starts_with("/* CTF 1.8 */"));
 //! assert!(text.contains("uint32_t _task;"));
 //! ```
 
+mod env;
 mod quoted;
 mod types;
+
+pub use env::{Env, EnvValue, Kernel};
 
 use crate::event::{Registered, Site, Source, registered};
 use core::fmt::{self, Write};
@@ -58,6 +62,8 @@ pub struct Trace<'a> {
     pub cpus: usize,
     /// The channels.
     pub streams: &'a [StreamClass],
+    /// What else the block `env` says: of a kernel that [viewers](Kernel) shall know, for example.
+    pub env: &'a [Env<'a>],
 }
 
 impl fmt::Display for Trace<'_> {
@@ -103,6 +109,7 @@ impl Trace<'_> {
                 writeln!(f, "    mode_{} = \"overwrite\";", stream.id)?;
             }
         }
+        self.env.iter().try_for_each(|entry| write!(f, "{entry}"))?;
         f.write_str("};\n")
     }
 }

@@ -35,6 +35,7 @@ fn metadata(size: usize) -> Vec<u8> {
         clock_hz: 1,
         cpus: 1,
         streams: &[crate::clients::klog::STREAM],
+        env: &[],
     };
     for piece in std::format!("{trace}").as_bytes().chunks(size - HEADER) {
         channel.write(piece).unwrap();

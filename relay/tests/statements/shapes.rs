@@ -99,6 +99,7 @@ fn a_length_and_a_field_that_is_called_like_one_have_two_names_for_all_readers()
         clock_hz: 1_000_000_000,
         cpus: 1,
         streams: &[relay::clients::klog::STREAM],
+        env: &[],
     };
     let metadata = metadata.to_string();
     let events = metadata.lines().filter(|line| line.starts_with("event { "));

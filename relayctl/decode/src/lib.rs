@@ -39,6 +39,7 @@ pub mod capture;
 pub mod console;
 pub mod escape;
 pub mod merge;
+pub mod pairs;
 pub mod records;
 pub mod tsdl;
 pub mod wire;

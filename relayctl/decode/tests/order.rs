@@ -85,6 +85,7 @@ fn describe(port: &mut Port) {
         clock_hz: 1_000_000_000,
         cpus: CPUS,
         streams: &[STREAM],
+        env: &[],
     };
     let text = trace.to_string();
     METADATA.write(text.as_bytes()).expect("it fits");

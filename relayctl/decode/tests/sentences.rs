@@ -36,6 +36,7 @@ fn metadata(template: &str, kind: Kind) -> String {
         clock_hz: 1_000_000_000,
         cpus: 1,
         streams: &streams,
+        env: &[],
     };
     let name = "name = \"NAME\";";
     let said =

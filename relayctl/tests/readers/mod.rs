@@ -152,8 +152,10 @@ fn comparable(value: &Value) -> Value {
 pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
     let mut records = Vec::new();
     for line in text.lines() {
-        // `[00000281474976710566] klog: { packet }, { event context }, { fields }`
+        // `[00000281474976710566] host klog: { packet }, { event context }, { fields }`
         let (ticks, rest) = line[1..].split_once("] ").expect("a time");
+        // Not of machines without a name.
+        let rest = rest.strip_prefix("relay-kernel ").unwrap_or(rest);
         // A statement's name is a sentence.
         let (event, packet) = rest.split_once(": { ").expect("an event");
         let mut rest = Text(&rest[rest.len() - packet.len() - 2..]);

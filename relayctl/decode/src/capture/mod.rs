@@ -16,6 +16,7 @@ mod line;
 mod line_totals;
 mod live;
 mod live_packets;
+mod lttng_index;
 mod metadata;
 mod packed;
 mod port;

@@ -243,7 +243,7 @@ fn extend_stream(intake: &mut Intake, file: &File, packets: &[Place]) -> io::Res
         if written.last < Some(place.number) {
             // What a panic leaves has room in any case.
             let crc = crc32c(&packet);
-            if let Some(offset) = store.append_packet(&within, &name, &packet, crc) {
+            if let Some(offset) = store.append_packet(&within, &name, &header, &packet, crc) {
                 written.note(place.number, offset, place.size);
                 boot.made.salvaged += 1;
                 store.totals.salvaged += 1;

@@ -1,7 +1,7 @@
 //! The files of a capture that is being made: they grow until the capture has its largest size, or
 //! something cannot be written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +11,7 @@ use super::folder::{self, CONSOLE, FRAGMENTS, METADATA, PACKETS, SALVAGED, TRACE
 use super::index;
 use super::keep::{self, Dropped, Keep, Newest, Place};
 use super::left_out::{LeftOut, Runs};
+use super::lttng_index;
 use super::totals::Totals;
 use crate::wire::{Header, crc32c_append};
 
@@ -65,6 +66,8 @@ pub(super) struct Store {
     newest: Newest,
     /// What is left out, by file, if the oldest are kept.
     left_out: HashMap<Place, Runs>,
+    /// The streams' files whose index files have to be written anew in the end.
+    unindexed: BTreeSet<Place>,
     /// What is in the boots' folders, by these.
     held: HashMap<PathBuf, Held>,
     /// Tells the user.
@@ -110,6 +113,7 @@ impl Store {
             keep,
             newest: Newest::default(),
             left_out: HashMap::new(),
+            unindexed: BTreeSet::new(),
             held: HashMap::new(),
             announce,
             totals: Totals::default(),
@@ -198,7 +202,7 @@ impl Store {
             return;
         }
         let line = self.list_length(within);
-        if let Some(offset) = self.append_packet(within, file, packet, crc)
+        if let Some(offset) = self.append_packet(within, file, header, packet, crc)
             && self.keep == Keep::Newest
         {
             let place = (within.to_owned(), file.to_owned());
@@ -211,10 +215,14 @@ impl Store {
         &mut self,
         within: &Path,
         file: &str,
+        header: &Header,
         packet: &[u8],
         crc: u32,
     ) -> Option<u64> {
         let offset = self.append_listed(within, file, packet, crc);
+        if let Some(offset) = offset {
+            self.index(within, file, offset, header);
+        }
         let held = self.held(within);
         match offset {
             Some(_) => {
@@ -224,6 +232,48 @@ impl Store {
             None => held.left_out += packet.len() as u64,
         }
         offset
+    }
+
+    /// Adds a packet to the index of its stream, for viewers. An index that cannot be written is no
+    /// fault of the capture: it is written anew in the end.
+    fn index(&mut self, within: &Path, file: &str, offset: u64, header: &Header) {
+        let place = (within.to_owned(), file.to_owned());
+        if self.unindexed.contains(&place) {
+            return;
+        }
+        let path = within.join(lttng_index::path_of(file));
+        let mut bytes = match offset {
+            0 => lttng_index::head(),
+            _ => Vec::new(),
+        };
+        bytes.extend(lttng_index::entry(offset, header));
+        if self.try_append(&path, &bytes).is_err() {
+            self.remove_index(place);
+        }
+    }
+
+    /// Removes an index that is not right any more, until the end.
+    fn remove_index(&mut self, place: Place) {
+        let path = place.0.join(lttng_index::path_of(&place.1));
+        self.forget(&path);
+        let _ = fs::remove_file(self.folder.join(path));
+        self.unindexed.insert(place);
+    }
+
+    /// Writes the index files anew that are not there. The packets have come to their places.
+    fn complete_indexes(&mut self) {
+        if self.error.is_some() {
+            return;
+        }
+        for (within, file) in std::mem::take(&mut self.unindexed) {
+            let folder = self.folder.join(within);
+            if let Err(error) = lttng_index::write_anew(&folder, &file) {
+                self.say(&format!(
+                    "{}: there is no index for viewers: {error}",
+                    folder.join(TRACE).join(file).display()
+                ));
+            }
+        }
     }
 
     /// Appends to a file of the trace in a boot's folder, adds the line to the list there, and says
@@ -281,6 +331,7 @@ impl Store {
             // First what is left out is said: who is stopped here promises nothing that is gone.
             let said = self.say_left_out(&within, &dropped);
             for (file, left_out) in &dropped.files {
+                self.remove_index((within.clone(), file.clone()));
                 let path = self.folder.join(&within).join(TRACE).join(file);
                 if let Err(error) = keep::punch(&path, left_out.hole()) {
                     self.say(&format!(
@@ -349,8 +400,15 @@ impl Store {
         newest.or_else(|| self.left_out.get(&place))
     }
 
-    /// Says in the lists what is left out, and closes the holes. The ports have ended.
+    /// Says in the lists what is left out, closes the holes, and completes the index files. The
+    /// ports have ended.
     pub(super) fn conclude(&mut self) {
+        self.say_all_left_out();
+        self.complete_indexes();
+    }
+
+    /// Says in the lists what is left out, and closes the holes.
+    fn say_all_left_out(&mut self) {
         let left_out: Vec<_> = self.left_out.drain().collect();
         for ((within, file), left_out) in left_out {
             self.append(&within.join(PACKETS), left_out.lines(&file).as_bytes());
@@ -361,6 +419,9 @@ impl Store {
         for within in self.newest.boots() {
             let folder = self.folder.join(within);
             if let Err(error) = keep::close_holes(&folder) {
+                // What has a hole is no trace to viewers, whatever an index says.
+                self.unindexed
+                    .retain(|(of, _)| self.folder.join(of) != folder);
                 self.say(&format!(
                     "{}: its files keep their holes, which only relayctl reads: {error}",
                     folder.display()

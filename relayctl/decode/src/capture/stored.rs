@@ -11,6 +11,7 @@ use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, 
 use super::index::{Entry, Index};
 use super::left_out::Runs;
 use super::line_totals::LineTotals;
+use super::lttng_index::INDEX;
 use super::reader::PacketReader;
 use super::store::MAX_CONTRADICTIONS;
 use crate::escape::printable;
@@ -285,7 +286,12 @@ impl Stored {
             |name: &str| name == METADATA || self.streams.iter().any(|stream| stream.file == name);
         let mut foreign = Vec::new();
         for entry in fs::read_dir(trace)? {
-            let name = entry?.file_name();
+            let entry = entry?;
+            let name = entry.file_name();
+            // Whatever it says: nothing is read there.
+            if name == INDEX && entry.file_type()?.is_dir() {
+                continue;
+            }
             let name = name.to_string_lossy();
             if foreign.len() < MAX_FOREIGN && !known(&name) {
                 foreign.push(format!(

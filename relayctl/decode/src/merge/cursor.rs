@@ -7,7 +7,8 @@ use super::note::{Note, Span, What};
 use super::order::Order;
 use super::shown::{Next, Shown};
 use crate::capture::{Item, PacketSource, Stream};
-use crate::records::{Channel, Line, Position, Schema};
+use crate::pairs::{Fit, Gap, Pairing};
+use crate::records::{Channel, Line, Position, Schema, Stamp};
 use crate::wire::Header;
 
 /// One stream on its way.
@@ -27,6 +28,8 @@ pub(super) struct Cursor<'a, S> {
     pub(super) last: Option<Header>,
     /// Notes that come before the next record.
     notes: Vec<Note>,
+    /// Pairs entries and exits, if that is wanted.
+    pairing: Option<Pairing>,
     /// The time that the stream has got to, in ticks.
     pub(super) ticks: u64,
     /// Whether it has nothing to show now.
@@ -35,7 +38,12 @@ pub(super) struct Cursor<'a, S> {
 
 impl<'a, S: PacketSource> Cursor<'a, S> {
     /// Before a stream's first packet.
-    pub(super) fn new(stream: &'a Stream, channel: &'a Channel, source: S) -> Self {
+    pub(super) fn new(
+        stream: &'a Stream,
+        channel: &'a Channel,
+        filter: &Filter,
+        source: S,
+    ) -> Self {
         Self {
             stream,
             channel,
@@ -44,6 +52,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             packet: None,
             last: None,
             notes: Vec::new(),
+            pairing: filter.spans.then(|| Pairing::of(channel)),
             ticks: 0,
             is_dry: true,
         }
@@ -61,10 +70,17 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         self.ticks = stamp.ticks;
                         return Ok(true);
                     }
-                    Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
+                    Ok(None) => {
+                        let in_doubt = header.records.saturating_sub(position.read());
+                        if in_doubt > 0 {
+                            self.gap(schema, Gap::Missing(in_doubt));
+                        }
+                        self.last = self.packet.take().map(|(header, _)| header);
+                    }
                     Err(error) => {
                         let number = header.number;
                         self.note(What::Damage(format!("packet {number}: {error}")));
+                        self.gap(schema, Gap::Damage);
                         self.last = self.packet.take().map(|(header, _)| header);
                         continue;
                     }
@@ -75,6 +91,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 Some(Item::Problem { offset, what }) => {
                     let what = format!("{} at {offset}: {what}", self.stream.file);
                     self.note(What::Damage(what));
+                    self.gap(schema, Gap::Damage);
                 }
                 Some(Item::Unlisted { .. }) => {}
                 Some(Item::Packet { offset, header }) => {
@@ -92,8 +109,13 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         && filter.is_not_over(schema.nanoseconds(header.begin));
                     if is_wanted {
                         self.note_losses(schema, &header);
+                        if let Some(pairing) = &mut self.pairing {
+                            pairing.packet(self.last.as_ref(), &header);
+                        }
+                        self.note_unclosed(schema);
                         self.packet = Some((header, Position::begin(&header)));
                     } else {
+                        self.gap(schema, Gap::Unread);
                         self.last = Some(header);
                     }
                 }
@@ -142,6 +164,41 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         }
     }
 
+    /// Notes that something is not there, for entries and exits.
+    fn gap(&mut self, schema: &Schema, gap: Gap) {
+        if let Some(pairing) = &mut self.pairing {
+            pairing.gap(gap);
+            self.note_unclosed(schema);
+        }
+    }
+
+    /// Notes entries that were shown, and have no exit that is known.
+    fn note_unclosed(&mut self, schema: &Schema) {
+        let Some(pairing) = &mut self.pairing else {
+            return;
+        };
+        for unclosed in pairing.take_unclosed() {
+            if unclosed.is_shown {
+                let event = self.channel.event(unclosed.class);
+                self.note(What::Unclosed {
+                    event: event.map_or_else(String::new, |event| event.name.clone()),
+                    number: unclosed.number,
+                    ns: schema.nanoseconds(unclosed.ticks),
+                    why: unclosed.why,
+                });
+            }
+        }
+    }
+
+    /// Notes what is still open at the end of the stream; whether there is something.
+    pub(super) fn finish(&mut self, schema: &Schema) -> bool {
+        if let Some(pairing) = &mut self.pairing {
+            pairing.finish();
+        }
+        self.note_unclosed(schema);
+        !self.notes.is_empty()
+    }
+
     /// Notes something.
     fn note(&mut self, what: What) {
         self.notes.push(Note {
@@ -176,12 +233,20 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 let ns = schema.nanoseconds(record.stamp.ticks);
                 let line = Line::new(record.event, &values);
                 let severity = line.severity();
+                let fit = self.pairing.as_mut().and_then(|pairing| {
+                    let Stamp { id, ticks, context } = record.stamp;
+                    pairing.record(id, record.number, ticks, context, &values)
+                });
                 let is_wanted = filter.has_begun(ns)
                     && filter.is_not_over(ns)
                     && filter.has_severity(severity)
                     && filter.has_module(|| line.module());
                 if !is_wanted {
+                    self.note_unclosed(schema);
                     return Ok(());
+                }
+                if let Some(pairing) = &mut self.pairing {
+                    pairing.note_shown(record.number);
                 }
                 let stream = u64::from(self.channel.number) << 32 | u64::from(self.stream.cpu);
                 if let Some(before) = order.take(stream, record.stamp.ticks) {
@@ -199,13 +264,22 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                     record,
                     packet: header.number,
                     is_late: order.is_late(),
+                    fit,
+                    begin_ns: match fit {
+                        Some(Fit::Exit(pair)) => Some(schema.nanoseconds(pair.begin)),
+                        _ => None,
+                    },
                 };
-                show(Next::Record(shown, &values))
+                show(Next::Record(shown, &values))?;
+                // Behind the record that tells: what it left open was entered before.
+                self.note_unclosed(schema);
+                Ok(())
             }
             Ok(None) => Ok(()),
             Err(error) => {
                 let number = header.number;
                 self.note(What::Damage(format!("packet {number}: {error}")));
+                self.gap(schema, Gap::Damage);
                 self.last = self.packet.take().map(|(header, _)| header);
                 Ok(())
             }

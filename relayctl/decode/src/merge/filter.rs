@@ -120,6 +120,8 @@ pub struct Filter {
     pub since: Option<Duration>,
     /// Up to this time after the machine's start.
     pub until: Option<Duration>,
+    /// Whether entries and exits are [paired](crate::pairs). They are before anything is filtered.
+    pub spans: bool,
 }
 
 impl Filter {

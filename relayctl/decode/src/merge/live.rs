@@ -78,7 +78,7 @@ impl<'a> LiveMerge<'a> {
         mut packets: HashMap<String, Vec<Run>>,
         now: Instant,
         is_last: bool,
-        show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
+        mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         self.merge.add(|stream, source| {
             if let Some(runs) = packets.remove(&stream.file) {
@@ -93,8 +93,12 @@ impl<'a> LiveMerge<'a> {
         let hold = self.hold;
         self.merge.each_while(
             |source| is_last || now.saturating_duration_since(source.noticed()) >= hold,
-            show,
-        )
+            &mut show,
+        )?;
+        match is_last {
+            true => self.merge.finish(show),
+            false => Ok(()),
+        }
     }
 
     /// Whether all wanted streams were shown up to their closing packets.

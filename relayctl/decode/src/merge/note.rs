@@ -4,6 +4,8 @@ use std::fmt;
 
 use relay_format::Losses;
 
+use crate::pairs::Why;
+
 /// Something about a stream that is no record of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
@@ -45,6 +47,17 @@ pub enum What {
     Late(u64),
     /// Something cannot be read.
     Damage(String),
+    /// An entry that was shown before has no exit that is known.
+    Unclosed {
+        /// The name of its class.
+        event: String,
+        /// Its number in the stream.
+        number: u64,
+        /// When it was, in nanoseconds after the machine's start.
+        ns: u64,
+        /// Why.
+        why: Why,
+    },
 }
 
 /// From one time to another, in nanoseconds after the machine's start.
@@ -66,7 +79,7 @@ impl Note {
                 is_cut,
                 ..
             } => uncommitted > 0 || is_cut,
-            What::Late(_) => false,
+            What::Late(_) | What::Unclosed { .. } => false,
             _ => true,
         }
     }
@@ -116,6 +129,19 @@ impl fmt::Display for What {
                 )
             }
             Self::Damage(what) => f.write_str(what),
+            Self::Unclosed {
+                event,
+                number,
+                ns,
+                why,
+            } => {
+                let (s, us) = seconds(*ns);
+                write!(f, "{event} of record {number}, at {s}.{us:06}: ")?;
+                match why {
+                    Why::Gap(gap) => write!(f, "exit lost: {gap} behind it"),
+                    why => write!(f, "no exit: {why}"),
+                }
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use relay_format::Severity;
 
 use super::note::Note;
+use crate::pairs::Fit;
 use crate::records::{Channel, Record, Value};
 
 /// A record, with what belongs to it.
@@ -22,6 +23,10 @@ pub struct Shown<'a> {
     pub packet: u64,
     /// Whether later records were shown already: it came too late for its place.
     pub is_late: bool,
+    /// Its place among entries and exits, if these are paired and it is one.
+    pub fit: Option<Fit>,
+    /// Of an exit whose entry is known, the time of that in nanoseconds since the machine's start.
+    pub begin_ns: Option<u64>,
 }
 
 /// What comes next.

@@ -77,7 +77,9 @@ impl<'a, S: PacketSource> Merge<'a, S> {
             let Some(source) = open(stream)? else {
                 continue;
             };
-            merge.cursors.push(Cursor::new(stream, channel, source));
+            merge
+                .cursors
+                .push(Cursor::new(stream, channel, filter, source));
             merge.queue(merge.cursors.len() - 1)?;
         }
         Ok(merge)
@@ -111,9 +113,27 @@ impl<'a, S: PacketSource> Merge<'a, S> {
     /// The first of `show`.
     pub fn each<E: From<OpenError>>(
         &mut self,
-        show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
+        mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.each_while(|_| true, show)
+        self.each_while(|_| true, &mut show)?;
+        self.finish(show)
+    }
+
+    /// Gives to `show` what there is to say at the end of all streams: no more comes.
+    ///
+    /// # Errors
+    ///
+    /// The first of `show`.
+    pub(super) fn finish<E>(
+        &mut self,
+        mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for cursor in &mut self.cursors {
+            if cursor.finish(self.schema) {
+                cursor.show(self.schema, self.filter, &mut self.order, &mut show)?;
+            }
+        }
+        Ok(())
     }
 
     /// Gives to `show` what is there, up to the first record or note whose stream

@@ -49,6 +49,14 @@ pub(crate) struct CatArgs {
     #[arg(long, value_name = "S", value_parser = parse_seconds)]
     pub(crate) until: Option<Duration>,
 
+    /// Show with each exit how long it took, and how deep it lay in others
+    ///
+    /// NAME_exit is paired with the NAME_entry that it belongs to on its CPU, but never across a
+    /// loss: an exit whose entry may be lost says so, and a line tells of an entry without an
+    /// exit.
+    #[arg(long)]
+    pub(crate) spans: bool,
+
     /// Go on with what comes, until the capture is finished or Ctrl-C
     ///
     /// It may be started first: then it waits for the capture that is named, or for the next run if
@@ -74,7 +82,7 @@ pub(crate) struct CatArgs {
     /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}, {facility}; {origin}
     /// {module} and {file}:{line} of the log, channel and event of others; {msg} the
     /// message of the log, the sentence of others, or their fields if they have none; {fields} all
-    /// fields as NAME=VALUE.
+    /// fields as NAME=VALUE; {span} a blank and, in brackets, what --spans shows.
     ///
     /// {severity:<5} fills a column of five characters, > and ^ put the text to its
     /// right or middle. {{ and }} are braces.
@@ -101,6 +109,7 @@ impl CatArgs {
             modules: self.modules.clone(),
             since: self.since,
             until: self.until,
+            spans: self.spans || self.log_format.has_span(),
         }
     }
 }

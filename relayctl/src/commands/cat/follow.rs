@@ -102,7 +102,7 @@ fn show_boot(
     boots: &FollowedBoots,
     filter: &Filter,
     stop: &AtomicBool,
-    printer: &mut Printer<'_>,
+    printer: &mut Printer,
 ) -> Result<bool, CatError> {
     let Some((schema, streams)) = followed.metadata(stop)? else {
         return Ok(false);

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use relay_decode::escape::printable;
 use relay_decode::merge::Shown;
+use relay_decode::pairs::Fit;
 use relay_decode::records::{Line, Value, text_record};
 use relay_format::Severity;
 
@@ -151,7 +152,30 @@ fn push_field(
             text_record(out, event, values, whole);
             Ok(())
         }
+        Field::Span => match shown.fit {
+            None => Ok(()),
+            Some(Fit::Exit(pair)) => {
+                let begin = shown.begin_ns.unwrap_or(shown.ns);
+                out.push_str(" (");
+                push_duration(out, shown.ns.saturating_sub(begin));
+                write!(out, ", depth {})", pair.depth)
+            }
+            Some(fit) => write!(out, " ({fit})"),
+        },
     };
+}
+
+/// Appends how long something took: three digits behind the point of the unit that fits.
+fn push_duration(out: &mut String, ns: u64) {
+    let (unit, name) = match ns {
+        0..1_000 => return out.push_str(&format!("{ns} ns")),
+        1_000..1_000_000 => (1_000, "us"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        _ => (1_000_000_000, "s"),
+    };
+    let thousandths = ns % unit / (unit / 1000);
+    // Writing to a `String` cannot fail.
+    let _ = write!(out, "{}.{thousandths:03} {name}", ns / unit);
 }
 
 /// Appends a text, if there is one.
@@ -162,6 +186,21 @@ fn push_text(out: &mut String, text: Option<&[u8]>) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_have_the_unit_that_fits() {
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (12_345, "12.345 us"),
+            (1_000_999, "1.000 ms"),
+            (61_002_003_004, "61.002 s"),
+        ] {
+            let mut out = String::new();
+            push_duration(&mut out, ns);
+            assert_eq!(out, text);
+        }
+    }
 
     #[test]
     fn columns_are_filled() {

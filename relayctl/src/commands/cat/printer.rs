@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use relay_decode::escape::{json, printable};
 use relay_decode::merge::{Next, Shown, What};
+use relay_decode::pairs::{Fit, Pair};
 use relay_decode::records::{Event, Line, Value, json_record};
 
 use super::args::CatArgs;
@@ -14,7 +15,7 @@ use crate::terminal::note_style;
 
 /// Writes records and notes.
 #[derive(Debug)]
-pub(super) struct Printer<'a> {
+pub(super) struct Printer {
     /// Where to.
     out: BufWriter<StdoutLock<'static>>,
     /// Whether somebody looks at every line.
@@ -22,7 +23,7 @@ pub(super) struct Printer<'a> {
     /// Whether to use colour.
     colour: bool,
     /// How a record is shown; as JSON if not by this.
-    format: Option<&'a Template>,
+    format: Option<Template>,
     /// Whether data is shown in full.
     whole: bool,
     /// The boot whose records are shown.
@@ -35,15 +36,20 @@ pub(super) struct Printer<'a> {
     json: Vec<u8>,
 }
 
-impl<'a> Printer<'a> {
+impl Printer {
     /// Prepares to write.
-    pub(super) fn new(args: &'a CatArgs) -> Self {
+    pub(super) fn new(args: &CatArgs) -> Self {
         let stdout = io::stdout();
+        let format = args.log_format.clone();
+        let format = match args.spans {
+            true => format.with_span(),
+            false => format,
+        };
         Self {
             is_terminal: stdout.is_terminal(),
             colour: args.color.for_stream(&stdout) && !args.json,
             out: BufWriter::with_capacity(1 << 16, stdout.lock()),
-            format: (!args.json).then_some(&args.log_format),
+            format: (!args.json).then_some(format),
             whole: args.verbose,
             boot: 1,
             is_damaged: false,
@@ -59,7 +65,7 @@ impl<'a> Printer<'a> {
     /// When the output cannot be written.
     pub(super) fn begin(&mut self, boot: u32, title: Option<String>) -> Result<(), CatError> {
         self.boot = boot;
-        match (title, self.format) {
+        match (title, &self.format) {
             (None, _) => Ok(()),
             (Some(title), Some(_)) => writeln!(self.out, "-- {title}").map_err(CatError::Output),
             (Some(title), None) => {
@@ -79,7 +85,7 @@ impl<'a> Printer<'a> {
         if let Next::Note(note) = &next {
             self.is_damaged |= matches!(note.what, What::Damage(_));
         }
-        let written = match (next, self.format) {
+        let written = match (next, &self.format) {
             (Next::Record(shown, values), None) => {
                 self.json.clear();
                 push_json(&mut self.json, self.boot, &shown, values);
@@ -151,6 +157,23 @@ fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_
     };
     if shown.is_late {
         let _ = write!(out, ",\"late\":true");
+    }
+    match shown.fit {
+        None => {}
+        Some(Fit::Exit(pair)) => {
+            let Pair { entry, depth, .. } = pair;
+            let begin = shown.begin_ns.unwrap_or(shown.ns);
+            let ns = shown.ns.saturating_sub(begin);
+            let _ = write!(
+                out,
+                ",\"span\":{{\"entry\":{entry},\"begin_ns\":{begin},\"ns\":{ns},\"depth\":{depth}}}"
+            );
+        }
+        Some(fit) => {
+            let _ = write!(out, ",\"span\":{{\"unpaired\":");
+            let _ = json(&mut *out, &fit.to_string());
+            out.push(b'}');
+        }
     }
     let line = Line::new(event, values);
     if let Some(message) = line.message() {

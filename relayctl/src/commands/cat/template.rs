@@ -34,11 +34,12 @@ pub(super) enum Field {
     Line,
     Msg,
     Fields,
+    Span,
 }
 
 impl Field {
     /// All fields by their names.
-    const ALL: [(&str, Self); 17] = [
+    const ALL: [(&str, Self); 18] = [
         ("time", Self::Time),
         ("ns", Self::Ns),
         ("ticks", Self::Ticks),
@@ -56,6 +57,7 @@ impl Field {
         ("line", Self::Line),
         ("msg", Self::Msg),
         ("fields", Self::Fields),
+        ("span", Self::Span),
     ];
 }
 
@@ -84,6 +86,22 @@ pub(super) enum Piece {
 pub(crate) struct Template {
     /// Its parts.
     pub(super) pieces: Vec<Piece>,
+}
+
+impl Template {
+    /// Whether it shows how long something took.
+    pub(super) fn has_span(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece, Piece::Field(Field::Span, ..)))
+    }
+
+    /// The same, with how long something took behind it, if it does not show that.
+    pub(super) fn with_span(mut self) -> Self {
+        if !self.has_span() {
+            self.pieces.push(Piece::Field(Field::Span, Align::Left, 0));
+        }
+        self
+    }
 }
 
 /// What is wrong with a template; places are characters from 1.

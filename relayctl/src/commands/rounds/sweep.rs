@@ -250,7 +250,11 @@ fn difference(one: &Path, other: &Path) -> Option<String> {
 fn files(capture: &Path) -> io::Result<Vec<PathBuf>> {
     let mut names = vec![PathBuf::from("console.log")];
     for entry in fs::read_dir(capture.join("trace"))? {
-        names.push(Path::new("trace").join(entry?.file_name()));
+        let entry = entry?;
+        // The index says what the packets say.
+        if !entry.file_type()?.is_dir() {
+            names.push(Path::new("trace").join(entry.file_name()));
+        }
     }
     names.sort();
     Ok(names)

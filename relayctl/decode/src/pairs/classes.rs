@@ -1,0 +1,90 @@
+//! Which classes are the two ends of something.
+
+use std::collections::HashMap;
+
+use super::stack::{End, Pairing};
+use crate::records::{Channel, Event};
+
+impl Pairing {
+    /// For the records of a stream of a channel. Of one that all CPUs write to it pairs nothing:
+    /// what they do does not lie in each other.
+    #[must_use]
+    pub fn of(channel: &Channel) -> Self {
+        let mut ends = HashMap::new();
+        if !channel.is_global {
+            let exits: HashMap<_, _> = channel
+                .events()
+                .filter_map(|event| Some((name_of_exit(&event.name)?, event)))
+                .collect();
+            let entries = channel.events();
+            let entries = entries.filter_map(|event| Some((name_of_entry(&event.name)?, event)));
+            for (kind, (name, entry)) in (0..).zip(entries) {
+                let Some(exit) = exits.get(&name) else {
+                    continue;
+                };
+                let has_key = has_key(entry, exit);
+                for (event, is_entry) in [(entry, true), (*exit, false)] {
+                    ends.insert(
+                        event.id,
+                        End {
+                            kind,
+                            is_entry,
+                            has_key,
+                        },
+                    );
+                }
+            }
+        }
+        Self::with(ends)
+    }
+}
+
+/// What is entered, if a class is an entry: two parts of its name.
+fn name_of_entry(name: &str) -> Option<(&str, &str)> {
+    name_of(name, "_entry", "syscall_entry_")
+}
+
+/// What is left, if a class is an exit.
+fn name_of_exit(name: &str) -> Option<(&str, &str)> {
+    name_of(name, "_exit", "syscall_exit_")
+}
+
+fn name_of<'n>(name: &'n str, behind: &str, before: &str) -> Option<(&'n str, &'n str)> {
+    match name.starts_with("syscall_") {
+        true => Some(("syscall", name.strip_prefix(before)?)),
+        false => Some((name.strip_suffix(behind)?, "")),
+    }
+}
+
+/// Whether both ends begin with the same number, such as that of an interrupt: then only what has
+/// the same one belongs together.
+fn has_key(entry: &Event, exit: &Event) -> bool {
+    let firsts = [entry, exit].map(|event| {
+        let first = event.fields.fields.first();
+        first.filter(|field| field.kind.as_int().is_some())
+    });
+    matches!(firsts, [Some(entry), Some(exit)] if entry.name == exit.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_tell_ends() {
+        assert_eq!(
+            name_of_entry("irq_handler_entry"),
+            Some(("irq_handler", ""))
+        );
+        assert_eq!(name_of_exit("irq_handler_exit"), Some(("irq_handler", "")));
+        assert_eq!(
+            name_of_entry("syscall_entry_read"),
+            Some(("syscall", "read"))
+        );
+        assert_eq!(name_of_exit("syscall_exit_read"), Some(("syscall", "read")));
+        // A system call that is called like that is no end of another thing.
+        assert_eq!(name_of_exit("syscall_entry_exit"), None);
+        assert_eq!(name_of_entry("sched_process_exit"), None);
+        assert_eq!(name_of_entry("reentry"), None);
+    }
+}
