@@ -2,10 +2,10 @@
 
 use relay_format::Losses;
 
-use super::filter::Filter;
 use super::note::{Note, Span, What};
 use super::order::Order;
 use super::shown::{Next, Shown};
+use super::wanted::{Place, Wanted};
 use crate::capture::{Item, PacketSource, Stream};
 use crate::records::{Channel, Line, Position, Schema};
 use crate::wire::Header;
@@ -49,14 +49,24 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         }
     }
 
-    /// Goes on to the next note or record; false at the end.
-    pub(super) fn advance(&mut self, schema: &Schema, filter: &Filter) -> std::io::Result<bool> {
+    /// Goes on to the next note or wanted record; false at the end.
+    pub(super) fn advance(
+        &mut self,
+        schema: &Schema,
+        wanted: &mut Wanted<'a>,
+    ) -> std::io::Result<bool> {
         loop {
             if !self.notes.is_empty() {
                 return Ok(true);
             }
             if let Some((header, position)) = &mut self.packet {
-                match position.peek(header, header.contents(&self.buffer)) {
+                let place = Place {
+                    channel: self.channel,
+                    at: self.stream.channel,
+                    header,
+                    contents: header.contents(&self.buffer),
+                };
+                match wanted.next(&place, position, &mut Vec::new()) {
                     Ok(Some(stamp)) => {
                         self.ticks = stamp.ticks;
                         return Ok(true);
@@ -88,9 +98,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         continue;
                     }
                     self.ticks = header.begin;
-                    let is_wanted = filter.has_begun(schema.nanoseconds(header.end))
-                        && filter.is_not_over(schema.nanoseconds(header.begin));
-                    if is_wanted {
+                    if wanted.has_packet(&header) {
                         self.note_losses(schema, &header);
                         self.packet = Some((header, Position::begin(&header)));
                     } else {
@@ -156,7 +164,6 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     pub(super) fn show<E>(
         &mut self,
         schema: &Schema,
-        filter: &Filter,
         order: &mut Order,
         show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -174,15 +181,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         match position.take(self.channel, header, contents, &mut values) {
             Ok(Some(record)) => {
                 let ns = schema.nanoseconds(record.stamp.ticks);
-                let line = Line::new(record.event, &values);
-                let severity = line.severity();
-                let is_wanted = filter.has_begun(ns)
-                    && filter.is_not_over(ns)
-                    && filter.has_severity(severity)
-                    && filter.has_module(|| line.module());
-                if !is_wanted {
-                    return Ok(());
-                }
+                let severity = Line::new(record.event, &values).severity();
                 let stream = u64::from(self.channel.number) << 32 | u64::from(self.stream.cpu);
                 if let Some(before) = order.take(stream, record.stamp.ticks) {
                     show(Next::Note(Note {

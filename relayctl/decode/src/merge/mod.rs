@@ -14,6 +14,7 @@ mod note;
 mod order;
 mod shown;
 mod streams;
+mod wanted;
 
 pub use filter::{CpuSet, Filter, FilterError};
 pub use live::LiveMerge;

@@ -101,6 +101,7 @@ impl CatArgs {
             modules: self.modules.clone(),
             since: self.since,
             until: self.until,
+            query: None,
         }
     }
 }
