@@ -7,7 +7,7 @@ use super::order::Order;
 use super::shown::{Next, Shown};
 use super::wanted::{Place, Wanted};
 use crate::capture::{Item, PacketSource, Stream};
-use crate::records::{Channel, Line, Position, Schema};
+use crate::records::{Channel, Line, Position, RecordError, Schema};
 use crate::wire::Header;
 
 /// One stream on its way.
@@ -31,6 +31,8 @@ pub(super) struct Cursor<'a, S> {
     pub(super) ticks: u64,
     /// Whether it has nothing to show now.
     pub(super) is_dry: bool,
+    /// How many records its packets have so far, as their headers say.
+    pub(super) records: u64,
 }
 
 impl<'a, S: PacketSource> Cursor<'a, S> {
@@ -46,6 +48,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             notes: Vec::new(),
             ticks: 0,
             is_dry: true,
+            records: 0,
         }
     }
 
@@ -73,9 +76,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                     }
                     Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
                     Err(error) => {
-                        let number = header.number;
-                        self.note(What::Damage(format!("packet {number}: {error}")));
-                        self.last = self.packet.take().map(|(header, _)| header);
+                        self.damaged(&error);
                         continue;
                     }
                 }
@@ -98,6 +99,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         continue;
                     }
                     self.ticks = header.begin;
+                    self.records = self.records.saturating_add(header.records);
                     if wanted.has_packet(&header) {
                         self.note_losses(schema, &header);
                         self.packet = Some((header, Position::begin(&header)));
@@ -106,6 +108,34 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Goes on behind what [`advance`](Self::advance) has found: true if that was a record; notes
+    /// are given to `note`.
+    pub(super) fn pass(&mut self, note: &mut impl FnMut(Note)) -> bool {
+        if !self.notes.is_empty() {
+            self.notes.drain(..).for_each(note);
+            return false;
+        }
+        let Some((header, position)) = &mut self.packet else {
+            return false;
+        };
+        let contents = header.contents(&self.buffer);
+        match position.take(self.channel, header, contents, &mut Vec::new()) {
+            Ok(taken) => taken.is_some(),
+            Err(error) => {
+                self.damaged(&error);
+                false
+            }
+        }
+    }
+
+    /// Notes that the rest of the packet cannot be read.
+    fn damaged(&mut self, error: &RecordError) {
+        if let Some((header, _)) = self.packet.take() {
+            self.note(What::Damage(format!("packet {}: {error}", header.number)));
+            self.last = Some(header);
         }
     }
 
@@ -203,9 +233,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             }
             Ok(None) => Ok(()),
             Err(error) => {
-                let number = header.number;
-                self.note(What::Damage(format!("packet {number}: {error}")));
-                self.last = self.packet.take().map(|(header, _)| header);
+                self.damaged(&error);
                 Ok(())
             }
         }

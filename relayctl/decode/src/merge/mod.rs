@@ -7,6 +7,7 @@
 //! says so first. The same note stands where the times of one stream fall, which no sound capture
 //! has.
 
+mod count;
 mod cursor;
 mod filter;
 mod live;
@@ -16,6 +17,7 @@ mod shown;
 mod streams;
 mod wanted;
 
+pub use count::StreamCount;
 pub use filter::{CpuSet, Filter, FilterError};
 pub use live::LiveMerge;
 pub use note::{Note, Span, What};

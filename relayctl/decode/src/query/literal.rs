@@ -1,5 +1,7 @@
 //! Values as they stand in expressions.
 
+use std::time::Duration;
+
 use winnow::Parser;
 use winnow::ascii::{digit1, hex_digit1};
 use winnow::combinator::{alt, opt, preceded};
@@ -10,7 +12,7 @@ use winnow::token::{any, one_of, take_while};
 use super::ast::{Literal, Op, UNITS};
 use super::attribute::Kind;
 use super::error::Fault;
-use super::parse::{Input, Parsed, Problem, is_of_name, name, wrong};
+use super::parse::{Counts, Input, Parsed, Problem, is_of_name, name, wrong};
 use super::pattern::Pattern;
 
 /// Reads a value that something of a kind is compared with like that.
@@ -161,7 +163,7 @@ fn decimal(input: &mut Input<'_>, is_negative: bool) -> Parsed<Option<Literal>> 
         && !is_negative
         && let Some(unit) = opt(unit).parse_next(input)?
     {
-        return Ok(duration(whole, part.unwrap_or(""), unit).map(Literal::Duration));
+        return Ok(nanoseconds(whole, part.unwrap_or(""), unit).map(Literal::Duration));
     }
     if part.is_none() && exponent.is_none() {
         return Ok(whole.parse().ok().map(Literal::Integer));
@@ -178,8 +180,22 @@ fn unit(input: &mut Input<'_>) -> Parsed<u64> {
         .ok_or_else(|| Problem::from_input(input))
 }
 
+/// Reads a time with its unit, as it stands in expressions: `1.5s`. `None` if it is none, or not
+/// less than 584 years.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    let mut input = Input {
+        input: text,
+        state: Counts::default(),
+    };
+    match number(&mut input) {
+        Ok(Literal::Duration(ns)) if input.input.is_empty() => Some(Duration::from_nanos(ns)),
+        _ => None,
+    }
+}
+
 /// So many units in nanoseconds, rounded down.
-fn duration(whole: &str, part: &str, unit: u64) -> Option<u64> {
+fn nanoseconds(whole: &str, part: &str, unit: u64) -> Option<u64> {
     // More digits say nothing about nanoseconds.
     let part = part.get(..part.len().min(15)).unwrap_or_default();
     let scale = 10u128.pow(u32::try_from(part.len()).ok()?);

@@ -51,6 +51,7 @@ use std::str::FromStr;
 pub use ast::{Expr, Literal, Op, Operand, Path, Step, Test};
 pub use attribute::Attribute;
 pub use error::QueryError;
+pub use literal::duration;
 pub use pattern::Pattern;
 pub use plan::{Head, Plan};
 
