@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    self, BenchArgs, CatArgs, CtlArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StressArgs,
+    self, BenchArgs, CatArgs, CtlArgs, RecordArgs, ReportArgs, RunArgs, SoakArgs, StatArgs,
+    StressArgs, WatchArgs,
 };
 use crate::exit::Exit;
 
@@ -51,7 +52,16 @@ pub(crate) enum Command {
     /// Show the records of a capture, merged by time
     Cat(CatArgs),
     /// Show the ledger of a capture: packets, records, losses
-    Stat(ReportArgs),
+    ///
+    /// With --where or another filter: how many records match, by channel and CPU; that is no
+    /// ledger, and says nothing of losses.
+    Stat(StatArgs),
+    /// Tell of records as they come, or run a command for each
+    ///
+    /// Each match is one line of JSON: shown, or on the standard input of the command. Exit status:
+    /// 0 at the end of the capture or Ctrl-C, 1 if something in it is damaged; with --once 0 at the
+    /// first match and 1 if there was none. How commands end is told, and changes nothing.
+    Watch(WatchArgs),
     /// Prove that a capture misses nothing: complete, open (proven so far) or broken
     Verify(ReportArgs),
     /// Run the scenario stress by seeds, each the same every time, and keep what fails
@@ -104,6 +114,7 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
         Some(Command::Ctl(args)) => commands::ctl(&args),
         Some(Command::Cat(args)) => commands::cat(&args),
         Some(Command::Stat(args)) => commands::stat(&args),
+        Some(Command::Watch(args)) => commands::watch(&args),
         Some(Command::Verify(args)) => commands::verify(&args),
         Some(Command::Stress(args)) => commands::stress(&args),
         Some(Command::Soak(args)) => commands::soak(&args),

@@ -2,13 +2,13 @@
 
 use relay_format::Losses;
 
-use super::filter::Filter;
 use super::note::{Note, Span, What};
 use super::order::Order;
 use super::shown::{Next, Shown};
+use super::wanted::{Place, Wanted};
 use crate::capture::{Item, PacketSource, Stream};
 use crate::pairs::{Fit, Gap, Pairing};
-use crate::records::{Channel, Line, Position, Schema, Stamp};
+use crate::records::{Channel, Line, Position, RecordError, Schema, Stamp};
 use crate::wire::Header;
 
 /// One stream on its way.
@@ -34,15 +34,17 @@ pub(super) struct Cursor<'a, S> {
     pub(super) ticks: u64,
     /// Whether it has nothing to show now.
     pub(super) is_dry: bool,
+    /// How many records its packets have so far, as their headers say.
+    pub(super) records: u64,
 }
 
 impl<'a, S: PacketSource> Cursor<'a, S> {
-    /// Before a stream's first packet.
+    /// Before a stream's first packet; entries and exits are paired, or not.
     pub(super) fn new(
         stream: &'a Stream,
         channel: &'a Channel,
-        filter: &Filter,
         source: S,
+        is_paired: bool,
     ) -> Self {
         Self {
             stream,
@@ -52,22 +54,36 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             packet: None,
             last: None,
             notes: Vec::new(),
-            pairing: filter.spans.then(|| Pairing::of(channel)),
+            pairing: is_paired.then(|| Pairing::of(channel)),
             ticks: 0,
             is_dry: true,
+            records: 0,
         }
     }
 
-    /// Goes on to the next note or record; false at the end.
-    pub(super) fn advance(&mut self, schema: &Schema, filter: &Filter) -> std::io::Result<bool> {
+    /// Goes on to the next note or wanted record; false at the end.
+    pub(super) fn advance(
+        &mut self,
+        schema: &Schema,
+        wanted: &mut Wanted<'a>,
+    ) -> std::io::Result<bool> {
         loop {
             if !self.notes.is_empty() {
                 return Ok(true);
             }
             if let Some((header, position)) = &mut self.packet {
-                match position.peek(header, header.contents(&self.buffer)) {
+                let place = Place {
+                    channel: self.channel,
+                    at: self.stream.channel,
+                    header,
+                    contents: header.contents(&self.buffer),
+                };
+                let found = wanted.next(&place, position, &mut Vec::new(), self.pairing.as_mut());
+                match found {
                     Ok(Some(stamp)) => {
                         self.ticks = stamp.ticks;
+                        // What was passed over may have left some open.
+                        self.note_unclosed(schema);
                         return Ok(true);
                     }
                     Ok(None) => {
@@ -78,10 +94,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         self.last = self.packet.take().map(|(header, _)| header);
                     }
                     Err(error) => {
-                        let number = header.number;
-                        self.note(What::Damage(format!("packet {number}: {error}")));
-                        self.gap(schema, Gap::Damage);
-                        self.last = self.packet.take().map(|(header, _)| header);
+                        self.damaged(schema, &error);
                         continue;
                     }
                 }
@@ -105,9 +118,8 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         continue;
                     }
                     self.ticks = header.begin;
-                    let is_wanted = filter.has_begun(schema.nanoseconds(header.end))
-                        && filter.is_not_over(schema.nanoseconds(header.begin));
-                    if is_wanted {
+                    self.records = self.records.saturating_add(header.records);
+                    if wanted.has_packet(&header) {
                         self.note_losses(schema, &header);
                         if let Some(pairing) = &mut self.pairing {
                             pairing.packet(self.last.as_ref(), &header);
@@ -120,6 +132,35 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                     }
                 }
             }
+        }
+    }
+
+    /// Goes on behind what [`advance`](Self::advance) has found: true if that was a record; notes
+    /// are given to `note`.
+    pub(super) fn pass(&mut self, schema: &Schema, note: &mut impl FnMut(Note)) -> bool {
+        if !self.notes.is_empty() {
+            self.notes.drain(..).for_each(note);
+            return false;
+        }
+        let Some((header, position)) = &mut self.packet else {
+            return false;
+        };
+        let contents = header.contents(&self.buffer);
+        match position.take(self.channel, header, contents, &mut Vec::new()) {
+            Ok(taken) => taken.is_some(),
+            Err(error) => {
+                self.damaged(schema, &error);
+                false
+            }
+        }
+    }
+
+    /// Notes that the rest of the packet cannot be read.
+    fn damaged(&mut self, schema: &Schema, error: &RecordError) {
+        if let Some((header, _)) = self.packet.take() {
+            self.note(What::Damage(format!("packet {}: {error}", header.number)));
+            self.gap(schema, Gap::Damage);
+            self.last = Some(header);
         }
     }
 
@@ -213,7 +254,6 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     pub(super) fn show<E>(
         &mut self,
         schema: &Schema,
-        filter: &Filter,
         order: &mut Order,
         show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -231,23 +271,13 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         match position.take(self.channel, header, contents, &mut values) {
             Ok(Some(record)) => {
                 let ns = schema.nanoseconds(record.stamp.ticks);
-                let line = Line::new(record.event, &values);
-                let severity = line.severity();
+                let severity = Line::new(record.event, &values).severity();
                 let fit = self.pairing.as_mut().and_then(|pairing| {
                     let Stamp { id, ticks, context } = record.stamp;
-                    pairing.record(id, record.number, ticks, context, &values)
-                });
-                let is_wanted = filter.has_begun(ns)
-                    && filter.is_not_over(ns)
-                    && filter.has_severity(severity)
-                    && filter.has_module(|| line.module());
-                if !is_wanted {
-                    self.note_unclosed(schema);
-                    return Ok(());
-                }
-                if let Some(pairing) = &mut self.pairing {
+                    let fit = pairing.record(id, record.number, ticks, context, &values);
                     pairing.note_shown(record.number);
-                }
+                    fit
+                });
                 let stream = u64::from(self.channel.number) << 32 | u64::from(self.stream.cpu);
                 if let Some(before) = order.take(stream, record.stamp.ticks) {
                     show(Next::Note(Note {
@@ -277,10 +307,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             }
             Ok(None) => Ok(()),
             Err(error) => {
-                let number = header.number;
-                self.note(What::Damage(format!("packet {number}: {error}")));
-                self.gap(schema, Gap::Damage);
-                self.last = self.packet.take().map(|(header, _)| header);
+                self.damaged(schema, &error);
                 Ok(())
             }
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use relay_format::Severity;
 
+use crate::query::Query;
 use crate::records::{Channel, Event, Schema};
 
 /// Why a filter lets nothing through, whatever a capture holds.
@@ -122,6 +123,8 @@ pub struct Filter {
     pub until: Option<Duration>,
     /// Whether entries and exits are [paired](crate::pairs). They are before anything is filtered.
     pub spans: bool,
+    /// Those of which this is true.
+    pub query: Option<Query>,
 }
 
 impl Filter {
@@ -176,20 +179,6 @@ impl Filter {
     pub fn has_stream(&self, channel: &str, cpu: u32) -> bool {
         (self.channels.is_empty() || self.channels.iter().any(|name| name == channel))
             && self.cpus.as_ref().is_none_or(|cpus| cpus.has(cpu))
-    }
-
-    /// Whether a time in nanoseconds is not too early.
-    #[must_use]
-    pub fn has_begun(&self, ns: u64) -> bool {
-        self.since
-            .is_none_or(|since| u128::from(ns) >= since.as_nanos())
-    }
-
-    /// Whether a time in nanoseconds is not too late.
-    #[must_use]
-    pub fn is_not_over(&self, ns: u64) -> bool {
-        self.until
-            .is_none_or(|until| u128::from(ns) <= until.as_nanos())
     }
 
     /// Whether a severity is wanted.

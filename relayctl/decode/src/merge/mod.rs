@@ -7,6 +7,7 @@
 //! says so first. The same note stands where the times of one stream fall, which no sound capture
 //! has.
 
+mod count;
 mod cursor;
 mod filter;
 mod live;
@@ -14,7 +15,9 @@ mod note;
 mod order;
 mod shown;
 mod streams;
+mod wanted;
 
+pub use count::StreamCount;
 pub use filter::{CpuSet, Filter, FilterError};
 pub use live::LiveMerge;
 pub use note::{Note, Span, What};

@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::filter::Filter;
 use super::order::Order;
 use super::shown::Next;
+use super::wanted::Wanted;
 use crate::capture::{OpenError, PacketReader, PacketSource, Stored, Stream};
 use crate::records::Schema;
 use crate::wire::Header;
@@ -21,7 +22,7 @@ pub struct Merge<'a, S> {
     /// What its metadata says.
     schema: &'a Schema,
     /// What is wanted.
-    filter: &'a Filter,
+    wanted: Wanted<'a>,
     /// The streams.
     cursors: Vec<Cursor<'a, S>>,
     /// Which stream comes next: by time, CPU, place.
@@ -64,7 +65,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
         let mut merge = Self {
             folder,
             schema,
-            filter,
+            wanted: Wanted::new(schema, filter),
             cursors: Vec::new(),
             heap: BinaryHeap::new(),
             order: Order::default(),
@@ -79,7 +80,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
             };
             merge
                 .cursors
-                .push(Cursor::new(stream, channel, filter, source));
+                .push(Cursor::new(stream, channel, source, filter.spans));
             merge.queue(merge.cursors.len() - 1)?;
         }
         Ok(merge)
@@ -90,7 +91,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
         let Some(cursor) = self.cursors.get_mut(place) else {
             return Ok(());
         };
-        let advanced = cursor.advance(self.schema, self.filter);
+        let advanced = cursor.advance(self.schema, &mut self.wanted);
         let more = advanced.map_err(|error| {
             let path = self.folder.join("trace").join(&cursor.stream.file);
             OpenError::Io(path, error)
@@ -130,7 +131,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
     ) -> Result<(), E> {
         for cursor in &mut self.cursors {
             if cursor.finish(self.schema) {
-                cursor.show(self.schema, self.filter, &mut self.order, &mut show)?;
+                cursor.show(self.schema, &mut self.order, &mut show)?;
             }
         }
         Ok(())
@@ -153,7 +154,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
                 if !is_ripe(&cursor.source) {
                     break;
                 }
-                cursor.show(self.schema, self.filter, &mut self.order, &mut show)?;
+                cursor.show(self.schema, &mut self.order, &mut show)?;
             }
             self.heap.pop();
             self.queue(place)?;

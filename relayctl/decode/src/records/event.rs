@@ -132,6 +132,16 @@ impl Event {
         self.severity.is_some() || self.severity_field.is_some()
     }
 
+    /// Whether a record itself may say how grave it is.
+    pub(crate) fn has_own_severity(&self) -> bool {
+        self.severity_field.is_some()
+    }
+
+    /// Whether a record itself says where it comes from: it was formatted when it was written.
+    pub(crate) fn has_own_origin(&self) -> bool {
+        self.log.is_some()
+    }
+
     /// How it is named in a message about it, safe to show.
     pub(super) fn title(&self) -> String {
         let (id, name): (_, String) = (self.id, self.name.chars().take(80).collect());

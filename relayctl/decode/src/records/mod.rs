@@ -19,5 +19,7 @@ pub use line::Line;
 pub use origin::Origin;
 pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp};
 pub use schema::{Channel, Schema, SchemaError};
+pub(crate) use shape::{only, option};
+pub(crate) use show::unpadded;
 pub use show::{json_record, text_record};
 pub use value::{Value, ValueError};

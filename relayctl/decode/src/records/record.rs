@@ -197,6 +197,33 @@ impl Position {
         Ok((stamp, Some(stamp::SIZE + length)))
     }
 
+    /// Goes on behind the record that [`peek`](Self::peek) has found, whose fields take so many
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the contents end within it.
+    pub(crate) fn skip(
+        &mut self,
+        header: &Header,
+        contents: &[u8],
+        size: usize,
+    ) -> Result<(), RecordError> {
+        let Some((stamp, fields)) = self.next.take() else {
+            return Ok(());
+        };
+        match fields
+            .checked_add(size)
+            .filter(|end| *end <= contents.len())
+        {
+            Some(end) => self.at = end,
+            None => return Err(self.error(header, contents, RecordFault::Value(ValueError::Cut))),
+        }
+        self.read += 1;
+        self.last = stamp.ticks;
+        Ok(())
+    }
+
     /// Reads the record that [`peek`](Self::peek) has found, its fields into
     /// `values`, and goes on behind it; `None` if it has found none.
     ///

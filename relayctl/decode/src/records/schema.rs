@@ -76,11 +76,18 @@ impl Channel {
     /// The kind of record with a number.
     #[must_use]
     pub fn event(&self, id: u16) -> Option<&Event> {
-        let at = self
-            .events
-            .binary_search_by_key(&id, |event| event.id)
-            .ok()?;
-        self.events.get(at)
+        self.event_at(self.place(id)?)
+    }
+
+    /// The place of the kind of record with a number, among all.
+    pub(crate) fn place(&self, id: u16) -> Option<usize> {
+        let events = &self.events;
+        events.binary_search_by_key(&id, |event| event.id).ok()
+    }
+
+    /// The kind of record with a place.
+    pub(crate) fn event_at(&self, place: usize) -> Option<&Event> {
+        self.events.get(place)
     }
 
     /// All kinds of records.
@@ -252,6 +259,11 @@ impl Schema {
     pub fn nanoseconds(&self, ticks: u64) -> u64 {
         let ns = u128::from(ticks) * 1_000_000_000 / u128::from(self.clock.frequency);
         u64::try_from(ns).unwrap_or(u64::MAX)
+    }
+
+    /// The first tick that is not before so many nanoseconds: the other way round.
+    pub(crate) fn first_tick(&self, ns: u64) -> u128 {
+        (u128::from(ns) * u128::from(self.clock.frequency)).div_ceil(1_000_000_000)
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn filled(text: &[u8]) -> &[u8] {
 }
 
 /// What is there, of what may be there; `None` if it is there more than once.
-pub(super) fn option<'v>(value: &'v Value<'v>) -> Option<Option<Cow<'v, Value<'v>>>> {
+pub(crate) fn option<'v>(value: &'v Value<'v>) -> Option<Option<Cow<'v, Value<'v>>>> {
     match value {
         Value::Bytes([]) => Some(None),
         // A byte of an array has no value of its own.
@@ -44,7 +44,7 @@ pub(super) fn option<'v>(value: &'v Value<'v>) -> Option<Option<Cow<'v, Value<'v
 
 /// The field `v` of a structure that has no other, but for its length: what has dimensions of its
 /// own lies in arrays like that.
-pub(super) fn only<'v, 'a>(
+pub(crate) fn only<'v, 'a>(
     of: &'v Struct,
     values: &'v [Value<'a>],
 ) -> Option<(&'v Type, &'v Value<'a>)> {

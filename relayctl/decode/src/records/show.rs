@@ -138,7 +138,7 @@ fn element(kind: &Type) -> &Type {
 }
 
 /// A text without the zeros that fill it, if its length is fixed; the character of value 0 is one.
-fn unpadded<'t>(kind: &Type, text: &'t [u8]) -> &'t [u8] {
+pub(crate) fn unpadded<'t>(kind: &Type, text: &'t [u8]) -> &'t [u8] {
     match kind {
         Type::Array(_, Len::Fixed(4)) if text == [0; 4] => &text[..1],
         Type::Array(_, Len::Fixed(_)) => filled(text),

@@ -2,15 +2,14 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use relay_decode::escape::{json, printable};
-use relay_decode::merge::{Next, Shown, What};
-use relay_decode::pairs::{Fit, Pair};
-use relay_decode::records::{Event, Line, Value, json_record};
+use relay_decode::escape::printable;
+use relay_decode::merge::Next;
 
 use super::args::CatArgs;
-use super::error::CatError;
 use super::format;
 use super::template::Template;
+use crate::commands::walk::{Viewer, WalkError, Walked, push_json};
+use crate::exit::Exit;
 use crate::terminal::note_style;
 
 /// Writes records and notes.
@@ -28,8 +27,6 @@ pub(super) struct Printer {
     whole: bool,
     /// The boot whose records are shown.
     boot: u32,
-    /// Whether something that is not as it was written was shown.
-    pub(super) is_damaged: bool,
     /// The line that is made.
     text: String,
     /// The same in JSON.
@@ -52,22 +49,18 @@ impl Printer {
             format: (!args.json).then_some(format),
             whole: args.verbose,
             boot: 1,
-            is_damaged: false,
             text: String::new(),
             json: Vec::new(),
         }
     }
+}
 
-    /// Goes on with a boot, and with what names it if there are several.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written.
-    pub(super) fn begin(&mut self, boot: u32, title: Option<String>) -> Result<(), CatError> {
+impl Viewer for Printer {
+    fn begin(&mut self, boot: u32, title: Option<String>) -> Result<(), WalkError> {
         self.boot = boot;
         match (title, &self.format) {
             (None, _) => Ok(()),
-            (Some(title), Some(_)) => writeln!(self.out, "-- {title}").map_err(CatError::Output),
+            (Some(title), Some(_)) => writeln!(self.out, "-- {title}").map_err(WalkError::Output),
             (Some(title), None) => {
                 // There is nobody to tell about a stderr that cannot be written.
                 let _ = writeln!(io::stderr(), "-- {title}");
@@ -76,19 +69,12 @@ impl Printer {
         }
     }
 
-    /// Writes a record or a note.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written.
-    pub(super) fn show(&mut self, next: Next<'_, '_>) -> Result<(), CatError> {
-        if let Next::Note(note) = &next {
-            self.is_damaged |= matches!(note.what, What::Damage(_));
-        }
+    fn show(&mut self, next: Next<'_, '_>) -> Result<(), WalkError> {
         let written = match (next, &self.format) {
             (Next::Record(shown, values), None) => {
                 self.json.clear();
                 push_json(&mut self.json, self.boot, &shown, values);
+                self.json.push(b'\n');
                 self.out.write_all(&self.json)
             }
             (Next::Record(shown, values), Some(format)) => {
@@ -118,91 +104,19 @@ impl Printer {
                 }
             }
         };
-        written.map_err(CatError::Output)?;
+        written.map_err(WalkError::Output)?;
         match self.is_terminal {
             true => self.flush(),
             false => Ok(()),
         }
     }
 
-    /// Lets the reader have everything.
-    ///
-    /// # Errors
-    ///
-    /// When the output cannot be written.
-    pub(super) fn flush(&mut self) -> Result<(), CatError> {
-        self.out.flush().map_err(CatError::Output)
+    fn flush(&mut self) -> Result<(), WalkError> {
+        self.out.flush().map_err(WalkError::Output)
     }
-}
 
-/// Appends a record as a line of JSON.
-fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_>]) {
-    let (record, event) = (&shown.record, shown.record.event);
-    // Writing to a `Vec` cannot fail. The channel's name needs no escapes.
-    let _ = write!(
-        out,
-        "{{\"boot\":{boot},\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
-        shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
-    );
-    let _ = json(&mut *out, &event.name);
-    let context = record.stamp.context.name();
-    let _ = write!(
-        out,
-        ",\"number\":{},\"packet\":{},\"context\":\"{context}\",\"severity\":",
-        record.number, shown.packet
-    );
-    let _ = match shown.severity {
-        Some(severity) => write!(out, "\"{}\"", severity.name()),
-        None => write!(out, "null"),
-    };
-    if shown.is_late {
-        let _ = write!(out, ",\"late\":true");
-    }
-    match shown.fit {
-        None => {}
-        Some(Fit::Exit(pair)) => {
-            let Pair { entry, depth, .. } = pair;
-            let begin = shown.begin_ns.unwrap_or(shown.ns);
-            let ns = shown.ns.saturating_sub(begin);
-            let _ = write!(
-                out,
-                ",\"span\":{{\"entry\":{entry},\"begin_ns\":{begin},\"ns\":{ns},\"depth\":{depth}}}"
-            );
-        }
-        Some(fit) => {
-            let _ = write!(out, ",\"span\":{{\"unpaired\":");
-            let _ = json(&mut *out, &fit.to_string());
-            out.push(b'}');
-        }
-    }
-    let line = Line::new(event, values);
-    if let Some(message) = line.message() {
-        let _ = write!(out, ",\"msg\":");
-        let _ = json(&mut *out, String::from_utf8_lossy(&message).as_ref());
-    }
-    if let Some(facility) = &event.facility {
-        let _ = write!(out, ",\"facility\":");
-        let _ = json(&mut *out, facility);
-    }
-    push_origin(out, event, &line);
-    let _ = write!(out, ",\"fields\":");
-    json_record(out, event, values);
-    out.extend_from_slice(b"}\n");
-}
-
-/// Appends where in the source a record comes from, if that is known: the file as the class has it,
-/// or as a line of the log does.
-fn push_origin(out: &mut Vec<u8>, event: &Event, line: &Line<'_>) {
-    let file = event.origin.as_ref().map(|origin| origin.file.as_bytes());
-    let texts = [("module", line.module()), ("file", file.or(line.file()))];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            // Writing to a `Vec` cannot fail.
-            let _ = write!(out, ",\"{name}\":");
-            let _ = json(&mut *out, String::from_utf8_lossy(text).as_ref());
-        }
-    }
-    if let Some(number) = line.number() {
-        let _ = write!(out, ",\"line\":{number}");
+    fn end(mut self, walked: Result<Walked, WalkError>) -> Result<Exit, WalkError> {
+        self.flush()?;
+        walked.map(|walked| Exit::check(!walked.is_damaged))
     }
 }

@@ -1,4 +1,4 @@
-//! Why `cat` cannot go on.
+//! Why a walk cannot go on.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
-pub(super) enum CatError {
+pub(crate) enum WalkError {
     /// What is wanted is not there.
     Filter(FilterError),
     /// A packed capture cannot be followed.
@@ -31,9 +31,9 @@ pub(super) enum CatError {
     Stopped,
 }
 
-impl CatError {
-    /// How `cat` ends.
-    pub(super) fn exit(&self) -> Exit {
+impl WalkError {
+    /// How a command ends then.
+    pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Source(error) => error.exit(),
             Self::Filter(_) | Self::Packed(_) => Exit::Usage,
@@ -42,7 +42,7 @@ impl CatError {
     }
 }
 
-impl fmt::Display for CatError {
+impl fmt::Display for WalkError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Filter(error) => error.fmt(f),
@@ -61,19 +61,19 @@ impl fmt::Display for CatError {
     }
 }
 
-impl From<FilterError> for CatError {
+impl From<FilterError> for WalkError {
     fn from(error: FilterError) -> Self {
         Self::Filter(error)
     }
 }
 
-impl From<OpenError> for CatError {
+impl From<OpenError> for WalkError {
     fn from(error: OpenError) -> Self {
         Self::Open(error)
     }
 }
 
-impl From<FollowError> for CatError {
+impl From<FollowError> for WalkError {
     fn from(error: FollowError) -> Self {
         Self::Follow(error)
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use relay_decode::capture::{FollowError, Live};
 
-use super::error::CatError;
+use super::error::WalkError;
 use crate::commands::boots::{NoBoot, Which};
 use crate::commands::source::SourceError;
 use crate::terminal::say;
@@ -76,8 +76,8 @@ impl FollowedBoots {
     }
 
     /// Says which boot is not there.
-    pub(super) fn no_boot(&self) -> CatError {
-        CatError::Source(SourceError::NoBoot(NoBoot {
+    pub(super) fn no_boot(&self) -> WalkError {
+        WalkError::Source(SourceError::NoBoot(NoBoot {
             wanted: self.first,
             last: self.number,
         }))

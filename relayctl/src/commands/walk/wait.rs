@@ -11,7 +11,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_decode::capture::Live;
 
-use super::error::CatError;
+use super::error::WalkError;
 use crate::commands::captures;
 use crate::terminal::{near, say};
 
@@ -24,7 +24,7 @@ pub(super) const POLL: Duration = Duration::from_millis(50);
 /// # Errors
 ///
 /// When there is nobody any more who wants to see what comes, or the newest capture is none.
-pub(super) fn for_source(name: Option<&Path>, stop: &AtomicBool) -> Result<PathBuf, CatError> {
+pub(super) fn for_source(name: Option<&Path>, stop: &AtomicBool) -> Result<PathBuf, WalkError> {
     let Some(name) = name else {
         return for_capture(&captures::latest(), stop);
     };
@@ -38,7 +38,7 @@ pub(super) fn for_source(name: Option<&Path>, stop: &AtomicBool) -> Result<PathB
 }
 
 /// Waits until the newest capture is one that is being made, or another than at first.
-fn for_capture(latest: &Path, stop: &AtomicBool) -> Result<PathBuf, CatError> {
+fn for_capture(latest: &Path, stop: &AtomicBool) -> Result<PathBuf, WalkError> {
     let newest = || {
         fs::canonicalize(latest)
             .ok()
@@ -67,7 +67,7 @@ fn for_another(
     newest: impl Fn() -> Option<PathBuf>,
     first: Option<&PathBuf>,
     stop: &AtomicBool,
-) -> Result<PathBuf, CatError> {
+) -> Result<PathBuf, WalkError> {
     loop {
         if let Some(folder) = newest().filter(|folder| Some(folder) != first) {
             say(format!("reading {}", near(&folder).display()));
@@ -96,18 +96,18 @@ fn is_awaited(name: &Path) -> bool {
 /// # Errors
 ///
 /// When there is nobody any more who wants to see what comes.
-pub(super) fn pause(stop: &AtomicBool) -> Result<(), CatError> {
+pub(super) fn pause(stop: &AtomicBool) -> Result<(), WalkError> {
     let stdout = io::stdout();
     // Nothing is asked for, so that only the reader's end is reported.
     let mut reader = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
     let time = PollTimeout::try_from(POLL).unwrap_or(PollTimeout::ZERO);
     match poll(&mut reader, time) {
         Ok(0) | Err(Errno::EINTR) => {}
-        Ok(_) => return Err(CatError::Stopped),
-        Err(error) => return Err(CatError::Output(error.into())),
+        Ok(_) => return Err(WalkError::Stopped),
+        Err(error) => return Err(WalkError::Output(error.into())),
     }
     match stop.load(Ordering::Relaxed) {
-        true => Err(CatError::Stopped),
+        true => Err(WalkError::Stopped),
         false => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! `relayctl cat --follow`: what is there, and what comes.
+//! What is there, and what comes.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,11 +18,10 @@ use relay_decode::records::Schema;
 use relay_decode::wire::Kind;
 use serde_json::json;
 
-use super::args::CatArgs;
-use super::error::CatError;
+use super::error::WalkError;
 use super::follow_boots::FollowedBoots;
-use super::printer::Printer;
 use super::wait::{self, POLL, pause};
+use super::{Viewer, Walk, Walked, step};
 use crate::commands::source::SourceError;
 use crate::exit::Exit;
 use crate::signals;
@@ -34,31 +33,43 @@ const GRACE: Duration = Duration::from_secs(1);
 /// How often is looked for the end.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// Shows the records that are there, and those that come.
+/// Shows the records that are there, and those that come, to the viewer that `make` makes; it is
+/// told when the user has seen enough.
 ///
 /// A thread does that: it may wait for whoever reads the output, and the user for neither.
-pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
+///
+/// # Errors
+///
+/// When there is nothing to read, or the viewer cannot go on.
+pub(crate) fn follow<V: Viewer>(
+    walk: Walk,
+    make: impl FnOnce(&Arc<AtomicBool>) -> V + Send + 'static,
+) -> Result<Exit, WalkError> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&stop);
-    signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(CatError::Signals)?;
-    let name = wait::for_source(args.capture.as_deref(), &stop)?;
+    signals::on_end(move || asked.store(true, Ordering::Relaxed)).map_err(WalkError::Signals)?;
+    let name = wait::for_source(walk.capture.as_deref(), &stop)?;
     if is_packed(&name) {
-        return Err(CatError::Packed(name));
+        return Err(WalkError::Packed(name));
     }
     let scratch = is_raw(&name).then(|| {
         let scratch = Scratch::new();
-        scratch.map_err(|error| CatError::Source(SourceError::Raw(name.clone(), error)))
+        scratch.map_err(|error| WalkError::Source(SourceError::Raw(name.clone(), error)))
     });
     // Removed here in any case, when it is not needed any more.
     let scratch = scratch.transpose()?;
     let folder = scratch.as_ref().map(|scratch| scratch.path().to_owned());
-    let (args, filter, asked) = (args.clone(), filter.clone(), Arc::clone(&stop));
-    let shown = thread::spawn(move || show(&args, &filter, (&name, folder.as_deref()), &asked));
+    let asked = Arc::clone(&stop);
+    let shown = thread::spawn(move || {
+        let mut viewer = make(&asked);
+        let walked = show(&walk, (&name, folder.as_deref()), &asked, &mut viewer);
+        viewer.end(walked)
+    });
     let mut looks = GRACE.as_millis() / LOOK.as_millis();
     while !shown.is_finished() {
         looks -= u128::from(stop.load(Ordering::Relaxed));
         if looks == 0 {
-            return Err(CatError::Stopped);
+            return Err(WalkError::Stopped);
         }
         thread::sleep(LOOK);
     }
@@ -67,14 +78,14 @@ pub(super) fn follow(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> 
 
 /// Shows what has this name, one boot after the other; a raw stream becomes a capture in `scratch`.
 fn show(
-    args: &CatArgs,
-    filter: &Filter,
+    walk: &Walk,
     (name, scratch): (&Path, Option<&Path>),
     stop: &AtomicBool,
-) -> Result<Exit, CatError> {
+    viewer: &mut impl Viewer,
+) -> Result<Walked, WalkError> {
     let mut followed = Followed::open(name, scratch)?;
-    let mut boots = FollowedBoots::begin(&followed.live, args.boot);
-    let mut printer = Printer::new(args);
+    let mut boots = FollowedBoots::begin(&followed.live, walk.boot);
+    let mut walked = Walked::default();
     while boots.number < boots.first {
         let is_over = followed.poll()?;
         match boots.next()? {
@@ -84,8 +95,15 @@ fn show(
         }
     }
     loop {
-        if !show_boot(&mut followed, &boots, filter, stop, &mut printer)? {
-            return Ok(Exit::Good);
+        if !show_boot(
+            &mut followed,
+            &boots,
+            &walk.filter,
+            stop,
+            viewer,
+            &mut walked,
+        )? {
+            return Ok(Walked::default());
         }
         match boots.next_wanted()? {
             Some(next) => boots.leave(std::mem::replace(&mut followed.live, next)),
@@ -93,7 +111,7 @@ fn show(
         }
     }
     boots.say_what_came_late()?;
-    Ok(Exit::check(!printer.is_damaged))
+    Ok(walked)
 }
 
 /// Shows a boot until it is over, or the next one begins; false if the user does not wait for it.
@@ -102,16 +120,18 @@ fn show_boot(
     boots: &FollowedBoots,
     filter: &Filter,
     stop: &AtomicBool,
-    printer: &mut Printer,
-) -> Result<bool, CatError> {
+    viewer: &mut impl Viewer,
+    walked: &mut Walked,
+) -> Result<bool, WalkError> {
     let Some((schema, streams)) = followed.metadata(stop)? else {
         return Ok(false);
     };
     if boots.number == boots.first {
         filter.check(&schema)?;
+        super::say_unknown_fields(filter, &schema);
     }
     let title = format!("boot {}: {}", boots.number, Uuid(schema.uuid));
-    printer.begin(boots.number, (boots.number > 1).then_some(title))?;
+    viewer.begin(boots.number, (boots.number > 1).then_some(title))?;
     let folder = followed.live.folder().to_owned();
     let is_own = followed.feed.is_some();
     let found = (&schema, streams.as_slice());
@@ -126,7 +146,7 @@ fn show_boot(
         };
         for problem in followed.live.problems() {
             say(problem);
-            printer.is_damaged = true;
+            walked.is_damaged = true;
         }
         let is_last = (has_next && has_room) || !matches!(polled, Ok(false));
         merge.show(
@@ -134,11 +154,11 @@ fn show_boot(
             Instant::now(),
             is_last,
             |next| match stop.load(Ordering::Relaxed) {
-                true => Err(CatError::Stopped),
-                false => printer.show(next),
+                true => Err(WalkError::Stopped),
+                false => step(viewer, walked, next),
             },
         )?;
-        printer.flush()?;
+        viewer.flush()?;
         if is_last || merge.is_over() {
             return polled.map(|_| true);
         }
@@ -156,7 +176,7 @@ struct Followed {
 
 impl Followed {
     /// Opens a capture, or in `scratch` a raw file or standard input.
-    fn open(name: &Path, scratch: Option<&Path>) -> Result<Self, CatError> {
+    fn open(name: &Path, scratch: Option<&Path>) -> Result<Self, WalkError> {
         let Some(scratch) = scratch else {
             return Self::capture(name);
         };
@@ -164,12 +184,12 @@ impl Followed {
             name if name == Path::new("-") => Input::Stdin,
             name if name.is_file() => {
                 let file = GrowingFile::open(name)
-                    .map_err(|error| CatError::Open(OpenError::Io(name.into(), error)))?;
+                    .map_err(|error| WalkError::Open(OpenError::Io(name.into(), error)))?;
                 Input::Growing(file)
             }
             name => Input::Pipe(name.to_owned()),
         };
-        let feed = Feed::start(name, input, scratch).map_err(CatError::Source)?;
+        let feed = Feed::start(name, input, scratch).map_err(WalkError::Source)?;
         let live = Live::open(scratch)?;
         Ok(Self {
             live,
@@ -178,13 +198,13 @@ impl Followed {
     }
 
     /// Opens a capture.
-    fn capture(folder: &Path) -> Result<Self, CatError> {
+    fn capture(folder: &Path) -> Result<Self, WalkError> {
         let live = Live::open(folder)?;
         Ok(Self { live, feed: None })
     }
 
     /// Looks for what came; true if that is all.
-    fn poll(&mut self) -> Result<bool, CatError> {
+    fn poll(&mut self) -> Result<bool, WalkError> {
         let fed = match &mut self.feed {
             Some(feed) => feed.poll(),
             None => Ok(()),
@@ -194,7 +214,7 @@ impl Followed {
     }
 
     /// Waits for the metadata; `None` if the user does not.
-    fn metadata(&mut self, stop: &AtomicBool) -> Result<Option<(Schema, Vec<Stream>)>, CatError> {
+    fn metadata(&mut self, stop: &AtomicBool) -> Result<Option<(Schema, Vec<Stream>)>, WalkError> {
         loop {
             let polled = self.poll();
             let is_finished = !matches!(polled, Ok(false));
@@ -204,7 +224,7 @@ impl Followed {
                 (Err(OpenError::NoMetadata { .. }), Some(feed)) => {
                     polled?;
                     let (name, totals) = (feed.name.clone(), feed.totals.clone());
-                    return Err(CatError::Source(SourceError::NoMetadata(
+                    return Err(WalkError::Source(SourceError::NoMetadata(
                         name,
                         Box::new(totals),
                     )));
@@ -212,7 +232,7 @@ impl Followed {
                 (Err(error), _) => return polled.and(Err(error.into())),
             }
             match pause(stop) {
-                Err(CatError::Stopped) => return Ok(None),
+                Err(WalkError::Stopped) => return Ok(None),
                 paused => paused?,
             }
         }
@@ -220,7 +240,7 @@ impl Followed {
 }
 
 /// Whether a file is a packed capture, which does not grow.
-fn is_packed(path: &Path) -> bool {
+pub(crate) fn is_packed(path: &Path) -> bool {
     let mut head = Vec::new();
     let file = path.is_file().then(|| File::open(path).ok()).flatten();
     let read = file.map(|file| file.take(512).read_to_end(&mut head));
@@ -280,11 +300,11 @@ impl Feed {
     }
 
     /// Finishes the capture when all has come.
-    fn poll(&mut self) -> Result<(), CatError> {
+    fn poll(&mut self) -> Result<(), WalkError> {
         if !self.thread.as_ref().is_some_and(JoinHandle::is_finished) {
             return Ok(());
         }
-        self.finish().map_err(CatError::Source)?;
+        self.finish().map_err(WalkError::Source)?;
         match self.thread.take().map(JoinHandle::join) {
             Some(Ok(result)) => Ok(result?),
             // A thread that panicked has said so.

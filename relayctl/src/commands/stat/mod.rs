@@ -1,7 +1,10 @@
-//! `relayctl stat`: the ledger of a capture.
+//! `relayctl stat`: the ledger of a capture, or how many of its records match.
+
+mod matching;
 
 use std::io;
 
+use clap::Args;
 use relay_decode::audit::Audit;
 use relay_decode::balance::{Balance, Lost};
 use relay_decode::capture::Uuid;
@@ -9,6 +12,7 @@ use relay_decode::records::Schema;
 use serde::Serialize;
 
 use super::boots::title;
+use super::filter::FilterArgs;
 use super::source::{ReportArgs, Source, SourceError};
 use crate::exit::Exit;
 use crate::report::{self, Reasons, Sums};
@@ -42,9 +46,22 @@ struct Stat<'a> {
     channels: Vec<Channel<'a>>,
 }
 
+/// The options of `stat`.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StatArgs {
+    #[command(flatten)]
+    report: ReportArgs,
+
+    #[command(flatten)]
+    filter: FilterArgs,
+}
+
 /// Does `relayctl stat`.
-pub(crate) fn stat(args: &ReportArgs) -> Exit {
-    try_stat(args).unwrap_or_else(|error| {
+pub(crate) fn stat(args: &StatArgs) -> Exit {
+    if !args.filter.is_empty() {
+        return matching::stat(&args.report, args.filter.filter());
+    }
+    try_stat(&args.report).unwrap_or_else(|error| {
         say(error.to_string());
         error.exit()
     })

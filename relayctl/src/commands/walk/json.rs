@@ -1,0 +1,85 @@
+//! A record as JSON.
+
+use std::io::Write as _;
+
+use relay_decode::escape::json;
+use relay_decode::merge::Shown;
+use relay_decode::pairs::{Fit, Pair};
+use relay_decode::records::{Event, Line, Value, json_record};
+
+/// Appends a record as a JSON object.
+pub(crate) fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_>]) {
+    let (record, event) = (&shown.record, shown.record.event);
+    // Writing to a `Vec` cannot fail. The channel's name needs no escapes.
+    let _ = write!(
+        out,
+        "{{\"boot\":{boot},\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
+        shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
+    );
+    let _ = json(&mut *out, &event.name);
+    let context = record.stamp.context.name();
+    let _ = write!(
+        out,
+        ",\"number\":{},\"packet\":{},\"context\":\"{context}\",\"severity\":",
+        record.number, shown.packet
+    );
+    let _ = match shown.severity {
+        Some(severity) => write!(out, "\"{}\"", severity.name()),
+        None => write!(out, "null"),
+    };
+    if shown.is_late {
+        let _ = write!(out, ",\"late\":true");
+    }
+    push_span(out, shown);
+    let line = Line::new(event, values);
+    if let Some(message) = line.message() {
+        let _ = write!(out, ",\"msg\":");
+        let _ = json(&mut *out, String::from_utf8_lossy(&message).as_ref());
+    }
+    if let Some(facility) = &event.facility {
+        let _ = write!(out, ",\"facility\":");
+        let _ = json(&mut *out, facility);
+    }
+    push_origin(out, event, &line);
+    let _ = write!(out, ",\"fields\":");
+    json_record(out, event, values);
+    out.push(b'}');
+}
+
+/// Appends what an exit belongs to, if entries and exits are paired.
+fn push_span(out: &mut Vec<u8>, shown: &Shown<'_>) {
+    match shown.fit {
+        None => {}
+        Some(Fit::Exit(pair)) => {
+            let Pair { entry, depth, .. } = pair;
+            let begin = shown.begin_ns.unwrap_or(shown.ns);
+            let ns = shown.ns.saturating_sub(begin);
+            let _ = write!(
+                out,
+                ",\"span\":{{\"entry\":{entry},\"begin_ns\":{begin},\"ns\":{ns},\"depth\":{depth}}}"
+            );
+        }
+        Some(fit) => {
+            let _ = write!(out, ",\"span\":{{\"unpaired\":");
+            let _ = json(&mut *out, &fit.to_string());
+            out.push(b'}');
+        }
+    }
+}
+
+/// Appends where in the source a record comes from, if that is known: the file as the class has it,
+/// or as a line of the log does.
+fn push_origin(out: &mut Vec<u8>, event: &Event, line: &Line<'_>) {
+    let file = event.origin.as_ref().map(|origin| origin.file.as_bytes());
+    let texts = [("module", line.module()), ("file", file.or(line.file()))];
+    for (name, text) in texts {
+        if let Some(text) = text {
+            // Writing to a `Vec` cannot fail.
+            let _ = write!(out, ",\"{name}\":");
+            let _ = json(&mut *out, String::from_utf8_lossy(text).as_ref());
+        }
+    }
+    if let Some(number) = line.number() {
+        let _ = write!(out, ",\"line\":{number}");
+    }
+}
