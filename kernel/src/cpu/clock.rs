@@ -86,6 +86,11 @@ pub(crate) fn micros(ticks: u64) -> u64 {
     scale(ticks, 1_000_000, frequency_hz().unwrap_or(ASSUMED_HZ))
 }
 
+/// Whole nanoseconds, likewise.
+pub(crate) fn nanos(ticks: u64) -> u64 {
+    scale(ticks, 1_000_000_000, frequency_hz().unwrap_or(ASSUMED_HZ))
+}
+
 /// Ticks in this many milliseconds, likewise.
 pub(crate) fn ticks_of_ms(ms: u64) -> u64 {
     scale(ms, frequency_hz().unwrap_or(ASSUMED_HZ), 1000)

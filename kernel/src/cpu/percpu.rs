@@ -7,7 +7,7 @@
 //! by single instructions.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
@@ -40,6 +40,8 @@ pub(crate) struct PerCpu {
     pub(crate) timer_irqs: AtomicU64,
     /// Interrupts without a handler of their own, spurious ones included.
     pub(crate) stray_irqs: AtomicU64,
+    /// The CPU has begun to close its streams.
+    is_closing: AtomicBool,
 }
 
 const _: () = {
@@ -66,6 +68,7 @@ impl PerCpu {
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
             stray_irqs: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
         }
     }
 
@@ -169,6 +172,17 @@ pub(crate) fn of(cpu: usize) -> &'static PerCpu {
 /// Remembers this CPU's local APIC identifier.
 pub(crate) fn set_apic_id(id: u32) {
     this().apic_id.store(id, Ordering::Relaxed);
+}
+
+/// Says that this CPU begins to close its streams. Task context, interrupts off.
+pub(crate) fn set_closing() {
+    this().is_closing.store(true, Ordering::Relaxed);
+}
+
+/// Whether this CPU has begun to close its streams. An NMI that wrote now could come between the end
+/// of a stream and the end of its count: it must not write any more. Any context.
+pub(crate) fn is_closing() -> bool {
+    this().is_closing.load(Ordering::Relaxed)
 }
 
 /// The CPUs that are up: with their tables, stacks and interrupts in place. Any context.

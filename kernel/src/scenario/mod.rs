@@ -118,7 +118,7 @@ pub(crate) fn on_wake(interrupted: &Interrupted) {
 
 /// Called in every NMI.
 pub(crate) fn on_nmi(interrupted: &Interrupted) {
-    if life::close::has_begun() {
+    if percpu::is_closing() {
         return;
     }
     if let Some((scenario, _)) = RUNNING.get() {
