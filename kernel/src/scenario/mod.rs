@@ -9,6 +9,7 @@ mod hang;
 mod idle;
 mod panic;
 mod part;
+mod pattern;
 mod pin;
 mod recorder;
 mod smoke;
@@ -31,7 +32,7 @@ use crate::life;
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 10] = [
+static ALL: [&Scenario; 11] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -42,6 +43,7 @@ static ALL: [&Scenario; 10] = [
     &drain::SCENARIO,
     &cost::SCENARIO,
     &types::SCENARIO,
+    &pattern::SCENARIO,
 ];
 
 /// What the command line has to know of them.
