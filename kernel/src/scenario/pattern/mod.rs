@@ -273,6 +273,7 @@ fn take_part(options: &Options<'static>) -> bool {
     apic::stop_timer();
     (0..SETTLE).for_each(|_| hint::spin_loop());
     is_good &= meet(1, cpus);
+    tale::begin();
     trace::emit(|| PatternBegin {});
     for round in 0..rounds {
         for step in 0..PATTERNS.len() {

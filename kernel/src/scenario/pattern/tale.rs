@@ -51,6 +51,11 @@ static TALES: [Tale; MAX_CPUS] = [const {
     }
 }; MAX_CPUS];
 
+/// Begins the tale of the calling CPU. Task context, when nothing is under way.
+pub(super) fn begin() {
+    TALES[percpu::cpu_index() % MAX_CPUS].length.store(0, Ordering::Relaxed);
+}
+
 /// The calling CPU tells of something. Any context.
 pub(super) fn tell(happened: Happened) {
     let tale = &TALES[percpu::cpu_index() % MAX_CPUS];
