@@ -176,6 +176,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
     match frame.vector as u8 {
         vector::NMI => {
             let level = IrqLevel::nmi();
+            percpu::end_halt();
             if stop::obey() {
                 non_maskable(&interrupted(&level));
             }
@@ -202,6 +203,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         0..=vector::LAST_EXCEPTION => (handlers::registered().exception)(frame),
         vector => {
             let level = IrqLevel::irq();
+            percpu::end_halt();
             interrupt(vector, &interrupted(&level));
         }
     }

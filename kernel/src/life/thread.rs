@@ -127,7 +127,9 @@ pub(super) fn halt() {
     };
     trace::emit(|| switch(cpu, To::Nothing));
     trace::emit(|| idle(HALTED));
+    percpu::begin_halt();
     interrupts::enable_and_hlt();
+    percpu::end_halt();
     trace::emit(|| idle(AWAKE));
     trace::emit(|| switch(cpu, To::Thread));
 }

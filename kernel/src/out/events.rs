@@ -151,7 +151,7 @@ const OWN_RECORDS: u64 = 8;
 #[derive(Debug)]
 pub(super) struct Asking {
     cpu: usize,
-    moment: Option<Timeout>,
+    moment: Timeout,
     /// What the CPU had tried to write, and how many packets of the trace had come back there, when
     /// it was asked last.
     tried: u64,
@@ -163,7 +163,7 @@ impl Asking {
     pub(super) fn new(cpu: usize) -> Self {
         Self {
             cpu,
-            moment: None,
+            moment: Timeout::after_ms(ASK_MS),
             tried: 0,
             returned: 0,
         }
@@ -171,14 +171,14 @@ impl Asking {
 
     /// Whether to ask now; that it was done is noted.
     pub(super) fn is_due(&mut self) -> bool {
-        if self.moment.is_some_and(|moment| !moment.expired()) {
+        if !self.moment.expired() {
             return false;
         }
         let returned = RETURNED[self.cpu % MAX_CPUS].load(Ordering::Relaxed);
         let tried = trace::tried_by(self.cpu);
         let is_due = has_more([self.tried, tried], [self.returned, returned]);
         if is_due {
-            self.moment = Some(Timeout::after_ms(ASK_MS));
+            self.moment = Timeout::after_ms(ASK_MS);
             (self.tried, self.returned) = (tried, returned);
         }
         is_due

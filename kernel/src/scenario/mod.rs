@@ -26,7 +26,7 @@ use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::base::describe::{Text, describe};
 use crate::base::settings::About;
-use crate::cpu::percpu;
+use crate::cpu::{clock, percpu};
 use crate::life;
 
 pub(crate) use definition::Verdict;
@@ -85,7 +85,16 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     relay::info!("scenario {name}: {about} (cpus {online})");
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
-    (scenario.boot_cpu)(options)
+    let (begin, halted) = (clock::ticks(), percpu::halted());
+    let verdict = (scenario.boot_cpu)(options);
+    let took = clock::ticks().wrapping_sub(begin);
+    let halted = percpu::halted().wrapping_sub(halted);
+    relay::debug!(
+        "cpu 0 was busy for {} of {took} ticks, {} of all since it began",
+        took.saturating_sub(halted),
+        clock::ticks().saturating_sub(percpu::halted())
+    );
+    verdict
 }
 
 /// Logs how the scenario ended: the last record of an orderly end.
