@@ -7,12 +7,7 @@ use super::frame::TrapFrame;
 /// Reads eight bytes at `address` into `to`; 1. Its first instruction is the one that may fault.
 #[unsafe(naked)]
 unsafe extern "C" fn load(address: u64, to: *mut u64) -> u64 {
-    naked_asm!(
-        "mov rax, [rdi]",
-        "mov [rsi], rax",
-        "mov eax, 1",
-        "ret",
-    )
+    naked_asm!("mov rax, [rdi]", "mov [rsi], rax", "mov eax, 1", "ret",)
 }
 
 /// Where [`load`] goes on if it has faulted: 0.

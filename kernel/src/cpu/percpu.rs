@@ -207,7 +207,8 @@ pub(crate) fn end_halt() {
         this.halted_since.store(0, Ordering::Relaxed);
         let more = clock::ticks().wrapping_sub(since);
         let halted = this.halted.load(Ordering::Relaxed);
-        this.halted.store(halted.wrapping_add(more), Ordering::Relaxed);
+        this.halted
+            .store(halted.wrapping_add(more), Ordering::Relaxed);
     }
 }
 

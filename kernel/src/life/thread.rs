@@ -57,7 +57,10 @@ static NAMES: [[Comm; 2]; MAX_CPUS] = {
     let mut names = [[Comm::new(""); 2]; MAX_CPUS];
     let mut cpu = 0;
     while cpu < MAX_CPUS {
-        names[cpu] = [numbered(*b"cpu/\0\0\0\0\0\0", 4, cpu), numbered(*b"swapper/\0\0", 8, cpu)];
+        names[cpu] = [
+            numbered(*b"cpu/\0\0\0\0\0\0", 4, cpu),
+            numbered(*b"swapper/\0\0", 8, cpu),
+        ];
         cpu += 1;
     }
     names

@@ -64,7 +64,11 @@ pub(super) fn severity(severity: Severity) {
 /// # Errors
 /// A word that is neither; then all is as it was.
 pub(super) fn set(text: &str) -> Result<(), Unknown<'_>> {
-    let words = || text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let words = || {
+        text.split(',')
+            .map(str::trim)
+            .filter(|word| !word.is_empty())
+    };
     for word in words() {
         let is_known = word == "off"
             || Severity::from_name(word).is_some()
@@ -77,7 +81,9 @@ pub(super) fn set(text: &str) -> Result<(), Unknown<'_>> {
     let severities = words().filter_map(Severity::from_name);
     let least = severities.map(|severity| severity as u8).max();
     LEAST.store(least.unwrap_or(NONE), Ordering::Relaxed);
-    EVENTS.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    EVENTS
+        .iter()
+        .for_each(|word| word.store(0, Ordering::Relaxed));
     let mut are_any = least.is_some();
     let is_named = |site: &Site| {
         let mut names = words().filter(|word| Severity::from_name(word).is_none());
@@ -125,7 +131,10 @@ mod tests {
         assert!(!is_set(ids("ipi_send")[0]) && ids("x86_*").into_iter().all(is_set));
         for nothing in ["off", "", " , "] {
             assert_eq!(set(nothing), Ok(()));
-            assert!(!is_armed() && !events().any(|(id, _)| is_set(id)), "{nothing:?}");
+            assert!(
+                !is_armed() && !events().any(|(id, _)| is_set(id)),
+                "{nothing:?}"
+            );
         }
     }
 }

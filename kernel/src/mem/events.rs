@@ -62,7 +62,11 @@ pub(super) fn frames_taken(start: u64, size: u64) {
 
 /// The heap has given `taken` bytes for `wanted`, or none.
 #[inline(always)]
-pub(super) fn heap_taken(call_site: impl FnOnce() -> u64, pointer: *mut u8, [wanted, taken]: [usize; 2]) {
+pub(super) fn heap_taken(
+    call_site: impl FnOnce() -> u64,
+    pointer: *mut u8,
+    [wanted, taken]: [usize; 2],
+) {
     trace::emit(|| Kmalloc {
         call_site: Hex(call_site()),
         ptr: Hex(pointer as u64),

@@ -107,6 +107,9 @@ fn tell() {
     klog::write(
         Severity::Info,
         place,
-        format_args!("snapshot {taken} of the trace is taken: {}", snapshot::why()),
+        format_args!(
+            "snapshot {taken} of the trace is taken: {}",
+            snapshot::why()
+        ),
     );
 }

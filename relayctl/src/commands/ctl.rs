@@ -216,7 +216,15 @@ mod tests {
 
     #[test]
     fn what_is_set_comes_first() {
-        let line = ["--snapshot", "--list", "--get", "log", "--set", "trace=a=b,c", "DIR"];
+        let line = [
+            "--snapshot",
+            "--list",
+            "--get",
+            "log",
+            "--set",
+            "trace=a=b,c",
+            "DIR",
+        ];
         let args = parse(&line).unwrap();
         let asked: Vec<_> = requests(&args).collect();
         let wanted = [

@@ -22,5 +22,6 @@ mod serial;
 mod smoke;
 mod source;
 mod stall;
+mod trace;
 mod types;
 mod unread;

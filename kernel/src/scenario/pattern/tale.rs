@@ -53,7 +53,9 @@ static TALES: [Tale; MAX_CPUS] = [const {
 
 /// Begins the tale of the calling CPU. Task context, when nothing is under way.
 pub(super) fn begin() {
-    TALES[percpu::cpu_index() % MAX_CPUS].length.store(0, Ordering::Relaxed);
+    TALES[percpu::cpu_index() % MAX_CPUS]
+        .length
+        .store(0, Ordering::Relaxed);
 }
 
 /// The calling CPU tells of something. Any context.

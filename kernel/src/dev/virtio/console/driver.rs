@@ -5,11 +5,11 @@ use core::fmt;
 
 use virtio_drivers::transport::{DeviceStatus, Transport};
 
+use super::super::events;
 use super::control::Control;
 use super::error::Error;
 use super::line::Line;
 use super::port::{InFlight, Parts, Port};
-use super::super::events;
 use super::protocol::{Change, Directory, MAX_PORTS, Name};
 use super::receiver::{self, Receiver};
 use crate::dev::pci::msix::Target;
