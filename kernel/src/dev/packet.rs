@@ -32,7 +32,7 @@ unsafe impl InFlight for Cargo {
         }
     }
 
-    fn is_of_trace(&self) -> bool {
+    fn is_untraced(&self) -> bool {
         match self {
             Self::Packet(packet) => channel(packet) == trace::NUMBER,
             Self::Kept(_) => false,

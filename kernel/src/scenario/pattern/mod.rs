@@ -125,7 +125,7 @@ impl Device for Pretended {
 static DEVICE: Once<u8> = Once::new();
 
 /// CPUs that have come to each step, which all begin together; and those that have failed.
-static COME: [AtomicU32; 3] = [const { AtomicU32::new(0) }; 3];
+static COME: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
 static FAILED: AtomicU32 = AtomicU32::new(0);
 /// Whose turn it is to interrupt its neighbour, as its place among the CPUs.
 static TURN: AtomicU32 = AtomicU32::new(0);
@@ -286,7 +286,10 @@ fn take_part(options: &Options<'static>) -> bool {
         }
     }
     is_good &= meet(2, cpus) && interrupt_neighbour(cpus);
+    tale::end();
     trace::emit(|| PatternEnd {});
+    // Nobody wakes another one before that has come here, too.
+    is_good &= meet(3, cpus);
     apic::start_timer();
     let part = Part::mine();
     relay::info!(

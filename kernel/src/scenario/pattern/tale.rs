@@ -41,12 +41,15 @@ const LINE: usize = 100;
 /// What one CPU tells. It alone adds to it: a handler that interrupts another adds behind it.
 struct Tale {
     length: AtomicUsize,
+    /// Its length where it ends.
+    end: AtomicUsize,
     words: [AtomicU16; ROOM],
 }
 
 static TALES: [Tale; MAX_CPUS] = [const {
     Tale {
         length: AtomicUsize::new(0),
+        end: AtomicUsize::new(0),
         words: [const { AtomicU16::new(0) }; ROOM],
     }
 }; MAX_CPUS];
@@ -56,6 +59,14 @@ pub(super) fn begin() {
     TALES[percpu::cpu_index() % MAX_CPUS]
         .length
         .store(0, Ordering::Relaxed);
+}
+
+/// Ends the tale of the calling CPU: what it tells from now on is not logged. Task context, when
+/// nothing is under way.
+pub(super) fn end() {
+    let tale = &TALES[percpu::cpu_index() % MAX_CPUS];
+    let length = tale.length.load(Ordering::Relaxed);
+    tale.end.store(length, Ordering::Relaxed);
 }
 
 /// The calling CPU tells of something. Any context.
@@ -72,7 +83,7 @@ pub(super) fn tell(happened: Happened) {
 pub(super) fn log() -> bool {
     let cpu = percpu::cpu_index();
     let tale = &TALES[cpu % MAX_CPUS];
-    let length = tale.length.load(Ordering::Relaxed);
+    let length = tale.end.load(Ordering::Relaxed);
     let told = tale.words.get(..length).unwrap_or(&tale.words);
     for (number, words) in told.chunks(LINE).enumerate() {
         relay::info!("pattern of cpu {cpu}, {number}:{}", Words(words));

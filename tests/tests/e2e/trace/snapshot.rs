@@ -18,7 +18,7 @@ const WANTED: u64 = 100_000_000;
 const RECORDER: [&str; 3] = [
     "trace=all,-mem",
     "trace-mode=continuous",
-    "trace-size=131072",
+    "trace-size=32768",
 ];
 
 /// The events of each CPU in runs without a gap.
@@ -189,11 +189,13 @@ fn a_panic_leaves_what_was_before_it() {
     run.assert_code(1);
     assert_judged(folder.path(), "open");
     let cpus = runs(folder.path());
-    let panicked = logged(folder.path(), "cpu 0 panicked at ");
+    let klog = records("klog", folder.path());
+    let mut klog = klog.iter();
+    let panicked = klog.find(|record| text(&record["msg"]).contains(" panicked at "));
     assert_eq!(cpus.len() as u64, SMP, "a CPU has left nothing");
     let last = |runs: &Vec<Vec<Value>>| runs.last().and_then(|run| run.last()).map(when);
     // The CPU that failed was awake; what the others did last is not long ago.
-    let moment = panicked.first().map_or(u64::MAX, when);
+    let moment = when(panicked.expect("it tells of it"));
     for (cpu, runs) in &cpus {
         assert_eq!(runs.len(), 1, "cpu {cpu}: what it left has gaps");
         assert!(last(runs).is_some_and(|last| last + 20 * WANTED >= moment));

@@ -22,8 +22,9 @@ pub(crate) unsafe trait InFlight: Send + 'static {
     /// What is sent.
     fn bytes(&self) -> &[u8];
 
-    /// Whether it is a packet of the trace: what is done for it is not traced. Any context.
-    fn is_of_trace(&self) -> bool {
+    /// Whether what is done for it is not traced: it is a packet of the trace itself, or is sent when
+    /// nothing may be written any more. Any context.
+    fn is_untraced(&self) -> bool {
         false
     }
 }
@@ -52,6 +53,11 @@ unsafe impl<const HEADER: usize> InFlight for Piece<HEADER> {
             Self::Header(bytes) => &bytes[..],
             Self::Run(bytes) => bytes,
         }
+    }
+
+    // A panic sends it, which reads the rings.
+    fn is_untraced(&self) -> bool {
+        true
     }
 }
 
@@ -276,7 +282,7 @@ pub(crate) struct Port<D: Device, B: InFlight> {
     told_unheard: u64,
     /// Something was submitted since the device was told.
     is_untold: bool,
-    /// All of that were packets of the trace.
+    /// None of that is traced.
     is_own: bool,
     /// What was done for the trace alone.
     own: Own,
@@ -413,7 +419,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
             let refusal = Refusal::Scattered;
             return Err(Rejected { buffer, refusal });
         }
-        let is_own = buffer.is_of_trace();
+        let is_own = buffer.is_untraced();
         let parcel = Parcel {
             buffer,
             _memory: PhantomData,
@@ -470,7 +476,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
                     self.counters.sent_bytes += buffer.bytes().len() as u64;
                     // The device reads these buffers only (section 2.7.8).
                     self.counters.bad_lengths += u64::from(written != 0);
-                    let (bytes, is_own) = (buffer.bytes().len(), buffer.is_of_trace());
+                    let (bytes, is_own) = (buffer.bytes().len(), buffer.is_untraced());
                     self.own.used(self.id, bytes, is_own);
                     return Some(Reclaimed::Sent(buffer));
                 }
