@@ -45,10 +45,8 @@ use bootloader_api::BootInfo;
 
 use arch::frame::Interrupted;
 use arch::handlers::Handlers;
-use cpu::vector::{TIMER, WAKE};
 use dev::ExitCode;
 use life::{bring_up, panic, shut_down};
-use logs::trace::{self, TimerEntry, TimerExit, WakeEntry, WakeExit};
 use scenario::Verdict;
 
 /// What the kernel asks of the boot code.
@@ -70,7 +68,7 @@ boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
 /// What is done in traps.
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
-    wake: on_wake,
+    wake: scenario::on_wake,
     nmi: scenario::on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
@@ -103,6 +101,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
 
 /// What every CPU but CPU 0 does once it is up: its part in the scenario, then nothing.
 fn run_other_cpu() -> ! {
+    life::thread::begin();
     out::virtio::join();
     scenario::take_part();
     life::idle::forever()
@@ -110,27 +109,10 @@ fn run_other_cpu() -> ! {
 
 /// Every CPU's timer interrupt.
 fn on_timer(interrupted: &Interrupted) {
-    trace::emit(|| TimerEntry {
-        vector: TIMER.into(),
-    });
     scenario::on_timer(interrupted);
     logs::registry::tick();
     out::virtio::hear();
     out::pump::poll();
-    trace::emit(|| TimerExit {
-        vector: TIMER.into(),
-    });
-}
-
-/// Another CPU has woken this one.
-fn on_wake(interrupted: &Interrupted) {
-    trace::emit(|| WakeEntry {
-        vector: WAKE.into(),
-    });
-    scenario::on_wake(interrupted);
-    trace::emit(|| WakeExit {
-        vector: WAKE.into(),
-    });
 }
 
 /// The host's build of the kernel is for tests and lints only.

@@ -46,4 +46,4 @@ pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};
 pub use sink::*;
 pub use site::{Site, Source};
-pub use value::{Hex, Value};
+pub use value::{Chars, Hex, Value};

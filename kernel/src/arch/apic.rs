@@ -9,11 +9,17 @@ use core::fmt;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use relay::event::Hex;
 use volatile::{VolatilePtr, map_field};
 use x86_64::instructions::interrupts::without_interrupts;
 use x86_64::registers::model_specific::{ApicBase, ApicBaseFlags};
 
-use crate::cpu::vector;
+use super::events::{
+    HrtimerCancel, HrtimerExpireEntry, HrtimerExpireExit, HrtimerStart, TimerMode,
+};
+use super::handlers;
+use crate::cpu::{clock, percpu, vector};
+use crate::logs::trace;
 use crate::mem;
 
 /// Timer interrupts per second on every CPU.
@@ -228,6 +234,7 @@ pub(crate) fn start_timer() {
     register!(divide).write(DIVIDE_BY_16);
     register!(lvt_timer).write(PERIODIC | u32::from(vector::TIMER));
     register!(initial_count).write(counts);
+    trace_start(1_000_000_000 / TIMER_HZ);
 }
 
 /// How a timer that fires once is felt.
@@ -256,6 +263,7 @@ pub(crate) fn fire_once(nanos: u64, alarm: Alarm) {
         Alarm::Nmi => DELIVER_NMI,
     };
     register!(lvt_timer).write(entry);
+    trace_start(nanos);
     register!(initial_count).write(counts.clamp(1, u64::from(u32::MAX)) as u32);
 }
 
@@ -263,6 +271,37 @@ pub(crate) fn fire_once(nanos: u64, alarm: Alarm) {
 pub(crate) fn stop_timer() {
     register!(lvt_timer).write(MASKED);
     register!(initial_count).write(0);
+    trace::emit(|| HrtimerCancel { hrtimer: timer() });
+}
+
+/// The timer of the CPU that calls, as the trace names it.
+fn timer() -> Hex<u64> {
+    Hex(core::ptr::from_ref(percpu::this()) as u64)
+}
+
+/// Traces that the timer fires so many nanoseconds from now.
+fn trace_start(nanos: u64) {
+    trace::emit(|| {
+        let expires = clock::nanos(clock::ticks()).saturating_add(nanos) as i64;
+        HrtimerStart {
+            hrtimer: timer(),
+            function: Hex(handlers::registered().timer as usize as u64),
+            expires,
+            softexpires: expires,
+            mode: TimerMode::HRTIMER_MODE_REL_PINNED,
+        }
+    });
+}
+
+/// Does what is to be done when the timer has fired; `function` is its address.
+pub(super) fn expire(function: u64, act: impl FnOnce()) {
+    trace::emit(|| HrtimerExpireEntry {
+        hrtimer: timer(),
+        now: clock::nanos(clock::ticks()) as i64,
+        function: Hex(function),
+    });
+    act();
+    trace::emit(|| HrtimerExpireExit { hrtimer: timer() });
 }
 
 /// What one CPU can send to another.

@@ -7,6 +7,7 @@
 //!
 //! Finding a handler takes no lock.
 
+use core::ffi::CStr;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -61,6 +62,9 @@ pub(crate) trait Device: Sync {
     ///
     /// Interrupts that come while one is waiting are one.
     fn on_interrupt(&self);
+
+    /// What it is called in the trace. Any context.
+    fn name(&self) -> &'static CStr;
 }
 
 /// The vectors' owners.
@@ -96,15 +100,9 @@ impl<const N: usize> Vectors<N> {
         Some(index)
     }
 
-    /// Tells the device of a vector; whether it has one.
-    fn handle(&self, index: usize) -> bool {
-        match self.devices.get(index).and_then(Once::get) {
-            Some(device) => {
-                device.on_interrupt();
-                true
-            }
-            None => false,
-        }
+    /// The device of a vector, if it has one.
+    fn device(&self, index: usize) -> Option<&'static dyn Device> {
+        self.devices.get(index).and_then(Once::get).copied()
     }
 }
 
@@ -117,10 +115,10 @@ pub(crate) fn allocate(device: &'static dyn Device) -> Option<u8> {
     Some(DEVICE_FIRST + index as u8)
 }
 
-/// Tells the device of a vector from [`DEVICE_FIRST`] to [`DEVICE_LAST`]; whether it has one.
-/// IRQ context.
-pub(super) fn tell_device(vector: u8) -> bool {
-    VECTORS.handle(usize::from(vector.wrapping_sub(DEVICE_FIRST)))
+/// The device of a vector, if it is one from [`DEVICE_FIRST`] to [`DEVICE_LAST`], and was given to a
+/// device. Any context.
+pub(super) fn device(vector: u8) -> Option<&'static dyn Device> {
+    VECTORS.device(usize::from(vector.checked_sub(DEVICE_FIRST)?))
 }
 
 #[cfg(test)]
@@ -133,6 +131,10 @@ mod tests {
         fn on_interrupt(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+
+        fn name(&self) -> &'static CStr {
+            c"count"
+        }
     }
 
     #[test]
@@ -140,12 +142,16 @@ mod tests {
         static FIRST: Count = Count(AtomicUsize::new(0));
         static SECOND: Count = Count(AtomicUsize::new(0));
         let vectors = Vectors::<2>::new();
-        assert!(!vectors.handle(0));
+        let handle = |index| {
+            let device = vectors.device(index);
+            device.inspect(|device| device.on_interrupt()).is_some()
+        };
+        assert!(!handle(0));
         assert_eq!(vectors.allocate(&FIRST), Some(0));
         assert_eq!(vectors.allocate(&SECOND), Some(1));
         assert_eq!(vectors.allocate(&SECOND), None);
-        assert!(vectors.handle(1) && vectors.handle(1) && vectors.handle(0));
-        assert!(!vectors.handle(2));
+        assert!(handle(1) && handle(1) && handle(0));
+        assert!(!handle(2));
         assert_eq!(FIRST.0.load(Ordering::Relaxed), 1);
         assert_eq!(SECOND.0.load(Ordering::Relaxed), 2);
     }

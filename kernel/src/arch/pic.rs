@@ -5,6 +5,8 @@ use x86_64::instructions::port::Port;
 /// First vector of the 16 that the controllers could still raise as spurious
 /// interrupts (IRQ 7 of either cannot be masked).
 pub(crate) const FIRST_VECTOR: u8 = 0x20;
+/// The last of them.
+pub(crate) const LAST_VECTOR: u8 = FIRST_VECTOR + 15;
 
 /// Masks every line of both controllers, after giving them vectors of their own:
 /// firmware leaves them at vector 8, which is the double fault.

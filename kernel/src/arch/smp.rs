@@ -13,9 +13,11 @@ use x86_64::instructions::interrupts;
 
 use self::trampoline::{Slot, state};
 use super::apic::{self, Command};
+use super::events::IpiSend;
 use super::tables::{self, Tables};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 use crate::cpu::{percpu, vector};
+use crate::logs::trace;
 use crate::mem::{MemoryError, stacks};
 
 static SLOTS: [Slot; MAX_CPUS] = [const { Slot::new() }; MAX_CPUS];
@@ -158,6 +160,15 @@ extern "C" fn enter(cpu: usize) -> ! {
 /// wake-ups. Task and IRQ context.
 pub(crate) fn wake(cpus: CpuSet) {
     for cpu in cpus.iter() {
-        apic::send(percpu::of(cpu).apic_id(), Command::Interrupt(vector::WAKE));
+        interrupt(cpu, vector::WAKE);
     }
+}
+
+/// Sends an interrupt with this vector to a CPU, which may be this one. Task and IRQ context.
+pub(crate) fn interrupt(cpu: usize, vector: u8) {
+    trace::emit(|| IpiSend {
+        vector: vector.into(),
+        target: cpu as i32,
+    });
+    apic::send(percpu::of(cpu).apic_id(), Command::Interrupt(vector));
 }

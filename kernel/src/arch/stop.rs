@@ -6,8 +6,10 @@ use relay::Stopped;
 use x86_64::instructions::interrupts;
 
 use super::apic::{self, Command};
+use super::events::IpiSend;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
-use crate::cpu::{clock, halt_forever, percpu};
+use crate::cpu::{clock, halt_forever, percpu, vector};
+use crate::logs::trace;
 
 /// How long a panic waits for the other CPUs to stop. They take NMIs at any
 /// instruction, so only a CPU that is not being run at all is late.
@@ -24,6 +26,10 @@ static PARKED: AtomicU32 = AtomicU32::new(0);
 
 /// Sends an NMI to a CPU, which may be this one. Task and IRQ context.
 pub(crate) fn send_nmi(cpu: usize) {
+    trace::emit(|| IpiSend {
+        vector: vector::NMI.into(),
+        target: cpu as i32,
+    });
     apic::send(percpu::of(cpu).apic_id(), Command::Nmi);
 }
 

@@ -12,14 +12,21 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use relay::event::Hex;
 use x86_64::VirtAddr;
+use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
+use super::events::{
+    ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit, LocalTimerEntry, LocalTimerExit,
+    PageFaultKernel, RescheduleEntry, RescheduleExit, SpuriousEntry, SpuriousExit,
+};
 use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};
-use super::{apic, handlers, stop};
+use super::{apic, handlers, pic, probe, stop};
 use crate::cpu::percpu::{self, IrqLevel};
 use crate::cpu::vector;
+use crate::logs::trace;
 
 // The CPU aligns the stack to 16 before it pushes, so `common` calls with an
 // aligned stack exactly when the frame is a multiple of 16.
@@ -165,12 +172,13 @@ pub(crate) fn fill(idt: &mut InterruptDescriptorTable) {
 }
 
 /// Where all traps arrive. `frame` is on the stack and becomes the registers again on return.
-extern "C" fn dispatch(frame: &TrapFrame) {
+extern "C" fn dispatch(frame: &mut TrapFrame) {
     match frame.vector as u8 {
         vector::NMI => {
             let level = IrqLevel::nmi();
+            percpu::end_halt();
             if stop::obey() {
-                (handlers::registered().nmi)(&interrupted(&level));
+                non_maskable(&interrupted(&level));
             }
         }
         vector::BREAKPOINT => {
@@ -180,10 +188,22 @@ extern "C" fn dispatch(frame: &TrapFrame) {
             let _level = IrqLevel::nmi();
             (handlers::registered().exception)(frame);
         }
-        vector::PAGE_FAULT => (handlers::registered().page_fault)(frame),
+        vector::PAGE_FAULT => {
+            // First of all: another fault changes it.
+            let address = Cr2::read_raw();
+            trace::emit(|| PageFaultKernel {
+                address: Hex(address),
+                ip: Hex(frame.rip),
+                error_code: Hex(frame.error as u8),
+            });
+            if !probe::recover(frame) {
+                (handlers::registered().page_fault)(frame);
+            }
+        }
         0..=vector::LAST_EXCEPTION => (handlers::registered().exception)(frame),
         vector => {
             let level = IrqLevel::irq();
+            percpu::end_halt();
             interrupt(vector, &interrupted(&level));
         }
     }
@@ -196,35 +216,80 @@ fn interrupted(level: &IrqLevel) -> Interrupted {
     }
 }
 
+/// The handler of an NMI that does not stop the CPU.
+fn non_maskable(interrupted: &Interrupted) {
+    // It stays as it is as long as this runs.
+    let may_write = !percpu::is_closing();
+    let irq = i32::from(vector::NMI);
+    if may_write {
+        trace::emit(|| IrqHandlerEntry { irq, name: c"nmi" });
+    }
+    (handlers::registered().nmi)(interrupted);
+    if may_write {
+        trace::emit(|| IrqHandlerExit { irq, ret: 1 });
+    }
+}
+
 /// The handler of a maskable interrupt.
 fn interrupt(vector: u8, interrupted: &Interrupted) {
+    let number = i32::from(vector);
     match vector {
         vector::TIMER => {
+            trace::emit(|| LocalTimerEntry { vector: number });
             percpu::this().timer_irqs.fetch_add(1, Ordering::Relaxed);
-            (handlers::registered().timer)(interrupted);
+            let timer = handlers::registered().timer;
+            apic::expire(timer as usize as u64, || timer(interrupted));
             apic::end_of_interrupt();
+            trace::emit(|| LocalTimerExit { vector: number });
         }
         vector::WAKE => {
+            trace::emit(|| RescheduleEntry { vector: number });
             (handlers::registered().wake)(interrupted);
             apic::end_of_interrupt();
-        }
-        vector::DEVICE_FIRST..=vector::DEVICE_LAST if handlers::tell_device(vector) => {
-            apic::end_of_interrupt();
+            trace::emit(|| RescheduleExit { vector: number });
         }
         vector::APIC_ERROR => {
+            trace::emit(|| ErrorEntry { vector: number });
             relay::warn!("local APIC error: status {:#x}", apic::take_errors());
             apic::end_of_interrupt();
+            trace::emit(|| ErrorExit { vector: number });
         }
-        // Neither is in service in the local APIC: no end of interrupt.
-        vector::SPURIOUS | super::pic::FIRST_VECTOR..=0x2f => {
+        vector::SPURIOUS => {
+            trace::emit(|| SpuriousEntry { vector: number });
+            // It is not in service in the local APIC: no end of interrupt.
             percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
+            trace::emit(|| SpuriousExit { vector: number });
         }
-        _ => {
-            percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
-            relay::warn!("unexpected interrupt, vector {vector:#x}");
+        _ => device_interrupt(vector),
+    }
+}
+
+/// The handler of the interrupts of devices, and of those that nobody expects.
+fn device_interrupt(vector: u8) {
+    let irq = i32::from(vector);
+    let device = handlers::device(vector);
+    trace::emit(|| IrqHandlerEntry {
+        irq,
+        name: device.map_or(c"unexpected", |device| device.name()),
+    });
+    match device {
+        Some(device) => {
+            device.on_interrupt();
             apic::end_of_interrupt();
         }
+        None => {
+            percpu::this().stray_irqs.fetch_add(1, Ordering::Relaxed);
+            // What the old controllers raise is not in service in the local APIC.
+            if !(pic::FIRST_VECTOR..=pic::LAST_VECTOR).contains(&vector) {
+                relay::warn!("unexpected interrupt, vector {vector:#x}");
+                apic::end_of_interrupt();
+            }
+        }
     }
+    trace::emit(|| IrqHandlerExit {
+        irq,
+        ret: device.is_some().into(),
+    });
 }
 
 #[cfg(test)]

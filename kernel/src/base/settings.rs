@@ -94,6 +94,16 @@ pub(crate) const TRACE: Setting = Setting {
     default: Preset::Else("off"),
 };
 
+/// At which records a snapshot of the trace is taken.
+pub(crate) const TRACE_SNAPSHOT: Setting = Setting {
+    key: "trace-snapshot",
+    about: "at which records a snapshot of a continuous trace is taken",
+    takes: Takes::Text(
+        "off, or severities, names of events (with * and ?) and facilities with commas between them",
+    ),
+    default: Preset::Else("off"),
+};
+
 /// Which events of the log of events are written.
 pub(crate) const EVLOG: Setting = Setting {
     key: "evlog",
@@ -202,11 +212,12 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 13] = [
+pub(crate) const GENERAL: [Setting; 14] = [
     LOG,
     TRACE,
     TRACE_MODE,
     TRACE_SIZE,
+    TRACE_SNAPSHOT,
     EVLOG,
     EVLOG_MODE,
     EVLOG_SIZE,

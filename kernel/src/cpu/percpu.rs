@@ -7,12 +7,13 @@
 //! by single instructions.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::GsBase;
 
+use super::clock;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// At [`PerCpu::magic`] of every block in use.
@@ -40,6 +41,12 @@ pub(crate) struct PerCpu {
     pub(crate) timer_irqs: AtomicU64,
     /// Interrupts without a handler of their own, spurious ones included.
     pub(crate) stray_irqs: AtomicU64,
+    /// The CPU has begun to close its streams.
+    is_closing: AtomicBool,
+    /// Since when it is halted, in ticks; 0: it is not.
+    halted_since: AtomicU64,
+    /// How long it was, in ticks.
+    halted: AtomicU64,
 }
 
 const _: () = {
@@ -66,6 +73,9 @@ impl PerCpu {
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
             stray_irqs: AtomicU64::new(0),
+            is_closing: AtomicBool::new(false),
+            halted_since: AtomicU64::new(0),
+            halted: AtomicU64::new(0),
         }
     }
 
@@ -169,6 +179,42 @@ pub(crate) fn of(cpu: usize) -> &'static PerCpu {
 /// Remembers this CPU's local APIC identifier.
 pub(crate) fn set_apic_id(id: u32) {
     this().apic_id.store(id, Ordering::Relaxed);
+}
+
+/// Says that this CPU begins to close its streams. Task context, interrupts off.
+pub(crate) fn set_closing() {
+    this().is_closing.store(true, Ordering::Relaxed);
+}
+
+/// Whether this CPU has begun to close its streams. An NMI that wrote now could come between the end
+/// of a stream and the end of its count: it must not write any more. Any context.
+pub(crate) fn is_closing() -> bool {
+    this().is_closing.load(Ordering::Relaxed)
+}
+
+/// Says that this CPU is about to halt. Task context, interrupts off.
+pub(crate) fn begin_halt() {
+    this().halted_since.store(clock::ticks(), Ordering::Relaxed);
+}
+
+/// Says that this CPU is not halted any more, if it was. First of all in every interrupt: what ends
+/// a halt is one. Any context.
+#[inline(always)]
+pub(crate) fn end_halt() {
+    let this = this();
+    let since = this.halted_since.load(Ordering::Relaxed);
+    if since != 0 {
+        this.halted_since.store(0, Ordering::Relaxed);
+        let more = clock::ticks().wrapping_sub(since);
+        let halted = this.halted.load(Ordering::Relaxed);
+        this.halted
+            .store(halted.wrapping_add(more), Ordering::Relaxed);
+    }
+}
+
+/// How long this CPU was halted so far, in ticks. Task context.
+pub(crate) fn halted() -> u64 {
+    this().halted.load(Ordering::Relaxed)
 }
 
 /// The CPUs that are up: with their tables, stacks and interrupts in place. Any context.

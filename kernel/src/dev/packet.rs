@@ -1,8 +1,16 @@
 //! What this kernel gives to devices: packets of relay, where they lie.
 
 use relay::SubBuffer;
+use relay_format::packet::Header;
 
 use super::virtio::console::port::InFlight;
+use crate::logs::trace;
+
+/// The number of a packet's channel, as its header says it; 0 of one without a header. Any context.
+pub(crate) fn channel(packet: &SubBuffer<'static>) -> u32 {
+    let header = packet.bytes().first_chunk();
+    header.map_or(0, |header| Header::from_bytes(header).stream_id)
+}
 
 /// What a port sends.
 #[derive(Debug)]
@@ -21,6 +29,13 @@ unsafe impl InFlight for Cargo {
         match self {
             Self::Packet(packet) => relay::ctf::packet_bytes(packet),
             Self::Kept(packets) => packets,
+        }
+    }
+
+    fn is_untraced(&self) -> bool {
+        match self {
+            Self::Packet(packet) => channel(packet) == trace::NUMBER,
+            Self::Kept(_) => false,
         }
     }
 }

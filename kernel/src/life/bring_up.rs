@@ -4,12 +4,12 @@ use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
 
 use super::error::BringUpError;
-use super::{idle, others};
+use super::{idle, others, thread};
 use crate::arch::handlers::{self, Handlers};
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TSC_HZ};
+use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
 use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
 use crate::logs::{registry, switches};
@@ -30,7 +30,7 @@ pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
     relay::info!("command line: '{text}'");
     let mut options = cmdline::parse(text, scenarios, |complaint| relay::error!("{complaint}"));
-    for setting in [&LOG, &TRACE, &EVLOG] {
+    for setting in [&LOG, &TRACE, &TRACE_SNAPSHOT, &EVLOG] {
         let Some(text) = options.text(setting) else {
             continue;
         };
@@ -82,6 +82,7 @@ pub(crate) fn bring_up(
     registry::start_others(cpus, options, ways.is_slow());
     registry::describe(cpus);
     description::keep();
+    thread::begin();
     ways.take(cpus);
     virtio::join();
     relay::info!("clock: {calibration}");

@@ -1,37 +1,29 @@
 //! Closing: the streams of a CPU come to their end.
 
-use core::sync::atomic::{AtomicU32, Ordering};
 use core::{hint, ptr};
 
 use relay::StreamError;
 use x86_64::instructions::interrupts;
 
-use crate::base::cpuset::CpuSet;
+use crate::arch::events::CpuDown;
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::logs::registry;
-use crate::logs::{claims, klog};
+use crate::logs::{claims, klog, trace};
 use crate::out::{console, intake, pump, virtio};
-
-/// CPUs that have begun to close their streams.
-static BEGUN: AtomicU32 = AtomicU32::new(0);
-
-/// Whether the calling CPU has begun to close its streams. An NMI that wrote now could come between
-/// the end of a stream and the end of its count: it must not write any more. Any context.
-pub(crate) fn has_begun() -> bool {
-    CpuSet::from_bits(BEGUN.load(Ordering::Relaxed)).contains(percpu::cpu_index())
-}
 
 /// Ends the streams of the calling CPU: their last packets say that they are the last, and its
 /// claims are made. Task context. Nothing is written in between: interrupts are off, and
-/// NMIs [know](has_begun).
+/// NMIs [know](percpu::is_closing).
 ///
 /// Where a ring is full, its reader makes room: here, or on the CPU that is at it. A stream whose
 /// reader does not move stays open: the end of the machine says so.
 pub(crate) fn this_cpu() {
     interrupts::without_interrupts(|| {
-        let me = CpuSet::only(percpu::cpu_index());
-        BEGUN.fetch_or(me.bits(), Ordering::Relaxed);
+        trace::emit(|| CpuDown {
+            cpu_id: percpu::cpu_index() as u32,
+        });
+        percpu::set_closing();
         // One patience for all, so that it is known how long this takes at most.
         let mut patience = Patience::after_ms(pump::PATIENCE_MS, pump::moved());
         for channel in registry::all() {

@@ -2,7 +2,7 @@
 
 use x86_64::instructions::interrupts;
 
-use super::park;
+use super::{park, thread};
 use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
@@ -44,7 +44,7 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         if has_more || pump::has_work() {
             interrupts::enable();
         } else {
-            interrupts::enable_and_hlt();
+            thread::halt();
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! From the ground up; a lower file never imports a higher one:
 //!
-//! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does; [`idle`]: waiting;
+//! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does;
+//! - [`thread`]: what runs on a CPU; [`idle`]: waiting;
 //! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
 //! - [`panic`](mod@panic): the other end.
 
@@ -14,3 +15,4 @@ mod others;
 pub(crate) mod panic;
 mod park;
 pub(crate) mod shut_down;
+pub(crate) mod thread;

@@ -1,6 +1,8 @@
 //! A client whose events are typed: a channel of its own, with a stream of each CPU, whose mode and
 //! size the command line sets, and whose events are [switched](super::switches) by name.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use relay::ctf::Packets;
 use relay::event::{Event, StreamClass};
 use relay::fs::Mount;
@@ -8,6 +10,7 @@ use relay::{Geometry, GeometryError, Mode};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu};
+use super::trigger;
 use crate::base::cmdline::Options;
 use crate::base::settings::Setting;
 
@@ -16,6 +19,9 @@ const COUNT: usize = 8;
 /// Bytes of a sub-buffer: the least, which is that of a slow line, and the most.
 const LEAST: usize = 1024;
 const MOST: usize = 64 * 1024;
+
+/// Blocks beside those of a ring that overwrites, at most: as many packets may be on their way out.
+const MOST_SPARES: usize = 32;
 
 /// A client, declared.
 pub(crate) struct Client {
@@ -28,6 +34,8 @@ pub(crate) struct Client {
     pub(super) attempts: &'static Attempts,
     mode: &'static Setting,
     size: &'static Setting,
+    /// There are streams, or a CPU has none for good. Nothing is tried before.
+    is_started: AtomicBool,
 }
 
 impl Client {
@@ -49,6 +57,7 @@ impl Client {
             attempts,
             mode,
             size,
+            is_started: AtomicBool::new(false),
         }
     }
 
@@ -86,16 +95,20 @@ impl Client {
         for cpu in 0..cpus {
             channel::start(self.channel, self.name(), cpu, None, geometry);
         }
+        self.is_started.store(true, Ordering::Relaxed);
     }
 
     /// Writes an event, if it is on. Any context.
     #[inline(always)]
     pub(crate) fn emit<E: Event>(&self, event: impl FnOnce() -> E) {
-        if E::is_enabled() {
+        if E::is_enabled() && self.is_started.load(Ordering::Relaxed) {
             self.attempts.count();
             // It was counted: it is written although another CPU switches it off meanwhile. What is
             // lost is counted by the channel.
             let _ = self.channel.emit_always(&event());
+            if trigger::is_armed() {
+                trigger::event(E::id());
+            }
         }
     }
 }
@@ -104,8 +117,13 @@ impl Client {
 fn geometry(size: usize, mode: Mode, is_slow: bool) -> Result<Geometry, GeometryError> {
     let subbuf = if is_slow { LEAST } else { size / COUNT };
     let subbuf = subbuf.clamp(LEAST, MOST);
-    let geometry = channel::geometry(subbuf, size / subbuf)?;
-    geometry.with_mode(mode)
+    let count = size / subbuf;
+    let geometry = channel::geometry(subbuf, count)?.with_mode(mode)?;
+    match mode {
+        Mode::NoOverwrite => Ok(geometry),
+        // What is on its way out stands in no writer's way.
+        Mode::Continuous => geometry.with_spares(count.min(MOST_SPARES)),
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use relay::{Channel, Geometry, StaticMemory, Storage};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu, UUID};
+use super::trigger;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::machine::Machine;
 
@@ -38,6 +39,17 @@ static EARLY_MEMORY: StaticMemory<{ Storage::bytes_for(&EARLY) }> = StaticMemory
 
 static BACKEND: Klog<Machine, MAX_CPUS> = Klog::new(&CHANNEL);
 
+/// The severity of a level of the facade.
+fn severity(level: log::Level) -> Severity {
+    match level {
+        log::Level::Error => Severity::Error,
+        log::Level::Warn => Severity::Warn,
+        log::Level::Info => Severity::Info,
+        log::Level::Debug => Severity::Debug,
+        log::Level::Trace => Severity::Trace,
+    }
+}
+
 /// Counts what is to be logged, then logs it.
 struct Counted;
 
@@ -50,6 +62,9 @@ impl log::Log for Counted {
         if self.enabled(record.metadata()) {
             ATTEMPTS.count();
             BACKEND.write(record);
+            if trigger::is_armed() {
+                trigger::severity(severity(record.level()));
+            }
         }
     }
 
@@ -63,6 +78,9 @@ impl Sink for Counted {
     fn put(&self, event: u16, fields: &[u8]) {
         ATTEMPTS.count();
         CHANNEL.put(event, fields);
+        if trigger::is_armed() {
+            trigger::statement(event);
+        }
     }
 
     fn room(&self) -> usize {
@@ -72,6 +90,9 @@ impl Sink for Counted {
     fn say(&self, site: &Site, message: fmt::Arguments<'_>) {
         ATTEMPTS.count();
         CHANNEL.say(site, message);
+        if trigger::is_armed() {
+            trigger::severity(site.severity());
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
 //! - [`client`]: what clients have in common whose events are typed;
+//! - [`snapshot`], [`trigger`]: when a flight recorder is read;
 //! - the clients [`klog`], [`trace`], [`evlog`], [`profile`], [`flood`], [`shared`], [`claims`],
 //!   [`metadata`]: each with its channel, its hooks and its event classes;
 //! - [`switches`]: which statements and events are written;
@@ -23,5 +24,7 @@ pub(crate) mod metadata;
 pub(crate) mod profile;
 pub(crate) mod registry;
 pub(crate) mod shared;
+pub(crate) mod snapshot;
 pub(crate) mod switches;
 pub(crate) mod trace;
+mod trigger;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `log` | the least severe statements of klog: `info,virtio=debug` ([`filter::statements`]) |
 //! | `trace` | the events of the channel trace: `irq*,-irq_handler_exit` ([`filter::events`]) |
+//! | `trace-snapshot` | at which records a flight recorder is read: `error,ipi_send` ([`trigger::set`]) |
 //! | `evlog` | likewise those of the channel evlog |
 //!
 //! The facade `log` has no statements of its own: it follows the severity that `log` says of all.
@@ -18,6 +19,7 @@ use relay::event::{Severity, registered};
 use spin::Mutex;
 
 use super::client::Client;
+use super::trigger::{self, Unknown};
 use super::{evlog, klog, trace};
 
 /// The most that a switch's text may have, in bytes.
@@ -30,17 +32,20 @@ enum Switch {
     Log,
     /// Of the events of a client.
     Events(&'static Client),
+    /// Of what asks for a snapshot of the trace.
+    Snapshot,
 }
 
 /// All of them, with their names and what they are set to at first.
-static ALL: [(&str, Switch, &str); 3] = [
+static ALL: [(&str, Switch, &str); 4] = [
     ("log", Switch::Log, "info"),
     ("trace", Switch::Events(&trace::CLIENT), "off"),
+    ("trace-snapshot", Switch::Snapshot, "off"),
     ("evlog", Switch::Events(&evlog::CLIENT), "all"),
 ];
 
 /// What they are set to. Nobody waits for it: who finds it taken is told so.
-static TEXTS: Mutex<[Option<ArrayString<ROOM>>; 3]> = Mutex::new([None; 3]);
+static TEXTS: Mutex<[Option<ArrayString<ROOM>>; ALL.len()]> = Mutex::new([None; ALL.len()]);
 
 /// The least severe that is logged, whatever the switch says: a slow line carries no more.
 static CEILING: AtomicU8 = AtomicU8::new(Severity::Trace as u8);
@@ -54,6 +59,8 @@ pub(crate) enum SwitchError<'a> {
     TooLong,
     /// The text has line ends or other control characters, which answers have between switches.
     Control,
+    /// This is neither a severity nor an event.
+    Trigger(&'a str),
     /// The text is wrong.
     Filter(FilterError<'a>),
     /// Somebody else sets one.
@@ -75,9 +82,20 @@ impl fmt::Display for SwitchError<'_> {
             Self::Control => f.write_str(
                 "it has control characters: words with commas between them would be right",
             ),
+            Self::Trigger(word) => write!(
+                f,
+                "nothing is called '{word}'; a severity, the name of an event with * and ?, a \
+                 facility, or off would be right"
+            ),
             Self::Filter(error) => error.fmt(f),
             Self::Busy => f.write_str("somebody else sets one: to ask again would be right"),
         }
+    }
+}
+
+impl<'a> From<Unknown<'a>> for SwitchError<'a> {
+    fn from(Unknown(word): Unknown<'a>) -> Self {
+        Self::Trigger(word)
     }
 }
 
@@ -122,6 +140,7 @@ pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> 
     match ALL[place].1 {
         Switch::Log => set_log(text)?,
         Switch::Events(client) => drop(filter::events(client.name(), text)?),
+        Switch::Snapshot => trigger::set(text)?,
     }
     texts[place] = Some(kept);
     Ok(())
@@ -218,6 +237,7 @@ pub(crate) mod tests {
             for (name, text, first) in [
                 ("log", "warn", "info"),
                 ("trace", "all", "off"),
+                ("trace-snapshot", "error", "off"),
                 ("evlog", "off", "all"),
             ] {
                 assert_eq!(set(name, text), Ok(()));
@@ -248,7 +268,7 @@ pub(crate) mod tests {
         let unknown = SwitchError::Unknown.to_string();
         assert_eq!(
             unknown,
-            "there is no such switch: log, trace, evlog would be right"
+            "there is no such switch: log, trace, trace-snapshot, evlog would be right"
         );
         assert_eq!(set("log", "info"), Ok(()));
     }

@@ -1,6 +1,7 @@
 //! trace: what the machine does, event by event. Off until it is [switched](super::switches) on.
 //!
-//! Names and fields are those of LTTng's kernel tracer where it has them.
+//! Who does something declares the events of it, and [emits](emit) them. Names and fields are those
+//! of LTTng's kernel tracer where it has them.
 
 use relay::Channel;
 use relay::ctf::Packets;
@@ -13,59 +14,12 @@ use super::client::Client;
 use crate::base::settings::{TRACE_MODE, TRACE_SIZE};
 use crate::cpu::machine::Machine;
 
-relay::event! {
-    /// The timer of this CPU has interrupted it.
-    #[event(
-        channel = "trace",
-        name = "x86_irq_vectors_local_timer_entry",
-        facility = "irq",
-        enabled = false
-    )]
-    pub(crate) struct TimerEntry {
-        /// The interrupt vector.
-        pub(crate) vector: i32,
-    }
-
-    /// The timer's interrupt is over.
-    #[event(
-        channel = "trace",
-        name = "x86_irq_vectors_local_timer_exit",
-        facility = "irq",
-        enabled = false
-    )]
-    pub(crate) struct TimerExit {
-        /// The interrupt vector.
-        pub(crate) vector: i32,
-    }
-
-    /// Another CPU has woken this one.
-    #[event(
-        channel = "trace",
-        name = "x86_irq_vectors_reschedule_entry",
-        facility = "irq",
-        enabled = false
-    )]
-    pub(crate) struct WakeEntry {
-        /// The interrupt vector.
-        pub(crate) vector: i32,
-    }
-
-    /// The wake-up's interrupt is over.
-    #[event(
-        channel = "trace",
-        name = "x86_irq_vectors_reschedule_exit",
-        facility = "irq",
-        enabled = false
-    )]
-    pub(crate) struct WakeExit {
-        /// The interrupt vector.
-        pub(crate) vector: i32,
-    }
-}
+/// The channel's number in the metadata.
+pub(crate) const NUMBER: u32 = 5;
 
 /// The channel, described.
 const STREAM: StreamClass = StreamClass {
-    id: 5,
+    id: NUMBER,
     name: "trace",
     is_global: false,
     overwrites: false,
@@ -91,4 +45,9 @@ pub(crate) static CLIENT: Client = Client::new(
 #[inline(always)]
 pub(crate) fn emit<E: Event>(event: impl FnOnce() -> E) {
     CLIENT.emit(event);
+}
+
+/// How many events `cpu` has tried to write. Any context, any CPU; exact when that CPU is quiet.
+pub(crate) fn tried_by(cpu: usize) -> u64 {
+    ATTEMPTS.tried_by(cpu)
 }

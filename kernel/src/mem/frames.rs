@@ -8,6 +8,8 @@ use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
 use x86_64::PhysAddr;
 use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size2MiB, Size4KiB};
 
+use super::events;
+
 /// Bytes of a small frame.
 pub(crate) const SMALL: u64 = 4096;
 /// Bytes of a large frame.
@@ -86,6 +88,7 @@ impl Frames {
 unsafe impl FrameAllocator<Size4KiB> for Frames {
     fn allocate_frame(&mut self) -> Option<PhysFrame<Size4KiB>> {
         let start = PhysAddr::try_new(self.take_small()?).ok()?;
+        events::frames_taken(start.as_u64(), SMALL);
         PhysFrame::from_start_address(start).ok()
     }
 }
@@ -94,6 +97,7 @@ unsafe impl FrameAllocator<Size4KiB> for Frames {
 unsafe impl FrameAllocator<Size2MiB> for Frames {
     fn allocate_frame(&mut self) -> Option<PhysFrame<Size2MiB>> {
         let start = PhysAddr::try_new(self.take_large()?).ok()?;
+        events::frames_taken(start.as_u64(), LARGE);
         PhysFrame::from_start_address(start).ok()
     }
 }

@@ -5,12 +5,18 @@ use core::alloc::{GlobalAlloc, Layout};
 use linked_list_allocator::LockedHeap;
 use x86_64::instructions::interrupts::without_interrupts;
 
+use super::events;
 use super::frames::LARGE;
 
 /// The greatest heap. Half of memory up to this; the rest is for stacks and page tables.
 pub(super) const MAX_HEAP: u64 = 1024 * 1024 * 1024;
 /// The smallest heap that is worth starting with.
 pub(super) const MIN_HEAP: u64 = LARGE;
+
+/// The allocator keeps its books in what is free: no piece is smaller than this, or no multiple of
+/// that.
+const LEAST: usize = 16;
+const GRAIN: usize = 8;
 
 /// The kernel's allocator.
 ///
@@ -25,13 +31,35 @@ static HEAP: Heap = Heap(LockedHeap::empty());
 unsafe impl GlobalAlloc for Heap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise.
-        without_interrupts(|| unsafe { self.0.alloc(layout) })
+        let pointer = without_interrupts(|| unsafe { self.0.alloc(layout) });
+        // Behind the lock: what the trace does takes none, and no memory.
+        let taken = match pointer.is_null() {
+            true => 0,
+            false => layout.size().max(LEAST).next_multiple_of(GRAIN),
+        };
+        events::heap_taken(call_site, pointer, [layout.size(), taken]);
+        pointer
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // Before: somebody else may get it then.
+        events::heap_given_back(call_site, pointer);
         // SAFETY: the caller's promise.
         without_interrupts(|| unsafe { self.0.dealloc(pointer, layout) });
     }
+}
+
+/// Where the function that this is inlined into returns to, by its frame.
+#[inline(always)]
+fn call_site() -> u64 {
+    let address: u64;
+    // SAFETY: all of the kernel keeps frame pointers (`build.rs`): the word above that of the caller
+    // is the return address.
+    unsafe {
+        core::arch::asm!("mov {}, [rbp + 8]", out(reg) address,
+            options(readonly, nostack, preserves_flags));
+    }
+    address
 }
 
 /// Runs `body` in the middle of the allocator, as it were: its lock is held. For the scenario that

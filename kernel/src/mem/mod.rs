@@ -19,6 +19,7 @@
 //! - [`init`](mod@init): taking memory over from the boot code.
 
 mod error;
+mod events;
 mod frames;
 pub(crate) mod heap;
 mod init;

@@ -19,6 +19,7 @@ use relay_format::control::{
 use relay_format::frames::Frames;
 
 use crate::logs::klog;
+use crate::logs::snapshot::{self, Why};
 use crate::logs::switches::{self, SwitchError};
 
 /// Set when the machine comes to its end: nothing is asked for any more, and nothing is logged
@@ -55,6 +56,8 @@ enum Told {
     Value,
     /// All switches.
     All,
+    /// The text that is kept.
+    Said,
     /// There is no such request.
     Bad(BadRequest),
     /// The switch was not set, for the reason that is kept.
@@ -172,7 +175,7 @@ impl Conversation {
         telling.is_last = !window.has_more || telling.piece + 1 >= MAX_PIECES;
         let length = window.length;
         let end = match telling.told {
-            Told::Value | Told::All => End::Done,
+            Told::Value | Told::All | Told::Said => End::Done,
             Told::Bad(_) | Told::Unset => End::Refused,
         };
         let text = self.text.get(..length).unwrap_or_default();
@@ -243,8 +246,23 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
             Err(error) => unset(error, about),
         },
         Ok(Request::List) => Told::All,
+        Ok(Request::Snapshot) => snapshot(about),
         Err(bad) => Told::Bad(bad),
     }
+}
+
+/// Asks for a snapshot; its number comes into `about`, or why there is none.
+fn snapshot(about: &mut ArrayString<MAX_TEXT>) -> Told {
+    if !snapshot::is_possible() {
+        let _ = about.write_str(
+            "no channel is a flight recorder: to boot with trace-mode=continuous would be right",
+        );
+        return Told::Unset;
+    }
+    let number = snapshot::ask(Why::Host);
+    note("snapshot", &number);
+    let _ = write!(about, "{number}");
+    Told::Said
 }
 
 /// Writes the whole text of an answer about this.
@@ -265,7 +283,7 @@ fn tell(told: Told, about: &str, out: &mut dyn Write) -> fmt::Result {
             Ok(())
         }
         Told::Bad(bad) => write!(out, "{bad}"),
-        Told::Unset => out.write_str(about),
+        Told::Said | Told::Unset => out.write_str(about),
     }
 }
 

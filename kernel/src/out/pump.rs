@@ -16,6 +16,7 @@ use relay::SubBuffer;
 use relay::fs::Mount;
 use spin::Mutex;
 
+use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
 use super::stream::{Stream, Streams};
 use super::{copies, description, intake};
@@ -236,8 +237,10 @@ impl Pump {
             self.must_describe = !packets.is_empty() && !self.sink.describe(packets);
         }
         while let Some(subbuf) = self.next() {
+            let parcel = Parcel::of(&subbuf);
             match self.sink.submit(subbuf) {
                 Submitted::Taken => {
+                    parcel.tell(Step::Submit);
                     moved += 1;
                     continue;
                 }

@@ -6,9 +6,12 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use relay::fs::File;
 use relay::{Delivery, Reader, SubBuffer};
 
+use super::events::{Asking, Parcel, Step};
 use super::intake;
+use super::recorder::Recorder;
 use super::shown::Shown;
 use crate::logs::registry::{self, NAMES};
+use crate::logs::snapshot;
 
 /// Nothing but klog is sent for now: see [`pause`].
 static PAUSED: AtomicBool = AtomicBool::new(false);
@@ -77,6 +80,10 @@ enum Source {
     Read(Reader<'static>),
     /// It is read here, and its records are looked at before.
     Shown(Shown),
+    /// The trace, likewise, when it is asked for.
+    Trace(Reader<'static>, Asking),
+    /// The trace as a flight recorder: it is read for snapshots.
+    Recorder(Reader<'static>, Recorder),
     /// klog: the [intake] reads it, for the console too.
     Intake,
 }
@@ -91,6 +98,10 @@ impl Stream {
             let source = match mount.path() {
                 "/metadata" => return None,
                 "/klog" => Source::Intake,
+                "/trace" if snapshot::is_possible() => {
+                    Source::Recorder(file.open().ok()?, Recorder::new(cpu, file))
+                }
+                "/trace" => Source::Trace(file.open().ok()?, Asking::new(cpu)),
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
@@ -105,6 +116,15 @@ impl Stream {
 
     /// The next sub-buffer, if there is one.
     fn next(&mut self) -> Option<SubBuffer<'static>> {
+        let next = self.take();
+        if let Some(next) = &next {
+            Parcel::of(next).tell(Step::Take);
+        }
+        next
+    }
+
+    /// Takes it.
+    fn take(&mut self) -> Option<SubBuffer<'static>> {
         if self.ended {
             return None;
         }
@@ -116,14 +136,20 @@ impl Stream {
         if PAUSED.load(Ordering::Acquire) {
             return None;
         }
-        let (next, reader) = match &mut self.source {
-            Source::Read(reader) => (reader.next_subbuf(), &*reader),
-            Source::Shown(shown) => (shown.next(), shown.reader()),
+        let (next, reader, is_asked) = match &mut self.source {
+            Source::Read(reader) => (reader.next_subbuf(), &*reader, true),
+            Source::Shown(shown) => (shown.next(), shown.reader(), true),
+            Source::Trace(reader, asking) => match reader.next_subbuf() {
+                Some(next) => return Some(next),
+                None => (None, &*reader, asking.is_due()),
+            },
+            // It asks by itself.
+            Source::Recorder(reader, recorder) => (recorder.next(reader), &*reader, false),
             Source::Intake => return None,
         };
         if next.is_none() {
             self.ended = reader.is_at_end();
-            if !self.ended {
+            if !self.ended && is_asked {
                 reader.request_flush();
             }
         }
@@ -133,8 +159,8 @@ impl Stream {
     /// Packets that were left out because the sink stood still for too long.
     pub(super) fn left_out(&self) -> u64 {
         match self.source {
-            Source::Read(_) | Source::Shown(_) => 0,
             Source::Intake => intake::left_out(self.cpu),
+            _ => 0,
         }
     }
 

@@ -5,6 +5,7 @@ use core::fmt;
 
 use relay::SubBuffer;
 
+use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
 use super::{control_port, pump, salvage};
 use crate::cpu::percpu;
@@ -21,7 +22,10 @@ impl Sink for Port {
         let mut done = 0;
         while let Some(cargo) = Port::reclaim(self).map(Reclaimed::into_inner) {
             // What is kept for ever need not be given back.
-            done += u64::from(matches!(cargo, Cargo::Packet(_)));
+            if let Cargo::Packet(packet) = cargo {
+                Parcel::of(&packet).tell(Step::Return);
+                done += 1;
+            }
         }
         done
     }

@@ -9,6 +9,7 @@ mod hang;
 mod idle;
 mod panic;
 mod part;
+mod pattern;
 mod pin;
 mod recorder;
 mod smoke;
@@ -25,13 +26,13 @@ use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
 use crate::base::describe::{Text, describe};
 use crate::base::settings::About;
-use crate::cpu::percpu;
+use crate::cpu::{clock, percpu};
 use crate::life;
 
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 10] = [
+static ALL: [&Scenario; 11] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -42,6 +43,7 @@ static ALL: [&Scenario; 10] = [
     &drain::SCENARIO,
     &cost::SCENARIO,
     &types::SCENARIO,
+    &pattern::SCENARIO,
 ];
 
 /// What the command line has to know of them.
@@ -83,7 +85,16 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     relay::info!("scenario {name}: {about} (cpus {online})");
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
-    (scenario.boot_cpu)(options)
+    let (begin, halted) = (clock::ticks(), percpu::halted());
+    let verdict = (scenario.boot_cpu)(options);
+    let took = clock::ticks().wrapping_sub(begin);
+    let halted = percpu::halted().wrapping_sub(halted);
+    relay::debug!(
+        "cpu 0 was busy for {} of {took} ticks, {} of all since it began",
+        took.saturating_sub(halted),
+        clock::ticks().saturating_sub(percpu::halted())
+    );
+    verdict
 }
 
 /// Logs how the scenario ended: the last record of an orderly end.
@@ -118,7 +129,7 @@ pub(crate) fn on_wake(interrupted: &Interrupted) {
 
 /// Called in every NMI.
 pub(crate) fn on_nmi(interrupted: &Interrupted) {
-    if life::close::has_begun() {
+    if percpu::is_closing() {
         return;
     }
     if let Some((scenario, _)) = RUNNING.get() {

@@ -36,6 +36,8 @@ pub enum Kind {
     Bool,
     /// A character: its UTF-8 in four bytes, the rest of them zero.
     Char,
+    /// UTF-8 text in so many bytes, the rest of them zero.
+    Chars(usize),
     /// A number, some values of which have names.
     Enum(&'static EnumClass),
     /// A number, the bits of which have names.
@@ -67,6 +69,7 @@ impl Kind {
             Self::U16 | Self::I16 | Self::Hex16 => Some(2),
             Self::U32 | Self::I32 | Self::Hex32 | Self::F32 | Self::Char => Some(4),
             Self::U64 | Self::I64 | Self::Hex64 | Self::F64 => Some(8),
+            Self::Chars(bytes) => Some(*bytes),
             Self::Enum(class) | Self::Flags(class) => class.stored.size(),
             Self::Array(of, count) => match of.size() {
                 Some(size) => size.checked_mul(*count),

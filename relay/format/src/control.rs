@@ -56,6 +56,8 @@ pub const SET: u8 = 1;
 pub const GET: u8 = 2;
 /// The number of the request [`Request::List`].
 pub const LIST: u8 = 3;
+/// The number of the request [`Request::Snapshot`].
+pub const SNAPSHOT: u8 = 4;
 
 /// The number of an answer's piece that others follow. All that are not less are answers.
 pub const MORE: u8 = 128;
@@ -149,6 +151,7 @@ impl<'a> Message<'a> {
             GET if text.is_empty() => Err(BadRequest::Name),
             GET => Ok(Request::Get { name: text }),
             LIST => Ok(Request::List),
+            SNAPSHOT => Ok(Request::Snapshot),
             other => Err(BadRequest::Kind(other)),
         }
     }
@@ -196,6 +199,9 @@ pub enum Request<'a> {
     },
     /// Tell all switches: the answer's text has a line `NAME=VALUE` for each.
     List,
+    /// Take a snapshot of what flight recorders hold. The answer's text is its number; it comes when
+    /// the snapshot is asked for, not when it is taken.
+    Snapshot,
 }
 
 /// A request is longer than a message takes.
@@ -225,6 +231,7 @@ impl Request<'_> {
             Self::Set { name, value } => (SET, [*name, "=", *value]),
             Self::Get { name } => (GET, [*name, "", ""]),
             Self::List => (LIST, [""; 3]),
+            Self::Snapshot => (SNAPSHOT, [""; 3]),
         };
         let mut length = 0;
         for part in parts {
@@ -260,7 +267,8 @@ impl fmt::Display for BadRequest {
         match self {
             Self::Kind(kind) => write!(
                 f,
-                "there is no request {kind}: {SET} (set), {GET} (get) or {LIST} (list) would be right"
+                "there is no request {kind}: {SET} (set), {GET} (get), {LIST} (list) or {SNAPSHOT} \
+                 (snapshot) would be right"
             ),
             Self::Text => f.write_str("its text is no UTF-8"),
             Self::Name => f.write_str("it names nothing: NAME or NAME=VALUE would be right"),

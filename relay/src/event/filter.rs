@@ -182,8 +182,18 @@ fn is_in(module: &str, part: &str) -> bool {
     false
 }
 
-/// Whether an event has this name, with `*` and `?`, or this facility.
-fn is_called(site: &Site, name: &str) -> bool {
+/// Whether an event has this name, with `*` and `?`, or this facility: what a word of
+/// [`events`] means. Any context.
+///
+/// ```
+/// # use relay::event::{Site, Source, filter};
+/// # let place = Source { module: "kernel", file: "kernel.rs", line: 1 };
+/// let woken = Site::event("sched", "task_woken", place).with_facility("tasks");
+/// assert!(filter::is_called(&woken, "task_*") && filter::is_called(&woken, "tasks"));
+/// assert!(!filter::is_called(&woken, "sched"));
+/// ```
+#[must_use]
+pub fn is_called(site: &Site, name: &str) -> bool {
     let matches = |text: &str| matches_pattern(text.as_bytes(), name.as_bytes());
     matches(site.name()) || site.facility().is_some_and(matches)
 }

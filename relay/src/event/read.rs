@@ -94,6 +94,12 @@ fn tell(
         Kind::F64 => found(Argument::F64(f64::from_bits(from.u64()?))),
         Kind::Bool => found(Argument::Bool(from.u8()? != 0)),
         Kind::Char => found(character(from.bytes(4)?)),
+        Kind::Chars(bytes) => {
+            let bytes = from.bytes(*bytes)?;
+            let end = bytes.iter().position(|byte| *byte == 0);
+            let text = core::str::from_utf8(&bytes[..end.unwrap_or(bytes.len())]);
+            found(Argument::Text(text.unwrap_or("?")))
+        }
         Kind::Enum(class) => number(class, from, |value, bits| {
             match class.values.iter().find(|(_, known)| *known == value) {
                 Some((label, _)) => found(Argument::Label {

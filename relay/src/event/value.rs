@@ -2,6 +2,7 @@
 
 use super::FieldsMut;
 use super::fields::{MOST, shortened};
+use core::ffi::CStr;
 use relay_format::class::{CONTEXT, Kind, SEVERITY};
 use relay_format::{Context, Severity};
 
@@ -219,6 +220,77 @@ impl Value for str {
     #[inline(always)]
     fn store(&self, fields: &mut FieldsMut<'_>) {
         fields.text(self);
+    }
+}
+
+/// A text with a zero byte behind it, which is stored as it is: a `string` of CTF. It should be
+/// UTF-8.
+impl Value for CStr {
+    const KIND: Kind = Kind::String;
+
+    #[inline(always)]
+    fn size(&self) -> usize {
+        self.to_bytes_with_nul().len()
+    }
+
+    #[inline(always)]
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.run(self.to_bytes_with_nul());
+    }
+}
+
+/// A short text that takes `N` bytes, whatever it says: what is longer is cut, what is shorter has
+/// zeros behind it. A field `comm` of Linux has 16.
+///
+/// ```
+/// use relay::event::{Chars, Value};
+///
+/// let name = Chars::<8>::new("cpu/7");
+/// assert_eq!(name.text(), "cpu/7");
+/// assert_eq!(Chars::<4>::new("cpu/7").text(), "cpu/");
+/// assert_eq!(Chars::<8>::SIZE, Some(8));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chars<const N: usize>([u8; N]);
+
+impl<const N: usize> Chars<N> {
+    /// As much of `text` as there is room for, up to a character's end. Any context.
+    #[must_use]
+    pub const fn new(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        let mut kept = if bytes.len() < N { bytes.len() } else { N };
+        while !text.is_char_boundary(kept) {
+            kept -= 1;
+        }
+        let mut chars = [0; N];
+        let mut at = 0;
+        while at < kept {
+            chars[at] = bytes[at];
+            at += 1;
+        }
+        Self(chars)
+    }
+
+    /// What it says, up to the first zero byte. Any context.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0);
+        let text = core::str::from_utf8(&self.0[..end.unwrap_or(N)]);
+        text.unwrap_or_default()
+    }
+}
+
+impl<const N: usize> Value for Chars<N> {
+    const KIND: Kind = Kind::Chars(N);
+
+    #[inline(always)]
+    fn size(&self) -> usize {
+        N
+    }
+
+    #[inline(always)]
+    fn store(&self, fields: &mut FieldsMut<'_>) {
+        fields.bytes(&self.0);
     }
 }
 

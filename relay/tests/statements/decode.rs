@@ -107,6 +107,10 @@ impl Value {
                 assert_eq!(letters.next(), None);
                 Self::Char(letter)
             }
+            Kind::Chars(bytes) => {
+                let text = text(fields, *bytes);
+                Self::Text(text.trim_end_matches('\0').to_owned())
+            }
             Kind::Enum(class) => {
                 let value = Self::read(class.stored, fields).whole();
                 let mut names = class.values.iter();

@@ -17,7 +17,7 @@ use crate::terminal::{Output, near, say};
 
 /// The options of `ctl`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
-#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["settings", "names", "list"])))]
+#[command(group(ArgGroup::new("what").required(true).multiple(true).args(["settings", "names", "list", "snapshot"])))]
 pub(crate) struct CtlArgs {
     /// The capture that is being made of the machine; that of the newest machine that runs if not
     /// given
@@ -34,6 +34,11 @@ pub(crate) struct CtlArgs {
     /// Show all switches and their values
     #[arg(long)]
     pub(crate) list: bool,
+
+    /// Take a snapshot: have what flight recorders hold sent to the capture (kernels booted with
+    /// trace-mode=continuous)
+    #[arg(long)]
+    pub(crate) snapshot: bool,
 
     /// How long each answer is waited for, in seconds
     #[arg(long, value_name = "S", default_value_t = 10)]
@@ -131,7 +136,10 @@ fn requests(args: &CtlArgs) -> impl Iterator<Item = (String, Request<'_>)> {
         .iter()
         .map(|name| (format!("--get {name}"), Request::Get { name }));
     let list = args.list.then(|| ("--list".to_owned(), Request::List));
-    sets.chain(gets).chain(list)
+    let snapshot = args
+        .snapshot
+        .then(|| ("--snapshot".to_owned(), Request::Snapshot));
+    sets.chain(gets).chain(list).chain(snapshot)
 }
 
 /// Shows what was answered.
@@ -141,6 +149,7 @@ fn show(request: &Request<'_>, text: &str) -> io::Result<()> {
         Request::Set { name, .. } | Request::Get { name } => {
             out.put(&format!("{name}={}\n", printable(text.as_bytes())))
         }
+        Request::Snapshot => out.put(&format!("snapshot={}\n", printable(text.as_bytes()))),
         Request::List => text
             .lines()
             .try_for_each(|line| out.put(&format!("{}\n", printable(line.as_bytes())))),
@@ -207,7 +216,16 @@ mod tests {
 
     #[test]
     fn what_is_set_comes_first() {
-        let args = parse(&["--list", "--get", "log", "--set", "trace=a=b,c", "DIR"]).unwrap();
+        let line = [
+            "--snapshot",
+            "--list",
+            "--get",
+            "log",
+            "--set",
+            "trace=a=b,c",
+            "DIR",
+        ];
+        let args = parse(&line).unwrap();
         let asked: Vec<_> = requests(&args).collect();
         let wanted = [
             (
@@ -219,6 +237,7 @@ mod tests {
             ),
             ("--get log".to_owned(), Request::Get { name: "log" }),
             ("--list".to_owned(), Request::List),
+            ("--snapshot".to_owned(), Request::Snapshot),
         ];
         assert_eq!(asked, wanted);
         assert_eq!(args.capture, Some("DIR".into()));

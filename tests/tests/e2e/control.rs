@@ -60,7 +60,7 @@ fn switch_over(transport: &[&str]) {
     assert_eq!(told(&ctl(&capture, &["--get", "log"])), done("log=info"));
     assert_eq!(
         told(&ctl(&capture, &["--list"])),
-        done("log=info\ntrace=off")
+        done("log=info\ntrace=off\ntrace-snapshot=off\nevlog=all")
     );
     let refused = ctl(&capture, &["--set", "log=loud", "--get", "log"]);
     assert_eq!(told(&refused), (Some(1), "log=info\n".to_owned()));
@@ -165,7 +165,10 @@ fn the_largest_machine_is_asked() {
     let left = ctl(&capture, &["--list", "--timeout", "60"]);
     assert_eq!(
         told(&left),
-        (Some(0), "log=info\ntrace=off\n".to_owned()),
+        (
+            Some(0),
+            "log=info\ntrace=off\ntrace-snapshot=off\nevlog=all\n".to_owned()
+        ),
         "{}",
         said(&left)
     );

@@ -22,6 +22,7 @@ mod serial;
 mod smoke;
 mod source;
 mod stall;
+mod trace;
 mod types;
 mod unread;
 mod viewers;

@@ -4,10 +4,12 @@
 //! - [`queue`]: queues whose size is the device's choice, and in which nothing that the device
 //!   says is believed;
 //! - [`pci`]: a device on PCI; [`hal`]: this kernel's memory;
+//! - [`events`]: what the trace has of them;
 //! - [`console`]: the driver of the console device, with many ports.
 
 pub(crate) mod console;
 mod device;
+mod events;
 mod hal;
 mod pci;
 mod queue;

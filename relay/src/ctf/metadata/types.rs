@@ -36,7 +36,7 @@ fn write_type(f: &mut fmt::Formatter<'_>, kind: &Kind) -> fmt::Result {
         Kind::Bool => f.write_str("enum : uint8_t { \"false\" = 0, \"true\" = 1 }"),
         Kind::Enum(class) => write_enum(f, class, false),
         Kind::Flags(class) => write_enum(f, class, true),
-        Kind::Char | Kind::Text(_) | Kind::Str => f.write_str("utf8_t"),
+        Kind::Char | Kind::Chars(_) | Kind::Text(_) | Kind::Str => f.write_str("utf8_t"),
         Kind::String => f.write_str("string"),
         Kind::Array(of, _) | Kind::Sequence(of) | Kind::Optional(of) => write_element(f, of),
     }
@@ -46,6 +46,7 @@ fn write_type(f: &mut fmt::Formatter<'_>, kind: &Kind) -> fmt::Result {
 fn write_dimensions(f: &mut fmt::Formatter<'_>, name: &str, kind: &Kind) -> fmt::Result {
     match kind {
         Kind::Char => f.write_str("[4]"),
+        Kind::Chars(bytes) => write!(f, "[{bytes}]"),
         Kind::Array(_, count) => write!(f, "[{count}]"),
         Kind::Text(length) | Kind::Bytes(length) => write!(f, "[_{length}]"),
         Kind::Str | Kind::Blob | Kind::Sequence(_) | Kind::Optional(_) => {
@@ -61,6 +62,7 @@ fn write_element(f: &mut fmt::Formatter<'_>, kind: &Kind) -> fmt::Result {
     let is_plain = !matches!(
         kind,
         Kind::Char
+            | Kind::Chars(_)
             | Kind::Text(_)
             | Kind::Bytes(_)
             | Kind::Str

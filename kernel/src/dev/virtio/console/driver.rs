@@ -5,6 +5,7 @@ use core::fmt;
 
 use virtio_drivers::transport::{DeviceStatus, Transport};
 
+use super::super::events;
 use super::control::Control;
 use super::error::Error;
 use super::line::Line;
@@ -292,7 +293,10 @@ impl<D: Device> Driver<D> {
         }
         let lines = self.lines;
         let result = control.step(&mut self.directory, |id, change| match change {
-            Change::HostOpen(open) => lines[id].set_host_open(open),
+            Change::HostOpen(open) => {
+                events::port_open(id, open);
+                lines[id].set_host_open(open);
+            }
             Change::Removed => lines[id].set_removed(),
         });
         self.control_fault = result.err();

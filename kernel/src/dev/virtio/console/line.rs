@@ -1,5 +1,6 @@
 //! What a port hears from the interrupt handler and from the console.
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::arch::handlers;
@@ -102,6 +103,10 @@ impl handlers::Device for Line {
         self.interrupts.fetch_add(1, Ordering::Relaxed);
         // ORDERING: Release pairs with `take_signal`, for handlers on other CPUs than the owner's.
         self.signal.store(true, Ordering::Release);
+    }
+
+    fn name(&self) -> &'static CStr {
+        c"virtio-console"
     }
 }
 

@@ -6,6 +6,7 @@ use core::marker::PhantomData;
 use super::line::Line;
 use super::protocol::Name;
 use crate::dev::virtio::device::{Device, Memory};
+use crate::dev::virtio::events::Own;
 use crate::dev::virtio::queue::{Flight, Flights, Queue, QueueFault};
 
 /// Pieces that a buffer may be made of in physical memory. The heap is made of 2 MiB pages, so
@@ -20,6 +21,12 @@ const MAX_PIECES: usize = 8;
 pub(crate) unsafe trait InFlight: Send + 'static {
     /// What is sent.
     fn bytes(&self) -> &[u8];
+
+    /// Whether what is done for it is not traced: it is a packet of the trace itself, or is sent when
+    /// nothing may be written any more. Any context.
+    fn is_untraced(&self) -> bool {
+        false
+    }
 }
 
 // SAFETY: borrowed for ever, and so unchanged for ever.
@@ -46,6 +53,11 @@ unsafe impl<const HEADER: usize> InFlight for Piece<HEADER> {
             Self::Header(bytes) => &bytes[..],
             Self::Run(bytes) => bytes,
         }
+    }
+
+    // A panic sends it, which reads the rings.
+    fn is_untraced(&self) -> bool {
+        true
     }
 }
 
@@ -270,6 +282,10 @@ pub(crate) struct Port<D: Device, B: InFlight> {
     told_unheard: u64,
     /// Something was submitted since the device was told.
     is_untold: bool,
+    /// None of that is traced.
+    is_own: bool,
+    /// What was done for the trace alone.
+    own: Own,
     counters: Counters,
 }
 
@@ -298,6 +314,8 @@ impl<D: Device, B: InFlight> Port<D, B> {
             unheard: 0,
             told_unheard: 0,
             is_untold: false,
+            is_own: true,
+            own: Own::default(),
             counters: Counters::default(),
         }
     }
@@ -401,6 +419,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
             let refusal = Refusal::Scattered;
             return Err(Rejected { buffer, refusal });
         }
+        let is_own = buffer.is_untraced();
         let parcel = Parcel {
             buffer,
             _memory: PhantomData,
@@ -414,6 +433,7 @@ impl<D: Device, B: InFlight> Port<D, B> {
         self.counters.submitted += 1;
         self.counters.submitted_bytes += length as u64;
         self.is_untold = true;
+        self.is_own &= is_own;
         Ok(())
     }
 
@@ -423,12 +443,14 @@ impl<D: Device, B: InFlight> Port<D, B> {
         if !self.is_untold || self.is_dead().is_some() {
             return;
         }
-        if self.flights.notify(&mut self.doorbell) {
-            self.counters.notified += 1;
-        } else {
-            self.counters.not_notified += 1;
+        let wanted = self.flights.notify(&mut self.doorbell);
+        match wanted {
+            true => self.counters.notified += 1,
+            false => self.counters.not_notified += 1,
         }
+        self.own.notified(self.id, wanted, self.is_own);
         self.is_untold = false;
+        self.is_own = true;
     }
 
     /// Whether [`reclaim`](Self::reclaim) has something to say. To be asked before a CPU halts,
@@ -454,6 +476,8 @@ impl<D: Device, B: InFlight> Port<D, B> {
                     self.counters.sent_bytes += buffer.bytes().len() as u64;
                     // The device reads these buffers only (section 2.7.8).
                     self.counters.bad_lengths += u64::from(written != 0);
+                    let (bytes, is_own) = (buffer.bytes().len(), buffer.is_untraced());
+                    self.own.used(self.id, bytes, is_own);
                     return Some(Reclaimed::Sent(buffer));
                 }
                 Ok(None) => {}
