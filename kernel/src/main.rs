@@ -48,6 +48,8 @@ use arch::handlers::Handlers;
 use cpu::vector::{TIMER, WAKE};
 use dev::ExitCode;
 use life::{bring_up, panic, shut_down};
+use logs::evlog;
+use logs::operator::Shortfall;
 use logs::trace::{self, TimerEntry, TimerExit, WakeEntry, WakeExit};
 use scenario::Verdict;
 
@@ -89,6 +91,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
     let lacks = base::shortfall::is_noted();
     if lacks {
         relay::error!("this machine cannot use all that it has: an error above says what and why");
+        evlog::emit(|| Shortfall);
     }
     let verdict = match all_parked && missing.is_empty() && !lacks {
         true => verdict,

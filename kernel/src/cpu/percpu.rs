@@ -7,7 +7,7 @@
 //! by single instructions.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
@@ -40,6 +40,8 @@ pub(crate) struct PerCpu {
     pub(crate) timer_irqs: AtomicU64,
     /// Interrupts without a handler of their own, spurious ones included.
     pub(crate) stray_irqs: AtomicU64,
+    /// It has nothing to do, and halts.
+    is_idle: AtomicBool,
 }
 
 const _: () = {
@@ -66,6 +68,7 @@ impl PerCpu {
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
             stray_irqs: AtomicU64::new(0),
+            is_idle: AtomicBool::new(false),
         }
     }
 
@@ -164,6 +167,20 @@ pub(crate) fn this() -> &'static PerCpu {
 /// When `cpu` is not below [`MAX_CPUS`].
 pub(crate) fn of(cpu: usize) -> &'static PerCpu {
     &BLOCKS[cpu]
+}
+
+/// The thread that runs here, or that was interrupted: this CPU's own, by its number from 1; 0 while
+/// it halts. Any context.
+pub(crate) fn thread() -> i32 {
+    match this().is_idle.load(Ordering::Relaxed) {
+        true => 0,
+        false => cpu_index() as i32 + 1,
+    }
+}
+
+/// Says that this CPU has nothing to do, or goes on. Task context.
+pub(crate) fn set_idle(is_idle: bool) {
+    this().is_idle.store(is_idle, Ordering::Relaxed);
 }
 
 /// Remembers this CPU's local APIC identifier.

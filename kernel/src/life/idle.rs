@@ -44,7 +44,9 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         if has_more || pump::has_work() {
             interrupts::enable();
         } else {
+            percpu::set_idle(true);
             interrupts::enable_and_hlt();
+            percpu::set_idle(false);
         }
     }
 }

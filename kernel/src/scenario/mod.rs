@@ -27,6 +27,8 @@ use crate::base::describe::{Text, describe};
 use crate::base::settings::About;
 use crate::cpu::percpu;
 use crate::life;
+use crate::logs::evlog;
+use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 
 pub(crate) use definition::Verdict;
 
@@ -81,6 +83,7 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     let online = percpu::online();
     let About { name, about, .. } = scenario.about;
     relay::info!("scenario {name}: {about} (cpus {online})");
+    evlog::emit(|| ScenarioBegun { name });
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     (scenario.boot_cpu)(options)
@@ -88,9 +91,16 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
 
 /// Logs how the scenario ended: the last record of an orderly end.
 pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
+    let name = options.scenario;
     match verdict {
-        Verdict::Pass => relay::info!("scenario {}: {verdict}", options.scenario),
-        Verdict::Fail => relay::error!("scenario {}: {verdict}", options.scenario),
+        Verdict::Pass => {
+            relay::info!("scenario {name}: {verdict}");
+            evlog::emit(|| ScenarioPassed { name });
+        }
+        Verdict::Fail => {
+            relay::error!("scenario {name}: {verdict}");
+            evlog::emit(|| ScenarioFailed { name });
+        }
     }
 }
 
