@@ -17,7 +17,7 @@ mod value;
 pub use event::Event;
 pub use line::Line;
 pub use origin::Origin;
-pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp};
+pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp, Who};
 pub use schema::{Channel, Schema, SchemaError};
 pub use show::{json_record, text_record};
 pub use value::{Value, ValueError};

@@ -28,6 +28,9 @@ pub(super) enum Field {
     Context,
     Severity,
     Facility,
+    Type,
+    Process,
+    Thread,
     Origin,
     Module,
     File,
@@ -38,7 +41,7 @@ pub(super) enum Field {
 
 impl Field {
     /// All fields by their names.
-    const ALL: [(&str, Self); 17] = [
+    const ALL: [(&str, Self); 20] = [
         ("time", Self::Time),
         ("ns", Self::Ns),
         ("ticks", Self::Ticks),
@@ -50,6 +53,9 @@ impl Field {
         ("context", Self::Context),
         ("severity", Self::Severity),
         ("facility", Self::Facility),
+        ("type", Self::Type),
+        ("process", Self::Process),
+        ("thread", Self::Thread),
         ("origin", Self::Origin),
         ("module", Self::Module),
         ("file", Self::File),
