@@ -92,7 +92,7 @@ pub(crate) fn bring_up(
     let cpus = platform.processors.ids().len();
     let ways = ways::choose(options);
     registry::carry(ways.carried(), options);
-    registry::grow_log(cpus, ways.is_slow());
+    registry::grow_log(cpus, options, ways.is_slow());
     match ways.has_console() {
         true => console::init(cpus),
         false => console::do_without(),

@@ -16,6 +16,7 @@ use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::settings::LOG_SIZE;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
@@ -101,8 +102,9 @@ pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Pack
 
 /// Gives the log of CPUs 0 to `cpus - 1` its full size, in small packets if these go over a slow
 /// line. Task context on the boot CPU, with a heap, before the others start.
-pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
-    klog::grow(cpus, is_slow);
+pub(crate) fn grow_log(cpus: usize, options: &Options<'_>, is_slow: bool) {
+    let size = options.value(&LOG_SIZE).unwrap_or_default() as usize;
+    klog::grow(cpus, size, is_slow);
 }
 
 /// Gives them streams of all other channels, likewise.

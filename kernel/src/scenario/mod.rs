@@ -1,5 +1,6 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod clients;
 mod cost;
 mod definition;
 mod drain;
@@ -33,7 +34,7 @@ use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 10] = [
+static ALL: [&Scenario; 11] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -44,6 +45,7 @@ static ALL: [&Scenario; 10] = [
     &drain::SCENARIO,
     &cost::SCENARIO,
     &types::SCENARIO,
+    &clients::SCENARIO,
 ];
 
 /// What the command line has to know of them.
