@@ -47,6 +47,8 @@ use arch::frame::Interrupted;
 use arch::handlers::Handlers;
 use dev::ExitCode;
 use life::{bring_up, panic, shut_down};
+use logs::evlog;
+use logs::operator::Shortfall;
 use scenario::Verdict;
 
 /// What the kernel asks of the boot code.
@@ -87,6 +89,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
     let lacks = base::shortfall::is_noted();
     if lacks {
         relay::error!("this machine cannot use all that it has: an error above says what and why");
+        evlog::emit(|| Shortfall);
     }
     let verdict = match all_parked && missing.is_empty() && !lacks {
         true => verdict,

@@ -45,5 +45,5 @@ pub use registry::*;
 pub use relay_format::Severity;
 pub use relay_format::class::{CONTEXT, EnumClass, EventClass, Field, Kind, SEVERITY, StreamClass};
 pub use sink::*;
-pub use site::{Site, Source};
+pub use site::{Codes, Site, Source};
 pub use value::{Chars, Hex, Value};

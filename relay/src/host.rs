@@ -52,7 +52,7 @@
 mod lock;
 mod sleep;
 
-use crate::platform::Platform;
+use crate::platform::{Platform, Who};
 use core::marker::PhantomData;
 use lock::lock;
 use sleep::SLEEPERS;
@@ -158,6 +158,14 @@ unsafe impl Platform for Host {
 
     fn wake(&self, _cpu: usize) {
         SLEEPERS.ring();
+    }
+
+    /// The process, by its id, and the thread, by the number that it has as a CPU.
+    fn who(&self) -> Who {
+        Who {
+            process: std::process::id().cast_signed(),
+            thread: THIS.with(This::number) as i32,
+        }
     }
 }
 

@@ -386,7 +386,7 @@ mod sync;
 pub use relay_macros::Enum;
 
 pub use channel::{Channel, OpenError, StartError};
-pub use platform::{Context, Platform};
+pub use platform::{Context, Platform, Who};
 #[cfg(any(
     target_arch = "x86_64",
     target_arch = "aarch64",

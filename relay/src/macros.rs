@@ -133,9 +133,11 @@ macro_rules! trace {
 /// | `text = "woke {task}"` | its sentence, with its fields as placeholders | none |
 /// | `enabled = false` | whether it is on at first | `true` |
 /// | `id = 7` | an id, 1 to 15, given by hand: it is not collected, and the channel's [`StreamClass`](crate::event::StreamClass) lists it | the linker's |
+/// | `type = 7` | of an event of [`evlog`](crate::clients::evlog), which needs a facility: its type there | a checksum |
 ///
 /// `#[hex]` before a field shows a number in base 16, `#[flags(READ = 1, WRITE = 2)]` gives its bits
-/// names. Two events of one channel with the same name do not compile, or do not link.
+/// names. Two events of one channel with the same name do not compile, or do not link;
+/// nor do two of one facility of evlog with the same type.
 #[macro_export]
 macro_rules! event {
     ($($tokens:tt)*) => { $crate::__private::event!([$crate] $($tokens)*); };

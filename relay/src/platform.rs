@@ -18,7 +18,7 @@ mod pin;
 ))]
 pub use irq_off::{Interrupts, IrqOff, Processor};
 
-pub use contract::Platform;
+pub use contract::{Platform, Who};
 pub use relay_format::Context;
 
 pub(crate) use pin::{Pin, now};

@@ -151,6 +151,12 @@ const fn client_size(key: &'static str, about: &'static str) -> Setting {
     }
 }
 
+/// The ring of the log.
+pub(crate) const LOG_SIZE: Setting = Setting {
+    default: Preset::Value(128 * 1024),
+    ..client_size("log-size", "the size of the log's ring, one for each CPU")
+};
+
 /// The rings of the channels of clients.
 pub(crate) const TRACE_MODE: Setting =
     client_mode("trace-mode", "what a full ring of the channel trace does");
@@ -212,8 +218,9 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 14] = [
+pub(crate) const GENERAL: [Setting; 15] = [
     LOG,
+    LOG_SIZE,
     TRACE,
     TRACE_MODE,
     TRACE_SIZE,

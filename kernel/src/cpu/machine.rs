@@ -1,6 +1,6 @@
 //! This machine, as relay sees it.
 
-use relay::{Context, Platform, Processor};
+use relay::{Context, Platform, Processor, Who};
 
 use super::{clock, percpu};
 
@@ -36,6 +36,15 @@ unsafe impl Platform for Machine {
     #[inline(always)]
     fn context(&self) -> Context {
         percpu::context()
+    }
+
+    /// There is one process, the kernel, with a thread on each CPU.
+    #[inline]
+    fn who(&self) -> Who {
+        Who {
+            process: 0,
+            thread: percpu::thread(),
+        }
     }
 }
 

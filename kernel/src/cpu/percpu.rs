@@ -47,6 +47,8 @@ pub(crate) struct PerCpu {
     halted_since: AtomicU64,
     /// How long it was, in ticks.
     halted: AtomicU64,
+    /// It has nothing to do, and halts.
+    is_idle: AtomicBool,
 }
 
 const _: () = {
@@ -76,6 +78,7 @@ impl PerCpu {
             is_closing: AtomicBool::new(false),
             halted_since: AtomicU64::new(0),
             halted: AtomicU64::new(0),
+            is_idle: AtomicBool::new(false),
         }
     }
 
@@ -174,6 +177,20 @@ pub(crate) fn this() -> &'static PerCpu {
 /// When `cpu` is not below [`MAX_CPUS`].
 pub(crate) fn of(cpu: usize) -> &'static PerCpu {
     &BLOCKS[cpu]
+}
+
+/// The thread that runs here, or that was interrupted: this CPU's own, by its number from 1; 0 while
+/// it halts. Any context.
+pub(crate) fn thread() -> i32 {
+    match this().is_idle.load(Ordering::Relaxed) {
+        true => 0,
+        false => cpu_index() as i32 + 1,
+    }
+}
+
+/// Says that this CPU has nothing to do, or goes on. Task context.
+pub(crate) fn set_idle(is_idle: bool) {
+    this().is_idle.store(is_idle, Ordering::Relaxed);
 }
 
 /// Remembers this CPU's local APIC identifier.

@@ -1,5 +1,8 @@
 //! Bring-up: from a CPU with a stack to a machine with all CPUs running.
 
+use core::fmt;
+
+use arrayvec::ArrayVec;
 use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
 
@@ -12,7 +15,8 @@ use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
 use crate::cpu::{clock, percpu};
 use crate::dev::acpi;
-use crate::logs::{registry, switches};
+use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
+use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
 use crate::out::{console, description, intake, pump, virtio, ways};
 
@@ -29,17 +33,33 @@ pub(crate) fn begin(traps: &'static Handlers) {
 pub(crate) fn command_line(scenarios: &'static [About]) -> Options<'static> {
     let text = boot::command_line();
     relay::info!("command line: '{text}'");
-    let mut options = cmdline::parse(text, scenarios, |complaint| relay::error!("{complaint}"));
+    let mut refused = ArrayVec::<_, 8>::new();
+    let mut options = cmdline::parse(text, scenarios, |complaint| {
+        relay::error!("{complaint}");
+        // Those that come first say what is wrong.
+        let _ = refused.try_push(complaint);
+    });
+    evlog::start_early(&options);
+    for complaint in &refused {
+        refuse(complaint);
+    }
     for setting in [&LOG, &TRACE, &TRACE_SNAPSHOT, &EVLOG] {
         let Some(text) = options.text(setting) else {
             continue;
         };
         if let Err(error) = switches::set(setting.key, text) {
             relay::error!("command line: {}={text}: {error}", setting.key);
+            refuse(&format_args!("{}={text}: {error}", setting.key));
             options.complaints += 1;
         }
     }
     options
+}
+
+/// Tells the operators what of the command line was refused.
+fn refuse(why: &dyn fmt::Display) {
+    let why = evlog::text(why);
+    evlog::emit(|| SettingRefused { why: &why });
 }
 
 /// From a CPU with a stack to a machine with all CPUs running and interrupts on. The other CPUs
@@ -72,7 +92,7 @@ pub(crate) fn bring_up(
     let cpus = platform.processors.ids().len();
     let ways = ways::choose(options);
     registry::carry(ways.carried(), options);
-    registry::grow_log(cpus, ways.is_slow());
+    registry::grow_log(cpus, options, ways.is_slow());
     match ways.has_console() {
         true => console::init(cpus),
         false => console::do_without(),
@@ -97,7 +117,14 @@ pub(crate) fn bring_up(
     if !missing.is_empty() {
         relay::error!("these CPUs did not come up, the rest go on: {missing}");
         missing.iter().for_each(pump::do_without_cpu);
+        for cpu in missing.iter() {
+            evlog::emit(|| CpuMissing { cpu: cpu as u32 });
+        }
     }
+    evlog::emit(|| BootFinished {
+        cpus: percpu::online().iter().count() as u32,
+        missing: missing.iter().count() as u32,
+    });
     Ok(missing)
 }
 

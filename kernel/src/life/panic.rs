@@ -24,7 +24,8 @@ use crate::arch::{backtrace, stop};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
-use crate::logs::{registry, switches};
+use crate::logs::operator::Panicked;
+use crate::logs::{evlog, registry, switches};
 use crate::mem::stacks::{self, Stack};
 use crate::out::{console, salvage};
 use words::Words;
@@ -232,6 +233,10 @@ fn is_mine_to_end() -> bool {
 
 /// Ends a failure, and with it the machine, if this CPU is the first to get here.
 fn end() -> ! {
+    first().with(|what| {
+        let cpu = percpu::cpu_index() as u32;
+        evlog::emit(|| Panicked { cpu, what });
+    });
     if !is_mine_to_end() {
         stop::stop();
     }

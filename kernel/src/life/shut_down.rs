@@ -2,6 +2,8 @@
 
 use super::{close, others};
 use crate::dev::{self, ExitCode};
+use crate::logs::evlog;
+use crate::logs::operator::CpuNotClosed;
 use crate::out::{console, control, pump, virtio};
 
 /// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
@@ -12,6 +14,9 @@ pub(crate) fn park_others() -> bool {
     let awake = others::park();
     if !awake.is_empty() {
         relay::error!("these CPUs did not close their streams: {awake}");
+        for cpu in awake.iter() {
+            evlog::emit(|| CpuNotClosed { cpu: cpu as u32 });
+        }
     }
     awake.is_empty()
 }

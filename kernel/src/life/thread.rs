@@ -130,9 +130,11 @@ pub(super) fn halt() {
     };
     trace::emit(|| switch(cpu, To::Nothing));
     trace::emit(|| idle(HALTED));
+    percpu::set_idle(true);
     percpu::begin_halt();
     interrupts::enable_and_hlt();
     percpu::end_halt();
+    percpu::set_idle(false);
     trace::emit(|| idle(AWAKE));
     trace::emit(|| switch(cpu, To::Thread));
 }

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use relay::ctf::Packets;
 use relay::event::{Event, StreamClass};
 use relay::fs::Mount;
-use relay::{Geometry, GeometryError, Mode};
+use relay::{Geometry, GeometryError, Mode, Storage, StreamError};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu};
@@ -83,17 +83,36 @@ impl Client {
     /// Gives CPUs 0 to `cpus - 1` their streams, in small packets if these go over a slow line. Task
     /// context, with a heap.
     pub(super) fn start(&self, cpus: usize, options: &Options<'_>, is_slow: bool) {
-        let mode = match options.value(self.mode) {
-            Some(1) => Mode::Continuous,
-            _ => Mode::NoOverwrite,
-        };
+        let mode = self.mode(options);
         let size = options.value(self.size).unwrap_or_default() as usize;
         let geometry = match geometry(size, mode, is_slow) {
             Ok(geometry) => geometry,
             Err(error) => return relay::error!("there is no {}: {error}", self.name()),
         };
         for cpu in 0..cpus {
-            channel::start(self.channel, self.name(), cpu, None, geometry);
+            match self.mount.file(cpu) {
+                Ok(_) => self.grow(geometry),
+                Err(_) => _ = channel::start(self.channel, self.name(), cpu, None, geometry),
+            }
+        }
+    }
+
+    /// What a full ring does, as the options ask for.
+    pub(super) fn mode(&self, options: &Options<'_>) -> Mode {
+        match options.value(self.mode) {
+            Some(1) => Mode::Continuous,
+            _ => Mode::NoOverwrite,
+        }
+    }
+
+    /// Has the stream of the calling CPU, which was started early, go on in such a ring.
+    fn grow(&self, geometry: Geometry) {
+        let grown = Storage::allocate(&geometry)
+            .map_err(StreamError::Storage)
+            .and_then(|memory| self.channel.replace(memory, geometry));
+        if let Err(error) = grown {
+            let name = self.name();
+            relay::error!("the ring of cpu 0 for {name} stays at its early size: {error}");
         }
         self.is_started.store(true, Ordering::Relaxed);
     }

@@ -27,13 +27,16 @@ pub(crate) static ATTEMPTS: Attempts = Attempts::new(STREAM.id);
 /// The ring before there is a heap: it must hold what is logged until then. Its packets leave the
 /// machine like those of the next.
 pub(super) const EARLY: Geometry = channel::fixed(4096, 4);
-/// The rings after that: some 1500 lines each.
-const FULL: Geometry = channel::fixed(8192, 16);
-/// The same in small packets, for a slow line: what is damaged there is a packet.
-const SLOW: Geometry = channel::fixed(1024, 128);
+/// How many sub-buffers the rings after that have, if these are not larger or smaller than is
+/// sensible: some 1500 lines each, unless somebody asks for more or less.
+const COUNT: usize = 16;
+/// Bytes of a sub-buffer: the least, which is that of a slow line (what is damaged there is a
+/// packet), and the most.
+const LEAST: usize = 1024;
+const MOST: usize = 8192;
 
 /// Bytes of records in a packet, at most.
-pub(crate) const MAX_PACKET: usize = FULL.subbuf_size();
+pub(crate) const MAX_PACKET: usize = MOST;
 
 static EARLY_MEMORY: StaticMemory<{ Storage::bytes_for(&EARLY) }> = StaticMemory::new();
 
@@ -139,11 +142,16 @@ pub(super) fn start_early() -> bool {
     started
 }
 
-/// Gives CPUs 0 to `cpus - 1` rings of full size. Task context on the boot CPU, with a heap, before
+/// Gives CPUs 0 to `cpus - 1` rings of `size` bytes, a power of two. Task context on the boot CPU, with a heap, before
 /// the others start. A CPU that gets no memory is reported, and what it writes is counted as lost.
 /// If it goes over a slow line, its packets are small.
-pub(super) fn grow(cpus: usize, is_slow: bool) {
-    let geometry = if is_slow { SLOW } else { FULL };
+pub(super) fn grow(cpus: usize, size: usize, is_slow: bool) {
+    let subbuf = if is_slow { LEAST } else { size / COUNT };
+    let subbuf = subbuf.clamp(LEAST, MOST);
+    let geometry = match channel::geometry(subbuf, size / subbuf) {
+        Ok(geometry) => geometry,
+        Err(error) => return relay::error!("the log stays at its early size: {error}"),
+    };
     let grown = Storage::allocate(&geometry)
         .map_err(relay::StreamError::Storage)
         .and_then(|memory| CHANNEL.replace(memory, geometry));

@@ -6,6 +6,7 @@
 //! - [`channel`]: what the channels have in common; [`attempts`]: counting what is tried;
 //! - [`client`]: what clients have in common whose events are typed;
 //! - [`snapshot`], [`trigger`]: when a flight recorder is read;
+//! - [`operator`]: the events of evlog;
 //! - the clients [`klog`], [`trace`], [`evlog`], [`profile`], [`flood`], [`shared`], [`claims`],
 //!   [`metadata`]: each with its channel, its hooks and its event classes;
 //! - [`switches`]: which statements and events are written;
@@ -21,6 +22,7 @@ pub(crate) mod flood;
 pub(crate) mod klog;
 pub(crate) mod load;
 pub(crate) mod metadata;
+pub(crate) mod operator;
 pub(crate) mod profile;
 pub(crate) mod registry;
 pub(crate) mod shared;

@@ -11,10 +11,12 @@ use spin::Once;
 use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
 use super::client::Client;
+use super::operator::RingMissing;
 use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
+use crate::base::settings::LOG_SIZE;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
@@ -23,14 +25,12 @@ pub(crate) static NAMES: Namespace<8> = Namespace::new();
 /// The clients whose events are typed.
 static CLIENTS: [&Client; 3] = [&evlog::CLIENT, &trace::CLIENT, &profile::CLIENT];
 
-/// The other channels. A sink sends the description of all first, before everything else.
-static OTHERS: [&Mount; 5] = [
-    &metadata::MOUNT,
-    &klog::MOUNT,
-    &flood::MOUNT,
-    &shared::MOUNT,
-    &claims::MOUNT,
-];
+/// The channels that a sink sends before those of the clients: the description of all goes first,
+/// before everything else.
+static FIRST: [&Mount; 2] = [&metadata::MOUNT, &klog::MOUNT];
+
+/// Those that it sends behind them: they may have much.
+static LAST: [&Mount; 3] = [&flood::MOUNT, &shared::MOUNT, &claims::MOUNT];
 
 /// The descriptions of these, but that of the metadata.
 const STREAMS: [(&Mount, StreamClass); 4] = [
@@ -54,8 +54,9 @@ static CARRIED: Once<Carried> = Once::new();
 /// the CPU knows its number.
 pub(crate) fn start_early() {
     UUID.set(clock::random_seed());
-    let mounts = OTHERS.into_iter().chain(CLIENTS.map(|client| client.mount));
-    let named = mounts.into_iter().all(|mount| NAMES.create(mount).is_ok());
+    let clients = CLIENTS.iter().map(|client| client.mount);
+    let mut mounts = FIRST.into_iter().chain(clients).chain(LAST);
+    let named = mounts.all(|mount| NAMES.create(mount).is_ok());
     let started = klog::start_early();
     debug_assert!(named && started, "the log was started before");
 }
@@ -101,8 +102,9 @@ pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Pack
 
 /// Gives the log of CPUs 0 to `cpus - 1` its full size, in small packets if these go over a slow
 /// line. Task context on the boot CPU, with a heap, before the others start.
-pub(crate) fn grow_log(cpus: usize, is_slow: bool) {
-    klog::grow(cpus, is_slow);
+pub(crate) fn grow_log(cpus: usize, options: &Options<'_>, is_slow: bool) {
+    let size = options.value(&LOG_SIZE).unwrap_or_default() as usize;
+    klog::grow(cpus, size, is_slow);
 }
 
 /// Gives them streams of all other channels, likewise.
@@ -117,6 +119,25 @@ pub(crate) fn start_others(cpus: usize, options: &Options<'_>, is_slow: bool) {
         load::start(cpus, options, is_slow);
     } else {
         relay::info!("flood is not carried: it has no rings");
+    }
+    tell_missing(cpus);
+}
+
+/// Tells the operators which of CPUs 0 to `cpus - 1` have no ring in a channel that leaves the
+/// machine.
+fn tell_missing(cpus: usize) {
+    let carried = NAMES.channels().filter(|mount| is_carried(mount));
+    let has_one = |mount: &&Mount| {
+        let alone: [&Mount; 2] = [&metadata::MOUNT, &shared::MOUNT];
+        alone.into_iter().any(|known| core::ptr::eq(known, *mount))
+    };
+    let of_each = carried.filter(|mount| !has_one(mount));
+    for mount in of_each {
+        let ring = mount.path().trim_start_matches('/');
+        for cpu in (0..cpus).filter(|cpu| mount.file(*cpu).is_err()) {
+            let cpu = cpu as u32;
+            evlog::emit(|| RingMissing { cpu, ring });
+        }
     }
 }
 

@@ -18,9 +18,10 @@ use relay_format::control::{
 };
 use relay_format::frames::Frames;
 
-use crate::logs::klog;
+use crate::logs::operator::SwitchSet;
 use crate::logs::snapshot::{self, Why};
 use crate::logs::switches::{self, SwitchError};
+use crate::logs::{evlog, klog};
 
 /// Set when the machine comes to its end: nothing is asked for any more, and nothing is logged
 /// behind the end of the log.
@@ -232,6 +233,11 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
             Ok(()) => {
                 if let Ok(value) = switches::get(name) {
                     note(name, &value);
+                    let value = evlog::text(&value);
+                    evlog::emit(|| SwitchSet {
+                        name,
+                        value: &value,
+                    });
                 }
                 let _ = about.write_str(name);
                 Told::Value

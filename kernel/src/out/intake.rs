@@ -33,6 +33,8 @@ use spin::Mutex;
 use super::copies::{self, Copies};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::clock::Timeout;
+use crate::logs::evlog;
+use crate::logs::operator::LogLeftOut;
 use crate::logs::registry::NAMES;
 
 /// Whether the klog of a CPU has a sink, or none was looked for yet.
@@ -211,6 +213,7 @@ impl Intake {
             if !self.sink_has_room() {
                 self.left_out += 1;
                 self.waiting.pop_front();
+                self.tell_left_out();
             }
             if self.has_sink {
                 self.waiting.push_back(packet);
@@ -243,6 +246,16 @@ impl Intake {
 
     fn console_has_room(&self) -> bool {
         self.copies.is_some_and(Copies::has_room)
+    }
+
+    /// Tells the operators, as often as what was left out has doubled.
+    fn tell_left_out(&self) {
+        if self.left_out.is_power_of_two() {
+            evlog::emit(|| LogLeftOut {
+                cpu: self.reader.cpu() as u32,
+                left_out: self.left_out,
+            });
+        }
     }
 
     /// There is no sink.

@@ -26,7 +26,8 @@ use crate::base::shortfall;
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::dev::serial::{Com, Uart};
-use crate::logs::registry;
+use crate::logs::operator::LineFault;
+use crate::logs::{evlog, registry};
 
 /// Bytes that a task sends in one go at most: the caller may have something else to do.
 const BATCH: usize = 4096;
@@ -75,6 +76,10 @@ pub(super) fn init(com: Com, cpus: usize) -> bool {
             "{} does not answer: no packets leave this machine",
             com.name()
         );
+        evlog::emit(|| LineFault {
+            port: com.name(),
+            why: "it does not answer",
+        });
         shortfall::note();
         return false;
     };
@@ -202,6 +207,8 @@ impl Sink for SerialLine {
         self.described = line::buffer_size(packets.len()) as u64;
         if let Err(error) = self.line.describe(packets) {
             relay::error!("{}: {error}", self.com.name());
+            let (port, why) = (self.com.name(), evlog::text(&error));
+            evlog::emit(|| LineFault { port, why: &why });
             shortfall::note();
         }
         true
@@ -239,6 +246,11 @@ impl Sink for SerialLine {
 
     fn lost(&self) -> u64 {
         self.left_out
+    }
+
+    fn is_open(&self) -> bool {
+        // Nobody can tell.
+        true
     }
 
     fn is_dead(&self) -> bool {

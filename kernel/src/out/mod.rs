@@ -2,7 +2,7 @@
 //!
 //! From the ground up; a lower file never imports a higher one:
 //!
-//! - [`sink`]: what takes packets out of the machine;
+//! - [`sink`]: what takes packets out of the machine; [`watch`]: what the operators are told of it;
 //! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
 //! - [`description`]: the metadata, which each port begins with;
 //! - [`events`]: what the trace has of packets; [`recorder`]: when a flight recorder is read;
@@ -30,4 +30,5 @@ pub(crate) mod shown;
 mod sink;
 pub(crate) mod stream;
 pub(crate) mod virtio;
+mod watch;
 pub(crate) mod ways;

@@ -19,6 +19,7 @@ use spin::Mutex;
 use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
 use super::stream::{Stream, Streams};
+use super::watch::{self, Watch};
 use super::{copies, description, intake};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::patience::Patience;
@@ -49,6 +50,8 @@ struct Pump {
     must_describe: bool,
     /// Packets that were given up.
     given_up: u64,
+    /// What the operators know of the sink.
+    watch: Watch,
     /// Nothing can be sent any more.
     is_dead: bool,
 }
@@ -88,6 +91,7 @@ pub(super) fn start(sink: Box<dyn Sink>) {
         refused: None,
         must_describe: true,
         given_up: 0,
+        watch: Watch::new(),
         is_dead: false,
     };
     *PUMPS[cpu].lock() = Some(pump);
@@ -257,12 +261,17 @@ impl Pump {
             MOVED.fetch_add(moved, Ordering::Relaxed);
             self.streams.note_move();
         }
+        if !self.is_dead {
+            let is_busy = self.refused.is_some() || self.sink.in_flight() != 0;
+            self.watch.look(&*self.sink, is_busy && moved == 0);
+        }
     }
 
     /// The sink is dead: what waits is given back. klog is the console's alone from now on; the
     /// other streams wait for nobody, and lose what their rings do not hold.
     fn die(&mut self) {
         self.is_dead = true;
+        watch::tell_the_end(&*self.sink);
         self.given_up += u64::from(self.refused.take().is_some());
         self.streams.all().for_each(Stream::give_up);
     }

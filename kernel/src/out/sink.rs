@@ -43,6 +43,9 @@ pub(crate) trait Sink: fmt::Display + Send {
     /// reset.
     fn lost(&self) -> u64;
 
+    /// Whether the other side is there, as far as anybody can tell.
+    fn is_open(&self) -> bool;
+
     /// Whether it will never send anything again. What it is given back for then was not sent.
     fn is_dead(&self) -> bool;
 }

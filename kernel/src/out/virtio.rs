@@ -64,6 +64,10 @@ impl Sink for Port {
         Port::in_flight(self)
     }
 
+    fn is_open(&self) -> bool {
+        self.is_host_open()
+    }
+
     fn is_dead(&self) -> bool {
         Port::is_dead(self).is_some()
     }

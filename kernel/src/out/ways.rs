@@ -19,7 +19,8 @@ use crate::base::settings::{LINE, SERIAL};
 use crate::base::shortfall;
 use crate::dev::serial::Com;
 use crate::dev::virtio::console as vcon;
-use crate::logs::switches;
+use crate::logs::operator::LineFault;
+use crate::logs::{evlog, switches};
 
 /// The levels that a channel may be carried at, from the most severe on.
 const LEVELS: [Severity; 5] = [
@@ -61,9 +62,19 @@ pub(crate) fn choose(options: &Options<'_>) -> Ways {
     if is_asked && asked.serial != Some(Carried::NONE) && ways.line.is_none() {
         match asked.line {
             Some(com) => {
-                relay::error!("{} does not answer, so that it carries nothing", com.name())
+                relay::error!("{} does not answer, so that it carries nothing", com.name());
+                evlog::emit(|| LineFault {
+                    port: com.name(),
+                    why: "it does not answer",
+                });
             }
-            None => relay::error!("no serial port answers that could carry packets"),
+            None => {
+                relay::error!("no serial port answers that could carry packets");
+                evlog::emit(|| LineFault {
+                    port: "serial",
+                    why: "no port answers",
+                });
+            }
         }
         shortfall::note();
     }

@@ -1,5 +1,6 @@
 //! What the machine does after bring-up, chosen with `scenario=` on the command line.
 
+mod clients;
 mod cost;
 mod definition;
 mod drain;
@@ -28,11 +29,13 @@ use crate::base::describe::{Text, describe};
 use crate::base::settings::About;
 use crate::cpu::{clock, percpu};
 use crate::life;
+use crate::logs::evlog;
+use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 11] = [
+static ALL: [&Scenario; 12] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -44,6 +47,7 @@ static ALL: [&Scenario; 11] = [
     &cost::SCENARIO,
     &types::SCENARIO,
     &pattern::SCENARIO,
+    &clients::SCENARIO,
 ];
 
 /// What the command line has to know of them.
@@ -83,6 +87,7 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     let online = percpu::online();
     let About { name, about, .. } = scenario.about;
     relay::info!("scenario {name}: {about} (cpus {online})");
+    evlog::emit(|| ScenarioBegun { name });
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     let (begin, halted) = (clock::ticks(), percpu::halted());
@@ -99,9 +104,16 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
 
 /// Logs how the scenario ended: the last record of an orderly end.
 pub(crate) fn conclude(options: &Options<'static>, verdict: Verdict) {
+    let name = options.scenario;
     match verdict {
-        Verdict::Pass => relay::info!("scenario {}: {verdict}", options.scenario),
-        Verdict::Fail => relay::error!("scenario {}: {verdict}", options.scenario),
+        Verdict::Pass => {
+            relay::info!("scenario {name}: {verdict}");
+            evlog::emit(|| ScenarioPassed { name });
+        }
+        Verdict::Fail => {
+            relay::error!("scenario {name}: {verdict}");
+            evlog::emit(|| ScenarioFailed { name });
+        }
     }
 }
 

@@ -138,6 +138,10 @@ pub struct StreamClass {
     pub events: &'static [EventClass],
 }
 
+/// What records of some classes have between their stamp and their fields, as the `context` of
+/// their class: who wrote them. The names are those of LTTng's contexts.
+pub const WHO: [Field; 2] = [Field::new("pid", Kind::I32), Field::new("tid", Kind::I32)];
+
 /// The names of [contexts](crate::Context).
 pub const CONTEXT: EnumClass = EnumClass {
     stored: &Kind::U8,

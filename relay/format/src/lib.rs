@@ -10,6 +10,7 @@
 //! | `frame` | a packet on a serial line (feature `frame`) |
 //! | `frames` | frames in bytes as they come (feature `frame`) |
 //! | `control` | requests to a machine that runs, and its answers (feature `frame`) |
+//! | `facility` | numbers for facilities and types of events (feature `facility`) |
 //! | [`Loss`], [`Losses`] | why records were lost, and how many |
 //! | [`Context`] | at which level code runs on a CPU |
 //! | [`Severity`] | how important a record is |
@@ -24,6 +25,8 @@ pub mod class;
 mod context;
 #[cfg(feature = "frame")]
 pub mod control;
+#[cfg(feature = "facility")]
+pub mod facility;
 pub mod filler;
 #[cfg(feature = "frame")]
 pub mod frame;

@@ -6,11 +6,13 @@
 mod attributes;
 mod expand;
 mod field;
+mod operator;
 
 use crate::names;
 use crate::statement::relay_path;
 use attributes::Attributes;
 use field::Field;
+use operator::Operator;
 use proc_macro2::TokenStream;
 use quote::ToTokens as _;
 use syn::parse::{Parse, ParseStream};
@@ -31,6 +33,7 @@ struct Event {
     attributes: Attributes,
     name: String,
     fields: Vec<Field>,
+    operator: Option<Operator>,
 }
 
 impl Parse for Events {
@@ -137,15 +140,18 @@ impl Event {
             );
             return Err(Error::new(item.ident.span(), message));
         }
+        let place = item.ident.span();
+        let operator = Operator::of(&attributes, &name, &place.unwrap().file(), place)?;
         Ok(Self {
             item,
             attributes,
             name,
             fields,
+            operator,
         })
     }
 
-    /// Refuses an event whose name or id is taken.
+    /// Refuses an event whose name, id or type is taken.
     fn check_against(&self, others: &[Self]) -> syn::Result<()> {
         let of_channel =
             |other: &&Self| other.attributes.channel.value() == self.attributes.channel.value();
@@ -163,6 +169,17 @@ impl Event {
                 let message = format!(
                     "channel {channel} has an event of id {} already",
                     own.number
+                );
+                return Err(Error::new(own.place, message));
+            }
+            if let (Some(own), Some(other)) = (&self.operator, &other.operator)
+                && own.symbol() == other.symbol()
+            {
+                let facility = self.attributes.facility.as_ref().map(syn::LitStr::value);
+                let message = format!(
+                    "facility {} has an event of type {} already",
+                    facility.unwrap_or_default(),
+                    own.kind
                 );
                 return Err(Error::new(own.place, message));
             }

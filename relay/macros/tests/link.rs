@@ -1,5 +1,5 @@
-//! Two events of one channel with the same name, in different modules: no macro sees both, but the
-//! linker does.
+//! Two events of one channel with the same name, or of one facility with the same type, in different
+//! modules: no macro sees both, but the linker does.
 
 #![cfg(not(any(loom, miri)))]
 #![forbid(unsafe_code)]
@@ -33,6 +33,37 @@ fn program(second: &str) -> String {
             let mut names: Vec<_> = relay::event::registered().map(|class| class.site.name()).collect();
             names.sort();
             println!("{{}}", names.join(" "));
+        }}
+        "#
+    )
+}
+
+/// A program with two events of evlog, in the same facility.
+fn program_of_evlog(second: u32) -> String {
+    format!(
+        r#"#![forbid(unsafe_code)]
+        use relay::event::Event;
+
+        mod first {{
+            relay::event! {{
+                #[event(channel = "evlog", facility = "disk", type = 3)]
+                pub struct Full {{ pub disk: u32 }}
+            }}
+        }}
+
+        mod second {{
+            relay::event! {{
+                #[event(channel = "evlog", facility = "DISK", type = {second})]
+                pub struct Gone;
+            }}
+        }}
+
+        fn main() {{
+            assert_ne!(first::Full::id(), second::Gone::id());
+            let codes = relay::event::registered().filter_map(|class| class.site.codes());
+            let mut kinds: Vec<_> = codes.map(|codes| codes.kind.to_string()).collect();
+            kinds.sort();
+            println!("{{}}", kinds.join(" "));
         }}
         "#
     )
@@ -74,4 +105,22 @@ fn two_events_of_one_name_do_not_link() {
     let said = String::from_utf8_lossy(&bad.stderr);
     assert!(!bad.status.success());
     assert!(said.contains("relay event sched.woken"), "{said}");
+}
+
+#[test]
+fn two_events_of_one_type_do_not_link() {
+    if !relay::event::HAS_REGISTRY {
+        return;
+    }
+    let good = run("two-types", &program_of_evlog(4));
+    let said = String::from_utf8_lossy(&good.stderr);
+    assert!(good.status.success(), "{said}");
+    assert_eq!(String::from_utf8_lossy(&good.stdout), "3 4\n");
+    let bad = run("one-type", &program_of_evlog(3));
+    let said = String::from_utf8_lossy(&bad.stderr);
+    assert!(!bad.status.success());
+    assert!(
+        said.contains("relay event evlog facility 0xc74dd02 type 3"),
+        "{said}"
+    );
 }

@@ -39,11 +39,11 @@ mod types;
 
 pub use env::{Env, EnvValue, Kernel};
 
-use crate::event::{Registered, Site, Source, registered};
+use crate::event::{Codes, Registered, Site, Source, registered};
 use core::fmt::{self, Write};
 use quoted::Quoted;
 use relay_format::VERSION;
-use relay_format::class::{CONTEXT, EventClass, FILLERS, Field, StreamClass};
+use relay_format::class::{CONTEXT, EventClass, FILLERS, Field, StreamClass, WHO};
 use relay_format::packet::{FIELDS, FieldType, HeaderField, TRACE_FIELDS};
 use relay_format::stamp::{CONTEXT_BITS, ID_BITS, TIME_BITS};
 
@@ -182,6 +182,14 @@ fn write_event(
             "\nevent {{ name = \"{name}\"; id = {id}; stream_id = {stream}; "
         )?;
         write_site(f, site)?;
+        if site.codes().is_some() {
+            f.write_str(" context := struct {")?;
+            for Field { name, kind } in WHO {
+                f.write_char(' ')?;
+                types::write_field(f, name, &kind)?;
+            }
+            f.write_str(" };")?;
+        }
         f.write_str(" fields := struct {")?;
         for Field { name, kind } in *fields {
             f.write_char(' ')?;
@@ -221,6 +229,9 @@ fn write_site(f: &mut fmt::Formatter<'_>, site: &Site) -> fmt::Result {
     )?;
     if let Some(facility) = site.facility() {
         write!(f, "&facility={}", Quoted(facility))?;
+    }
+    if let Some(Codes { facility, kind }) = site.codes() {
+        write!(f, "&code={facility}&type={kind}")?;
     }
     if let Some(text) = site.text() {
         write!(f, "&text={}", Quoted(text))?;

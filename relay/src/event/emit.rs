@@ -1,8 +1,8 @@
 //! What becomes a record.
 
-use super::{FieldsMut, Site};
+use super::{FieldsMut, Site, Value as _};
 use crate::channel::Channel;
-use crate::platform::Platform;
+use crate::platform::{Platform, Who};
 use crate::record::{EVENTS, STAMP};
 use crate::ring::WriteError;
 use crate::sync::Usage;
@@ -56,6 +56,10 @@ pub trait Event {
     /// [collected](super::HAS_REGISTRY) on this target.
     const HAS_ID: bool = true;
 
+    /// Whether its records say [who](crate::Who) wrote them, between stamp and fields: those
+    /// of events for operators do.
+    const SAYS_WHO: bool = false;
+
     /// Where it is declared, with the switch that turns it on and off; `None`: it is always on.
     #[inline(always)]
     fn site() -> Option<&'static Site> {
@@ -85,6 +89,9 @@ pub trait Event {
     /// unwinds, the record is counted as lost ([`Loss::Discarded`](crate::Loss::Discarded)).
     fn store(&self, fields: &mut FieldsMut<'_>);
 }
+
+/// Bytes of who wrote a record: [`WHO`](relay_format::class::WHO).
+pub(crate) const WHO_SIZE: usize = size_of::<i32>() * 2;
 
 impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// Writes an [event](Event) as one record: its [stamp](crate::record::Stamp), then its fields,
@@ -119,9 +126,15 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
                 "no class is collected here: the event needs an id by hand"
             )
         };
-        self.reserve_with(STAMP.saturating_add(event.size()), |slot| {
+        let who = E::SAYS_WHO.then(|| self.platform().who());
+        let head = const { STAMP + if E::SAYS_WHO { WHO_SIZE } else { 0 } };
+        self.reserve_with(head.saturating_add(event.size()), |slot| {
             let tail = tail_of_class(E::id(), self.platform().context());
             let mut fields = FieldsMut::new(slot.stamp_with(tail));
+            if let Some(Who { process, thread }) = who {
+                process.store(&mut fields);
+                thread.store(&mut fields);
+            }
             event.store(&mut fields);
             fields.finish();
         })

@@ -12,6 +12,7 @@ pub struct Site {
     name: &'static str,
     severity: Severity,
     facility: Option<&'static str>,
+    codes: Option<Codes>,
     text: Option<&'static str>,
     doc: &'static str,
     place: Source,
@@ -31,6 +32,16 @@ pub struct Source {
     pub line: u32,
 }
 
+/// Numbers of an event for operators, which agree across machines: see
+/// [`evlog`](crate::clients::evlog).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Codes {
+    /// That of its facility: syslog's, or a checksum of the name.
+    pub facility: u32,
+    /// That of its type, which no other event of the facility has.
+    pub kind: u32,
+}
+
 /// The channel of statements.
 pub(crate) const STATEMENTS: &str = "klog";
 
@@ -47,6 +58,7 @@ impl Site {
             name,
             severity: Severity::Info,
             facility: None,
+            codes: None,
             text: None,
             doc: "",
             place,
@@ -81,6 +93,16 @@ impl Site {
     pub const fn with_facility(self, facility: &'static str) -> Self {
         Self {
             facility: Some(facility),
+            ..self
+        }
+    }
+
+    /// The same with the codes of its facility and its type: the event is one for operators.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_codes(self, facility: u32, kind: u32) -> Self {
+        Self {
+            codes: Some(Codes { facility, kind }),
             ..self
         }
     }
@@ -135,6 +157,12 @@ impl Site {
     #[must_use]
     pub const fn facility(&self) -> Option<&'static str> {
         self.facility
+    }
+
+    /// The codes of its facility and its type, if it is an event for operators.
+    #[must_use]
+    pub const fn codes(&self) -> Option<Codes> {
+        self.codes
     }
 
     /// Its own sentence, with its fields as placeholders, if it has one.

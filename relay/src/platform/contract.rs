@@ -121,4 +121,21 @@ pub unsafe trait Platform: Sync {
     fn context(&self) -> Context {
         Context::Task
     }
+
+    /// Who runs here; in an interrupt or an NMI who was interrupted. Records of events for operators
+    /// say it ([`evlog`](crate::clients::evlog)), and nothing else asks. Any context, not pinned.
+    ///
+    /// A platform without processes and threads leaves it at 0 and 0.
+    fn who(&self) -> Who {
+        Who::default()
+    }
+}
+
+/// A process and a thread of it, by the kernel's own numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// The process; 0 is the kernel's own.
+    pub process: i32,
+    /// The thread.
+    pub thread: i32,
 }

@@ -1,6 +1,6 @@
 //! A pin for kernels that preempt tasks and cannot turn that off alone: interrupts off.
 
-use super::contract::Platform;
+use super::contract::{Platform, Who};
 use relay_format::Context;
 
 /// What [`IrqOff`] needs to know of a kernel: which CPU this is, what time, and in which context.
@@ -24,6 +24,11 @@ pub unsafe trait Processor: Sync {
 
     /// The context in which the caller runs: [`Platform::context`]. Any context.
     fn context(&self) -> Context;
+
+    /// Who runs here: [`Platform::who`]. Any context.
+    fn who(&self) -> Who {
+        Who::default()
+    }
 
     /// Wakes who sleeps for stream `cpu`: [`Platform::wake`]. Task or IRQ context, interrupts off.
     fn wake(&self, cpu: usize) {
@@ -105,6 +110,11 @@ unsafe impl<P: Processor> Platform for IrqOff<P> {
     #[inline(always)]
     fn context(&self) -> Context {
         self.0.context()
+    }
+
+    #[inline(always)]
+    fn who(&self) -> Who {
+        self.0.who()
     }
 }
 

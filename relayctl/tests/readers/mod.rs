@@ -122,9 +122,16 @@ impl Text<'_> {
     }
 }
 
-/// What both readers say about a record: ticks, CPU, event, context, fields.
-fn key(ticks: u64, cpu: &Value, event: &str, context: &Value, fields: &Value) -> String {
-    json!([ticks, cpu, event, context, comparable(fields)]).to_string()
+/// What both readers say about a record: ticks, CPU, event, context, who wrote it, fields.
+fn key(
+    ticks: u64,
+    cpu: &Value,
+    event: &str,
+    context: &Value,
+    who: [&Value; 2],
+    fields: &Value,
+) -> String {
+    json!([ticks, cpu, event, context, who, comparable(fields)]).to_string()
 }
 
 /// A value whose floating point numbers are as babeltrace2 shows them: six digits, and whole numbers
@@ -152,7 +159,8 @@ fn comparable(value: &Value) -> Value {
 pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
     let mut records = Vec::new();
     for line in text.lines() {
-        // `[00000281474976710566] host klog: { packet }, { event context }, { fields }`
+        // `[00000281474976710566] host klog: { packet }, { stream's context }, { fields }`, and
+        // before the fields `{ event's context }` if there is one.
         let (ticks, rest) = line[1..].split_once("] ").expect("a time");
         // Not of machines without a name.
         let rest = rest.strip_prefix("relay-kernel ").unwrap_or(rest);
@@ -163,7 +171,12 @@ pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
         rest.expect(",");
         let context = rest.fields();
         rest.expect(",");
-        let fields = rest.fields();
+        let mut fields = rest.fields();
+        let mut who = Map::new();
+        if rest.skip(",") {
+            who = std::mem::replace(&mut fields, rest.fields());
+        }
+        let who = ["pid", "tid"].map(|name| who.get(name).unwrap_or(&Value::Null));
         if !event.starts_with("filler") {
             let ticks = ticks.parse().expect("a number");
             records.push(key(
@@ -171,6 +184,7 @@ pub(crate) fn theirs(text: &str, flags: &[(&str, u64)]) -> Vec<String> {
                 &packet["cpu_id"],
                 event,
                 &context["context"],
+                who,
                 &as_ours(&fields, flags),
             ));
         }
@@ -234,6 +248,7 @@ pub(crate) fn ours(text: &str) -> Vec<String> {
                 &record["cpu"],
                 event,
                 &record["context"],
+                [&record["process"], &record["thread"]],
                 &record["fields"],
             )
         })

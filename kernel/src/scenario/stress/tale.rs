@@ -4,10 +4,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::random::Random;
-use crate::logs::trace;
+use crate::logs::{evlog, trace};
 
 /// Of so many records of the load one has an event beside it.
 const OFTEN: u64 = 4;
+
+/// Of so many of these one has an event for operators, too.
+const RARE: u64 = 4;
 
 /// Of so many of these one has a statement, too, if such are on: `log=info,stress=trace`.
 const SELDOM: u64 = 64;
@@ -25,6 +28,19 @@ relay::event! {
         text: &'a str,
         list: &'a [u16],
         maybe: Option<u64>,
+    }
+
+    /// The same for operators, without the list.
+    #[event(
+        channel = "evlog",
+        facility = "stress",
+        type = 1,
+        severity = Debug,
+        text = "told {number}: {text:?}"
+    )]
+    struct Told<'a> {
+        number: u64,
+        text: &'a str,
     }
 }
 
@@ -44,6 +60,9 @@ pub(super) fn tell(random: &mut Random) {
         list: &LIST[..number as usize % (LIST.len() + 1)],
         maybe: number.is_multiple_of(2).then_some(number),
     });
+    if number.is_multiple_of(RARE) {
+        evlog::emit(|| Told { number, text });
+    }
     if number.is_multiple_of(SELDOM) {
         relay::trace!("told {number}: {text}, {}", text.len());
     }

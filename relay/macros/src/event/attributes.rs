@@ -16,7 +16,7 @@ const SEVERITIES: [&str; 9] = [
 /// What may be said, with an example each.
 const KNOWN: &str = "an event has `channel = \"sched\"`, and may have `name = \"task_woken\"`, \
                      `severity = Info`, `facility = \"sched\"`, `text = \"woke {task}\"`, \
-                     `enabled = false` and `id = 7`";
+                     `enabled = false` and `id = 7`; one of evlog also `type = 7`";
 
 /// What is said of an event.
 pub(super) struct Attributes {
@@ -27,11 +27,18 @@ pub(super) struct Attributes {
     pub(super) text: Option<LitStr>,
     pub(super) enabled: Option<LitBool>,
     pub(super) id: Option<Id>,
+    pub(super) kind: Option<Type>,
 }
 
 /// An id that is given by hand.
 pub(super) struct Id {
     pub(super) number: u16,
+    pub(super) place: Span,
+}
+
+/// A type that is given by hand.
+pub(super) struct Type {
+    pub(super) number: u32,
     pub(super) place: Span,
 }
 
@@ -45,6 +52,7 @@ struct Read {
     text: Option<LitStr>,
     enabled: Option<LitBool>,
     id: Option<Id>,
+    kind: Option<Type>,
 }
 
 impl Attributes {
@@ -75,6 +83,7 @@ impl Attributes {
             text: read.text,
             enabled: read.enabled,
             id: read.id,
+            kind: read.kind,
         })
     }
 }
@@ -99,6 +108,7 @@ impl Read {
             "text" => once(&mut self.text, meta, || meta.value()?.parse()),
             "enabled" => once(&mut self.enabled, meta, || meta.value()?.parse()),
             "id" => once(&mut self.id, meta, || id(meta)),
+            "type" => once(&mut self.kind, meta, || kind(meta)),
             _ => Err(meta.error(format!("unknown attribute `{key}`: {KNOWN}"))),
         }
     }
@@ -145,6 +155,19 @@ fn id(meta: &ParseNestedMeta<'_>) -> syn::Result<Id> {
         _ => Err(Error::new(
             place,
             "ids that are given by hand are 1 to 15; without `id` the linker gives one",
+        )),
+    }
+}
+
+fn kind(meta: &ParseNestedMeta<'_>) -> syn::Result<Type> {
+    let literal: LitInt = meta.value()?.parse()?;
+    let place = literal.span();
+    match literal.base10_parse() {
+        Ok(number @ 1..) => Ok(Type { number, place }),
+        _ => Err(Error::new(
+            place,
+            "types are 1 to 4294967295, each once in a facility; without `type` it is a checksum \
+             of name, text and file",
         )),
     }
 }

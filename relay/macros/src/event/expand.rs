@@ -1,5 +1,6 @@
 //! What an event becomes.
 
+use super::operator::Operator;
 use super::{Event, first_line};
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -20,6 +21,7 @@ impl Event {
         let class = self.class(relay);
         let (entry, id) = self.entry(relay);
         let size = self.size(relay);
+        let says_who = self.operator.is_some();
         let stores = self.fields.iter().map(|field| field.store(relay));
         quote! {
             #item
@@ -31,6 +33,7 @@ impl Event {
 
                 impl #of_impl #relay::event::Event for #identifier #of_type #bounds {
                     const CLASS: #relay::event::EventClass = #class;
+                    const SAYS_WHO: bool = #says_who;
 
                     #[inline(always)]
                     fn site() -> ::core::option::Option<&'static #relay::event::Site> {
@@ -71,6 +74,9 @@ impl Event {
         let doc = (!doc.is_empty()).then(|| quote!(.with_doc(#doc)));
         let enabled = attributes.enabled.as_ref();
         let enabled = enabled.map(|enabled| quote!(.with_enabled(#enabled)));
+        let operator = self.operator.as_ref();
+        let codes =
+            operator.map(|Operator { facility, kind, .. }| quote!(.with_codes(#facility, #kind)));
         // The place is that of the struct: `line!` would say that of the macro around it.
         let place = self.item.ident.span().unwrap();
         let (file, line) = (place.file(), place.line());
@@ -84,7 +90,7 @@ impl Event {
                     file: #file,
                     line: #line,
                 },
-            ) #severity #facility #text #doc #enabled;
+            ) #severity #facility #text #doc #enabled #codes;
         }
     }
 
@@ -112,12 +118,13 @@ impl Event {
         let identifier = &self.item.ident;
         let lifetimes = self.item.generics.lifetimes().map(|_| quote!('_));
         let symbol = format!("{}.{}", self.attributes.channel.value(), self.name);
+        let operator = self.operator.as_ref().map(Operator::symbol);
         let entry = quote! {
             fn __relay_class() -> #relay::event::EventClass {
                 <#identifier<#(#lifetimes),*> as #relay::event::Event>::CLASS
             }
 
-            #relay::__registered! { __RELAY_SITE __relay_id [] __relay_class #symbol }
+            #relay::__registered! { __RELAY_SITE __relay_id [] __relay_class #symbol #operator }
         };
         let id = quote! {
             const HAS_ID: bool = #relay::event::HAS_REGISTRY;

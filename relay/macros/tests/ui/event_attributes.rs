@@ -68,4 +68,41 @@ relay::event! {
     pub struct Open { pub a: u8 }
 }
 
+relay::event! {
+    #[event(channel = "evlog")]
+    pub struct NoFacility { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "disk", id = 3)]
+    pub struct OwnId { pub a: u8 }
+
+    #[event(channel = "sched", facility = "disk", type = 3)]
+    pub struct NoEvlog { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "disk", type = 0)]
+    pub struct NoType { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "disk", type = "seven")]
+    pub struct NoNumber { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "g5ubdc0", type = 1)]
+    pub struct NoCode { pub a: u8 }
+
+    #[event(
+        channel = "evlog",
+        facility = "a2345678901234567890123456789012345678901234567890123456789012345"
+    )]
+    pub struct LongFacility { pub a: u8 }
+}
+
+relay::event! {
+    #[event(channel = "evlog", facility = "disk", type = 3)]
+    pub struct Full { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "Disk", type = 3)]
+    pub struct AsFull { pub a: u8 }
+
+    #[event(channel = "evlog", facility = "tape", type = 3)]
+    pub struct OtherFacility { pub a: u8 }
+}
+
 fn main() {}

@@ -20,7 +20,7 @@ pub(super) fn describe(_place: usize) -> Option<Registered> {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __registered {
-    ($site:ident $id:ident [$($type:ident),*] $class:ident $($symbol:literal)?) => {
+    ($site:ident $id:ident [$($type:ident),*] $class:ident $($symbol:literal)*) => {
         fn $id<$($type: $crate::event::Value),*>() -> u16 {
             let _ = (&$site, $class::<$($type),*>);
             0

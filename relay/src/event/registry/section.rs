@@ -119,12 +119,12 @@ pub fn id_at(entry: usize) -> u16 {
 }
 
 /// Leaves an entry for a class: a function `$id`, which tells its id, for these types. `$class` is
-/// a function with the same types that describes its fields. A name is that of a symbol: two of the
-/// same do not link.
+/// a function with the same types that describes its fields. Names are those of symbols: two
+/// classes with the same do not link.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __registered {
-    ($site:ident $id:ident [$($type:ident),*] $class:ident $($symbol:literal)?) => {
+    ($site:ident $id:ident [$($type:ident),*] $class:ident $($symbol:literal)*) => {
         #[inline(always)]
         fn $id<$($type: $crate::event::Value),*>() -> u16 {
             fn describe<$($type: $crate::event::Value),*>() -> $crate::event::Registered {
@@ -144,7 +144,7 @@ macro_rules! __registered {
                     $(
                         concat!(".globl \"relay event ", $symbol, "\""),
                         concat!("\"relay event ", $symbol, "\":"),
-                    )?
+                    )*
                     ".globl {me}_entry",
                     ".hidden {me}_entry",
                     "{me}_entry:",

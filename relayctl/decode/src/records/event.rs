@@ -32,6 +32,8 @@ pub struct Event {
     pub id: u16,
     /// Its name; of a statement, its template.
     pub name: String,
+    /// What its records have before their fields: who wrote them, mostly nothing.
+    pub context: Struct,
     /// Its fields; none if they are [not readable](Self::unreadable).
     pub fields: Struct,
     /// How grave its records are, if the class says so.
@@ -40,6 +42,10 @@ pub struct Event {
     pub origin: Option<Origin>,
     /// Which part of the system it is about, such as `sched`.
     pub facility: Option<String>,
+    /// The code of that, the same on all machines, if the class says so.
+    pub facility_code: Option<u32>,
+    /// Its type in that facility, if the class says so.
+    pub kind: Option<u32>,
     /// The sentence that its fields make, with their names in braces.
     pub text: Option<String>,
     /// Whether it is one statement of the log: its name is the sentence.
@@ -48,6 +54,8 @@ pub struct Event {
     pub unreadable: Option<Unreadable>,
     /// The field that says how grave a record is: an enumeration.
     pub(super) severity_field: Option<usize>,
+    /// The places of the process and of the thread in the context: integers.
+    pub(super) who: [Option<usize>; 2],
     /// The fields of a record of the log.
     pub(super) log: Option<LogFields>,
     /// The places of the fields by their names, in alphabetical order.
@@ -65,12 +73,16 @@ impl Event {
         let is_short = |text: &String| text.len() <= MAX_TEMPLATE;
         let mut event = Self {
             id,
+            who: ["pid", "tid"].map(|name| number_in(&class.context, name)),
+            context: class.context,
             fields,
             severity: class
                 .loglevel
                 .and_then(|level| Severity::from_number(u8::try_from(level).ok()?)),
             origin: description.origin,
             facility: description.facility,
+            facility_code: description.facility_code,
+            kind: description.kind,
             text: description.text.filter(is_short),
             is_statement: description.is_statement && is_short(&class.name),
             name: class.name,
@@ -150,4 +162,10 @@ impl Event {
             false => format!("event {id}, '{}'", printable(name.as_bytes())),
         }
     }
+}
+
+/// The place of an integer in a structure.
+fn number_in(of: &Struct, name: &str) -> Option<usize> {
+    let mut fields = of.fields.iter();
+    fields.position(|field| field.name == name && field.kind.as_int().is_some())
 }

@@ -17,7 +17,7 @@ mod value;
 pub use event::Event;
 pub use line::Line;
 pub use origin::Origin;
-pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp};
+pub use record::{Position, Record, RecordError, RecordFault, Records, Stamp, Who};
 pub use schema::{Channel, Schema, SchemaError};
 pub(crate) use shape::{only, option};
 pub(crate) use show::unpadded;

@@ -27,6 +27,10 @@ pub(super) struct Description {
     pub(super) origin: Option<Origin>,
     /// Which part of the system it is about.
     pub(super) facility: Option<String>,
+    /// The code of that.
+    pub(super) facility_code: Option<u32>,
+    /// Its type in that.
+    pub(super) kind: Option<u32>,
     /// The sentence that its fields make.
     pub(super) text: Option<String>,
 }
@@ -62,6 +66,8 @@ pub(super) fn parse(uri: &str) -> Option<Description> {
             "module" => module = module.or(word),
             "file" => file = file.or(word),
             "line" => line = line.or_else(|| number(value)),
+            "code" => found.facility_code = found.facility_code.or_else(|| number(value)),
+            "type" => found.kind = found.kind.or_else(|| number(value)),
             "facility" => found.facility = found.facility.or(word),
             _ => {}
         }
@@ -88,7 +94,7 @@ mod tests {
     #[test]
     fn it_says_where_a_class_comes_from() {
         let said = "relay:event?module=kernel::sched&file=kernel/src/sched.rs&line=57&later=x&\
-                    facility=sched&text=from {from}&line=9 to {to}?";
+                    facility=sched&code=88&type=7&code=9&text=from {from}&line=9 to {to}?";
         let origin = Origin {
             module: "kernel::sched".to_owned(),
             file: "kernel/src/sched.rs".to_owned(),
@@ -98,6 +104,8 @@ mod tests {
             is_statement: false,
             origin: Some(origin.clone()),
             facility: Some("sched".to_owned()),
+            facility_code: Some(88),
+            kind: Some(7),
             text: Some("from {from}&line=9 to {to}?".to_owned()),
         };
         assert_eq!(parse(said), Some(wanted));
@@ -140,6 +148,8 @@ mod tests {
             "module=a&file=f",
             &format!("module={long}&file=f&line=1"),
             &format!("facility={long}"),
+            "code=4294967296&type=+7",
+            "code=&type=-1",
         ] {
             let said = format!("relay:statement?{query}");
             assert_eq!(parse(&said), bare(true), "{query}");

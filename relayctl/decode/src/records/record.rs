@@ -31,6 +31,31 @@ pub struct Record<'s> {
     pub number: u64,
     /// What the metadata says about it.
     pub event: &'s Event,
+    /// Who wrote it.
+    pub who: Who,
+}
+
+/// Who wrote a record, as far as it says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// The process, by its number.
+    pub process: Option<i64>,
+    /// The thread, by its number.
+    pub thread: Option<i64>,
+}
+
+impl Who {
+    /// Reads it, in front of a record's fields.
+    fn read(event: &Event, reader: &mut Reader<'_>) -> Result<Self, ValueError> {
+        if event.context.fields.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut values = Vec::new();
+        reader.fields(&event.context, &mut values)?;
+        let number = |at: usize| i64::try_from(values.get(at)?.as_integer()?).ok();
+        let [process, thread] = event.who.map(|at| at.and_then(number));
+        Ok(Self { process, thread })
+    }
 }
 
 /// Why the rest of a packet cannot be read.
@@ -244,9 +269,13 @@ impl Position {
         let event = channel.event(stamp.id).ok_or(RecordFault::Event(stamp.id));
         let event = event.map_err(|what| self.error(header, contents, what))?;
         let mut reader = Reader::new(contents.get(fields..).unwrap_or_default());
+        let mut who = Who::default();
         let read = match &event.unreadable {
-            None => reader
-                .fields(&event.fields, values)
+            None => Who::read(event, &mut reader)
+                .and_then(|found| {
+                    who = found;
+                    reader.fields(&event.fields, values)
+                })
                 .map_err(RecordFault::Value),
             Some(Unreadable {
                 size: Some(size), ..
@@ -270,6 +299,7 @@ impl Position {
             stamp,
             number,
             event,
+            who,
         }))
     }
 }

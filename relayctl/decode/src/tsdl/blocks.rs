@@ -225,7 +225,7 @@ fn event(parser: &mut Parser<'_>, place: Place, metadata: &mut Metadata) -> Resu
 fn readable(parser: &mut Parser<'_>) -> Result<(u64, u64, EventClass), TsdlError> {
     let (mut id, mut stream_id) = (0, 0);
     let mut class = EventClass::default();
-    let mut fields = None;
+    let (mut context, mut fields) = (None, None);
     parser.bear(true);
     parser.block(|place, name, given| {
         match (name, given) {
@@ -235,6 +235,7 @@ fn readable(parser: &mut Parser<'_>) -> Result<(u64, u64, EventClass), TsdlError
                 Value::Name(word) | Value::Text(word) => class.name = word,
                 Value::Number(_) => return Err(place.error("an event's name is a text")),
             },
+            ("context", given) => context = Some((place, structure(place, given)?)),
             ("fields", given) => fields = Some((place, structure(place, given)?)),
             ("loglevel", Given::Value(Value::Number(level))) => class.loglevel = Some(level),
             ("model.emf.uri", Given::Value(Value::Text(uri))) => class.uri = Some(uri),
@@ -246,21 +247,26 @@ fn readable(parser: &mut Parser<'_>) -> Result<(u64, u64, EventClass), TsdlError
         Ok(())
     })?;
     let too_large = parser.bear(false);
-    if let Some((place, fields)) = fields {
-        if fields.has_bit_fields() {
+    let mut wrong = too_large;
+    for (place, part) in [&context, &fields].into_iter().flatten() {
+        if part.has_bit_fields() {
             return Err(
                 place.error("bit fields are not supported here, only integers of whole bytes")
             );
         }
-        let is_heavy = fields.weight() > MAX_WEIGHT;
-        let heavy = is_heavy.then(|| place.error("these fields are too many"));
-        match too_large.or(heavy) {
-            Some(error) => {
-                let size = fields.fixed_size();
-                class.unreadable = Some(Unreadable { error, size });
-            }
-            None => class.fields = fields,
+        let is_heavy = part.weight() > MAX_WEIGHT;
+        wrong = wrong.or_else(|| is_heavy.then(|| place.error("these fields are too many")));
+    }
+    let is_given = context.is_some() || fields.is_some();
+    let part = |given: Option<(Place, Struct)>| given.map(|(_, part)| part).unwrap_or_default();
+    let (context, fields) = (part(context), part(fields));
+    match wrong {
+        Some(error) if is_given => {
+            let sizes = context.fixed_size().zip(fields.fixed_size());
+            let size = sizes.and_then(|(context, fields)| context.checked_add(fields));
+            class.unreadable = Some(Unreadable { error, size });
         }
+        _ => (class.context, class.fields) = (context, fields),
     }
     Ok((stream_id, id, class))
 }

@@ -60,7 +60,9 @@ pub struct StreamClass {
 pub struct EventClass {
     /// Its name.
     pub name: String,
-    /// What follows header and context; empty if that cannot be read.
+    /// What follows the stream's header and context; mostly empty.
+    pub context: Struct,
+    /// What follows that; empty if that cannot be read.
     pub fields: Struct,
     /// Its `loglevel`, if it is a number.
     pub loglevel: Option<i128>,
@@ -70,7 +72,7 @@ pub struct EventClass {
     pub unreadable: Option<Unreadable>,
 }
 
-/// Why the fields of a kind of record cannot be read.
+/// Why the context and fields of a kind of record cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unreadable {
     /// What is wrong with their description.

@@ -55,8 +55,9 @@ pub(crate) struct CatArgs {
     ///
     /// {time} seconds since the machine's start, {ns} the same in nanoseconds, {ticks} in the
     /// clock's ticks; {cpu}, {number} of the record in its stream, {packet} that it
-    /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}, {facility}; {origin}
-    /// {module} and {file}:{line} of the log, channel and event of others; {msg} the
+    /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}, {facility}; {type},
+    /// {process} and {thread} of events for operators; {origin} {module} and {file}:{line} of the log,
+    /// channel and event of others; {msg} the
     /// message of the log, the sentence of others, or their fields if they have none; {fields} all
     /// fields as NAME=VALUE; {span} a blank and, in brackets, what --spans shows.
     ///

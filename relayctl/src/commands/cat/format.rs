@@ -15,6 +15,23 @@ use crate::terminal;
 /// What continues a message on the next line, as on the console.
 const CONTINUATION: &str = "\n            | ";
 
+/// Where a line of the log comes from: marks, and what follows them.
+const LOG_ORIGIN: &[(&str, Field)] = &[("", Field::Module), (" ", Field::File), (":", Field::Line)];
+
+/// Where an event comes from.
+const ORIGIN: &[(&str, Field)] = &[("", Field::Channel), (" ", Field::Event)];
+
+/// Where an event for operators comes from, `evlog disk/3 0:5 timed_out`: of type 3 of its facility,
+/// by thread 5 of process 0.
+const OPERATOR_ORIGIN: &[(&str, Field)] = &[
+    ("", Field::Channel),
+    (" ", Field::Facility),
+    ("/", Field::Type),
+    (" ", Field::Process),
+    (":", Field::Thread),
+    (" ", Field::Event),
+];
+
 /// A record as the console shows it, with line ends.
 pub(crate) fn console_text(shown: &Shown<'_>, values: &[Value<'_>]) -> String {
     static TEMPLATE: LazyLock<Template> =
@@ -115,14 +132,17 @@ fn push_field(
             let facility = event.facility.as_deref().unwrap_or_default();
             out.write_str(&printable(facility.as_bytes()))
         }
+        Field::Type => push_number(out, event.kind),
+        Field::Process => push_number(out, record.who.process),
+        Field::Thread => push_number(out, record.who.thread),
         Field::Origin => {
-            let (before, behind) = match line.is_log() {
-                true => (Field::Module, [Field::File, Field::Line].as_slice()),
-                false => (Field::Channel, [Field::Event].as_slice()),
+            let parts = match (line.is_log(), event.kind) {
+                (true, _) => LOG_ORIGIN,
+                (false, None) => ORIGIN,
+                (false, Some(_)) => OPERATOR_ORIGIN,
             };
-            push_field(before, out, shown, values, whole);
-            for (field, mark) in behind.iter().zip([' ', ':']) {
-                out.push(mark);
+            for (mark, field) in parts {
+                out.push_str(mark);
                 push_field(*field, out, shown, values, whole);
             }
             Ok(())
@@ -176,6 +196,11 @@ fn push_duration(out: &mut String, ns: u64) {
     let thousandths = ns % unit / (unit / 1000);
     // Writing to a `String` cannot fail.
     let _ = write!(out, "{}.{thousandths:03} {name}", ns / unit);
+}
+
+/// Appends a number, if there is one.
+fn push_number<N: fmt::Display>(out: &mut String, number: Option<N>) -> fmt::Result {
+    number.map_or(Ok(()), |number| write!(out, "{number}"))
 }
 
 /// Appends a text, if there is one.

@@ -28,6 +28,9 @@ pub(super) enum Field {
     Context,
     Severity,
     Facility,
+    Type,
+    Process,
+    Thread,
     Origin,
     Module,
     File,
@@ -39,7 +42,7 @@ pub(super) enum Field {
 
 impl Field {
     /// All fields by their names.
-    const ALL: [(&str, Self); 18] = [
+    const ALL: [(&str, Self); 21] = [
         ("time", Self::Time),
         ("ns", Self::Ns),
         ("ticks", Self::Ticks),
@@ -51,6 +54,9 @@ impl Field {
         ("context", Self::Context),
         ("severity", Self::Severity),
         ("facility", Self::Facility),
+        ("type", Self::Type),
+        ("process", Self::Process),
+        ("thread", Self::Thread),
         ("origin", Self::Origin),
         ("module", Self::Module),
         ("file", Self::File),

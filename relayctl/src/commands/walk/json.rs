@@ -40,6 +40,17 @@ pub(crate) fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values:
         let _ = write!(out, ",\"facility\":");
         let _ = json(&mut *out, facility);
     }
+    let numbers = [
+        ("facility_code", event.facility_code.map(i64::from)),
+        ("type", event.kind.map(i64::from)),
+        ("process", record.who.process),
+        ("thread", record.who.thread),
+    ];
+    for (name, number) in numbers {
+        if let Some(number) = number {
+            let _ = write!(out, ",\"{name}\":{number}");
+        }
+    }
     push_origin(out, event, &line);
     let _ = write!(out, ",\"fields\":");
     json_record(out, event, values);

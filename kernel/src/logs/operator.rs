@@ -1,0 +1,224 @@
+//! What the operators of this machine are told: the events of evlog. A type, once it was given,
+//! stays: their programs know it by that.
+
+relay::event! {
+    /// A CPU has failed, and with it the machine.
+    #[event(
+        channel = "evlog",
+        facility = "kern",
+        type = 1,
+        severity = Emerg,
+        text = "cpu {cpu} failed: {what}"
+    )]
+    pub(crate) struct Panicked<'a> {
+        pub(crate) cpu: u32,
+        pub(crate) what: &'a str,
+    }
+
+    /// A word of the command line was refused, or a switch that it sets.
+    #[event(
+        channel = "evlog",
+        facility = "boot",
+        type = 1,
+        severity = Error,
+        text = "the command line is wrong: {why}"
+    )]
+    pub(crate) struct SettingRefused<'a> {
+        pub(crate) why: &'a str,
+    }
+
+    /// The machine is up.
+    #[event(
+        channel = "evlog",
+        facility = "boot",
+        type = 2,
+        severity = Notice,
+        text = "{cpus} CPUs are up, {missing} are missing"
+    )]
+    pub(crate) struct BootFinished {
+        pub(crate) cpus: u32,
+        pub(crate) missing: u32,
+    }
+
+    /// The machine has something that it cannot use.
+    #[event(
+        channel = "evlog",
+        facility = "boot",
+        type = 3,
+        severity = Error,
+        text = "this machine cannot use all that it has"
+    )]
+    pub(crate) struct Shortfall;
+
+    /// A CPU did not start.
+    #[event(
+        channel = "evlog",
+        facility = "cpu",
+        type = 1,
+        severity = Error,
+        text = "cpu {cpu} did not start"
+    )]
+    pub(crate) struct CpuMissing {
+        pub(crate) cpu: u32,
+    }
+
+    /// A CPU was asked to come to its end, and did not.
+    #[event(
+        channel = "evlog",
+        facility = "cpu",
+        type = 2,
+        severity = Error,
+        text = "cpu {cpu} did not close its streams"
+    )]
+    pub(crate) struct CpuNotClosed {
+        pub(crate) cpu: u32,
+    }
+
+    /// There was no memory for a CPU's ring: what it writes there is lost.
+    #[event(
+        channel = "evlog",
+        facility = "mem",
+        type = 1,
+        severity = Error,
+        text = "cpu {cpu} has no ring for {ring}"
+    )]
+    pub(crate) struct RingMissing<'a> {
+        pub(crate) cpu: u32,
+        pub(crate) ring: &'a str,
+    }
+
+    /// The other side of a way out has gone: what is written waits.
+    #[event(
+        channel = "evlog",
+        facility = "port",
+        type = 1,
+        severity = Warn,
+        text = "{port}"
+    )]
+    pub(crate) struct PortClosed<'a> {
+        pub(crate) port: &'a str,
+    }
+
+    /// The other side of a way out is there again.
+    #[event(
+        channel = "evlog",
+        facility = "port",
+        type = 2,
+        severity = Notice,
+        text = "{port}; it is open"
+    )]
+    pub(crate) struct PortOpened<'a> {
+        pub(crate) port: &'a str,
+    }
+
+    /// A way out has taken nothing for a while, although the other side is there.
+    #[event(
+        channel = "evlog",
+        facility = "port",
+        type = 3,
+        severity = Warn,
+        text = "{port}; nothing moves"
+    )]
+    pub(crate) struct PortStalled<'a> {
+        pub(crate) port: &'a str,
+    }
+
+    /// It takes something again.
+    #[event(
+        channel = "evlog",
+        facility = "port",
+        type = 4,
+        severity = Notice,
+        text = "{port}; it moves again"
+    )]
+    pub(crate) struct PortMoved<'a> {
+        pub(crate) port: &'a str,
+    }
+
+    /// A way out will never send anything again.
+    #[event(
+        channel = "evlog",
+        facility = "drain",
+        type = 1,
+        severity = Crit,
+        text = "{port}; its drain gives up"
+    )]
+    pub(crate) struct DrainGaveUp<'a> {
+        pub(crate) port: &'a str,
+    }
+
+    /// A way out was too slow for the log: packets of it go to the console alone.
+    #[event(
+        channel = "evlog",
+        facility = "drain",
+        type = 2,
+        severity = Warn,
+        text = "the log of cpu {cpu} does not wait for its port: {left_out} packets were left out"
+    )]
+    pub(crate) struct LogLeftOut {
+        pub(crate) cpu: u32,
+        pub(crate) left_out: u64,
+    }
+
+    /// A serial port that should carry packets does not.
+    #[event(
+        channel = "evlog",
+        facility = "line",
+        type = 1,
+        severity = Error,
+        text = "{port}: {why}"
+    )]
+    pub(crate) struct LineFault<'a> {
+        pub(crate) port: &'a str,
+        pub(crate) why: &'a str,
+    }
+
+    /// The host has set a switch.
+    #[event(
+        channel = "evlog",
+        facility = "control",
+        type = 1,
+        severity = Notice,
+        text = "{name}={value}"
+    )]
+    pub(crate) struct SwitchSet<'a> {
+        pub(crate) name: &'a str,
+        pub(crate) value: &'a str,
+    }
+
+    /// A scenario begins.
+    #[event(
+        channel = "evlog",
+        facility = "scenario",
+        type = 1,
+        severity = Notice,
+        text = "scenario {name} begins"
+    )]
+    pub(crate) struct ScenarioBegun<'a> {
+        pub(crate) name: &'a str,
+    }
+
+    /// A scenario has ended well.
+    #[event(
+        channel = "evlog",
+        facility = "scenario",
+        type = 2,
+        severity = Notice,
+        text = "scenario {name}: pass"
+    )]
+    pub(crate) struct ScenarioPassed<'a> {
+        pub(crate) name: &'a str,
+    }
+
+    /// A scenario has failed, or something of the machine meanwhile.
+    #[event(
+        channel = "evlog",
+        facility = "scenario",
+        type = 3,
+        severity = Error,
+        text = "scenario {name}: FAIL"
+    )]
+    pub(crate) struct ScenarioFailed<'a> {
+        pub(crate) name: &'a str,
+    }
+}
