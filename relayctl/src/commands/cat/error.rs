@@ -12,7 +12,7 @@ use crate::exit::Exit;
 
 /// Why the records could not be shown to the end.
 #[derive(Debug)]
-pub(super) enum CatError {
+pub(in crate::commands) enum CatError {
     /// What is wanted is not there.
     Filter(FilterError),
     /// A packed capture cannot be followed.
@@ -33,7 +33,7 @@ pub(super) enum CatError {
 
 impl CatError {
     /// How `cat` ends.
-    pub(super) fn exit(&self) -> Exit {
+    pub(in crate::commands) fn exit(&self) -> Exit {
         match self {
             Self::Source(error) => error.exit(),
             Self::Filter(_) | Self::Packed(_) => Exit::Usage,

@@ -5,29 +5,30 @@ mod error;
 mod follow;
 mod follow_boots;
 mod format;
+mod json;
 mod printer;
 mod template;
 mod wait;
 
-use std::io;
+use std::io::{self, Write};
 
 use relay_decode::capture::Uuid;
 use relay_decode::merge::{Filter, Merge, Next};
 
 pub(crate) use args::CatArgs;
-use error::CatError;
+pub(super) use error::CatError;
 use follow::follow;
 pub(super) use format::console_text;
 use printer::Printer;
 
-use super::boots::title;
+use super::boots::{Selection, title};
 use super::source::Source;
 use crate::exit::Exit;
 use crate::terminal::say;
 
 /// Does `relayctl cat`.
 pub(crate) fn cat(args: &CatArgs) -> Exit {
-    let filter = args.filter();
+    let filter = args.wanted.filter();
     let shown = match args.follow {
         true => follow(args, &filter),
         false => show(args, &filter),
@@ -44,12 +45,36 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
     }
 }
 
-/// Shows the records that are there, boot by boot; failed if something is not as it was written.
+/// Shows the records that are there; failed if something is not as it was written.
 fn show(args: &CatArgs, filter: &Filter) -> Result<Exit, CatError> {
     let source = Source::open(args.capture.as_deref()).map_err(CatError::Source)?;
     let selection = source.boots(args.boot).map_err(CatError::Source)?;
     selection.problems.iter().for_each(say);
-    let mut printer = Printer::new(args);
+    print(&source, &selection, filter, Printer::new(args))
+}
+
+/// Writes the records of these boots to an output as JSON, a line each; failed if something is not
+/// as it was written.
+///
+/// # Errors
+///
+/// When they cannot be read or written.
+pub(super) fn json_lines(
+    source: &Source,
+    selection: &Selection,
+    filter: &Filter,
+    out: impl Write,
+) -> Result<Exit, CatError> {
+    print(source, selection, filter, Printer::json(out))
+}
+
+/// Lets a printer have the records of these boots, one boot after the other.
+fn print<W: Write>(
+    source: &Source,
+    selection: &Selection,
+    filter: &Filter,
+    mut printer: Printer<'_, W>,
+) -> Result<Exit, CatError> {
     let mut is_damaged = !selection.problems.is_empty();
     // What is wanted must be in one of them.
     let (mut fits, mut lacking) = (false, None);

@@ -2,21 +2,21 @@
 
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
-use relay_decode::escape::{json, printable};
-use relay_decode::merge::{Next, Shown, What};
-use relay_decode::records::{Event, Line, Value, json_record};
+use relay_decode::escape::printable;
+use relay_decode::merge::{Next, What};
 
 use super::args::CatArgs;
 use super::error::CatError;
 use super::format;
+use super::json::push_json;
 use super::template::Template;
 use crate::terminal::note_style;
 
 /// Writes records and notes.
 #[derive(Debug)]
-pub(super) struct Printer<'a> {
+pub(super) struct Printer<'a, W: Write = StdoutLock<'static>> {
     /// Where to.
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<W>,
     /// Whether somebody looks at every line.
     is_terminal: bool,
     /// Whether to use colour.
@@ -36,7 +36,7 @@ pub(super) struct Printer<'a> {
 }
 
 impl<'a> Printer<'a> {
-    /// Prepares to write.
+    /// Prepares to write to standard output.
     pub(super) fn new(args: &'a CatArgs) -> Self {
         let stdout = io::stdout();
         Self {
@@ -45,6 +45,23 @@ impl<'a> Printer<'a> {
             out: BufWriter::with_capacity(1 << 16, stdout.lock()),
             format: (!args.json).then_some(&args.log_format),
             whole: args.verbose,
+            boot: 1,
+            is_damaged: false,
+            text: String::new(),
+            json: Vec::new(),
+        }
+    }
+}
+
+impl<W: Write> Printer<'_, W> {
+    /// Prepares to write records as JSON to an output.
+    pub(super) fn json(out: W) -> Self {
+        Self {
+            out: BufWriter::with_capacity(1 << 16, out),
+            is_terminal: false,
+            colour: false,
+            format: None,
+            whole: false,
             boot: 1,
             is_damaged: false,
             text: String::new(),
@@ -126,60 +143,5 @@ impl<'a> Printer<'a> {
     /// When the output cannot be written.
     pub(super) fn flush(&mut self) -> Result<(), CatError> {
         self.out.flush().map_err(CatError::Output)
-    }
-}
-
-/// Appends a record as a line of JSON.
-fn push_json(out: &mut Vec<u8>, boot: u32, shown: &Shown<'_>, values: &[Value<'_>]) {
-    let (record, event) = (&shown.record, shown.record.event);
-    // Writing to a `Vec` cannot fail. The channel's name needs no escapes.
-    let _ = write!(
-        out,
-        "{{\"boot\":{boot},\"ts_ns\":{},\"ticks\":{},\"cpu\":{},\"channel\":\"{}\",\"event\":",
-        shown.ns, record.stamp.ticks, shown.cpu, shown.channel.name
-    );
-    let _ = json(&mut *out, &event.name);
-    let context = record.stamp.context.name();
-    let _ = write!(
-        out,
-        ",\"number\":{},\"packet\":{},\"context\":\"{context}\",\"severity\":",
-        record.number, shown.packet
-    );
-    let _ = match shown.severity {
-        Some(severity) => write!(out, "\"{}\"", severity.name()),
-        None => write!(out, "null"),
-    };
-    if shown.is_late {
-        let _ = write!(out, ",\"late\":true");
-    }
-    let line = Line::new(event, values);
-    if let Some(message) = line.message() {
-        let _ = write!(out, ",\"msg\":");
-        let _ = json(&mut *out, String::from_utf8_lossy(&message).as_ref());
-    }
-    if let Some(facility) = &event.facility {
-        let _ = write!(out, ",\"facility\":");
-        let _ = json(&mut *out, facility);
-    }
-    push_origin(out, event, &line);
-    let _ = write!(out, ",\"fields\":");
-    json_record(out, event, values);
-    out.extend_from_slice(b"}\n");
-}
-
-/// Appends where in the source a record comes from, if that is known: the file as the class has it,
-/// or as a line of the log does.
-fn push_origin(out: &mut Vec<u8>, event: &Event, line: &Line<'_>) {
-    let file = event.origin.as_ref().map(|origin| origin.file.as_bytes());
-    let texts = [("module", line.module()), ("file", file.or(line.file()))];
-    for (name, text) in texts {
-        if let Some(text) = text {
-            // Writing to a `Vec` cannot fail.
-            let _ = write!(out, ",\"{name}\":");
-            let _ = json(&mut *out, String::from_utf8_lossy(text).as_ref());
-        }
-    }
-    if let Some(number) = line.number() {
-        let _ = write!(out, ",\"line\":{number}");
     }
 }

@@ -1,0 +1,96 @@
+//! Which records a command is about.
+
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use relay_decode::merge::{CpuSet, Filter};
+use relay_format::Severity;
+
+/// The options of every command that shows records.
+#[derive(Args, Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WantedArgs {
+    /// Only this channel, which the capture must have; may be given again
+    #[arg(long = "channel", value_name = "NAME")]
+    pub(crate) channels: Vec<String>,
+
+    /// Only these CPUs, such as 0,2-4; each number or range must begin with one that there is
+    #[arg(long, value_name = "LIST")]
+    pub(crate) cpu: Option<CpuSet>,
+
+    /// Only records at least so grave: emerg, alert, crit, error, warn, notice, info, debug or
+    /// trace
+    #[arg(long, value_name = "LEVEL", value_parser = parse_level)]
+    pub(crate) level: Option<Severity>,
+
+    /// Only records of this Rust module and those within it, such as kernel::sched; may be given
+    /// again
+    #[arg(long = "module", value_name = "PATH", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) modules: Vec<String>,
+
+    /// Only records from this time on, in seconds after the machine's start
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) since: Option<Duration>,
+
+    /// Only records up to this time, in seconds after the machine's start
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    pub(crate) until: Option<Duration>,
+}
+
+impl WantedArgs {
+    /// The same as a filter.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            channels: self.channels.clone(),
+            cpus: self.cpu.clone(),
+            level: self.level,
+            modules: self.modules.clone(),
+            since: self.since,
+            until: self.until,
+        }
+    }
+}
+
+/// Reads a time in seconds after the machine's start, such as `1.25`.
+pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("'{text}' is not a time in seconds, such as 1.25");
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(part) || part.len() > 9 {
+        return Err(wrong());
+    }
+    let seconds = whole.parse().map_err(|_| wrong())?;
+    let nanoseconds = format!("{part:0<9}").parse().map_err(|_| wrong())?;
+    Ok(Duration::new(seconds, nanoseconds))
+}
+
+/// Reads a severity.
+fn parse_level(text: &str) -> Result<Severity, String> {
+    Severity::from_name(text).ok_or_else(|| {
+        let names = Severity::ALL.map(|severity| severity.name().to_ascii_lowercase());
+        format!("a level is one of {}", names.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_exact() {
+        assert_eq!(parse_seconds("1.25"), Ok(Duration::from_millis(1250)));
+        assert_eq!(parse_seconds("0.000000001"), Ok(Duration::from_nanos(1)));
+        assert_eq!(parse_seconds("7"), Ok(Duration::from_secs(7)));
+        for wrong in [
+            "",
+            ".5",
+            "1e3",
+            "-1",
+            "1.0000000001",
+            "x",
+            "99999999999999999999",
+        ] {
+            assert!(parse_seconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}
