@@ -136,3 +136,117 @@ fn sorted<K: Ord>(mut rows: Vec<(K, Count)>) -> Vec<(K, Count)> {
     });
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use relay_decode::profile::Sample;
+
+    use super::*;
+    use crate::profile::Frames;
+
+    /// A profile without symbols: functions are called by their addresses.
+    fn profile(stacks: &[Vec<u64>]) -> Profile {
+        let mut profile = Profile::new(Frames::new(None));
+        for (stack, ns) in stacks.iter().zip(0..) {
+            let (ip, stack) = stack.split_first().expect("something ran");
+            let (from, thread) = (None, 0);
+            let stack = stack.to_vec();
+            let sample = Sample {
+                ip: *ip,
+                from,
+                thread,
+                stack,
+            };
+            profile.add(0, ns, sample);
+        }
+        profile
+    }
+
+    /// Own and total samples of every function.
+    fn functions(profile: &Profile) -> Vec<(String, u64, u64)> {
+        let counts = profile.counts(|_| true);
+        let rows = by_frame(profile, &counts, Label::of).into_iter();
+        rows.map(|(label, count)| (label.name, count.own, count.total))
+            .collect()
+    }
+
+    fn label(address: u64) -> Label {
+        Label {
+            name: format!("{address:#x}"),
+            file: None,
+        }
+    }
+
+    /// What is next to a function, with `end` for nothing.
+    fn named((rows, all): (Vec<(Next, u64)>, u64)) -> (Vec<(String, u64)>, u64) {
+        let rows = rows.into_iter().map(|(next, count)| match next {
+            Next::Function(label) => (label.name, count),
+            Next::End => ("end".to_owned(), count),
+        });
+        (rows.collect(), all)
+    }
+
+    #[test]
+    fn a_function_counts_once_in_a_sample() {
+        // 1 calls 2, 2 calls itself and 3.
+        let stacks = [vec![3, 2, 2, 1], vec![2, 2, 1], vec![3, 2, 1], vec![1]];
+        let profile = profile(&stacks);
+        let text = |address: u64| format!("{address:#x}");
+        assert_eq!(
+            functions(&profile),
+            [(text(3), 2, 2), (text(1), 1, 4), (text(2), 1, 3)]
+        );
+        let counts = profile.counts(|_| true);
+        assert_eq!(
+            named(callers(&profile, &counts, &label(2))),
+            (vec![(text(1), 3), (text(2), 2)], 3)
+        );
+        assert_eq!(
+            named(callees(&profile, &counts, &label(2))),
+            (vec![(text(2), 2), (text(3), 2), ("end".to_owned(), 1)], 3)
+        );
+        assert_eq!(
+            named(callers(&profile, &counts, &label(1))),
+            (vec![("end".to_owned(), 4)], 4)
+        );
+        assert_eq!(named(callees(&profile, &counts, &label(9))), (vec![], 0));
+        // Only of the samples that are wanted.
+        let counts = profile.counts(|taken| taken.ns == 1);
+        assert_eq!(
+            named(callees(&profile, &counts, &label(2))),
+            (vec![(text(2), 1), ("end".to_owned(), 1)], 1)
+        );
+    }
+
+    proptest! {
+        /// The same as counting each sample by itself.
+        #[test]
+        fn counts_are_those_of_each_sample(
+            stacks in prop::collection::vec(prop::collection::vec(0u64..5, 1..6), 0..40),
+            of in 0u64..5
+        ) {
+            let profile = profile(&stacks);
+            let counts = profile.counts(|_| true);
+            let found = functions(&profile);
+            for address in 0..5 {
+                let name = format!("{address:#x}");
+                let own = stacks.iter().filter(|stack| stack[0] == address).count() as u64;
+                let total = stacks.iter().filter(|stack| stack.contains(&address)).count() as u64;
+                let row = (total > 0).then_some((name.clone(), own, total));
+                prop_assert_eq!(found.iter().find(|(it, ..)| *it == name).cloned(), row);
+                let called = |stack: &&Vec<u64>| stack.windows(2).any(|pair| pair == [address, of]);
+                let calls = stacks.iter().filter(called).count() as u64;
+                let (rows, _) = named(callees(&profile, &counts, &label(of)));
+                let is = rows.iter().find(|(it, _)| *it == name).map_or(0, |(_, count)| *count);
+                prop_assert_eq!(is, calls);
+                let called = |stack: &&Vec<u64>| stack.windows(2).any(|pair| pair == [of, address]);
+                let calls = stacks.iter().filter(called).count() as u64;
+                let (rows, all) = named(callers(&profile, &counts, &label(of)));
+                let is = rows.iter().find(|(it, _)| *it == name).map_or(0, |(_, count)| *count);
+                prop_assert_eq!(is, calls);
+                prop_assert_eq!(all, stacks.iter().filter(|it| it.contains(&of)).count() as u64);
+            }
+        }
+    }
+}
