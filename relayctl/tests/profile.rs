@@ -5,7 +5,9 @@ mod synthetic;
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -407,6 +409,75 @@ profile::outer;profile::recurse;profile::recurse;profile::recurse 2
     );
     let left = with_elf("export", &out, &["-f", "folded", "--since", "1"]);
     assert_eq!((left.code, left.out.as_str()), (Some(1), ""));
+}
+
+/// The programs of others that draw folded stacks, where they are installed: flame graphs in SVG,
+/// whose titles say how many samples a function has.
+const READERS: [&str; 3] = [
+    "inferno-flamegraph",
+    "flamegraph.pl",
+    // Debian's package libdevel-nytprof-perl.
+    "/usr/share/perl5/Devel/NYTProf/flamegraph.pl",
+];
+
+#[test]
+fn others_read_folded_stacks() {
+    let folded = with_elf("export", &known("readers"), &["-f", "folded"]).out;
+    let mut read = 0;
+    for reader in READERS {
+        let Some(svg) = piped(reader, &folded) else {
+            continue;
+        };
+        // It names a DTD, which is not read.
+        let options = roxmltree::ParsingOptions {
+            allow_dtd: true,
+            ..roxmltree::ParsingOptions::default()
+        };
+        let document = roxmltree::Document::parse_with_options(&svg, options);
+        let document = document.expect("it draws XML");
+        let titles = document
+            .descendants()
+            .filter(|node| node.has_tag_name("title"));
+        let mut titles: Vec<_> = titles
+            .filter_map(|node| node.text()?.split_once(" samples, "))
+            .map(|(title, _)| title)
+            .collect();
+        titles.sort_unstable();
+        assert_eq!(
+            titles,
+            [
+                "0xdead (1",
+                "all (7",
+                "profile::hot (3",
+                "profile::outer (7",
+                "profile::recurse (2",
+                "profile::recurse (2",
+                "profile::recurse (2"
+            ],
+            "{reader}"
+        );
+        read += 1;
+    }
+    if read == 0 {
+        eprintln!(
+            "NOT TESTED: nobody else has read folded stacks: none of {READERS:?} is installed"
+        );
+    }
+}
+
+/// What a program makes of a text, if the program is there.
+fn piped(program: &str, text: &str) -> Option<String> {
+    let mut child = Command::new(program)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut input = child.stdin.take().expect("it is piped");
+    input.write_all(text.as_bytes()).expect("it reads");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{program}: {}", output.status);
+    Some(String::from_utf8(output.stdout).expect("it writes UTF-8"))
 }
 
 /// Checks a document against what speedscope's file format asks for, and gives the stacks and
