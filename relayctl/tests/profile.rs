@@ -12,7 +12,9 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use synthetic::profiled::{CLASSES, PROFILE, Sample, with_profile};
-use synthetic::{IRQ, Left, NMI, Stream, TASK, capture, metadata_packets, recorded, relayctl};
+use synthetic::{
+    IRQ, Left, NMI, Stream, TASK, capture, metadata_packets, other_boot, recorded, relayctl,
+};
 
 /// Ticks in a millisecond, by the metadata.
 const MS: u64 = 2_611_200;
@@ -615,6 +617,66 @@ fn what_has_no_samples_says_so() {
     let left = with_elf("profile", &out, &[]);
     assert_eq!(left.code, Some(1), "{}", left.err);
     assert!(left.out.starts_with("0 samples of 0 CPUs;"), "{}", left.out);
+}
+
+#[test]
+fn what_is_damaged_fails_and_the_rest_is_shown() {
+    let mut stream = Stream::new(PROFILE, 0, 0);
+    let mut packets = metadata_packets(&with_profile(1, CLASSES), 1 << 12);
+    for n in 1..4 {
+        stream.sample(n * MS, (n, TASK, 0, &[]));
+        packets.push(stream.packet(n * MS, u32::from(n == 3)));
+    }
+    let out = capture("damaged", &packets);
+    assert_eq!(with_elf("profile", &out, &[]).code, Some(0));
+    let file = out.join("trace/profile_0");
+    let mut bytes = fs::read(&file).expect("it is there");
+    // In the second packet.
+    let at = bytes.len() / 3 + 170;
+    bytes[at] ^= 0x10;
+    fs::write(&file, bytes).expect("it is writable");
+    let left = with_elf("profile", &out, &[]);
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert!(
+        left.out.contains("  0x1\n") && left.out.contains("  0x3\n"),
+        "{}",
+        left.out
+    );
+    assert!(left.err.contains("profile_0 at"), "{}", left.err);
+    let left = with_elf("export", &out, &["-f", "folded"]);
+    assert_eq!((left.code, left.out.as_str()), (Some(1), "0x1 1\n0x3 1\n"));
+}
+
+#[test]
+fn boots_are_profiles_of_their_own() {
+    let packets = |samples: u64| {
+        let mut stream = Stream::new(PROFILE, 0, 0);
+        for n in 1..=samples {
+            stream.sample(n * MS, (0x10, TASK, 0, &[]));
+        }
+        let mut packets = metadata_packets(&with_profile(1, CLASSES), 1 << 12);
+        packets.push(stream.packet(1000 * MS, 1));
+        packets
+    };
+    let both = [other_boot(1, &packets(2)), other_boot(2, &packets(3))].concat();
+    let out = capture("boots", &both);
+    let left = with_elf("profile", &out, &["--json"]);
+    let samples: Vec<_> = left
+        .out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("it is JSON"))
+        .map(|boot| (boot["boot"].as_u64(), boot["samples"].as_u64()))
+        .collect();
+    assert_eq!(samples, [(Some(1), Some(2)), (Some(2), Some(3))]);
+    let left = with_elf("profile", &out, &[]);
+    assert!(left.out.contains("boot 2 of 2: "), "{}", left.out);
+    let left = with_elf("export", &out, &["-f", "folded"]);
+    assert_eq!((left.code, left.out.as_str()), (Some(0), "0x10 5\n"));
+    let left = with_elf("export", &out, &["-f", "folded", "--boot", "last"]);
+    assert_eq!(left.out, "0x10 3\n");
+    let left = with_elf("export", &out, &["-f", "speedscope"]);
+    let names: Vec<_> = speedscope(&left.out).into_iter().map(|it| it.0).collect();
+    assert_eq!(names, ["boot 1, cpu 0", "boot 2, cpu 0"]);
 }
 
 #[test]

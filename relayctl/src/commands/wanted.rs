@@ -52,7 +52,7 @@ impl WantedArgs {
 }
 
 /// Reads a time in seconds after the machine's start, such as `1.25`.
-pub(super) fn parse_seconds(text: &str) -> Result<Duration, String> {
+fn parse_seconds(text: &str) -> Result<Duration, String> {
     let wrong = || format!("'{text}' is not a time in seconds, such as 1.25");
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |word: &str| word.bytes().all(|byte| byte.is_ascii_digit());

@@ -1,7 +1,5 @@
 //! The samples that a format of profiles is made of.
 
-use relay_decode::profile::CHANNEL;
-
 use super::Job;
 use super::error::ExportError;
 use crate::commands::profile::{Facts, Gathered, gather};
@@ -14,12 +12,6 @@ use crate::terminal::say;
 ///
 /// When no boot has samples, or other records are wanted.
 pub(super) fn each(job: &Job<'_>, mut take: impl FnMut(&Gathered)) -> Result<Exit, ExportError> {
-    let mut channels = job.filter.channels.iter();
-    if let Some(channel) = channels.find(|channel| *channel != CHANNEL) {
-        return Err(ExportError::Usage(format!(
-            "this format is made of the samples in the channel {CHANNEL}, not of '{channel}'"
-        )));
-    }
     let (mut is_good, mut samples, mut failed) = (job.selection.problems.is_empty(), 0, None);
     for boot in &job.selection.boots {
         match gather(job.source, boot, job.filter, job.elf) {

@@ -1,14 +1,12 @@
 //! What `profile` is asked for.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use relay_decode::merge::{CpuSet, Filter};
 use relay_format::Context;
 
 use crate::commands::source::ReportArgs;
-use crate::commands::wanted::parse_seconds;
+use crate::commands::wanted::WantedArgs;
 use crate::terminal::ColorChoice;
 
 /// What samples are counted by.
@@ -86,21 +84,13 @@ pub(crate) struct ProfileArgs {
     #[arg(long, value_name = "N")]
     pub(crate) top: Option<usize>,
 
-    /// Only samples of these CPUs, such as 0,2-4
-    #[arg(long, value_name = "LIST")]
-    pub(crate) cpu: Option<CpuSet>,
+    /// Which records; those of samples are in the channel profile.
+    #[command(flatten)]
+    pub(crate) wanted: WantedArgs,
 
     /// Only samples that interrupted this context: task, irq or nmi; may be given again
     #[arg(long = "context", value_name = "CONTEXT", value_parser = parse_context)]
     pub(crate) contexts: Vec<Context>,
-
-    /// Only samples from this time on, in seconds after the machine's start
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) since: Option<Duration>,
-
-    /// Only samples up to this time, in seconds after the machine's start
-    #[arg(long, value_name = "S", value_parser = parse_seconds)]
-    pub(crate) until: Option<Duration>,
 
     /// The kernel's ELF file [default: what the capture tells, if that is still the kernel that ran]
     #[arg(long, value_name = "PATH")]
@@ -112,16 +102,6 @@ pub(crate) struct ProfileArgs {
 }
 
 impl ProfileArgs {
-    /// Which records are wanted.
-    pub(super) fn filter(&self) -> Filter {
-        Filter {
-            cpus: self.cpu.clone(),
-            since: self.since,
-            until: self.until,
-            ..Filter::default()
-        }
-    }
-
     /// How many lines are shown.
     pub(super) fn lines(&self) -> usize {
         match (self.top, self.report.json) {

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::{Balance, Verdict};
 use relay_decode::capture::{BootFolder, OpenError, Uuid};
-use relay_decode::escape::printable;
-use relay_decode::merge::{Filter, FilterError, Merge, Next, What};
+use relay_decode::merge::{Filter, FilterError, Merge, Next};
 use relay_decode::profile::{self, CHANNEL, Fault, Told};
 
 use super::elf::{self, WrongElf};
@@ -23,6 +22,8 @@ pub(in crate::commands) enum ProfileError {
     Source(SourceError),
     /// What is wanted is not there.
     Filter(FilterError),
+    /// Records of another channel are wanted.
+    Channel(String),
     /// The ELF file is not the right one.
     Elf(WrongElf),
 }
@@ -32,7 +33,7 @@ impl ProfileError {
     pub(in crate::commands) fn exit(&self) -> Exit {
         match self {
             Self::Source(error) => error.exit(),
-            Self::Filter(_) | Self::Elf(_) => Exit::Usage,
+            Self::Filter(_) | Self::Channel(_) | Self::Elf(_) => Exit::Usage,
         }
     }
 }
@@ -47,6 +48,10 @@ impl fmt::Display for ProfileError {
                  profile=1000'"
             ),
             Self::Filter(error) => error.fmt(f),
+            Self::Channel(name) => write!(
+                f,
+                "a profile is made of the samples in the channel {CHANNEL}, not of '{name}'"
+            ),
             Self::Elf(error) => error.fmt(f),
         }
     }
@@ -117,6 +122,10 @@ pub(in crate::commands) fn gather(
     filter: &Filter,
     named: Option<&Path>,
 ) -> Result<Gathered, ProfileError> {
+    let mut channels = filter.channels.iter();
+    if let Some(name) = channels.find(|name| *name != CHANNEL) {
+        return Err(ProfileError::Channel(name.clone()));
+    }
     let filter = Filter {
         channels: vec![CHANNEL.to_owned()],
         ..filter.clone()
@@ -126,10 +135,11 @@ pub(in crate::commands) fn gather(
     let known = elf::symbols(named, &stored.kernel)?;
     let (symbols, elf) = known.map(|known| (known.symbols, known.path)).unzip();
     let mut profile = Profile::new(Frames::new(symbols));
-    let (mut faults, mut first, mut is_damaged) = (0u64, None::<Fault>, false);
+    let (mut faults, mut first) = (0u64, None::<Fault>);
     Merge::of(&stored, &filter)?.each(|next| {
-        match next {
-            Next::Record(shown, values) => match profile::told(shown.record.event, values) {
+        // What is lost or damaged the audit knows.
+        if let Next::Record(shown, values) = next {
+            match profile::told(shown.record.event, values) {
                 Ok(Some(Told::Sample(sample))) => profile.add(shown.cpu, shown.ns, sample),
                 Ok(Some(Told::Source(source))) => profile.sources.push((shown.ns, source)),
                 // Others may have events there.
@@ -138,21 +148,14 @@ pub(in crate::commands) fn gather(
                     faults += 1;
                     first.get_or_insert(fault);
                 }
-            },
-            Next::Note(note) => {
-                if let What::Damage(_) = note.what {
-                    is_damaged = true;
-                    say(note.to_string());
-                }
             }
         }
         Ok::<_, OpenError>(())
     })?;
     if let Some(fault) = first {
         say(format!("{faults} records cannot be used: {fault}"));
-        is_damaged = true;
     }
-    problems(&audit, &mut is_damaged);
+    let is_sound = is_sound(&audit) && first.is_none();
     let streams = audit.streams.iter();
     let streams = streams.filter(|stream| filter.has_stream(&stream.channel, stream.cpu));
     Ok(Gathered {
@@ -161,22 +164,18 @@ pub(in crate::commands) fn gather(
         profile,
         streams: streams.map(Stream::from).collect(),
         elf,
-        is_damaged,
+        is_damaged: !is_sound,
     })
 }
 
-/// Says what is wrong with the stream of samples, and beside the streams.
-fn problems(audit: &Audit, is_damaged: &mut bool) {
+/// Whether the streams of samples are as they were written, and nothing is wrong beside the
+/// streams; what is wrong, or cannot be proven, is said.
+fn is_sound(audit: &Audit) -> bool {
     audit.unproven.iter().for_each(say);
-    let of_samples = audit
-        .streams
-        .iter()
-        .filter(|stream| stream.channel == CHANNEL);
+    let streams = audit.streams.iter();
+    let of_samples = streams.filter(|stream| stream.channel == CHANNEL);
     let verdicts = of_samples.map(StreamAudit::verdict);
-    if let Verdict::Broken(all) = Verdict::of_all(audit.problems.clone(), verdicts) {
-        *is_damaged = true;
-        for what in all {
-            say(printable(what.as_bytes()));
-        }
-    }
+    let problems = Verdict::of_all(audit.problems.clone(), verdicts).problems();
+    problems.iter().for_each(say);
+    problems.is_empty()
 }

@@ -31,11 +31,12 @@ fn try_profile(args: &ProfileArgs) -> Result<Exit, ProfileError> {
     let source = Source::open(args.report.capture.as_deref())?;
     let selection = source.boots(args.report.boot)?;
     selection.problems.iter().for_each(say);
+    let filter = args.wanted.filter();
     let bars = args.color.for_stream(&io::stdout());
     let mut exit = Exit::check(selection.problems.is_empty());
     let mut text = String::new();
     for boot in &selection.boots {
-        let gathered = match gather(&source, boot, &args.filter(), args.elf.as_deref()) {
+        let gathered = match gather(&source, boot, &filter, args.elf.as_deref()) {
             Ok(gathered) => gathered,
             Err(error) if selection.of == 1 => return Err(error),
             // The others can be shown.
