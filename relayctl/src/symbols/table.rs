@@ -9,7 +9,7 @@ use gimli::{DwarfSections, EndianArcSlice, LittleEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
 use super::elf::{ElfError, ElfFile};
-use super::{Address, Frame};
+use super::frame::{Address, Frame};
 
 /// Frames shown for one address; more inlining than this is not told apart.
 const MAX_FRAMES: usize = 16;

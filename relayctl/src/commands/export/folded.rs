@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use super::error::ExportError;
-use super::{Format, Job, samples};
+use super::format::{Format, Job};
+use super::samples;
 use crate::commands::profile::Gathered;
 use crate::exit::Exit;
 

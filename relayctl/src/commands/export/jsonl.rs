@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::error::ExportError;
-use super::{Format, Job};
+use super::format::{Format, Job};
 use crate::commands::cat;
 use crate::exit::Exit;
 

@@ -4,6 +4,7 @@
 
 mod error;
 mod folded;
+mod format;
 mod jsonl;
 mod samples;
 mod speedscope;
@@ -14,39 +15,17 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use relay_decode::merge::Filter;
 
-use super::boots::{Selection, Which};
+use super::boots::Which;
 use super::source::Source;
 use super::wanted::WantedArgs;
 use crate::exit::Exit;
 use crate::terminal::say;
 use error::ExportError;
-
-/// A format.
-struct Format {
-    /// Its name.
-    name: &'static str,
-    /// What it is.
-    about: &'static str,
-    /// Writes it.
-    write: fn(&Job<'_>, &mut dyn Write) -> Result<Exit, ExportError>,
-}
+use format::{Format, Job};
 
 /// All formats, by name.
 const FORMATS: [Format; 3] = [folded::FORMAT, jsonl::FORMAT, speedscope::FORMAT];
-
-/// What is to be exported.
-struct Job<'a> {
-    /// Where it is.
-    source: &'a Source,
-    /// Its boots.
-    selection: &'a Selection,
-    /// Its records.
-    filter: &'a Filter,
-    /// The kernel's ELF file, if it was named.
-    elf: Option<&'a Path>,
-}
 
 /// The options of `export`.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The samples that a format of profiles is made of.
 
-use super::Job;
 use super::error::ExportError;
+use super::format::Job;
 use crate::commands::profile::{Facts, Gathered, gather};
 use crate::exit::Exit;
 use crate::terminal::say;

@@ -8,7 +8,8 @@ use relay_decode::profile::Source;
 use serde::Serialize;
 
 use super::error::ExportError;
-use super::{Format, Job, samples};
+use super::format::{Format, Job};
+use super::samples;
 use crate::commands::profile::Gathered;
 use crate::exit::Exit;
 use crate::profile::Label;
