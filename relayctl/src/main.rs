@@ -2,8 +2,8 @@
 //! checks that every record is accounted for.
 //!
 //! [`cli`] reads the command line, and one of the [`commands`] does what it says. What they show is
-//! made by [`report`] and [`terminal`]; [`signals`] lets a user end them, and [`exit`] has the
-//! exit codes. The work is done by two libraries: `relay_decode` reads and judges, `relay_machine`
+//! made by [`report`] and [`terminal`]; [`symbols`] has names for addresses, [`signals`] lets a user
+//! end a command, and [`exit`] has the exit codes. The work is done by two libraries: `relay_decode` reads and judges, `relay_machine`
 //! has what boots.
 //!
 //! Nothing that comes from a guest, a file or the command line is trusted: it
@@ -15,8 +15,10 @@
 mod cli;
 mod commands;
 mod exit;
+mod profile;
 mod report;
 mod signals;
+mod symbols;
 mod terminal;
 
 use std::process::ExitCode;

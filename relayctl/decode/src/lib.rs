@@ -2,10 +2,11 @@
 //!
 //! A capture is a folder of packets as they came from a machine. [`wire`] finds packets in a stream
 //! of bytes, [`tsdl`] reads the metadata, [`records`] the records of a packet. [`capture`] writes
-//! and reads the folder, [`query`] says which records are wanted, [`merge`] makes one sequence of all
-//! its streams, and [`audit`] proves from its bytes that nothing is missing, or says what is. [`console`] reads the text of a serial
-//! console, and keeps the same ledger of it. [`balance`] has the words of the ledger, and [`escape`] makes bytes safe
-//! to show.
+//! and reads the folder, [`query`] says which records are wanted, [`merge`] makes one sequence of
+//! all its streams, with [`pairs`] of entries and exits, and [`audit`] proves from its bytes that
+//! nothing is missing, or says what is. [`profile`] knows the samples of a profiler. [`console`]
+//! reads the text of a serial console, and keeps the same ledger of it. [`balance`] has the words of
+//! the ledger, and [`escape`] makes bytes safe to show.
 //!
 //! Nothing here trusts what it reads: it gives a clear error, keeps what is good, and never panics,
 //! hangs, or uses memory without bound. Nothing here prints, installs, or looks for a checkout.
@@ -40,6 +41,7 @@ pub mod console;
 pub mod escape;
 pub mod merge;
 pub mod pairs;
+pub mod profile;
 pub mod query;
 pub mod records;
 pub mod tsdl;

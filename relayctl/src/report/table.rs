@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 /// Aligns columns to the right, the last one to the left.
 pub(crate) fn align(rows: &[impl AsRef<[String]>]) -> String {
-    let cell = |row: &[String], column: usize| row.get(column).map_or(0, String::len);
+    let cell =
+        |row: &[String], column: usize| row.get(column).map_or(0, |cell| cell.chars().count());
     let width = |column: usize| {
         let widths = rows.iter().map(|row| cell(row.as_ref(), column));
         widths.max().unwrap_or(0)

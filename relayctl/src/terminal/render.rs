@@ -9,7 +9,8 @@ use relay_decode::escape::printable;
 use relay_decode::merge::Note;
 use relay_format::Severity;
 
-use super::symbols::{Address, LazySymbols};
+use super::lazy::LazySymbols;
+use crate::symbols::Address;
 
 /// The style of everything about a record that is not its message.
 pub(crate) const META: Style = Style::new().effects(Effects::DIMMED);

@@ -6,6 +6,7 @@
     reason = "every test uses another part of it"
 )]
 
+pub(crate) mod profiled;
 pub(crate) mod typed;
 
 use std::fs;

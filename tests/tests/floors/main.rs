@@ -66,7 +66,7 @@ const HOUSES: [House; 10] = [
     House {
         root: "relayctl/decode/src/lib.rs",
         within: "",
-        floors: "escape balance wire tsdl console records query capture pairs merge audit",
+        floors: "escape balance wire tsdl console records query profile capture pairs merge audit",
     },
     House {
         root: "relayctl/machine/src/lib.rs",
@@ -76,7 +76,7 @@ const HOUSES: [House; 10] = [
     House {
         root: "relayctl/src/main.rs",
         within: "",
-        floors: "exit signals terminal report commands cli",
+        floors: "exit signals symbols terminal report profile commands cli",
     },
 ];
 

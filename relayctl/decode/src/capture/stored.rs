@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::folder::{CONSOLE, FRAGMENTS, METADATA, NEW_RUN, PACKETS, RUN, TRACE, open_file};
 use super::index::{Entry, Index};
+use super::kernel::Kernel;
 use super::left_out::Runs;
 use super::line_totals::LineTotals;
 use super::lttng_index::INDEX;
@@ -140,6 +141,8 @@ pub struct Stored {
     pub left_out: u64,
     /// What came over a serial line, if any did.
     pub line: Option<LineTotals>,
+    /// The kernel that it comes from.
+    pub kernel: Kernel,
     /// Whether the capture was made to its end.
     pub is_finished: bool,
     /// The packets as they arrived.
@@ -192,6 +195,7 @@ impl Stored {
             fragments: fragments(&folder.join(FRAGMENTS)),
             left_out: 0,
             line: None,
+            kernel: Kernel::default(),
             is_finished: folder.join(RUN).is_file(),
             index,
         };
@@ -210,7 +214,10 @@ impl Stored {
             Err(error) => return Err(OpenError::Io(run, error)),
         };
         match &promised {
-            Some(run) => self.check_making(&run["capture"]),
+            Some(run) => {
+                self.kernel = Kernel::of(run);
+                self.check_making(&run["capture"]);
+            }
             None if self.is_finished => self.problems.push(format!("{RUN}: it is no JSON")),
             // That only the trace is there says it already.
             None if !self.unproven.is_empty() => {}

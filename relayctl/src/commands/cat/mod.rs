@@ -5,11 +5,17 @@ mod format;
 mod printer;
 mod template;
 
+use std::io::Write;
+
+use relay_decode::merge::Filter;
+
 pub(crate) use args::CatArgs;
 pub(super) use format::console_text;
 use printer::Printer;
 
-use super::walk::{self, Walk};
+use super::boots::Selection;
+use super::source::Source;
+use super::walk::{self, Walk, WalkError};
 use crate::exit::Exit;
 
 /// Does `relayctl cat`.
@@ -27,4 +33,19 @@ pub(crate) fn cat(args: &CatArgs) -> Exit {
         false => walk::stored(&walk, Printer::new(args)),
     };
     walk::exit(shown)
+}
+
+/// Writes the records of these boots to an output as JSON, a line each; failed if something is not
+/// as it was written.
+///
+/// # Errors
+///
+/// When they cannot be read or written.
+pub(super) fn json_lines(
+    source: &Source,
+    selection: &Selection,
+    filter: &Filter,
+    out: impl Write,
+) -> Result<Exit, WalkError> {
+    walk::boots((source, selection), filter, Printer::json(out))
 }

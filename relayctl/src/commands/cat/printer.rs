@@ -14,9 +14,9 @@ use crate::terminal::note_style;
 
 /// Writes records and notes.
 #[derive(Debug)]
-pub(super) struct Printer {
+pub(super) struct Printer<W: Write = StdoutLock<'static>> {
     /// Where to.
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<W>,
     /// Whether somebody looks at every line.
     is_terminal: bool,
     /// Whether to use colour.
@@ -55,7 +55,23 @@ impl Printer {
     }
 }
 
-impl Viewer for Printer {
+impl<W: Write> Printer<W> {
+    /// Prepares to write records as JSON to an output.
+    pub(super) fn json(out: W) -> Self {
+        Self {
+            out: BufWriter::with_capacity(1 << 16, out),
+            is_terminal: false,
+            colour: false,
+            format: None,
+            whole: false,
+            boot: 1,
+            text: String::new(),
+            json: Vec::new(),
+        }
+    }
+}
+
+impl<W: Write> Viewer for Printer<W> {
     fn begin(&mut self, boot: u32, title: Option<String>) -> Result<(), WalkError> {
         self.boot = boot;
         match (title, &self.format) {

@@ -17,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
-use relay_decode::capture::Capture;
+use relay_decode::capture::{Capture, Image};
 use relay_decode::escape::printable;
 use relay_decode::wire::Kind;
 use relay_machine::control::Desk;
@@ -41,6 +41,7 @@ use super::captures::{arguments, unix_ms, versions};
 use super::ctl::desk;
 use crate::exit::Exit;
 use crate::signals;
+use crate::symbols::ElfFile;
 use crate::terminal::{
     Aside, LazySymbols, Output, Renderer, say, settle_talk, talk_aside, tell, unlocked,
 };
@@ -102,6 +103,8 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let wire = desk.as_ref().map(Desk::wire);
     let host = Host::new(args, &capture, wire.clone()).map_err(RunError::Ports)?;
     let started_unix_ms = unix_ms();
+    // The file may be another when it has run.
+    let image = ElfFile::read(&kernel).and_then(|elf| elf.image()).ok();
     let config = GuestConfig {
         runner: workspace.root.join(RUNNER),
         kernel: kernel.clone(),
@@ -168,6 +171,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "versions": versions(),
             "arguments": arguments(),
             "kernel": printable(kernel.as_os_str().as_encoded_bytes()),
+            "kernel_image": image.map(Image::json),
             "kernel_command_line": config.words.join(" "),
             "smp": args.smp,
             "memory_mib": args.memory,

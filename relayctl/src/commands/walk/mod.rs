@@ -17,7 +17,7 @@ use relay_decode::records::Schema;
 pub(crate) use error::WalkError;
 pub(crate) use follow::{follow, is_packed};
 pub(crate) use json::push_json;
-pub(crate) use stored::stored;
+pub(crate) use stored::{boots, stored};
 
 use super::boots::Which;
 use crate::exit::Exit;

@@ -1,11 +1,11 @@
 //! What is there.
 
 use relay_decode::capture::Uuid;
-use relay_decode::merge::Merge;
+use relay_decode::merge::{Filter, Merge};
 
 use super::error::WalkError;
 use super::{Viewer, Walk, Walked, say_unknown_fields, step};
-use crate::commands::boots::title;
+use crate::commands::boots::{Selection, title};
 use crate::commands::source::Source;
 use crate::exit::Exit;
 use crate::terminal::say;
@@ -15,17 +15,38 @@ use crate::terminal::say;
 /// # Errors
 ///
 /// When there is nothing to read, or the viewer cannot go on.
-pub(crate) fn stored(walk: &Walk, mut viewer: impl Viewer) -> Result<Exit, WalkError> {
-    let walked = show(walk, &mut viewer);
+pub(crate) fn stored(walk: &Walk, viewer: impl Viewer) -> Result<Exit, WalkError> {
+    let opened = Source::open(walk.capture.as_deref());
+    let found = opened.and_then(|source| Ok((source.boots(walk.boot)?, source)));
+    match found {
+        Ok((selection, source)) => {
+            selection.problems.iter().for_each(say);
+            boots((&source, &selection), &walk.filter, viewer)
+        }
+        Err(error) => viewer.end(Err(WalkError::Source(error))),
+    }
+}
+
+/// Shows the records of these boots, one boot after the other.
+///
+/// # Errors
+///
+/// When they cannot be read, or the viewer cannot go on.
+pub(crate) fn boots(
+    found: (&Source, &Selection),
+    filter: &Filter,
+    mut viewer: impl Viewer,
+) -> Result<Exit, WalkError> {
+    let walked = show(found, filter, &mut viewer);
     viewer.end(walked)
 }
 
 /// Shows each boot.
-fn show(walk: &Walk, viewer: &mut impl Viewer) -> Result<Walked, WalkError> {
-    let filter = &walk.filter;
-    let source = Source::open(walk.capture.as_deref()).map_err(WalkError::Source)?;
-    let selection = source.boots(walk.boot).map_err(WalkError::Source)?;
-    selection.problems.iter().for_each(say);
+fn show(
+    (source, selection): (&Source, &Selection),
+    filter: &Filter,
+    viewer: &mut impl Viewer,
+) -> Result<Walked, WalkError> {
     let mut walked = Walked {
         is_damaged: !selection.problems.is_empty(),
         ..Walked::default()

@@ -1,92 +1,21 @@
-//! Function names and source lines for addresses in the kernel's ELF.
+//! Function names and source lines for addresses in the code of an ELF file.
 
-use std::cell::OnceCell;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use addr2line::Context;
-use gimli::{DwarfSections, EndianArcSlice, Error as DwarfError, LittleEndian};
+use gimli::{DwarfSections, EndianArcSlice, LittleEndian};
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
-use super::term::say;
-
-/// The largest ELF file that is read, in bytes.
-const MAX_ELF: u64 = 1 << 30;
+use super::elf::{ElfError, ElfFile};
+use super::frame::{Address, Frame};
 
 /// Frames shown for one address; more inlining than this is not told apart.
 const MAX_FRAMES: usize = 16;
 
 /// What addr2line reads its sections from.
 type Section = EndianArcSlice<LittleEndian>;
-
-/// Why there are no symbols.
-#[derive(Debug)]
-pub(crate) enum SymbolError {
-    /// The file cannot be read.
-    Io(std::io::Error),
-    /// The file is larger than an ELF file may be (1 GiB).
-    TooLarge(u64),
-    /// The file is not an ELF file.
-    Elf(object::Error),
-    /// The file's debug information cannot be read.
-    Dwarf(DwarfError),
-}
-
-impl fmt::Display for SymbolError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::TooLarge(size) => write!(f, "it has {size} bytes, more than {MAX_ELF}"),
-            Self::Elf(error) => write!(f, "it is not a good ELF file: {error}"),
-            Self::Dwarf(error) => write!(f, "its debug information is damaged: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for SymbolError {}
-
-/// An address in the kernel's code, and what it is the address of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Address {
-    /// An instruction.
-    Instruction(u64),
-    /// What a function returns to.
-    Return(u64),
-}
-
-impl Address {
-    /// An address that is certain to lie in the code that is meant. A return
-    /// address is behind its call, which may be the last instruction of its
-    /// function or of its line, so the byte before it is taken.
-    fn inside(self) -> u64 {
-        match self {
-            Self::Instruction(address) => address,
-            Self::Return(address) => address.saturating_sub(1),
-        }
-    }
-}
-
-/// One function that an address lies in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    /// The function's name, demangled.
-    pub(crate) function: String,
-    /// Source file and line, as far as they are known.
-    pub(crate) place: Option<String>,
-}
-
-impl fmt::Display for Frame {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.function)?;
-        match &self.place {
-            Some(place) => write!(f, " ({place})"),
-            None => Ok(()),
-        }
-    }
-}
 
 /// The symbols of one ELF file.
 pub(crate) struct Symbols {
@@ -115,31 +44,14 @@ impl Symbols {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or is not a good ELF file.
-    pub(crate) fn load(elf: &Path, root: &Path) -> Result<Self, SymbolError> {
-        let file = File::open(elf).map_err(SymbolError::Io)?;
-        let size = file.metadata().map_err(SymbolError::Io)?.len();
-        if size > MAX_ELF {
-            return Err(SymbolError::TooLarge(size));
-        }
-        let mut bytes = Vec::new();
-        file.take(MAX_ELF)
-            .read_to_end(&mut bytes)
-            .map_err(SymbolError::Io)?;
-        Self::parse(&bytes, root)
-    }
-
-    /// Reads the symbols of an ELF image.
-    fn parse(bytes: &[u8], root: &Path) -> Result<Self, SymbolError> {
-        let elf = object::File::parse(bytes).map_err(SymbolError::Elf)?;
+    /// When it is not a good ELF file.
+    pub(crate) fn of(file: &ElfFile, root: &Path) -> Result<Self, ElfError> {
+        let elf = object::File::parse(&*file.0).map_err(ElfError::Elf)?;
         let sections = DwarfSections::load(|id| {
             let data = elf.section_by_name(id.name()).map(|section| section.data());
             // A section that the file lacks is an empty section.
-            let data = data
-                .transpose()
-                .map_err(SymbolError::Elf)?
-                .unwrap_or_default();
-            Ok::<_, SymbolError>(Section::new(Arc::from(data), LittleEndian))
+            let data = data.transpose().map_err(ElfError::Elf)?.unwrap_or_default();
+            Ok::<_, ElfError>(Section::new(Arc::from(data), LittleEndian))
         })?;
         let dwarf = sections.borrow(Section::clone);
         let mut functions: Vec<_> = elf
@@ -163,7 +75,7 @@ impl Symbols {
                 (from, from.saturating_add(section.size()))
             })
             .collect();
-        let dwarf = Context::from_dwarf(dwarf).map_err(SymbolError::Dwarf)?;
+        let dwarf = Context::from_dwarf(dwarf).map_err(ElfError::Dwarf)?;
         Ok(Self {
             dwarf,
             functions,
@@ -185,7 +97,9 @@ impl Symbols {
         // Damaged debug information ends the list, the symbol table still helps.
         if let Ok(mut frames) = self.dwarf.find_frames(address).skip_all_loads() {
             while let Ok(Some(frame)) = frames.next() {
-                let place = frame.location.and_then(|l| self.place(l.file?, l.line));
+                let location = frame.location.as_ref();
+                let file = location.and_then(|at| at.file).map(|file| self.short(file));
+                let line = location.and_then(|at| at.line);
                 let function = frame.function.as_ref().and_then(|f| f.demangle().ok());
                 let Some(function) = function
                     .map(|f| f.into_owned())
@@ -193,7 +107,12 @@ impl Symbols {
                 else {
                     break;
                 };
-                found.push(Frame { function, place });
+                found.push(Frame {
+                    function,
+                    file,
+                    line,
+                    is_inlined: true,
+                });
                 if found.len() == MAX_FRAMES {
                     break;
                 }
@@ -208,9 +127,14 @@ impl Symbols {
                 Some(outermost) => outermost.function = function,
                 None => found.push(Frame {
                     function,
-                    place: None,
+                    file: None,
+                    line: None,
+                    is_inlined: true,
                 }),
             }
+        }
+        if let Some(outermost) = found.last_mut() {
+            outermost.is_inlined = false;
         }
         found
     }
@@ -224,9 +148,9 @@ impl Symbols {
         (address - start < *size).then(|| name.clone())
     }
 
-    /// Shows a source place, without the parts of the path that say nothing:
+    /// A source file without the parts of its path that say nothing:
     /// the workspace's root, the registry's folder, the compiler's commit.
-    fn place(&self, file: &str, line: Option<u32>) -> Option<String> {
+    fn short(&self, file: &str) -> String {
         let path = Path::new(file);
         let short = path
             .strip_prefix(&self.root)
@@ -241,50 +165,7 @@ impl Symbols {
                     .and_then(|rest| rest.split_once('/'))
             })
             .map_or(&*short, |(_, rest)| rest);
-        Some(match line {
-            Some(line) => format!("{short}:{line}"),
-            None => short.to_owned(),
-        })
-    }
-}
-
-/// Symbols that are read when the first address is looked up: a run without a
-/// backtrace does not wait for them.
-#[derive(Debug)]
-pub(crate) struct LazySymbols {
-    /// The ELF file.
-    elf: PathBuf,
-    /// Taken off the front of source paths.
-    root: PathBuf,
-    /// The symbols, once they are wanted; `None` if they cannot be read.
-    loaded: OnceCell<Option<Symbols>>,
-}
-
-impl LazySymbols {
-    /// Remembers where the symbols are; see [`Symbols::load`].
-    #[must_use]
-    pub(crate) fn new(elf: PathBuf, root: PathBuf) -> Self {
-        Self {
-            elf,
-            root,
-            loaded: OnceCell::new(),
-        }
-    }
-
-    /// The functions that an address lies in; see [`Symbols::frames`].
-    /// If the symbols cannot be read, the user is told once.
-    #[must_use]
-    pub(crate) fn frames(&self, address: Address) -> Vec<Frame> {
-        let symbols = self.loaded.get_or_init(|| {
-            let symbols = Symbols::load(&self.elf, &self.root);
-            symbols
-                .inspect_err(|e| say(format!("no symbols from {}: {e}", self.elf.display())))
-                .ok()
-        });
-        symbols
-            .as_ref()
-            .map(|symbols| symbols.frames(address))
-            .unwrap_or_default()
+        short.to_owned()
     }
 }
 
@@ -298,6 +179,28 @@ mod tests {
     #[inline(never)]
     fn landmark() -> u64 {
         std::hint::black_box(7)
+    }
+
+    /// The line of a call that is inlined, and of what is in it.
+    const INLINED: (u32, u32) = (line!() + 6, line!() + 12);
+
+    /// A function with another one within it.
+    #[inline(never)]
+    fn around(words: &mut [u64; 4]) {
+        let [first, ..] = words;
+        inlined(first);
+        words[2] = words[1] ^ words[3];
+    }
+
+    #[inline(always)]
+    fn inlined(word: &mut u64) {
+        *word = (*word >> 5) ^ 0x55;
+    }
+
+    /// The symbols of a good file.
+    fn symbols(elf: &Path, root: &Path) -> Symbols {
+        let file = ElfFile::read(elf).expect("it is readable");
+        Symbols::of(&file, root).expect("the test's own ELF is good")
     }
 
     /// Where this test's executable was loaded: its first mapping.
@@ -314,26 +217,60 @@ mod tests {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("a workspace");
-        let symbols = Symbols::load(&elf, root).expect("the test's own ELF is good");
+        let symbols = symbols(&elf, root);
         let address = landmark as *const () as u64 - load_base();
         let frames = symbols.frames(Address::Instruction(address));
         assert_eq!(symbols.frames(Address::Return(address + 1)), frames);
         let last = frames.last().expect("the function is known");
         assert!(
-            last.function.ends_with("symbols::tests::landmark"),
+            last.function.ends_with("symbols::table::tests::landmark"),
             "{frames:?}"
         );
-        let place = last.place.as_deref().expect("its line is known");
+        let place = last.place().expect("its line is known");
         assert!(
-            place.starts_with("relayctl/src/terminal/symbols.rs:"),
+            place.starts_with("relayctl/src/symbols/table.rs:"),
             "{place}"
         );
     }
 
     #[test]
+    fn inlined_functions_are_told() {
+        let mut words = std::hint::black_box([1, 2, 3, 4]);
+        around(&mut words);
+        assert_eq!(words, [0x55, 2, 6, 4]);
+        let elf = std::env::current_exe().expect("a test has an executable");
+        let symbols = symbols(&elf, Path::new("/"));
+        let name = "relayctl::symbols::table::tests::around";
+        let mut functions = symbols.functions.iter();
+        let (from, size, _) = functions
+            .find(|(.., function)| function == name)
+            .expect("it is in the symbol table");
+        // A function and a line for each frame, of every byte of the code.
+        let frames = (*from..from + size).map(|at| {
+            let frames = symbols.frames(Address::Instruction(at));
+            let places = frames.into_iter().map(|frame| {
+                assert_eq!(frame.is_inlined, frame.function == "inlined");
+                (frame.function, frame.line)
+            });
+            places.collect::<Vec<_>>()
+        });
+        let frames: Vec<_> = frames.collect();
+        let (call, body) = INLINED;
+        let within = vec![
+            ("inlined".to_owned(), Some(body)),
+            (name.to_owned(), Some(call)),
+        ];
+        assert!(frames.contains(&within), "{frames:?}");
+        let own = vec![(name.to_owned(), Some(call + 1))];
+        assert!(frames.contains(&own), "{frames:?}");
+        let all = |frames: &Vec<(String, _)>| frames.last().is_some_and(|(last, _)| last == name);
+        assert!(frames.iter().all(all), "{frames:?}");
+    }
+
+    #[test]
     fn unknown_addresses_have_no_frames() {
         let elf = std::env::current_exe().expect("a test has an executable");
-        let symbols = Symbols::load(&elf, Path::new("/")).expect("the test's own ELF is good");
+        let symbols = symbols(&elf, Path::new("/"));
         for address in [0, 1, u64::MAX] {
             assert_eq!(symbols.frames(Address::Return(address)), [], "{address:#x}");
         }
@@ -342,36 +279,35 @@ mod tests {
     #[test]
     fn paths_are_short() {
         let elf = std::env::current_exe().expect("a test has an executable");
-        let symbols = Symbols::load(&elf, Path::new("/w")).expect("the test's own ELF is good");
+        let symbols = symbols(&elf, Path::new("/w"));
         let cases = [
-            ("/w/kernel/src/main.rs", "kernel/src/main.rs:3"),
+            ("/w/kernel/src/main.rs", "kernel/src/main.rs"),
             (
                 "/h/.cargo/registry/src/index-1/spin-0.12.3/src/a.rs",
-                "spin-0.12.3/src/a.rs:3",
+                "spin-0.12.3/src/a.rs",
             ),
             (
                 "/rustc/0123abc/library/core/src/panicking.rs",
-                "library/core/src/panicking.rs:3",
+                "library/core/src/panicking.rs",
             ),
-            ("/elsewhere/x.rs", "/elsewhere/x.rs:3"),
+            ("/elsewhere/x.rs", "/elsewhere/x.rs"),
         ];
         for (path, short) in cases {
-            assert_eq!(symbols.place(path, Some(3)).as_deref(), Some(short));
+            assert_eq!(symbols.short(path), short);
         }
     }
 
     #[test]
     fn a_bogus_elf_is_an_error() {
         let root = Path::new("/");
-        assert!(matches!(
-            Symbols::load(Path::new("/nonexistent"), root),
-            Err(SymbolError::Io(_))
-        ));
+        for path in ["/nonexistent", "/dev/zero", "/"] {
+            let read = ElfFile::read(Path::new(path));
+            assert!(matches!(read, Err(ElfError::Io(_))), "{path}");
+        }
         for bytes in [&b""[..], b"\x7fELF", b"#!/bin/sh\n"] {
-            assert!(matches!(
-                Symbols::parse(bytes, root),
-                Err(SymbolError::Elf(_))
-            ));
+            let file = ElfFile(bytes.to_vec());
+            assert!(matches!(Symbols::of(&file, root), Err(ElfError::Elf(_))));
+            assert!(matches!(file.image(), Err(ElfError::Elf(_))));
         }
     }
 
@@ -391,7 +327,9 @@ mod tests {
             for (at, value) in damage {
                 if reach > 0 { bytes[at.index(reach)] = value; }
             }
-            if let Ok(symbols) = Symbols::parse(&bytes, Path::new("/")) {
+            let file = ElfFile(bytes);
+            let _ = file.image();
+            if let Ok(symbols) = Symbols::of(&file, Path::new("/")) {
                 let _ = symbols.frames(Address::Return(address.into()));
             }
         }

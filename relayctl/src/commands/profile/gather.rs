@@ -1,0 +1,181 @@
+//! All samples of a boot, and what is known about those that are not there.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use relay_decode::audit::{Audit, StreamAudit};
+use relay_decode::balance::{Balance, Verdict};
+use relay_decode::capture::{BootFolder, OpenError, Uuid};
+use relay_decode::merge::{Filter, FilterError, Merge, Next};
+use relay_decode::profile::{self, CHANNEL, Fault, Told};
+
+use super::elf::{self, WrongElf};
+use crate::commands::source::{Source, SourceError};
+use crate::exit::Exit;
+use crate::profile::{Frames, Profile};
+use crate::terminal::say;
+
+/// Why there is no profile.
+#[derive(Debug)]
+pub(in crate::commands) enum ProfileError {
+    /// There is nothing to read.
+    Source(SourceError),
+    /// What is wanted is not there.
+    Filter(FilterError),
+    /// Records of another channel are wanted.
+    Channel(String),
+    /// The ELF file is not the right one.
+    Elf(WrongElf),
+}
+
+impl ProfileError {
+    /// How a command ends that has no profile.
+    pub(in crate::commands) fn exit(&self) -> Exit {
+        match self {
+            Self::Source(error) => error.exit(),
+            Self::Filter(_) | Self::Channel(_) | Self::Elf(_) => Exit::Usage,
+        }
+    }
+}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(error) => error.fmt(f),
+            Self::Filter(error @ FilterError::Channel { name, .. }) if name == CHANNEL => write!(
+                f,
+                "{error}: it is there if the kernel takes samples, 'relayctl run --set \
+                 profile=1000'"
+            ),
+            Self::Filter(error) => error.fmt(f),
+            Self::Channel(name) => write!(
+                f,
+                "a profile is made of the samples in the channel {CHANNEL}, not of '{name}'"
+            ),
+            Self::Elf(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<SourceError> for ProfileError {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+impl From<OpenError> for ProfileError {
+    fn from(error: OpenError) -> Self {
+        Self::Source(SourceError::Open(error))
+    }
+}
+
+impl From<WrongElf> for ProfileError {
+    fn from(error: WrongElf) -> Self {
+        Self::Elf(error)
+    }
+}
+
+/// The ledger of one CPU's samples: of the whole boot, whatever is wanted of it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Stream {
+    /// The CPU.
+    pub(in crate::commands) cpu: u32,
+    /// Its records, some of which say where samples come from.
+    pub(in crate::commands) balance: Balance,
+}
+
+impl From<&StreamAudit> for Stream {
+    fn from(audit: &StreamAudit) -> Self {
+        Self {
+            cpu: audit.cpu,
+            balance: audit.balance(),
+        }
+    }
+}
+
+/// A boot's samples.
+#[derive(Debug)]
+pub(in crate::commands) struct Gathered {
+    /// The boot's number.
+    pub(in crate::commands) boot: u32,
+    /// What names it.
+    pub(in crate::commands) uuid: Uuid,
+    /// The samples that are wanted.
+    pub(in crate::commands) profile: Profile,
+    /// The ledgers of the wanted CPUs.
+    pub(in crate::commands) streams: Vec<Stream>,
+    /// The ELF file that names are from.
+    pub(in crate::commands) elf: Option<PathBuf>,
+    /// Whether something is not as it was written.
+    pub(in crate::commands) is_damaged: bool,
+}
+
+/// Reads a boot's samples, as far as `filter` lets them through. What is wrong with the capture is
+/// said.
+///
+/// # Errors
+///
+/// When it cannot be read, has no samples by its metadata, or the ELF file is a wrong one.
+pub(in crate::commands) fn gather(
+    source: &Source,
+    boot: &BootFolder,
+    filter: &Filter,
+    named: Option<&Path>,
+) -> Result<Gathered, ProfileError> {
+    let mut channels = filter.channels.iter();
+    if let Some(name) = channels.find(|name| *name != CHANNEL) {
+        return Err(ProfileError::Channel(name.clone()));
+    }
+    let filter = Filter {
+        channels: vec![CHANNEL.to_owned()],
+        ..filter.clone()
+    };
+    let (stored, audit) = source.audited(boot)?;
+    filter.check(&stored.schema).map_err(ProfileError::Filter)?;
+    let known = elf::symbols(named, &stored.kernel)?;
+    let (symbols, elf) = known.map(|known| (known.symbols, known.path)).unzip();
+    let mut profile = Profile::new(Frames::new(symbols));
+    let (mut faults, mut first) = (0u64, None::<Fault>);
+    Merge::of(&stored, &filter)?.each(|next| {
+        // What is lost or damaged the audit knows.
+        if let Next::Record(shown, values) = next {
+            match profile::told(shown.record.event, values) {
+                Ok(Some(Told::Sample(sample))) => profile.add(shown.cpu, shown.ns, sample),
+                Ok(Some(Told::Source(source))) => profile.sources.push((shown.ns, source)),
+                // Others may have events there.
+                Ok(None) => {}
+                Err(fault) => {
+                    faults += 1;
+                    first.get_or_insert(fault);
+                }
+            }
+        }
+        Ok::<_, OpenError>(())
+    })?;
+    if let Some(fault) = first {
+        say(format!("{faults} records cannot be used: {fault}"));
+    }
+    let is_sound = is_sound(&audit) && first.is_none();
+    let streams = audit.streams.iter();
+    let streams = streams.filter(|stream| filter.has_stream(&stream.channel, stream.cpu));
+    Ok(Gathered {
+        boot: boot.number,
+        uuid: Uuid(stored.schema.uuid),
+        profile,
+        streams: streams.map(Stream::from).collect(),
+        elf,
+        is_damaged: !is_sound,
+    })
+}
+
+/// Whether the streams of samples are as they were written, and nothing is wrong beside the
+/// streams; what is wrong, or cannot be proven, is said.
+fn is_sound(audit: &Audit) -> bool {
+    audit.unproven.iter().for_each(say);
+    let streams = audit.streams.iter();
+    let of_samples = streams.filter(|stream| stream.channel == CHANNEL);
+    let verdicts = of_samples.map(StreamAudit::verdict);
+    let problems = Verdict::of_all(audit.problems.clone(), verdicts).problems();
+    problems.iter().for_each(say);
+    problems.is_empty()
+}
