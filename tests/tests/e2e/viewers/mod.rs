@@ -121,7 +121,7 @@ fn losses_sizes_and_panics_break_no_rule() {
                 "--keep",
                 "newest",
             ],
-            0,
+            1,
         ),
         ("panic", &["--scenario", "panic"], 1),
     ];
