@@ -161,8 +161,8 @@ fn interrupts_in_each_other_are_shown_with_how_long_they_took() {
         column.out
     );
     // What is shown does not change what is paired.
-    let (spans, notes) = ends(&out, &["--since", "0.000005"]);
-    assert_eq!(spans, expected[1..]);
+    let (spans, notes) = ends(&out, &["--since", "0.0000013"]);
+    assert_eq!(spans, expected);
     assert_eq!(notes.len(), 1);
 }
 
