@@ -112,8 +112,8 @@ fn pair(said: &[Said], packets: &[(usize, Fate)], is_told: bool) -> Came {
                 _ => pairing.lost(count as u64),
             }
         }
-        for place in at..end {
-            let Said { class, context, .. } = said[place];
+        for (place, said) in said.iter().enumerate().take(end).skip(at) {
+            let Said { class, context, .. } = *said;
             came.lost[place] = count > 0;
             if !lost(place) {
                 let fit = pairing.record(class, place as u64, place as u64 * 10, context, &[]);

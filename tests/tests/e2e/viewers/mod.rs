@@ -8,10 +8,13 @@ mod lttng;
 mod rules;
 mod trace;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
-use e2e::{Session, boot};
+use e2e::{Session, boot, relayctl};
+use serde_json::Value;
 
 use controls::CONTROLS;
 use rules::RULES;
@@ -71,6 +74,8 @@ fn a_trace_keeps_every_rule_of_the_viewers_and_each_rule_can_be_broken() {
     };
     assert!(trace.streams.iter().any(empty), "no empty packets");
 
+    every_interrupt_is_paired(&capture);
+
     let copied = folder.path().join("copied");
     for (rule, control) in CONTROLS {
         copy(&good, &copied);
@@ -90,6 +95,41 @@ fn a_trace_keeps_every_rule_of_the_viewers_and_each_rule_can_be_broken() {
         unbroken.map(|(name, _)| *name).collect::<Vec<_>>(),
         [] as [&str; 0]
     );
+}
+
+/// Nothing is lost, and everything is traced from the first interrupt on: each entry has its exit, and
+/// what lies in something else ends before it.
+fn every_interrupt_is_paired(capture: &Path) {
+    let output = Command::new(relayctl())
+        .args(["cat", "--spans", "--json", "--channel", "trace"])
+        .arg(capture)
+        .output()
+        .expect("relayctl starts");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let text = String::from_utf8(output.stdout).expect("it is UTF-8");
+    // By CPU, what is open by this count.
+    let mut open: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
+    let mut pairs = 0;
+    for line in text.lines() {
+        let record: Value = serde_json::from_str(line).expect("it is JSON");
+        let number = |name: &str| record[name].as_u64().expect("it has one");
+        let name = record["event"].as_str().expect("it has a name");
+        let open = open.entry(number("cpu")).or_default();
+        if let Some(name) = name.strip_suffix("_entry") {
+            open.push((number("number"), name.to_owned()));
+        } else if let Some(name) = name.strip_suffix("_exit") {
+            let span = &record["span"];
+            assert_eq!(span["depth"], open.len(), "{record}");
+            let (entry, entered) = open.pop().expect("it was entered");
+            assert_eq!((&span["entry"], name), (&entry.into(), entered.as_str()));
+            pairs += 1;
+        }
+    }
+    assert!(pairs > 100, "{pairs}");
+    assert!(open.values().all(Vec::is_empty), "{open:?}");
 }
 
 /// The rules are kept where records are lost, packets are left out of the capture, and after a
@@ -121,7 +161,7 @@ fn losses_sizes_and_panics_break_no_rule() {
                 "--keep",
                 "newest",
             ],
-            0,
+            1,
         ),
         ("panic", &["--scenario", "panic"], 1),
     ];

@@ -378,12 +378,15 @@ fn index(trace: &Trace) -> Result<(), String> {
 fn field_names(trace: &Trace) -> Result<(), String> {
     let classes = known(trace);
     for (class, _) in &classes {
+        let begin = format!("name = \"{}\";", class.name);
+        let block = trace
+            .metadata
+            .split_once(&begin)
+            .map_or("", |(_, rest)| rest);
+        let block = block.split_once("\n\n").map_or(block, |(block, _)| block);
         for (name, _) in &class.fields {
             let declared = [format!(" _{name};"), format!(" _{name}[")];
-            if !declared
-                .iter()
-                .any(|declared| trace.metadata.contains(declared))
-            {
+            if !declared.iter().any(|declared| block.contains(declared)) {
                 return Err(format!("{}: {name} has no underscore", class.name));
             }
         }
