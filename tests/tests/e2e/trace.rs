@@ -1,6 +1,7 @@
 //! The trace of what the machine does: it says exactly what was done, costs what it says, and feeds
 //! on itself not at all.
 
+mod classes;
 mod pattern;
 mod quiet;
 mod snapshot;

@@ -62,7 +62,7 @@ fn what_is_asked_is_done_and_told() {
         [
             done(5, "debug"),
             done(6, "debug"),
-            done(7, "log=debug\ntrace=off\nevlog=all\n")
+            done(7, "log=debug\ntrace=off\ntrace-snapshot=off\nevlog=all\n")
         ]
     );
     assert_eq!(log::max_level(), log::LevelFilter::Debug);
@@ -100,13 +100,18 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
                     value: "info",
                 },
             ),
-            "log, trace, evlog would be right",
+            "log, trace, trace-snapshot, evlog would be right",
         ),
         (
             request(9, &Request::Get { name: "\u{1b}[2J" }),
-            "log, trace, evlog would be right",
+            "log, trace, trace-snapshot, evlog would be right",
         ),
         (odd(77, b""), "no request 77"),
+        // The channel trace of this program has no rings.
+        (
+            request(10, &Request::Snapshot),
+            "trace-mode=continuous would be right",
+        ),
         (odd(1, b"\xff=\xff"), "UTF-8"),
         (odd(1, b"log"), "NAME=VALUE"),
     ];

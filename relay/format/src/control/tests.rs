@@ -42,6 +42,7 @@ fn requests_come_back_as_they_were_said() {
         },
         Request::Get { name: "l\u{f6}g" },
         Request::List,
+        Request::Snapshot,
     ];
     for (number, request) in (0..).zip(requests) {
         let mut room = [0; MAX_TEXT];
@@ -154,7 +155,7 @@ fn no_bytes_are_too_much_for_it() {
             let shown: String = match message.request() {
                 Ok(Request::Set { name, value }) => name.to_string() + value,
                 Ok(Request::Get { name }) => name.to_string(),
-                Ok(Request::List) => String::new(),
+                Ok(Request::List | Request::Snapshot) => String::new(),
                 Err(why) => why.to_string(),
             };
             assert!(shown.len() <= MAX_TEXT);

@@ -49,7 +49,7 @@ fn everything_else_is_refused_with_what_there_is() {
             "flod",
             "",
             "there is no scenario 'flod'; the scenarios are smoke, idle, panic, hang, flood, \
-             stress, recorder, drain, cost, types. Did you mean 'flood'?",
+             stress, recorder, drain, cost, types, pattern. Did you mean 'flood'?",
         ),
         (
             "smoke",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::classes::assert_known;
 use super::{assert_judged, number, records, run, text};
 
 const SMP: u64 = 8;
@@ -119,6 +120,7 @@ fn the_trace_says_exactly_what_was_done() {
     let set = ["trace=all", "trace-size=262144", "rounds=3"];
     run(folder.path(), "pattern", &set, &[]).assert_code(0);
     assert_judged(folder.path(), "complete");
+    assert_known(folder.path());
     let (klog, trace) = (
         records("klog", folder.path()),
         records("trace", folder.path()),

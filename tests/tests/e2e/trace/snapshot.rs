@@ -13,8 +13,8 @@ use super::{assert_judged, number, records, run, said, text, when};
 const SMP: u64 = 8;
 /// What a snapshot is to have at least, in nanoseconds.
 const WANTED: u64 = 100_000_000;
-/// The settings of the recorder: all events, and room for a second of them where nothing but ticks
-/// and wake-ups happens, which is some 100 bytes each.
+/// The settings of the recorder: all events, and room for about a second of them where nothing but
+/// ticks and wake-ups happens.
 const RECORDER: [&str; 3] = [
     "trace=all,-mem",
     "trace-mode=continuous",
@@ -199,5 +199,9 @@ fn a_panic_leaves_what_was_before_it() {
     for (cpu, runs) in &cpus {
         assert_eq!(runs.len(), 1, "cpu {cpu}: what it left has gaps");
         assert!(last(runs).is_some_and(|last| last + 20 * WANTED >= moment));
+        assert!(
+            when(&runs[0][0]) + WANTED <= moment,
+            "cpu {cpu}: too little"
+        );
     }
 }
