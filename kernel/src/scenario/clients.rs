@@ -3,12 +3,13 @@
 //!
 //! Each CPU writes [`ROUNDS`] bursts with interrupts off, so that nobody empties a ring meanwhile:
 //! a ring that has room for a burst loses nothing, one that has not loses some. Then it waits until
-//! its rings are empty. NMIs that CPUs send each other come into the middle of bursts, and timer
-//! interrupts behind them; both write, too.
+//! its rings are empty. NMIs that CPUs send each other come into the middle of bursts, and
+//! interrupts behind them; both write a little, too.
 
-use x86_64::instructions::interrupts;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use relay::Mode;
+use x86_64::instructions::interrupts;
 
 use super::definition::{Scenario, Verdict};
 use super::part::Part;
@@ -16,7 +17,7 @@ use super::{emptied, flood};
 use crate::arch::frame::Interrupted;
 use crate::arch::{smp, stop};
 use crate::base::cmdline::Options;
-use crate::base::cpuset::CpuSet;
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
 use crate::base::settings::{About, COUNT, MODE, Preset, SUBBUF, Setting, TRACE, Takes};
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
@@ -58,6 +59,9 @@ const SELDOM: u64 = 4;
 const DATA: u16 = 16;
 /// What a line of the log has: so few lines must be as long as many events.
 const WORDS: &str = "a line that takes as much room as some events of the other channels do";
+/// What interrupts and NMIs of a CPU write in a round: few, since each tick ends a packet, and a
+/// ring of a client has eight.
+const SHARE: u32 = 3;
 /// How long nothing may move before the scenario fails.
 const PATIENCE_MS: u64 = 20_000;
 
@@ -120,6 +124,7 @@ fn take_part(options: &Options<'static>) {
     let next = percpu::online().next_after(me).unwrap_or(me);
     part.begin();
     for round in 1..=rounds {
+        SHARES[me % MAX_CPUS].store(SHARE, Ordering::Relaxed);
         interrupts::without_interrupts(|| {
             for number in 1..=burst {
                 write(part, round, number);
@@ -149,10 +154,16 @@ fn write(part: &Part, round: u32, number: u64) {
     trace::emit(|| TracedTurn { round, number });
 }
 
+/// How many records of each channel interrupts and NMIs of a CPU may still write in this round.
+static SHARES: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
+
 /// The share of interrupts and NMIs: one of each, of round 0.
 fn write_from_interrupt() {
-    let part = Part::of(percpu::cpu_index());
-    if part.is_writing() {
+    let me = percpu::cpu_index();
+    let part = Part::of(me);
+    let take = |left: u32| left.checked_sub(1);
+    let share = SHARES[me % MAX_CPUS].fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+    if part.is_writing() && share.is_ok() {
         write(part, 0, part.tried_here());
     }
 }

@@ -57,25 +57,9 @@
 //!
 //! Writing is [`Channel::emit`](crate::Channel::emit), from any context; what is lost is counted.
 
+mod class;
 mod read;
 
 pub use crate::event::Codes;
+pub use class::{CHANNEL, stream};
 pub use read::{Record, next, records};
-
-use crate::event::StreamClass;
-
-/// The name of the channel.
-pub const CHANNEL: &str = "evlog";
-
-/// The channel with this number, from 1, as the metadata describes it. Its events are collected by
-/// the linker.
-#[must_use]
-pub const fn stream(id: u32) -> StreamClass {
-    StreamClass {
-        id,
-        name: CHANNEL,
-        is_global: false,
-        overwrites: false,
-        events: &[],
-    }
-}

@@ -128,6 +128,18 @@ fn switch_over(transport: &[&str]) {
         "{outside} events of {}",
         events.len()
     );
+    // The operators were told of each, too.
+    let told = records(&capture, "evlog");
+    let set = told.iter().filter(|record| record["event"] == "switch_set");
+    let set: Vec<_> = set.map(text).collect();
+    let switched = [
+        "log=debug",
+        "trace=irq,-*exit",
+        "trace=off",
+        "log=warn",
+        "log=info",
+    ];
+    assert_eq!(set, switched);
     // Nobody is there any more.
     let late = ctl(&capture, &["--list"]);
     assert_eq!(late.status.code(), Some(3));

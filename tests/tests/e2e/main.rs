@@ -3,6 +3,7 @@
 mod attach;
 mod bench;
 mod capture;
+mod clients;
 mod clock;
 mod command;
 mod control;

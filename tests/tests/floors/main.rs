@@ -29,7 +29,7 @@ const HOUSES: [House; 10] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
-        floors: "context severity loss stamp filler class packet frame frames control",
+        floors: "context severity loss stamp filler class facility packet frame frames control",
     },
     House {
         root: "relay/text/src/lib.rs",

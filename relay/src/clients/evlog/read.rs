@@ -1,6 +1,6 @@
 //! What evlog has, read where it was written.
 
-use super::CHANNEL;
+use super::class::CHANNEL;
 use crate::event::{self, Codes, Site, Values};
 use crate::platform::{Context, Who};
 use crate::record::{Fields, Malformed, Stamp, extend};
