@@ -1,4 +1,4 @@
-//! Snapshots of the channel trace where it is a [flight recorder](super::client::Client::is_continuous):
+//! Snapshots of the channel trace where it is a [flight recorder](super::trace::is_recorder):
 //! its rings overwrite what is oldest, nobody reads them, and what they hold leaves the machine when
 //! somebody asks for it.
 //!
@@ -9,7 +9,6 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use super::trace;
 use crate::cpu::clock;
 
 /// How many were asked for.
@@ -76,11 +75,6 @@ pub(crate) fn why() -> Why {
         1 => Why::Kernel,
         _ => Why::Match,
     }
-}
-
-/// Whether there are snapshots: the channel trace is a flight recorder. Any context.
-pub(crate) fn is_possible() -> bool {
-    trace::CLIENT.is_continuous()
 }
 
 #[cfg(test)]

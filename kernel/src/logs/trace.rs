@@ -51,3 +51,8 @@ pub(crate) fn emit<E: Event>(event: impl FnOnce() -> E) {
 pub(crate) fn tried_by(cpu: usize) -> u64 {
     ATTEMPTS.tried_by(cpu)
 }
+
+/// Whether it is a flight recorder: it is read for [snapshots](super::snapshot) only. Any context.
+pub(crate) fn is_recorder() -> bool {
+    CLIENT.is_continuous()
+}

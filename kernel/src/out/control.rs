@@ -21,7 +21,7 @@ use relay_format::frames::Frames;
 use crate::logs::operator::SwitchSet;
 use crate::logs::snapshot::{self, Why};
 use crate::logs::switches::{self, SwitchError};
-use crate::logs::{evlog, klog};
+use crate::logs::{evlog, klog, trace};
 
 /// Set when the machine comes to its end: nothing is asked for any more, and nothing is logged
 /// behind the end of the log.
@@ -259,7 +259,7 @@ fn act(message: &Message<'_>, about: &mut ArrayString<MAX_TEXT>) -> Told {
 
 /// Asks for a snapshot; its number comes into `about`, or why there is none.
 fn snapshot(about: &mut ArrayString<MAX_TEXT>) -> Told {
-    if !snapshot::is_possible() {
+    if !trace::is_recorder() {
         let _ = about.write_str(
             "no channel is a flight recorder: to boot with trace-mode=continuous would be right",
         );

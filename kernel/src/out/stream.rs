@@ -11,7 +11,7 @@ use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
 use crate::logs::registry::{self, NAMES};
-use crate::logs::snapshot;
+use crate::logs::trace;
 
 /// Nothing but klog is sent for now: see [`pause`].
 static PAUSED: AtomicBool = AtomicBool::new(false);
@@ -98,7 +98,7 @@ impl Stream {
             let source = match mount.path() {
                 "/metadata" => return None,
                 "/klog" => Source::Intake,
-                "/trace" if snapshot::is_possible() => {
+                "/trace" if trace::is_recorder() => {
                     Source::Recorder(file.open().ok()?, Recorder::new(cpu, file))
                 }
                 "/trace" => Source::Trace(file.open().ok()?, Asking::new(cpu)),

@@ -2,6 +2,7 @@
 //! on itself not at all.
 
 mod classes;
+mod cost;
 mod pattern;
 mod quiet;
 mod snapshot;

@@ -90,7 +90,8 @@ fn between<'a>(text: &'a str, before: &str, behind: &str) -> Option<&'a str> {
 /// A field, as the tables call it.
 fn field(declared: &str) -> String {
     let (kind, name) = declared.rsplit_once(" _").expect("a type and a name");
-    let size = || between(kind, "size = ", ";").expect("it has a size");
+    // An enumeration may be stored as a type that has a name.
+    let size = || between(kind, "size = ", ";").unwrap_or("8");
     let (name, is_comm) = match name.strip_suffix("[16]") {
         Some(name) => (name, kind == "utf8_t"),
         None => (name, false),
