@@ -1,3 +1,4 @@
 //! Who logs through relay: what they log, not how it travels.
 
 pub mod klog;
+pub mod profile;

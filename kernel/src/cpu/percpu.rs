@@ -7,7 +7,7 @@
 //! by single instructions.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
@@ -40,6 +40,12 @@ pub(crate) struct PerCpu {
     pub(crate) timer_irqs: AtomicU64,
     /// Interrupts without a handler of their own, spurious ones included.
     pub(crate) stray_irqs: AtomicU64,
+    /// How often its timer interrupts it for each tick of the kernel; 0: once, when it is told to.
+    pub(crate) timer_beats: AtomicU32,
+    /// Whether somebody has asked for an NMI that it has not taken yet.
+    is_nmi_asked: AtomicBool,
+    /// Whether it has nothing to do but to wait for interrupts.
+    is_idle: AtomicBool,
 }
 
 const _: () = {
@@ -66,7 +72,21 @@ impl PerCpu {
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
             stray_irqs: AtomicU64::new(0),
+            timer_beats: AtomicU32::new(1),
+            is_nmi_asked: AtomicBool::new(false),
+            is_idle: AtomicBool::new(false),
         }
+    }
+
+    /// Says that the CPU's next NMI is asked for. Any context, any CPU.
+    pub(crate) fn ask_for_nmi(&self) {
+        self.is_nmi_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the CPU's NMI was asked for. NMIs that come while one waits are one. On the CPU
+    /// itself, in the NMI.
+    pub(crate) fn was_nmi_asked(&self) -> bool {
+        self.is_nmi_asked.swap(false, Ordering::Relaxed)
     }
 
     /// The CPU's local APIC identifier; 0 before it is known.
@@ -151,6 +171,16 @@ pub(super) fn unpin() {
 /// How often what runs on this CPU has pinned itself. Any context.
 pub(crate) fn pins() -> u32 {
     this().pins.load(Ordering::Relaxed)
+}
+
+/// Whether this CPU waits for interrupts, or handles one that came while it did. Any context.
+pub(crate) fn is_idle() -> bool {
+    this().is_idle.load(Ordering::Relaxed)
+}
+
+/// Says whether this CPU waits for interrupts. Task context.
+pub(super) fn set_idle(is_idle: bool) {
+    this().is_idle.store(is_idle, Ordering::Relaxed);
 }
 
 /// This CPU's block. Any context.

@@ -4,8 +4,9 @@ use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
 
 use super::error::BringUpError;
-use super::{idle, others};
+use super::{idle, others, profiler};
 use crate::arch::handlers::{self, Handlers};
+use crate::arch::sampling::Machine;
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
@@ -97,6 +98,12 @@ pub(crate) fn bring_up(
         relay::error!("these CPUs did not come up, the rest go on: {missing}");
         missing.iter().for_each(pump::do_without_cpu);
     }
+    let machine = Machine {
+        hpet: platform.clocks.hpet,
+        io_apics: &platform.io_apics,
+        has_all: platform.processors.are_all(percpu::online()),
+    };
+    profiler::start(options, &machine);
     Ok(missing)
 }
 

@@ -3,7 +3,7 @@
 use x86_64::instructions::interrupts;
 
 use super::park;
-use crate::cpu::percpu;
+use crate::cpu::{self, percpu};
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
 
@@ -44,7 +44,7 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         if has_more || pump::has_work() {
             interrupts::enable();
         } else {
-            interrupts::enable_and_hlt();
+            cpu::wait_for_interrupt();
         }
     }
 }

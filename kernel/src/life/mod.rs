@@ -3,6 +3,7 @@
 //! From the ground up; a lower file never imports a higher one:
 //!
 //! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does; [`idle`]: waiting;
+//! - [`profiler`]: what each CPU does, many times a second;
 //! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
 //! - [`panic`](mod@panic): the other end.
 
@@ -13,4 +14,5 @@ pub(crate) mod idle;
 mod others;
 pub(crate) mod panic;
 mod park;
+pub(crate) mod profiler;
 pub(crate) mod shut_down;

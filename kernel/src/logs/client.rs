@@ -9,6 +9,7 @@ use relay::{Geometry, GeometryError, Mode};
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu};
 use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::Setting;
 
 /// How many sub-buffers a ring has, if they are not larger or smaller than is sensible.
@@ -23,7 +24,7 @@ pub(crate) struct Client {
     pub(super) stream: StreamClass,
     pub(super) channel: &'static PerCpu,
     pub(super) packets: &'static Packets,
-    pub(super) mount: &'static Mount,
+    pub(crate) mount: &'static Mount,
     /// What was tried there.
     pub(super) attempts: &'static Attempts,
     mode: &'static Setting,
@@ -86,6 +87,12 @@ impl Client {
         for cpu in 0..cpus {
             channel::start(self.channel, self.name(), cpu, None, geometry);
         }
+    }
+
+    /// Events that all CPUs have tried to write, as far as can be told while they go on. Any context.
+    pub(crate) fn tried(&self) -> u64 {
+        let tried = (0..MAX_CPUS).map(|cpu| self.attempts.tried_by(cpu));
+        tried.fold(0, u64::wrapping_add)
     }
 
     /// Writes an event, if it is on. Any context.

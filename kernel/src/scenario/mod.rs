@@ -6,6 +6,7 @@ mod drain;
 mod emptied;
 mod flood;
 mod hang;
+mod hot;
 mod idle;
 mod panic;
 mod part;
@@ -31,7 +32,7 @@ use crate::life;
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 10] = [
+static ALL: [&Scenario; 11] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -42,6 +43,7 @@ static ALL: [&Scenario; 10] = [
     &drain::SCENARIO,
     &cost::SCENARIO,
     &types::SCENARIO,
+    &hot::SCENARIO,
 ];
 
 /// What the command line has to know of them.
