@@ -37,13 +37,13 @@ const TURNS: Setting = Setting {
     key: "turns",
     about: "how often each CPU goes through all functions",
     takes: Takes::number(1, 1_000_000, ""),
-    default: Preset::Value(60),
+    default: Preset::Value(250),
 };
 
 /// Rounds of a turn, in hundredths.
-const HUNDREDTH: u64 = 10_000;
+const HUNDREDTH: u64 = 2_000;
 /// Rounds in a timer interrupt.
-const IN_INTERRUPT: u64 = 20_000;
+const IN_INTERRUPT: u64 = 40_000;
 /// How deep the function that calls itself does so.
 const DEPTH: u64 = 8;
 /// How long the CPUs have nothing to do at the end.
@@ -79,9 +79,12 @@ static FUNCTIONS: [(&str, AtomicU64); 8] = [
 /// Does so many rounds of work for the function that this is inlined into.
 #[inline(always)]
 fn work(function: Hot, rounds: u64) -> u64 {
-    let mut state = black_box(function as u64);
+    let mut state = black_box(function as u64 + 1);
     for _ in 0..rounds {
-        state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+        // Marsaglia's xorshift64: nothing that a compiler could take together.
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
     }
     let (_, done) = &FUNCTIONS[function as usize];
     done.fetch_add(rounds, Ordering::Relaxed);

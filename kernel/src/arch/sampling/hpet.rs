@@ -2,6 +2,10 @@
 //!
 //! The time between two is drawn anew each time, by an eighth more or less: code that goes round at
 //! the same rate would be met at the same place for ever.
+//!
+//! Where QEMU's clock counts instructions, its HPET mostly interrupts twice: once in the very count
+//! that it shall, and once more behind that. So of two interrupts that lie less than a sixteenth of
+//! a period apart, the second one is none.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,7 +14,8 @@ use spin::Once;
 use super::Machine;
 use crate::arch::hpet::{Hpet, Timer};
 use crate::arch::ioapic::IoApic;
-use crate::cpu::percpu;
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::{clock, percpu};
 
 /// What was found.
 #[derive(Debug)]
@@ -20,9 +25,14 @@ struct Found {
     line: u32,
     /// Counts between two.
     period: u32,
+    /// Ticks of the clock that lie between two at least.
+    apart: u64,
 }
 
 static FOUND: Once<Found> = Once::new();
+
+/// When each CPU had its last, by its time stamp counter.
+static LAST: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// What the next period is drawn from.
 static CHANCE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
@@ -35,11 +45,13 @@ pub(super) fn prepare(hertz: u32, machine: &Machine<'_>) -> Option<u32> {
     let period = u32::try_from(hpet.hz / u64::from(hertz)).ok()?;
     // The longest that is drawn has 32 bits, too; and the shortest is no flood.
     (period < u32::MAX / 2 && period >= 8).then_some(())?;
+    let apart = clock::frequency_hz()? / u64::from(hertz) / 16;
     FOUND.call_once(|| Found {
         timer,
         io_apic,
         line,
         period,
+        apart,
     });
     Some(hertz)
 }
@@ -60,12 +72,17 @@ pub(super) fn end() {
     }
 }
 
-/// Called in an NMI that nobody has asked for: draws the next period, on CPU 0. Whether it is one of
-/// the HPET's.
+/// Called in an NMI that nobody has asked for: whether it is one of the HPET's. CPU 0 draws the next
+/// period.
 pub(super) fn on_nmi() -> bool {
     let Some(found) = FOUND.get() else {
         return false;
     };
+    let (now, last) = (clock::counter(), &LAST[percpu::cpu_index()]);
+    if now.wrapping_sub(last.load(Ordering::Relaxed)) < found.apart {
+        return false;
+    }
+    last.store(now, Ordering::Relaxed);
     if percpu::cpu_index() == 0 {
         let chance = next(CHANCE.load(Ordering::Relaxed));
         CHANCE.store(chance, Ordering::Relaxed);
