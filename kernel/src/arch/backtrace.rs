@@ -117,10 +117,7 @@ unsafe extern "C" {
 /// Where the kernel's code begins and ends, as the linker script says.
 #[cfg(target_os = "none")]
 fn text() -> (u64, u64) {
-    (
-        &raw const __text_start as u64,
-        &raw const __text_end as u64,
-    )
+    (&raw const __text_start as u64, &raw const __text_end as u64)
 }
 
 /// A program on the host has no such script: it has no code to be looked at.
@@ -188,8 +185,14 @@ mod tests {
         put(frame + 8, traps::return_address());
         let trap = frame + 16;
         put(trap + core::mem::offset_of!(TrapFrame, rip) as u64, 0x7777);
-        put(trap + core::mem::offset_of!(TrapFrame, rsp) as u64, trap + 200);
-        put(trap + core::mem::offset_of!(TrapFrame, rbp) as u64, trap + 208);
+        put(
+            trap + core::mem::offset_of!(TrapFrame, rsp) as u64,
+            trap + 200,
+        );
+        put(
+            trap + core::mem::offset_of!(TrapFrame, rbp) as u64,
+            trap + 208,
+        );
         let mut stack = OneStack {
             known: Some(stacks::Stack {
                 cpu: 0,

@@ -124,7 +124,9 @@ pub(crate) fn on_timer() -> Beat {
     let beat = beats::beat(is_beaten);
     pmu::follow(on == Some(Kind::Pmu));
     if beat.is_look && on == Some(Kind::Ipi) {
-        let others = percpu::online().without(CpuSet::only(me)).without(stop::parked());
+        let others = percpu::online()
+            .without(CpuSet::only(me))
+            .without(stop::parked());
         for cpu in others.iter() {
             SENT[cpu].store(true, Ordering::Relaxed);
             apic::send(percpu::of(cpu).apic_id(), Command::Nmi);

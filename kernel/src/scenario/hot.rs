@@ -143,7 +143,11 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     take_part(options);
     let cpus = percpu::online();
     let done = || cpus.iter().filter(|&cpu| Part::of(cpu).is_done()).count();
-    let rounds = || FUNCTIONS.iter().map(|(_, done)| done.load(Ordering::Relaxed));
+    let rounds = || {
+        FUNCTIONS
+            .iter()
+            .map(|(_, done)| done.load(Ordering::Relaxed))
+    };
     let mut seen: u64 = rounds().sum();
     let mut patience = Timeout::after_ms(PATIENCE_MS);
     idle::until(|| {

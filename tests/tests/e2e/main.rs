@@ -11,6 +11,7 @@ mod device;
 mod events;
 mod failure;
 mod moments;
+mod profile;
 #[path = "../../../relayctl/tests/readers/mod.rs"]
 mod readers;
 mod recorder;

@@ -154,7 +154,12 @@ fn a_function_without_a_frame_has_its_caller_all_the_same() {
 #[test]
 fn what_was_interrupted_stands_between_handler_and_callers() {
     // A handler, its dispatcher, then another stack, lower: what was interrupted in a prologue.
-    let mut words = Words::new(&[(1016, 1032, 100), (1032, 8, 999), (16, 32, 200), (32, 0, 300)]);
+    let mut words = Words::new(&[
+        (1016, 1032, 100),
+        (1032, 8, 999),
+        (16, 32, 200),
+        (32, 0, 300),
+    ]);
     words.entry = Some((999, registers(7, 16)));
     words.edges.insert(7, 50);
     let walked: Vec<_> = frames(&mut words, 1016).collect();
