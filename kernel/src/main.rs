@@ -46,7 +46,7 @@ use bootloader_api::BootInfo;
 use arch::frame::Interrupted;
 use arch::handlers::Handlers;
 use dev::ExitCode;
-use life::{bring_up, panic, shut_down};
+use life::{bring_up, panic, profiler, shut_down};
 use logs::evlog;
 use logs::operator::Shortfall;
 use scenario::Verdict;
@@ -71,7 +71,7 @@ boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
     wake: scenario::on_wake,
-    nmi: scenario::on_nmi,
+    nmi: on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
 };
@@ -85,6 +85,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
         Err(error) => panic!("bring-up failed: {error}"),
     };
     let verdict = scenario::run(&options);
+    profiler::stop();
     let all_parked = shut_down::park_others();
     let lacks = base::shortfall::is_noted();
     if lacks {
@@ -112,10 +113,19 @@ fn run_other_cpu() -> ! {
 
 /// Every CPU's timer interrupt.
 fn on_timer(interrupted: &Interrupted) {
-    scenario::on_timer(interrupted);
-    logs::registry::tick();
-    out::virtio::hear();
-    out::pump::poll();
+    if profiler::on_timer(interrupted) {
+        scenario::on_timer(interrupted);
+        logs::registry::tick();
+        out::virtio::hear();
+        out::pump::poll();
+    }
+}
+
+/// Every CPU's NMIs.
+fn on_nmi(interrupted: &Interrupted) {
+    if profiler::on_nmi(interrupted) {
+        scenario::on_nmi(interrupted);
+    }
 }
 
 /// The host's build of the kernel is for tests and lints only.

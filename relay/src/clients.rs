@@ -2,3 +2,4 @@
 
 pub mod evlog;
 pub mod klog;
+pub mod profile;

@@ -59,7 +59,7 @@ struct Registers {
     command_high: Register,
     lvt_timer: Register,
     _lvt_thermal: Register,
-    _lvt_performance: Register,
+    lvt_performance: Register,
     lvt_lint0: Register,
     lvt_lint1: Register,
     lvt_error: Register,
@@ -74,6 +74,7 @@ const _: () = {
     assert!(core::mem::offset_of!(Registers, end_of_interrupt) == 0xb0);
     assert!(core::mem::offset_of!(Registers, error_status) == 0x280);
     assert!(core::mem::offset_of!(Registers, command_low) == 0x300);
+    assert!(core::mem::offset_of!(Registers, lvt_performance) == 0x340);
     assert!(core::mem::offset_of!(Registers, divide) == 0x3e0);
     assert!(size_of::<Registers>() == 0x400);
 };
@@ -184,6 +185,7 @@ pub(crate) fn id() -> u32 {
 pub(crate) fn enable() {
     register!(task_priority).write(0);
     register!(lvt_timer).write(MASKED);
+    register!(lvt_performance).write(MASKED);
     register!(lvt_lint0).write(MASKED);
     register!(lvt_lint1).write(DELIVER_NMI);
     register!(lvt_error).write(u32::from(vector::APIC_ERROR));
@@ -224,17 +226,38 @@ pub(crate) fn set_timer_frequency(counts_per_second: u64) {
     COUNTS_PER_TICK.store(counts as u32, Ordering::Relaxed);
 }
 
-/// Starts the periodic timer of the CPU that calls, [`TIMER_HZ`] times a second.
+/// Starts the periodic timer of the CPU that calls, [`TIMER_HZ`] times a second, or as many times
+/// more often as [`set_beats`] has said.
 ///
 /// # Panics
 /// Before [`set_timer_frequency`].
 pub(crate) fn start_timer() {
+    set_beats(percpu::this().timer_beats.load(Ordering::Relaxed).max(1));
+}
+
+/// The same, `beats` times as often. Task and IRQ context.
+///
+/// # Panics
+/// Before [`set_timer_frequency`].
+pub(crate) fn set_beats(beats: u32) {
     let counts = COUNTS_PER_TICK.load(Ordering::Relaxed);
     assert_ne!(counts, 0, "the timer is started after it is measured");
+    percpu::this().timer_beats.store(beats, Ordering::Relaxed);
     register!(divide).write(DIVIDE_BY_16);
     register!(lvt_timer).write(PERIODIC | u32::from(vector::TIMER));
-    register!(initial_count).write(counts);
-    trace_start(1_000_000_000 / TIMER_HZ);
+    register!(initial_count).write((counts / beats).max(1));
+    trace_start(1_000_000_000 / (TIMER_HZ * u64::from(beats)));
+}
+
+/// Has the counter of cycles of the CPU that calls send it an NMI when it overflows; each NMI turns
+/// that off again (Intel SDM Vol. 3A, 11.5.1). Any context.
+pub(super) fn take_overflows() {
+    register!(lvt_performance).write(DELIVER_NMI);
+}
+
+/// Turns that off. Any context.
+pub(super) fn ignore_overflows() {
+    register!(lvt_performance).write(MASKED);
 }
 
 /// How a timer that fires once is felt.
@@ -260,8 +283,12 @@ pub(crate) fn fire_once(nanos: u64, alarm: Alarm) {
     let counts = u64::from(counts) * TIMER_HZ * nanos / 1_000_000_000;
     let entry = match alarm {
         Alarm::Interrupt => u32::from(vector::TIMER),
-        Alarm::Nmi => DELIVER_NMI,
+        Alarm::Nmi => {
+            percpu::this().ask_for_nmi();
+            DELIVER_NMI
+        }
     };
+    percpu::this().timer_beats.store(0, Ordering::Relaxed);
     register!(lvt_timer).write(entry);
     trace_start(nanos);
     register!(initial_count).write(counts.clamp(1, u64::from(u32::MAX)) as u32);

@@ -14,6 +14,7 @@ mod pm_timer;
 use core::fmt;
 
 use super::apic;
+use super::hpet::Hpet;
 use crate::cpu::clock;
 use measure::{Counters, Distrust, Rates};
 pub(crate) use pm_timer::PmTimer;
@@ -118,7 +119,7 @@ pub(crate) fn calibrate(clocks: Clocks, given: Option<u64>) -> Calibration {
 /// Measures against the first clock that can be believed.
 fn measured(clocks: Clocks) -> Option<Calibration> {
     let hpet = || {
-        let hpet = hpet::Hpet::start(clocks.hpet?)?;
+        let hpet = Hpet::start(clocks.hpet?)?;
         Some(measure::measure(&Machine, &hpet))
     };
     let pm_timer = || Some(measure::measure(&Machine, &clocks.pm_timer?));

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use relay::Context;
+use relay::clients::profile::walk::Registers;
 
 /// The interrupted code's registers, as the stubs and the CPU push them.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,11 +35,24 @@ pub(crate) struct TrapFrame {
     pub(crate) ss: u64,
 }
 
+impl TrapFrame {
+    /// The registers that a backtrace needs.
+    pub(crate) fn registers(&self) -> Registers {
+        Registers {
+            ip: self.rip,
+            sp: self.rsp,
+            fp: self.rbp,
+        }
+    }
+}
+
 /// What an interrupt or NMI has interrupted.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Interrupted {
     /// Its context.
     pub(crate) context: Context,
+    /// Where it was.
+    pub(crate) at: Registers,
 }
 
 /// An exception's name, for messages.

@@ -24,12 +24,14 @@ static STOPPED_AT: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPU
 /// CPUs that have parked: stopped in order, with their streams closed.
 static PARKED: AtomicU32 = AtomicU32::new(0);
 
-/// Sends an NMI to a CPU, which may be this one. Task and IRQ context.
+/// Sends an NMI to a CPU, which may be this one, and will know that it was
+/// [asked for](percpu::PerCpu::was_nmi_asked). Task and IRQ context.
 pub(crate) fn send_nmi(cpu: usize) {
     trace::emit(|| IpiSend {
         vector: vector::NMI.into(),
         target: cpu as i32,
     });
+    percpu::of(cpu).ask_for_nmi();
     apic::send(percpu::of(cpu).apic_id(), Command::Nmi);
 }
 

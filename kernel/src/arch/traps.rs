@@ -75,6 +75,10 @@ extern "C" fn common() {
         "mov rdi, rsp",
         "cld",
         "call {dispatch}",
+        // Who follows frames finds this address behind the frame of `dispatch`.
+        ".globl relay_trap_return",
+        ".hidden relay_trap_return",
+        "relay_trap_return:",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -95,6 +99,17 @@ extern "C" fn common() {
         "iretq",
         dispatch = sym dispatch,
     )
+}
+
+unsafe extern "C" {
+    /// Where `dispatch` returns to, in [`common`].
+    static relay_trap_return: u8;
+}
+
+/// Where the handler of a trap returns to: the trap's [`TrapFrame`] lies right above that address
+/// on the stack. Any context.
+pub(super) fn return_address() -> u64 {
+    &raw const relay_trap_return as u64
 }
 
 /// The stubs of 16 vectors, for each of the given upper halves.
@@ -178,7 +193,7 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
             let level = IrqLevel::nmi();
             percpu::end_halt();
             if stop::obey() {
-                non_maskable(&interrupted(&level));
+                non_maskable(&interrupted(&level, frame));
             }
         }
         vector::BREAKPOINT => {
@@ -204,15 +219,16 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         vector => {
             let level = IrqLevel::irq();
             percpu::end_halt();
-            interrupt(vector, &interrupted(&level));
+            interrupt(vector, &interrupted(&level, frame));
         }
     }
 }
 
 /// What the trap has interrupted.
-fn interrupted(level: &IrqLevel) -> Interrupted {
+fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
     Interrupted {
         context: level.interrupted(),
+        at: frame.registers(),
     }
 }
 

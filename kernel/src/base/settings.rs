@@ -173,6 +173,36 @@ pub(crate) const PROFILE_MODE: Setting = client_mode(
 pub(crate) const PROFILE_SIZE: Setting =
     client_size("profile-size", "the size of such a ring, one for each CPU");
 
+/// How often CPUs are looked at.
+pub(crate) const PROFILE: Setting = Setting {
+    key: "profile",
+    about: "how often a second each CPU is looked at for the channel profile; 0: never",
+    takes: Takes::number(0, 10_000, "Hz"),
+    default: Preset::Value(0),
+};
+
+/// What may interrupt CPUs to look at them, in the order of `arch::sampling::Kind::ALL`.
+const SOURCES: [Choice; 4] = [
+    Choice::new("pmu", "NMIs of each CPU's own counter of cycles"),
+    Choice::new("hpet", "NMIs to all, from the HPET through the I/O APIC"),
+    Choice::new(
+        "ipi",
+        "NMIs that CPU 0 sends to the others from its timer interrupt",
+    ),
+    Choice::new(
+        "timer",
+        "each CPU's timer interrupt: blind where interrupts are off",
+    ),
+];
+
+/// What interrupts them.
+pub(crate) const PROFILE_SOURCE: Setting = Setting {
+    key: "profile-source",
+    about: "what interrupts CPUs to look at them",
+    takes: Takes::OneOf(&SOURCES),
+    default: Preset::Else("the first of these that there is"),
+};
+
 /// The frequency of the time-stamp counter, instead of measuring it. The range keeps every
 /// conversion between ticks and time within 64 bits.
 pub(crate) const TSC_HZ: Setting = Setting {
@@ -218,7 +248,7 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 15] = [
+pub(crate) const GENERAL: [Setting; 17] = [
     LOG,
     LOG_SIZE,
     TRACE,
@@ -228,6 +258,8 @@ pub(crate) const GENERAL: [Setting; 15] = [
     EVLOG,
     EVLOG_MODE,
     EVLOG_SIZE,
+    PROFILE,
+    PROFILE_SOURCE,
     PROFILE_MODE,
     PROFILE_SIZE,
     LOSE,

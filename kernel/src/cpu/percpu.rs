@@ -47,7 +47,11 @@ pub(crate) struct PerCpu {
     halted_since: AtomicU64,
     /// How long it was, in ticks.
     halted: AtomicU64,
-    /// It has nothing to do, and halts.
+    /// How often its timer interrupts it for each tick of the kernel; 0: once, when it is told to.
+    pub(crate) timer_beats: AtomicU32,
+    /// Whether somebody has asked for an NMI that it has not taken yet.
+    is_nmi_asked: AtomicBool,
+    /// Whether it has nothing to do but to wait for interrupts.
     is_idle: AtomicBool,
 }
 
@@ -78,8 +82,21 @@ impl PerCpu {
             is_closing: AtomicBool::new(false),
             halted_since: AtomicU64::new(0),
             halted: AtomicU64::new(0),
+            timer_beats: AtomicU32::new(1),
+            is_nmi_asked: AtomicBool::new(false),
             is_idle: AtomicBool::new(false),
         }
+    }
+
+    /// Says that the CPU's next NMI is asked for. Any context, any CPU.
+    pub(crate) fn ask_for_nmi(&self) {
+        self.is_nmi_asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the CPU's NMI was asked for. NMIs that come while one waits are one. On the CPU
+    /// itself, in the NMI.
+    pub(crate) fn was_nmi_asked(&self) -> bool {
+        self.is_nmi_asked.swap(false, Ordering::Relaxed)
     }
 
     /// The CPU's local APIC identifier; 0 before it is known.
@@ -166,6 +183,11 @@ pub(crate) fn pins() -> u32 {
     this().pins.load(Ordering::Relaxed)
 }
 
+/// Says whether this CPU waits for interrupts. Task context.
+pub(super) fn set_idle(is_idle: bool) {
+    this().is_idle.store(is_idle, Ordering::Relaxed);
+}
+
 /// This CPU's block. Any context.
 pub(crate) fn this() -> &'static PerCpu {
     &BLOCKS[cpu_index() % MAX_CPUS]
@@ -186,11 +208,6 @@ pub(crate) fn thread() -> i32 {
         true => 0,
         false => cpu_index() as i32 + 1,
     }
-}
-
-/// Says that this CPU has nothing to do, or goes on. Task context.
-pub(crate) fn set_idle(is_idle: bool) {
-    this().is_idle.store(is_idle, Ordering::Relaxed);
 }
 
 /// Remembers this CPU's local APIC identifier.

@@ -6,6 +6,7 @@ use acpi::{AcpiError, AcpiHandler, AcpiTable, AcpiTables, PhysicalMapping};
 
 use super::madt::{self, MadtError, Processors};
 use crate::arch::calibrate::{Clocks, PmTimer};
+use crate::arch::ioapic::Places;
 use crate::mem as memory;
 
 /// In the FADT's flags: the power management timer has 32 bits.
@@ -20,6 +21,8 @@ pub(crate) struct Platform {
     pub(crate) processors: Processors,
     /// The clocks that other clocks can be measured against.
     pub(crate) clocks: Clocks,
+    /// The I/O APICs, from the MADT.
+    pub(crate) io_apics: Places,
 }
 
 /// Why the tables could not be used.
@@ -59,6 +62,7 @@ pub(crate) fn discover(rsdp: Option<u64>) -> Result<Platform, PlatformError> {
         .find_table::<acpi::madt::Madt>()
         .map_err(PlatformError::Tables)?;
     let processors = madt::processors(bytes(&madt)).map_err(PlatformError::Madt)?;
+    let io_apics = madt::io_apics(bytes(&madt));
     let hpet = tables
         .find_table::<acpi::hpet::HpetTable>()
         .ok()
@@ -68,7 +72,11 @@ pub(crate) fn discover(rsdp: Option<u64>) -> Result<Platform, PlatformError> {
         .ok()
         .and_then(|table| pm_timer(bytes(&table)));
     let clocks = Clocks { hpet, pm_timer };
-    Ok(Platform { processors, clocks })
+    Ok(Platform {
+        processors,
+        clocks,
+        io_apics,
+    })
 }
 
 /// The whole table behind a mapping.

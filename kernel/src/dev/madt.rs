@@ -1,17 +1,20 @@
-//! The MADT (ACPI 6.5, section 5.2.12): which CPUs there are.
+//! The MADT (ACPI 6.5, section 5.2.12): which CPUs and I/O APICs there are.
 //!
 //! Pure: works on the bytes of a table whose checksum has been verified, and
 //! checks every length itself, because a table can be well summed and wrong.
 
 use core::fmt;
 
-use crate::base::cpuset::MAX_CPUS;
+use crate::arch::ioapic::{Place, Places};
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// Bytes before the first entry: the table header, the local APIC's address, the flags.
 const HEADER: usize = 44;
 
 /// Entry type of a processor local APIC (section 5.2.12.2).
 const LOCAL_APIC: u8 = 0;
+/// Entry type of an I/O APIC (section 5.2.12.3).
+const IO_APIC: u8 = 1;
 /// Entry type of a local APIC address override (section 5.2.12.8).
 const LOCAL_APIC_ADDRESS: u8 = 5;
 /// Entry type of a processor local x2APIC (section 5.2.12.12).
@@ -79,6 +82,11 @@ impl Processors {
     /// each once.
     pub(crate) fn ids(&self) -> &[u32] {
         &self.ids[..self.count]
+    }
+
+    /// Whether these are all CPUs that can be started.
+    pub(crate) fn are_all(&self, online: CpuSet) -> bool {
+        self.beyond == 0 && online.iter().count() == self.count
     }
 
     /// Moves the CPU with this identifier to the front, so that the boot CPU is
@@ -150,26 +158,9 @@ pub(crate) fn processors(table: &[u8]) -> Result<Processors, MadtError> {
         ids: [0; MAX_CPUS],
         count: 0,
     };
-    let mut offset = HEADER;
-    // One trailing byte cannot be an entry; tolerate it as padding.
-    while let Some(&[kind, length]) = table.get(offset..offset + 2) {
-        let wrong = MadtError::Entry {
-            offset,
-            kind,
-            length,
-        };
-        let least = match kind {
-            LOCAL_APIC => 8,
-            LOCAL_APIC_ADDRESS => 12,
-            LOCAL_X2APIC => 16,
-            _ => 2,
-        };
-        if length < least {
-            return Err(wrong);
-        }
-        let end = offset + usize::from(length);
-        let entry = table.get(offset..end).ok_or(wrong)?;
-        match kind {
+    for entry in entries(table) {
+        let entry = entry?;
+        match entry[0] {
             LOCAL_APIC => found.add(u32::from(entry[3]), u32_at(entry, 4)),
             LOCAL_X2APIC => found.add(u32_at(entry, 4), u32_at(entry, 8)),
             LOCAL_APIC_ADDRESS => {
@@ -177,9 +168,47 @@ pub(crate) fn processors(table: &[u8]) -> Result<Processors, MadtError> {
             }
             _ => {}
         }
-        offset = end;
     }
     Ok(found)
+}
+
+/// Where the I/O APICs are, as far as a whole MADT can be read.
+pub(crate) fn io_apics(table: &[u8]) -> Places {
+    let entries = entries(table).map_while(Result::ok);
+    let places = entries.filter(|entry| entry[0] == IO_APIC);
+    let places = places.map(|entry| Place {
+        address: u64::from(u32_at(entry, 4)),
+        first: u32_at(entry, 8),
+    });
+    places.take(Places::new().capacity()).collect()
+}
+
+/// The entries of a table that is longer than its header, as long as they have the bytes that their
+/// types need.
+fn entries(table: &[u8]) -> impl Iterator<Item = Result<&[u8], MadtError>> {
+    let mut offset = HEADER;
+    core::iter::from_fn(move || {
+        // One trailing byte cannot be an entry; tolerate it as padding.
+        let &[kind, length] = table.get(offset..offset + 2)? else {
+            return None;
+        };
+        let wrong = MadtError::Entry {
+            offset,
+            kind,
+            length,
+        };
+        let least = match kind {
+            LOCAL_APIC => 8,
+            IO_APIC | LOCAL_APIC_ADDRESS => 12,
+            LOCAL_X2APIC => 16,
+            _ => 2,
+        };
+        let end = offset + usize::from(length);
+        let entry = table.get(offset..end).filter(|_| length >= least);
+        // An error ends it: where the next entry begins is not known.
+        offset = if entry.is_some() { end } else { table.len() };
+        Some(entry.ok_or(wrong))
+    })
 }
 
 /// The little-endian word at `offset`; the caller has checked that it is there.
@@ -227,6 +256,26 @@ mod tests {
         assert_eq!(found.ids(), [4, 2, 9]);
         assert_eq!((found.disabled, found.beyond), (1, 0));
         assert_eq!(found.local_apic, 0xfee0_0000);
+    }
+
+    #[test]
+    fn io_apics_are_listed_as_far_as_the_table_can_be_read() {
+        let io_apic = |id: u8, first: u8| [1, 12, id, 0, id, 0, 0xc0, 0xfe, first, 0, 0, 0];
+        let place = |id: u64, first| Place {
+            address: 0xfec0_0000 + id,
+            first,
+        };
+        let good = table(&[&apic(4, 1), &io_apic(0, 0), &io_apic(1, 24)]);
+        assert_eq!(io_apics(&good)[..], [place(0, 0), place(1, 24)]);
+        let mut short = io_apic(2, 48);
+        short[1] = 11;
+        let bad = table(&[&io_apic(0, 0), &short, &io_apic(1, 24)]);
+        assert_eq!(io_apics(&bad)[..], [place(0, 0)]);
+        assert!(processors(&bad).is_err());
+        let many: Vec<_> = (0..20).map(|id| io_apic(id, id)).collect();
+        let many: Vec<&[u8]> = many.iter().map(|entry| &entry[..]).collect();
+        assert_eq!(io_apics(&table(&many)).len(), 8);
+        assert!(io_apics(&[]).is_empty());
     }
 
     #[test]

@@ -7,8 +7,9 @@ use bootloader_api::BootInfo;
 use x86_64::instructions::interrupts;
 
 use super::error::BringUpError;
-use super::{idle, others, thread};
+use super::{idle, others, profiler, thread};
 use crate::arch::handlers::{self, Handlers};
+use crate::arch::sampling::Machine;
 use crate::arch::{apic, calibrate, pic, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
@@ -125,6 +126,12 @@ pub(crate) fn bring_up(
         cpus: percpu::online().iter().count() as u32,
         missing: missing.iter().count() as u32,
     });
+    let machine = Machine {
+        hpet: platform.clocks.hpet,
+        io_apics: &platform.io_apics,
+        has_all: platform.processors.are_all(percpu::online()),
+    };
+    profiler::start(options, &machine);
     Ok(missing)
 }
 

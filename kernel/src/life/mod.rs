@@ -4,6 +4,7 @@
 //!
 //! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does;
 //! - [`thread`]: what runs on a CPU; [`idle`]: waiting;
+//! - [`profiler`]: what each CPU does, many times a second;
 //! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
 //! - [`panic`](mod@panic): the other end.
 
@@ -14,5 +15,6 @@ pub(crate) mod idle;
 mod others;
 pub(crate) mod panic;
 mod park;
+pub(crate) mod profiler;
 pub(crate) mod shut_down;
 pub(crate) mod thread;

@@ -16,6 +16,7 @@ mod words;
 use core::fmt;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
+use relay::clients::profile;
 use x86_64::instructions::interrupts;
 use x86_64::registers::control::Cr2;
 
@@ -50,7 +51,7 @@ fn on_panic(info: &core::panic::PanicInfo<'_>) -> ! {
         Some(location) => relay::error!("cpu {cpu} panicked at {location}: {message}"),
         None => relay::error!("cpu {cpu} panicked: {message}"),
     }
-    log_backtrace(None, backtrace::frame_pointer());
+    log_backtrace(None, &backtrace::here());
     end()
 }
 
@@ -63,7 +64,7 @@ pub(crate) fn exception(frame: &TrapFrame) -> ! {
     begin(format_args!("{report}"));
     relay::error!("{report}");
     log_registers(frame);
-    log_backtrace(Some(frame.rip), frame.rbp);
+    log_backtrace(Some(frame.rip), &backtrace::of(frame.registers()));
     end()
 }
 
@@ -156,9 +157,10 @@ fn log_registers(frame: &TrapFrame) {
 }
 
 /// Logs a backtrace, a record per frame: the instruction that failed, where there
-/// is one, then the return addresses from the frame at `pointer` on.
-fn log_backtrace(instruction: Option<u64>, pointer: u64) {
-    let frames = instruction.into_iter().chain(backtrace::frames(pointer));
+/// is one, then the return addresses.
+fn log_backtrace(instruction: Option<u64>, stack: &profile::Stack) {
+    let callers = stack.frames().iter().map(|frame| frame.0);
+    let frames = instruction.into_iter().chain(callers);
     for (number, address) in frames.enumerate() {
         relay::error!("  #{number} {address:#018x}");
     }

@@ -7,7 +7,7 @@ use x86_64::instructions::interrupts;
 use super::close;
 use crate::arch::{apic, smp, stop};
 use crate::base::cpuset::CpuSet;
-use crate::cpu::halt_forever;
+use crate::cpu::{self, halt_forever};
 use crate::out::{console, pump};
 
 /// Set when idle CPUs shall close their streams and park.
@@ -30,7 +30,7 @@ pub(super) fn park() -> ! {
     interrupts::enable();
     pump::finish(|| {
         console::poll();
-        interrupts::enable_and_hlt();
+        cpu::wait_for_interrupt();
     });
     interrupts::disable();
     apic::stop_timer();

@@ -5,11 +5,10 @@
 //! know that a CPU is idle.
 
 use relay::event::Chars;
-use x86_64::instructions::interrupts;
 
 use crate::arch::events::CpuUp;
 use crate::base::cpuset::MAX_CPUS;
-use crate::cpu::percpu;
+use crate::cpu::{self, percpu};
 use crate::logs::trace;
 
 /// The name of a thread, as long as Linux has it.
@@ -130,11 +129,9 @@ pub(super) fn halt() {
     };
     trace::emit(|| switch(cpu, To::Nothing));
     trace::emit(|| idle(HALTED));
-    percpu::set_idle(true);
     percpu::begin_halt();
-    interrupts::enable_and_hlt();
+    cpu::wait_for_interrupt();
     percpu::end_halt();
-    percpu::set_idle(false);
     trace::emit(|| idle(AWAKE));
     trace::emit(|| switch(cpu, To::Thread));
 }

@@ -12,6 +12,7 @@ use super::attempts::Attempts;
 use super::channel::{self, PerCpu};
 use super::trigger;
 use crate::base::cmdline::Options;
+use crate::base::cpuset::MAX_CPUS;
 use crate::base::settings::Setting;
 
 /// How many sub-buffers a ring has, if they are not larger or smaller than is sensible.
@@ -29,7 +30,7 @@ pub(crate) struct Client {
     pub(super) stream: StreamClass,
     pub(super) channel: &'static PerCpu,
     pub(super) packets: &'static Packets,
-    pub(super) mount: &'static Mount,
+    pub(crate) mount: &'static Mount,
     /// What was tried there.
     pub(super) attempts: &'static Attempts,
     mode: &'static Setting,
@@ -115,6 +116,12 @@ impl Client {
             relay::error!("the ring of cpu 0 for {name} stays at its early size: {error}");
         }
         self.is_started.store(true, Ordering::Relaxed);
+    }
+
+    /// Events that all CPUs have tried to write, as far as can be told while they go on. Any context.
+    pub(crate) fn tried(&self) -> u64 {
+        let tried = (0..MAX_CPUS).map(|cpu| self.attempts.tried_by(cpu));
+        tried.fold(0, u64::wrapping_add)
     }
 
     /// Writes an event, if it is on. Any context.

@@ -1,8 +1,9 @@
-//! profile: samples of what every CPU does.
+//! profile: samples of what every CPU does, as [`relay::clients::profile`] has them.
 
 use relay::Channel;
+use relay::clients::profile::{Sample, Source};
 use relay::ctf::Packets;
-use relay::event::StreamClass;
+use relay::event::{Event, StreamClass};
 use relay::fs::Mount;
 
 use super::attempts::Attempts;
@@ -17,7 +18,7 @@ const STREAM: StreamClass = StreamClass {
     name: "profile",
     is_global: false,
     overwrites: false,
-    events: &[],
+    events: &[Sample::CLASS, Source::CLASS],
 };
 
 static PACKETS: Packets = Packets::new(STREAM.id, &UUID);

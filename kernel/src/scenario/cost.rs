@@ -8,6 +8,7 @@ use core::hint::black_box;
 use core::sync::atomic::Ordering;
 
 use relay::clients::klog::{self, Place, Severity};
+use relay::clients::profile::MAX_FRAMES;
 use relay::line;
 use relay::record::STAMP;
 use relay::{Channel, Context, Geometry, GeometryError, Mode, NoHooks, StaticMemory, Storage};
@@ -21,7 +22,7 @@ use crate::base::settings::About;
 use crate::cpu::machine::Machine;
 use crate::cpu::{clock, percpu};
 use crate::life::idle;
-use crate::logs::flood;
+use crate::logs::{flood, profile};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -52,6 +53,9 @@ const BATCH: usize = 150;
 const DATA: u16 = 16;
 /// How often what is logged for all to see is tried.
 const LINES: usize = 3;
+/// Pieces of work that samples come into, and rounds of each: some tens of thousands of instructions.
+const PIECES: usize = 20_000;
+const ROUNDS_OF_WORK: u64 = 1_000;
 /// Ticks between two looks at a clock that counts instructions, at the most. Real ones need more.
 const FEW: u64 = 16;
 
@@ -102,7 +106,8 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
     let told = records(nothing).is_some()
         && frame(nothing).is_some()
         && lines(nothing).is_some()
-        && carried(nothing).is_some();
+        && carried(nothing).is_some()
+        && samples().is_some();
     let lost = RING.stats(0).map_or(0, |stats| stats.lost.total());
     if !told || lost != 0 {
         relay::error!("{lost} records were lost, and would have been cheap");
@@ -241,6 +246,56 @@ fn carried(nothing: Cost) -> Option<()> {
         tell("a record of flood that finds none", lost, nothing);
     }
     Some(())
+}
+
+/// Measures what a sample of the profile costs, where `profile=` is set, from the NMI to its return:
+/// with few callers, and with more than a sample takes.
+fn samples() -> Option<()> {
+    if profile::CLIENT.tried() == 0 {
+        return Some(());
+    }
+    sampled("a sample of the profile", 1)?;
+    sampled("a sample of the profile with all its callers", MAX_FRAMES)
+}
+
+/// Measures samples that come into work which is called so deep.
+fn sampled(name: &str, depth: usize) -> Option<()> {
+    let before = profile::CLIENT.tried();
+    let (sum, most, least) = deep(depth)?;
+    let count = profile::CLIENT.tried() - before;
+    let interrupted = sum.checked_sub(least * PIECES as u64)?;
+    relay::info!(
+        "{name}: {mean} instructions, {most} at the most, of {count}",
+        mean = interrupted.checked_div(count)?,
+        most = most - least,
+    );
+    Some(())
+}
+
+/// Does work with interrupts off, called so deep: how long all pieces took, the one that took most,
+/// and the one that took least, which nothing came into.
+#[inline(never)]
+fn deep(depth: usize) -> Option<(u64, u64, u64)> {
+    if depth > 1 {
+        return black_box(deep(black_box(depth - 1)));
+    }
+    interrupts::without_interrupts(|| {
+        let (mut sum, mut seen) = (0, None);
+        for _ in 0..PIECES {
+            let start = clock::counter();
+            let mut state = black_box(1_u64);
+            for _ in 0..ROUNDS_OF_WORK {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+            }
+            black_box(state);
+            let took = clock::counter().wrapping_sub(start);
+            sum += took;
+            note(&mut seen, took);
+        }
+        seen.map(|seen| (sum, seen.most, seen.least))
+    })
 }
 
 /// Measures a frame for a serial line.

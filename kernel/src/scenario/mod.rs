@@ -7,6 +7,7 @@ mod drain;
 mod emptied;
 mod flood;
 mod hang;
+mod hot;
 mod idle;
 mod panic;
 mod part;
@@ -35,7 +36,7 @@ use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 12] = [
+static ALL: [&Scenario; 13] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -48,6 +49,7 @@ static ALL: [&Scenario; 12] = [
     &types::SCENARIO,
     &pattern::SCENARIO,
     &clients::SCENARIO,
+    &hot::SCENARIO,
 ];
 
 /// What the command line has to know of them.

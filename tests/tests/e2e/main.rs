@@ -11,6 +11,7 @@ mod cost;
 mod device;
 mod events;
 mod failure;
+mod identity;
 mod moments;
 mod profile;
 #[path = "../../../relayctl/tests/readers/mod.rs"]
