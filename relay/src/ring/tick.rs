@@ -119,9 +119,8 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
     fn overwrite_all(&self, old: &Ring) -> bool {
         let end = old.geometry.packet(old.visible());
         let laps = 1..=old.geometry.subbuf_count() as u64;
-        laps.fold(false, |found, back| {
-            self.overwrite_unread(old, old.geometry.before(end, back)) || found
-        })
+        let gone = laps.filter(|back| self.overwrite_unread(old, old.geometry.before(end, *back)));
+        gone.count() != 0
     }
 
     /// Takes packet `packet` of `old` out of the way, if it is unread; whether it was.
