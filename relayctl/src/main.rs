@@ -2,9 +2,9 @@
 //! checks that every record is accounted for.
 //!
 //! [`cli`] reads the command line, and one of the [`commands`] does what it says. What they show is
-//! made by [`report`] and [`terminal`]; [`symbols`] has names for addresses, [`signals`] lets a user
-//! end a command, and [`exit`] has the exit codes. The work is done by two libraries: `relay_decode` reads and judges, `relay_machine`
-//! has what boots.
+//! made by [`report`], [`terminal`] and [`profile`]; [`symbols`] has names for addresses,
+//! [`signals`] lets a user end a command, and [`exit`] has the exit codes. The work is done by two
+//! libraries: `relay_decode` reads and judges, `relay_machine` has what boots.
 //!
 //! Nothing that comes from a guest, a file or the command line is trusted: it
 //! gives a clear error or is shown escaped, and never makes relayctl panic,

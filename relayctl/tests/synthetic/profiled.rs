@@ -15,7 +15,10 @@ pub(crate) const CLASSES: &str = "event {
     name = \"profile_source\";
     id = 300;
     stream_id = 7;
-    fields := struct { uint16_t ___source_length; utf8_t _source[___source_length]; uint32_t _hertz; };
+    fields := struct {
+        uint16_t ___source_length; utf8_t _source[___source_length];
+        uint32_t _hertz;
+    };
 };
 event {
     name = \"profile_sample\";
@@ -23,7 +26,8 @@ event {
     stream_id = 7;
     fields := struct {
         integer { size = 64; align = 8; signed = false; base = 16; } _ip;
-        enum : integer { size = 8; align = 8; signed = false; } { \"task\" = 0, \"irq\" = 1, \"nmi\" = 2 } _from;
+        enum : integer { size = 8; align = 8; signed = false; }
+            { \"task\" = 0, \"irq\" = 1, \"nmi\" = 2 } _from;
         int32_t _tid;
         uint16_t ___stack_length;
         integer { size = 64; align = 8; signed = false; base = 16; } _stack[___stack_length];

@@ -6,7 +6,8 @@ use crate::commands::profile::{Facts, Gathered, gather};
 use crate::exit::Exit;
 use crate::terminal::say;
 
-/// Gives the samples of each boot to `take`, and tells the user what is known about them; failed if there are none, or if something is damaged.
+/// Gives the samples of each boot to `take`, and tells the user what is known about them; failed if
+/// there are none, or if something is damaged.
 ///
 /// # Errors
 ///

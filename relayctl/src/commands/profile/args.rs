@@ -92,7 +92,8 @@ pub(crate) struct ProfileArgs {
     #[arg(long = "context", value_name = "CONTEXT", value_parser = parse_context)]
     pub(crate) contexts: Vec<Context>,
 
-    /// The kernel's ELF file [default: what the capture tells, if that is still the kernel that ran]
+    /// The kernel's ELF file [default: what the capture tells, if that is still the kernel that
+    /// ran]
     #[arg(long, value_name = "PATH")]
     pub(crate) elf: Option<PathBuf>,
 
