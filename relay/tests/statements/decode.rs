@@ -108,7 +108,7 @@ impl Value {
                 Self::Char(letter)
             }
             Kind::Chars(bytes) => {
-                let text = text(fields, *bytes);
+                let text = text(fields, bytes);
                 Self::Text(text.trim_end_matches('\0').to_owned())
             }
             Kind::Enum(class) => {
