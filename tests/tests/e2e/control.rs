@@ -177,7 +177,7 @@ fn the_largest_machine_is_asked() {
     let left = ctl(&capture, &["--list", "--timeout", "60"]);
     assert_eq!(
         told(&left),
-        (Some(0), "log=info\ntrace=off\n".to_owned()),
+        (Some(0), "log=info\ntrace=off\nevlog=all\n".to_owned()),
         "{}",
         said(&left)
     );
