@@ -72,6 +72,21 @@ unsafe impl relay::Platform for Machine {
 ",
 };
 
+const EVLOG: Shown = Shown {
+    name: "evlog",
+    mark: " evlog",
+    example: include_str!("../examples/evlog.rs"),
+    machine: "
+mod machine {
+    pub(crate) const HZ: u64 = 1;
+    pub(crate) fn cpu() -> usize { 0 }
+    pub(crate) fn ticks() -> u64 { 0 }
+    pub(crate) fn context() -> relay::Context { relay::Context::Task }
+    pub(crate) fn current() -> (i32, i32) { (0, 0) }
+}
+",
+};
+
 impl Shown {
     /// Its blocks in the page, in a language.
     fn blocks(&self, language: &str) -> impl Iterator<Item = &'static str> {
@@ -147,6 +162,16 @@ fn the_page_shows_the_line_of_the_example_and_leaves_nothing_out() {
 #[test]
 fn the_page_shows_the_events_of_the_example_and_leaves_nothing_out() {
     EVENTS.check_that_it_is_whole();
+}
+
+#[test]
+fn the_page_shows_the_evlog_of_the_example_and_leaves_nothing_out() {
+    EVLOG.check_that_it_is_whole();
+}
+
+#[test]
+fn the_page_alone_has_an_evlog_without_std() {
+    EVLOG.check_that_it_compiles();
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn bad_settings_are_refused_before_the_boot() {
     for (args, what) in [
         (
             &["--set", "nonsense=1"][..],
-            "no setting 'nonsense'; it has log, trace",
+            "no setting 'nonsense'; it has log, log-size, trace",
         ),
         (
             &["--scenario", "flood", "--set", "records=abc"],
