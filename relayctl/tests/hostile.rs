@@ -389,7 +389,10 @@ fn read_all(bytes: &[u8]) {
     };
     let audit = Audit::of(&stored).expect("files are readable");
     let _ = (audit.balance(), audit.verdict());
-    let filter = Filter::default();
+    let filter = Filter {
+        spans: true,
+        ..Filter::default()
+    };
     let mut merge = Merge::of(&stored, &filter).expect("files are readable");
     let all: Result<(), OpenError> = merge.each(|next| {
         if let Next::Record(shown, values) = next {

@@ -323,3 +323,22 @@ fn who_follows_is_shown_the_same() {
     );
     assert_eq!(ends(&out, &["--follow"]), (spans, notes));
 }
+
+/// Who follows a machine that closes all its streams is told in the end what is open.
+#[test]
+fn what_is_open_when_all_streams_are_closed_is_told_to_who_follows() {
+    let mut traced = Traced::new();
+    traced.timer(TIMER.0, 10, IRQ);
+    let mut packets = vec![traced.0.packet(100, 1)];
+    packets.extend((1..=3).map(|id| Stream::new(id, 0, 0).packet(100, 1)));
+    let out = captured(&packets);
+    let told = ends(&out, &["--follow"]).1;
+    assert_eq!(told, ends(&out, &[]).1);
+    assert!(
+        told[0].ends_with("no exit: still open at the end"),
+        "{told:?}"
+    );
+    // Also while the capture is still being made: nothing more will come.
+    std::fs::remove_file(out.join("run.json")).expect("it is there");
+    assert_eq!(ends(&out, &["--follow"]).1, told);
+}

@@ -95,7 +95,7 @@ impl<'a> LiveMerge<'a> {
             |source| is_last || now.saturating_duration_since(source.noticed()) >= hold,
             &mut show,
         )?;
-        match is_last {
+        match is_last || self.merge.is_over() {
             true => self.merge.finish(show),
             false => Ok(()),
         }

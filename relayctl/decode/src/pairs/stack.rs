@@ -43,7 +43,8 @@ pub struct Pair {
     pub entry: u64,
     /// When it was, in ticks.
     pub begin: u64,
-    /// How many such things lay in each other, this one counted: from 1.
+    /// How many such things lay in each other, as far as their entries are known, this one counted:
+    /// from 1.
     pub depth: usize,
 }
 
