@@ -238,8 +238,10 @@ fn step(input: &mut Input<'_>) -> Parsed<Step> {
             None => wrong(input, Fault::expected(&["a name of a field within it"])),
         };
     }
-    let index: Parsed<Option<&str>> = opt(digit1).parse_next(input);
-    let Some(index) = index?.and_then(|digits| digits.parse().ok()) else {
+    let before = input.checkpoint();
+    let digits: Option<&str> = opt(digit1).parse_next(input)?;
+    let Some(index) = digits.and_then(|digits| digits.parse().ok()) else {
+        input.reset(&before);
         return wrong(
             input,
             Fault::expected(&["the number of an element, from 0"]),
