@@ -62,25 +62,70 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             if !self.notes.is_empty() {
                 return Ok(true);
             }
-            if let Some((header, position)) = &mut self.packet {
-                let place = Place {
-                    channel: self.channel,
-                    at: self.stream.channel,
-                    header,
-                    contents: header.contents(&self.buffer),
-                };
-                match wanted.next(&place, position, &mut Vec::new()) {
-                    Ok(Some(stamp)) => {
-                        self.ticks = stamp.ticks;
-                        return Ok(true);
-                    }
-                    Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
-                    Err(error) => {
-                        self.damaged(&error);
-                        continue;
-                    }
+            let Some((place, position)) =
+                Self::place(self.stream, self.channel, &self.buffer, &mut self.packet)
+            else {
+                match self.next_packet(schema, wanted)? {
+                    true => continue,
+                    false => return Ok(false),
                 }
+            };
+            match wanted.next(&place, position, &mut Vec::new()) {
+                Ok(Some(found)) => {
+                    self.ticks = found.stamp.ticks;
+                    return Ok(true);
+                }
+                Ok(None) => self.last = self.packet.take().map(|(header, _)| header),
+                Err(error) => self.damaged(&error),
             }
+        }
+    }
+
+    /// Counts the wanted records up to the end; notes are given to `note`.
+    pub(super) fn count(
+        &mut self,
+        schema: &Schema,
+        wanted: &mut Wanted<'a>,
+        note: &mut impl FnMut(Note),
+    ) -> std::io::Result<u64> {
+        let mut count = 0;
+        loop {
+            self.notes.drain(..).for_each(&mut *note);
+            let Some((place, position)) =
+                Self::place(self.stream, self.channel, &self.buffer, &mut self.packet)
+            else {
+                match self.next_packet(schema, wanted)? {
+                    true => continue,
+                    false => return Ok(count),
+                }
+            };
+            match wanted.count(&place, position, &mut count) {
+                Ok(()) => self.last = self.packet.take().map(|(header, _)| header),
+                Err(error) => self.damaged(&error),
+            }
+        }
+    }
+
+    /// Where reading has got to in a packet.
+    fn place<'p>(
+        stream: &Stream,
+        channel: &'a Channel,
+        buffer: &'p [u8],
+        packet: &'p mut Option<(Header, Position)>,
+    ) -> Option<(Place<'p, 'a>, &'p mut Position)> {
+        let (header, position) = packet.as_mut()?;
+        let place = Place {
+            channel,
+            at: stream.channel,
+            header,
+            contents: header.contents(buffer),
+        };
+        Some((place, position))
+    }
+
+    /// Goes on to the next packet that may have wanted records, or to a note; false at the end.
+    fn next_packet(&mut self, schema: &Schema, wanted: &Wanted<'a>) -> std::io::Result<bool> {
+        while self.notes.is_empty() && self.packet.is_none() {
             match self.source.next(&mut self.buffer)? {
                 None => return Ok(false),
                 Some(Item::Problem { offset, what }) => {
@@ -109,26 +154,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 }
             }
         }
-    }
-
-    /// Goes on behind what [`advance`](Self::advance) has found: true if that was a record; notes
-    /// are given to `note`.
-    pub(super) fn pass(&mut self, note: &mut impl FnMut(Note)) -> bool {
-        if !self.notes.is_empty() {
-            self.notes.drain(..).for_each(note);
-            return false;
-        }
-        let Some((header, position)) = &mut self.packet else {
-            return false;
-        };
-        let contents = header.contents(&self.buffer);
-        match position.take(self.channel, header, contents, &mut Vec::new()) {
-            Ok(taken) => taken.is_some(),
-            Err(error) => {
-                self.damaged(&error);
-                false
-            }
-        }
+        Ok(true)
     }
 
     /// Notes that the rest of the packet cannot be read.
