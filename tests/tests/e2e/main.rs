@@ -24,3 +24,4 @@ mod source;
 mod stall;
 mod types;
 mod unread;
+mod watch;
