@@ -89,13 +89,25 @@ fn the_examples_of_the_page_are_true() {
     let folder = tempfile::tempdir().expect("there is room");
     let capture = folder.path().join("capture");
     let out = capture.to_str().expect("it is UTF-8");
-    let args = ["--scenario", "types", "--smp", "2", "--set", "trace=types", "--out", out];
+    let args = [
+        "--scenario",
+        "types",
+        "--smp",
+        "2",
+        "--set",
+        "trace=types",
+        "--out",
+        out,
+    ];
     Session::start(&args).end().assert_code(0);
     let page = include_str!("../../../docs/QUERY.md");
     let (_, block) = page.split_once("```query\n").expect("it has examples");
     let (block, _) = block.split_once("```").expect("they end");
     for line in block.lines() {
-        let (count, expr) = line.trim_start().split_once("  ").expect("a count, and an expression");
+        let (count, expr) = line
+            .trim_start()
+            .split_once("  ")
+            .expect("a count, and an expression");
         let args = ["--json", "--channel", "trace", "--where", expr];
         let counted = lines(&on(&capture, "stat", &args).stdout);
         assert_eq!(counted[0]["matching"].to_string(), count, "{expr}");
