@@ -44,13 +44,17 @@ impl Operand {
 impl Kind {
     /// Whether it can be compared like that.
     pub(super) fn has(self, op: Op) -> bool {
-        match (self, op) {
-            (Self::Field, _) | (_, Op::Eq | Op::Ne) => true,
-            (Self::Severity | Self::Time | Self::Number, Op::Lt | Op::Le | Op::Gt | Op::Ge) => true,
-            (Self::Number, Op::Bits) => true,
-            (Self::Text, Op::Match | Op::NoMatch | Op::Contains) => true,
-            _ => false,
-        }
+        matches!(
+            (self, op),
+            (Self::Field, _)
+                | (_, Op::Eq | Op::Ne)
+                | (
+                    Self::Severity | Self::Time | Self::Number,
+                    Op::Lt | Op::Le | Op::Gt | Op::Ge
+                )
+                | (Self::Number, Op::Bits)
+                | (Self::Text, Op::Match | Op::NoMatch | Op::Contains)
+        )
     }
 
     /// Whether it may ever be so, compared with this value.
