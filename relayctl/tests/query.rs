@@ -68,7 +68,7 @@ fn only_records_that_match_are_shown() {
     assert_eq!(shown("msg =~ \"took [1-3]0\"").len(), 3);
     assert_eq!(shown("event == disk_slow && us & 0x40").len(), 2);
     assert_eq!(
-        shown("time <= 2ms"),
+        shown("time <= 2ms && facility == disk"),
         ["lba 100 took 0 us", "lba 101 took 10 us"]
     );
     assert_eq!(

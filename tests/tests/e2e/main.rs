@@ -29,3 +29,4 @@ mod trace;
 mod types;
 mod unread;
 mod viewers;
+mod watch;

@@ -43,14 +43,11 @@ impl StreamCount {
                 continue;
             };
             let mut cursor = Cursor::new(stream, channel, source, false);
-            let mut count = 0;
-            let failed = |error| {
+            let count = cursor.count(schema, &mut wanted, &mut note);
+            let count = count.map_err(|error| {
                 let path = stored.folder.join("trace").join(&stream.file);
                 OpenError::Io(path, error)
-            };
-            while cursor.advance(schema, &mut wanted).map_err(failed)? {
-                count += u64::from(cursor.pass(&stored.schema, &mut note));
-            }
+            })?;
             counts.push(Self {
                 channel: channel.name.clone(),
                 cpu: stream.cpu,

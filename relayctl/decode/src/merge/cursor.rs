@@ -71,34 +71,79 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             if !self.notes.is_empty() {
                 return Ok(true);
             }
-            if let Some((header, position)) = &mut self.packet {
-                let place = Place {
-                    channel: self.channel,
-                    at: self.stream.channel,
-                    header,
-                    contents: header.contents(&self.buffer),
-                };
-                let found = wanted.next(&place, position, &mut Vec::new(), self.pairing.as_mut());
-                match found {
-                    Ok(Some(stamp)) => {
-                        self.ticks = stamp.ticks;
-                        // What was passed over may have left some open.
-                        self.note_unclosed(schema);
-                        return Ok(true);
-                    }
-                    Ok(None) => {
-                        let in_doubt = header.records.saturating_sub(position.read());
-                        if in_doubt > 0 {
-                            self.gap(schema, Gap::Missing(in_doubt));
-                        }
-                        self.last = self.packet.take().map(|(header, _)| header);
-                    }
-                    Err(error) => {
-                        self.damaged(schema, &error);
-                        continue;
-                    }
+            let Some((place, position)) =
+                Self::place(self.stream, self.channel, &self.buffer, &mut self.packet)
+            else {
+                match self.next_packet(schema, wanted)? {
+                    true => continue,
+                    false => return Ok(false),
                 }
+            };
+            let found = wanted.next(&place, position, &mut Vec::new(), self.pairing.as_mut());
+            match found {
+                Ok(Some(found)) => {
+                    self.ticks = found.stamp.ticks;
+                    // What was passed over may have left some open.
+                    self.note_unclosed(schema);
+                    return Ok(true);
+                }
+                Ok(None) => {
+                    let in_doubt = place.header.records.saturating_sub(position.read());
+                    if in_doubt > 0 {
+                        self.gap(schema, Gap::Missing(in_doubt));
+                    }
+                    self.last = self.packet.take().map(|(header, _)| header);
+                }
+                Err(error) => self.damaged(schema, &error),
             }
+        }
+    }
+
+    /// Counts the wanted records up to the end; notes are given to `note`.
+    pub(super) fn count(
+        &mut self,
+        schema: &Schema,
+        wanted: &mut Wanted<'a>,
+        note: &mut impl FnMut(Note),
+    ) -> std::io::Result<u64> {
+        let mut count = 0;
+        loop {
+            self.notes.drain(..).for_each(&mut *note);
+            let Some((place, position)) =
+                Self::place(self.stream, self.channel, &self.buffer, &mut self.packet)
+            else {
+                match self.next_packet(schema, wanted)? {
+                    true => continue,
+                    false => return Ok(count),
+                }
+            };
+            match wanted.count(&place, position, &mut count) {
+                Ok(()) => self.last = self.packet.take().map(|(header, _)| header),
+                Err(error) => self.damaged(schema, &error),
+            }
+        }
+    }
+
+    /// Where reading has got to in a packet.
+    fn place<'p>(
+        stream: &Stream,
+        channel: &'a Channel,
+        buffer: &'p [u8],
+        packet: &'p mut Option<(Header, Position)>,
+    ) -> Option<(Place<'p, 'a>, &'p mut Position)> {
+        let (header, position) = packet.as_mut()?;
+        let place = Place {
+            channel,
+            at: stream.channel,
+            header,
+            contents: header.contents(buffer),
+        };
+        Some((place, position))
+    }
+
+    /// Goes on to the next packet that may have wanted records, or to a note; false at the end.
+    fn next_packet(&mut self, schema: &Schema, wanted: &Wanted<'a>) -> std::io::Result<bool> {
+        while self.notes.is_empty() && self.packet.is_none() {
             match self.source.next(&mut self.buffer)? {
                 None => return Ok(false),
                 Some(Item::Problem { offset, what }) => {
@@ -133,26 +178,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 }
             }
         }
-    }
-
-    /// Goes on behind what [`advance`](Self::advance) has found: true if that was a record; notes
-    /// are given to `note`.
-    pub(super) fn pass(&mut self, schema: &Schema, note: &mut impl FnMut(Note)) -> bool {
-        if !self.notes.is_empty() {
-            self.notes.drain(..).for_each(note);
-            return false;
-        }
-        let Some((header, position)) = &mut self.packet else {
-            return false;
-        };
-        let contents = header.contents(&self.buffer);
-        match position.take(self.channel, header, contents, &mut Vec::new()) {
-            Ok(taken) => taken.is_some(),
-            Err(error) => {
-                self.damaged(schema, &error);
-                false
-            }
-        }
+        Ok(true)
     }
 
     /// Notes that the rest of the packet cannot be read.

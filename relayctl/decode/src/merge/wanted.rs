@@ -44,6 +44,13 @@ pub(super) struct Place<'p, 'a> {
     pub(super) contents: &'p [u8],
 }
 
+/// A wanted record.
+pub(super) struct Found {
+    pub(super) stamp: Stamp,
+    /// Where the next one is, if that is known already.
+    behind: Option<Position>,
+}
+
 impl<'a> Wanted<'a> {
     /// Makes a filter ready.
     pub(super) fn new(schema: &'a Schema, filter: &'a Filter) -> Self {
@@ -79,7 +86,7 @@ impl<'a> Wanted<'a> {
         position: &mut Position,
         values: &mut Vec<Value<'v>>,
         mut pairing: Option<&mut Pairing>,
-    ) -> Result<Option<Stamp>, RecordError> {
+    ) -> Result<Option<Found>, RecordError> {
         let Place {
             channel,
             header,
@@ -87,16 +94,15 @@ impl<'a> Wanted<'a> {
             ..
         } = *place;
         let filter = self.filter;
-        let Some(classes) = self.classes.get_mut(place.at) else {
-            return position.peek(header, contents);
-        };
+        let found = |stamp, behind| Ok(Some(Found { stamp, behind }));
+        let classes = &mut self.classes[place.at];
         while let Some(stamp) = position.peek(header, contents)? {
             let is_in_time = self.ticks.contains(&u128::from(stamp.ticks));
             let known = channel.place(stamp.id);
-            let found = known.and_then(|at| class(classes, (self.schema, filter), channel, at));
+            let known = known.and_then(|at| class(classes, (self.schema, filter), channel, at));
             // What is not known is an error when it is taken.
-            let Some(class) = found else {
-                return Ok(Some(stamp));
+            let Some(class) = known else {
+                return found(stamp, None);
             };
             let head = Head {
                 ticks: stamp.ticks,
@@ -112,7 +118,7 @@ impl<'a> Wanted<'a> {
             let is_open = is_in_time && class.is_wanted && said != Some(false);
             let is_clear = said == Some(true) && !class.has_level && !class.has_module;
             if is_open && is_clear {
-                return Ok(Some(stamp));
+                return found(stamp, None);
             }
             if !is_open
                 && pairing.is_none()
@@ -134,8 +140,8 @@ impl<'a> Wanted<'a> {
                             .is_none_or(|plan| plan.holds(&head, values))
                 });
             if is_wanted {
-                *position = before;
-                return Ok(Some(stamp));
+                let behind = std::mem::replace(position, before);
+                return found(stamp, Some(behind));
             }
             if let (Some(pairing), Some(record)) = (&mut pairing, taken) {
                 let Stamp { id, ticks, context } = record.stamp;
@@ -143,6 +149,33 @@ impl<'a> Wanted<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// Counts the wanted records of a packet, from `position` on.
+    ///
+    /// # Errors
+    ///
+    /// When what comes is no record; what is before it is counted.
+    pub(super) fn count<'v>(
+        &mut self,
+        place: &Place<'v, 'a>,
+        position: &mut Position,
+        count: &mut u64,
+    ) -> Result<(), RecordError> {
+        let mut values: Vec<Value<'v>> = Vec::new();
+        while let Some(found) = self.next(place, position, &mut values, None)? {
+            match found.behind {
+                Some(behind) => *position = behind,
+                None => {
+                    let Place {
+                        header, contents, ..
+                    } = *place;
+                    position.take(place.channel, header, contents, &mut values)?;
+                }
+            }
+            *count += 1;
+        }
+        Ok(())
     }
 }
 

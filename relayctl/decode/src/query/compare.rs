@@ -93,6 +93,12 @@ pub(super) fn field(
                 None => false,
             },
             [] if op == Op::Contains => {
+                if let (Value::Bytes(bytes), Literal::Integer(wanted), Type::Int(_)) =
+                    (value, literal, &**of)
+                {
+                    let byte = u8::try_from(*wanted).ok();
+                    return byte.is_some_and(|byte| memchr::memchr(byte, bytes).is_some());
+                }
                 let mut elements = (0..).map_while(|index| element(value, index));
                 elements.any(|element| field(schema, (of, &element), &[], Op::Eq, literal))
             }

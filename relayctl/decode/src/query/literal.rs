@@ -10,9 +10,9 @@ use winnow::stream::Stream;
 use winnow::token::{any, one_of, take_while};
 
 use super::ast::{Literal, Op, UNITS};
-use super::attribute::Kind;
 use super::error::Fault;
-use super::parse::{Counts, Input, Parsed, Problem, is_of_name, name, wrong};
+use super::input::{Counts, Input, Parsed, Problem, is_of_name, name, wrong};
+use super::kind::Kind;
 use super::pattern::Pattern;
 
 /// Reads a value that something of a kind is compared with like that.

@@ -40,6 +40,8 @@ mod ast;
 mod attribute;
 mod compare;
 mod error;
+mod input;
+mod kind;
 mod literal;
 mod parse;
 mod pattern;

@@ -16,12 +16,13 @@ use winnow::Parser;
 use winnow::ascii::{digit1, multispace0};
 use winnow::combinator::{eof, not, opt, peek, repeat, separated};
 use winnow::error::ParserError;
-use winnow::stream::{Stateful, Stream};
-use winnow::token::{one_of, take_while};
+use winnow::stream::Stream;
+use winnow::token::one_of;
 
 use super::ast::{Expr, Op, Operand, Path, Step, Test};
 use super::attribute::Attribute;
 use super::error::{Fault, QueryError};
+use super::input::{Counts, Input, Parsed, Problem, is_of_name, name, wrong};
 use super::literal::literal;
 
 /// The longest expression, in bytes.
@@ -35,58 +36,6 @@ const MAX_TESTS: u32 = 128;
 
 /// The most regular expressions: each takes memory.
 const MAX_PATTERNS: u32 = 16;
-
-/// What is read, and how much of it there is so far.
-pub(super) type Input<'i> = Stateful<&'i str, Counts>;
-
-/// How much there is so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    depth: u32,
-    tests: u32,
-    patterns: u32,
-}
-
-/// What is wrong where so many bytes are left.
-#[derive(Debug)]
-pub(super) struct Problem {
-    rest: usize,
-    fault: Fault,
-    /// Whether nothing else may be tried.
-    is_final: bool,
-}
-
-/// What a parser returns.
-pub(super) type Parsed<T> = Result<T, Problem>;
-
-impl<'i> ParserError<Input<'i>> for Problem {
-    type Inner = Self;
-
-    fn from_input(input: &Input<'i>) -> Self {
-        Self {
-            rest: input.eof_offset(),
-            fault: Fault::Expected(Vec::new()),
-            is_final: false,
-        }
-    }
-
-    fn is_backtrack(&self) -> bool {
-        !self.is_final
-    }
-
-    fn into_inner(self) -> Result<Self, Self> {
-        Ok(self)
-    }
-}
-
-/// Something is wrong here, whatever is tried.
-pub(super) fn wrong<T>(input: &Input<'_>, fault: Fault) -> Parsed<T> {
-    Err(Problem {
-        rest: input.eof_offset(),
-        fault,
-        is_final: true,
-    })
-}
 
 /// Reads an expression.
 pub(super) fn expression(text: &str) -> Result<Expr, QueryError> {
@@ -238,8 +187,10 @@ fn step(input: &mut Input<'_>) -> Parsed<Step> {
             None => wrong(input, Fault::expected(&["a name of a field within it"])),
         };
     }
-    let index: Parsed<Option<&str>> = opt(digit1).parse_next(input);
-    let Some(index) = index?.and_then(|digits| digits.parse().ok()) else {
+    let before = input.checkpoint();
+    let digits: Option<&str> = opt(digit1).parse_next(input)?;
+    let Some(index) = digits.and_then(|digits| digits.parse().ok()) else {
+        input.reset(&before);
         return wrong(
             input,
             Fault::expected(&["the number of an element, from 0"]),
@@ -249,18 +200,6 @@ fn step(input: &mut Input<'_>) -> Parsed<Step> {
         Some(_) => Ok(Step::Index(index)),
         None => wrong(input, Fault::expected(&["]"])),
     }
-}
-
-/// Reads a name.
-pub(super) fn name(input: &mut Input<'_>) -> Parsed<String> {
-    let first = one_of(|c: char| c.is_ascii_alphabetic() || c == '_');
-    let name = (first, take_while(0.., is_of_name)).take();
-    name.map(str::to_owned).parse_next(input)
-}
-
-/// Whether a character may stand in a name.
-pub(super) fn is_of_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
 }
 
 /// Reads how is compared.

@@ -4,8 +4,8 @@
 use relay_format::{Context, Severity};
 
 use super::ast::{Expr, Literal, Op, Operand, Path, Step, Test};
-use super::attribute::{self, Attribute};
-use super::compare;
+use super::attribute::Attribute;
+use super::{compare, kind};
 use crate::records::{Channel, Event, Line, Schema, Value};
 use crate::tsdl::Type;
 
@@ -326,7 +326,7 @@ impl<'a> Maker<'a> {
                 true => Node::Check(Check::Msg(test)),
                 false => Node::Always(false),
             },
-            Attribute::Severity => match attribute::severity(&test.value) {
+            Attribute::Severity => match kind::severity(&test.value) {
                 None => Node::Always(false),
                 Some(wanted) => match event.has_own_severity() {
                     true => Node::Check(Check::Severity(op, wanted)),
@@ -338,7 +338,7 @@ impl<'a> Maker<'a> {
                 },
             },
             Attribute::Context => match &test.value {
-                Literal::Word(name) | Literal::Text(name) => match attribute::context(name) {
+                Literal::Word(name) | Literal::Text(name) => match kind::context(name) {
                     Some(context) => Node::Check(Check::Context(op, context)),
                     None => Node::Always(false),
                 },

@@ -141,6 +141,7 @@ fn record_holds(query: &Query, (channel, id): (u32, u16), fields: &[u8], made: &
         content_size: content as u64 * 8,
         packet_size: content.next_multiple_of(8) as u64 * 8,
         packet_seq_num: 3,
+        stream_instance_id: made.cpu.into(),
         cpu_id: made.cpu,
         ordinal: 12,
         records: 1,

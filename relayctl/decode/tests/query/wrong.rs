@@ -13,7 +13,8 @@ fn said(text: &str) -> String {
 /// An expression, a place in it, and what would be right there.
 fn check(text: &str, place: usize, right: &str) {
     let caret = format!("{:1$}^", "", place - 1);
-    let wanted = format!("at character {place}:\n  {text}\n  {caret}\n{right}");
+    let shown = text.trim_end();
+    let wanted = format!("at character {place}:\n  {shown}\n  {caret}\n{right}");
     assert_eq!(said(text), wanted);
 }
 

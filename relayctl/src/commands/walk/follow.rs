@@ -20,8 +20,8 @@ use serde_json::json;
 
 use super::error::WalkError;
 use super::follow_boots::FollowedBoots;
+use super::viewer::{Viewer, Walk, Walked, say_unknown_fields, step};
 use super::wait::{self, POLL, pause};
-use super::{Viewer, Walk, Walked, step};
 use crate::commands::source::SourceError;
 use crate::exit::Exit;
 use crate::signals;
@@ -128,7 +128,7 @@ fn show_boot(
     };
     if boots.number == boots.first {
         filter.check(&schema)?;
-        super::say_unknown_fields(filter, &schema);
+        say_unknown_fields(filter, &schema);
     }
     let title = format!("boot {}: {}", boots.number, Uuid(schema.uuid));
     viewer.begin(boots.number, (boots.number > 1).then_some(title))?;

@@ -4,7 +4,7 @@ use relay_decode::capture::Uuid;
 use relay_decode::merge::{Filter, Merge};
 
 use super::error::WalkError;
-use super::{Viewer, Walk, Walked, say_unknown_fields, step};
+use super::viewer::{Viewer, Walk, Walked, say_unknown_fields, step};
 use crate::commands::boots::{Selection, title};
 use crate::commands::source::Source;
 use crate::exit::Exit;
