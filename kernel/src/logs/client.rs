@@ -96,6 +96,7 @@ impl Client {
                 Err(_) => _ = channel::start(self.channel, self.name(), cpu, None, geometry),
             }
         }
+        self.set_started();
     }
 
     /// What a full ring does, as the options ask for.
@@ -115,6 +116,10 @@ impl Client {
             let name = self.name();
             relay::error!("the ring of cpu 0 for {name} stays at its early size: {error}");
         }
+    }
+
+    /// From now on events are written: those before are neither written nor counted. Task context.
+    pub(super) fn set_started(&self) {
         self.is_started.store(true, Ordering::Relaxed);
     }
 

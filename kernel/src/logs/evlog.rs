@@ -52,6 +52,7 @@ pub(crate) fn start_early(options: &Options<'_>) {
     let started =
         ring.map(|ring| memory.is_some_and(|memory| CHANNEL.start(0, memory, ring).is_ok()));
     debug_assert_eq!(started, Ok(true), "it was started before");
+    CLIENT.set_started();
 }
 
 /// Writes an event, if it is on. Any context.

@@ -40,8 +40,9 @@ pub(crate) struct FilterArgs {
     /// Only records of which this is true, such as 'severity >= warning && lba > 100'
     ///
     /// Compared are attributes and fields: severity (the graver one is the greater), facility,
-    /// channel, event, cpu, time, context, number, packet, module, file, line, msg; a field by its
-    /// name, also a.b and a[0], and field.cpu where it is called as an attribute is.
+    /// type, process, thread, channel, event, cpu, time, context, number, packet, module, file,
+    /// line, msg; a field by its name, also a.b and a[0], and field.cpu where it is called as an
+    /// attribute is.
     ///
     /// By == != < <= > >=, =~ and !~ with a regular expression, & for bits, contains for parts of
     /// texts, elements and flags; with numbers (0x too), "texts", names of severities, contexts and

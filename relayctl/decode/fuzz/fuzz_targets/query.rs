@@ -75,12 +75,12 @@ fuzz_target!(|input: (&str, &[u8])| {
             context: record.stamp.context,
         };
         let plan = query.plan(&schema, channel, record.event);
-        let (before, holds) = (plan.before_fields(&head), plan.holds(&head, values));
+        let (before, holds) = (plan.before_fields(&head), plan.holds(&head, record.who, values));
         assert!(before.is_none_or(|before| before == holds));
         // It may be too long or too deep for that.
         if let Ok(not) = format!("!({query})").parse::<Query>() {
             let not = not.plan(&schema, channel, record.event);
-            assert_ne!(not.holds(&head, values), holds);
+            assert_ne!(not.holds(&head, record.who, values), holds);
         }
     }
 });

@@ -137,7 +137,7 @@ impl<'a> Wanted<'a> {
                         && class
                             .plan
                             .as_ref()
-                            .is_none_or(|plan| plan.holds(&head, values))
+                            .is_none_or(|plan| plan.holds(&head, record.who, values))
                 });
             if is_wanted {
                 let behind = std::mem::replace(position, before);
@@ -195,7 +195,8 @@ fn class<'c, 'a>(
         let has_module = event.has_own_origin() && !filter.modules.is_empty();
         let line = Line::new(event, &[]);
         let plan = filter.query.as_ref();
-        let size = event.fields.fixed_size();
+        let sizes = event.context.fixed_size().zip(event.fields.fixed_size());
+        let size = sizes.and_then(|(context, fields)| context.checked_add(fields));
         Class {
             is_wanted: (has_level || filter.has_severity(event.severity))
                 && (has_module || filter.has_module(|| line.module())),

@@ -7,6 +7,13 @@ pub enum Attribute {
     Severity,
     /// Which part of the system it is about: as its class says, or its field `facility`.
     Facility,
+    /// The number of its class among those of its facility, of an event for operators; else its
+    /// field `type`.
+    Type,
+    /// The process that wrote it, if it says so; else its field `process`.
+    Process,
+    /// The thread, likewise.
+    Thread,
     /// Its channel.
     Channel,
     /// The name of its class.
@@ -33,9 +40,12 @@ pub enum Attribute {
 
 impl Attribute {
     /// All of them by their names.
-    pub const ALL: [(&'static str, Self); 13] = [
+    pub const ALL: [(&'static str, Self); 16] = [
         ("severity", Self::Severity),
         ("facility", Self::Facility),
+        ("type", Self::Type),
+        ("process", Self::Process),
+        ("thread", Self::Thread),
         ("channel", Self::Channel),
         ("event", Self::Event),
         ("cpu", Self::Cpu),

@@ -27,9 +27,13 @@ impl Operand {
                 Attribute::Severity => Kind::Severity,
                 Attribute::Context => Kind::Context,
                 Attribute::Time => Kind::Time,
-                Attribute::Cpu | Attribute::Number | Attribute::Packet | Attribute::Line => {
-                    Kind::Number
-                }
+                Attribute::Type
+                | Attribute::Process
+                | Attribute::Thread
+                | Attribute::Cpu
+                | Attribute::Number
+                | Attribute::Packet
+                | Attribute::Line => Kind::Number,
                 Attribute::Facility
                 | Attribute::Channel
                 | Attribute::Event

@@ -6,7 +6,7 @@ use relay_format::{Context, Severity};
 use super::ast::{Expr, Literal, Op, Operand, Path, Step, Test};
 use super::attribute::Attribute;
 use super::{compare, kind};
-use crate::records::{Channel, Event, Line, Schema, Value};
+use crate::records::{Channel, Event, Line, Schema, Value, Who};
 use crate::tsdl::Type;
 
 /// What is known of a record before its fields are read.
@@ -52,6 +52,10 @@ enum Check<'a> {
     Number(Op, u64),
     Packet(Op, u64),
     Context(Op, Context),
+    /// The process.
+    Process(&'a Test),
+    /// The thread.
+    Thread(&'a Test),
     /// Of a field that is an integer, with one.
     Integer(usize, Op, i128),
     Severity(Op, Severity),
@@ -89,13 +93,14 @@ impl<'a> Plan<'a> {
         self.node.before_fields(head)
     }
 
-    /// Whether it is true of a record with these fields.
+    /// Whether it is true of a record that `who` wrote, with these fields.
     #[must_use]
-    pub fn holds(&self, head: &Head, values: &[Value<'_>]) -> bool {
+    pub fn holds(&self, head: &Head, who: Who, values: &[Value<'_>]) -> bool {
         let line = Line::new(self.event, values);
         let record = Record {
             schema: self.schema,
             head,
+            who,
             values,
             line: &line,
         };
@@ -107,6 +112,7 @@ impl<'a> Plan<'a> {
 struct Record<'r> {
     schema: &'r Schema,
     head: &'r Head,
+    who: Who,
     values: &'r [Value<'r>],
     line: &'r Line<'r>,
 }
@@ -180,7 +186,12 @@ impl Check<'_> {
         let text = |text: Option<&[u8]>, test: &Test| {
             text.is_some_and(|text| compare::text(text, test.op, &test.value))
         };
+        let integer = |number: Option<i64>, test: &Test| {
+            number.is_some_and(|number| compare::integer(number.into(), test.op, &test.value))
+        };
         match self {
+            Self::Process(test) => integer(record.who.process, test),
+            Self::Thread(test) => integer(record.who.thread, test),
             Self::Integer(place, op, wanted) => {
                 let number = record.values.get(*place).and_then(Value::as_integer);
                 number.is_some_and(|number| match op {
@@ -224,7 +235,11 @@ impl Check<'_> {
             | Self::Number(..)
             | Self::Packet(..)
             | Self::Context(..) => 0,
-            Self::Integer(..) | Self::Severity(..) | Self::Line(..) => 1,
+            Self::Process(..)
+            | Self::Thread(..)
+            | Self::Integer(..)
+            | Self::Severity(..)
+            | Self::Line(..) => 1,
             Self::Field(.., test) => of_text(test),
             Self::Module(test) | Self::File(test) => of_text(test),
             Self::Msg(test) => 8 + of_text(test),
@@ -312,6 +327,14 @@ impl<'a> Maker<'a> {
                 Some(facility) => text(Some(facility)),
                 None => self.named("facility", &[], test),
             },
+            Attribute::Type => match event.kind {
+                Some(kind) => Node::Always(compare::integer(kind.into(), op, &test.value)),
+                None => self.named("type", &[], test),
+            },
+            Attribute::Process if event.has_process() => Node::Check(Check::Process(test)),
+            Attribute::Process => self.named("process", &[], test),
+            Attribute::Thread if event.has_thread() => Node::Check(Check::Thread(test)),
+            Attribute::Thread => self.named("thread", &[], test),
             Attribute::Module if is_own => Node::Check(Check::Module(test)),
             Attribute::Module => bytes(known.module()),
             Attribute::File if is_own => Node::Check(Check::File(test)),

@@ -149,6 +149,16 @@ impl Event {
         self.severity_field.is_some()
     }
 
+    /// Whether each record says which process wrote it.
+    pub(crate) fn has_process(&self) -> bool {
+        self.who[0].is_some()
+    }
+
+    /// Whether each record says which thread wrote it.
+    pub(crate) fn has_thread(&self) -> bool {
+        self.who[1].is_some()
+    }
+
     /// Whether a record itself says where it comes from: it was formatted when it was written.
     pub(crate) fn has_own_origin(&self) -> bool {
         self.log.is_some()

@@ -162,7 +162,7 @@ fn record_holds(query: &Query, (channel, id): (u32, u16), fields: &[u8], made: &
         context: record.stamp.context,
     };
     let plan = query.plan(&schema, channel, record.event);
-    let holds = plan.holds(&head, values);
+    let holds = plan.holds(&head, record.who, values);
     let before = plan.before_fields(&head);
     assert!(before.is_none_or(|before| before == holds), "{query}");
     holds

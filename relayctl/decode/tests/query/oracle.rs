@@ -229,6 +229,8 @@ fn has(operand: &Operand, record: &Made) -> Has {
         Operand::Attribute(attribute) => match attribute {
             // Others are compared where they are.
             Attribute::Severity | Attribute::Context | Attribute::Time => Has::Nothing,
+            // It is no event for operators, and has no such fields.
+            Attribute::Type | Attribute::Process | Attribute::Thread => Has::Nothing,
             Attribute::Facility => text("disk"),
             Attribute::Channel => text("trace"),
             Attribute::Event => text("disk_error"),
