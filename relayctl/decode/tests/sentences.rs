@@ -7,7 +7,7 @@ use relay::event::{
     EnumClass, EventClass, Field, FieldsMut, Hex, Kind, StreamClass, Value, Values,
 };
 use relay::record::Fields;
-use relay_decode::records::{Line, Records, Schema, json_record};
+use relay_decode::records::{Line, Records, Schema, Who, json_record};
 use relay_decode::wire::{HEADER_SIZE, Header, MAGIC};
 use relay_format::packet;
 use serde_json::json;
@@ -98,6 +98,49 @@ fn read<T: Value + ?Sized>(template: &str, value: &T) -> (String, serde_json::Va
     let message = message.expect("it is UTF-8");
     assert_eq!(message, on_the_console(template, value));
     (message, fields["x"].clone())
+}
+
+/// Reads a record whose class has this context before its field `x` of 8 bits: who wrote it, and the
+/// field.
+fn read_behind<const N: usize>(context: &str, bytes: [u8; N]) -> Result<(Who, u64), String> {
+    let text = metadata("{x}", Kind::U8);
+    let (before, behind) = text.split_once("uint8_t _x;").expect("the field");
+    let at = before.rfind("fields := ").expect("the fields");
+    let (before, begin) = before.split_at(at);
+    let text = format!("{before}context := struct {{ {context} }}; {begin}uint8_t _x;{behind}");
+    let schema = Schema::read(text.as_bytes()).map_err(|error| error.to_string())?;
+    let channel = schema.channel(1).expect("it is there");
+    let packet = packet(&bytes);
+    let header = Header::of(&packet).expect("whole").expect("sound");
+    let mut records = Records::new(channel, &header, &packet);
+    let found = records.next_record().map_err(|error| error.to_string())?;
+    let (record, values) = found.expect("it is there");
+    let who = record.who;
+    let found = values[0].as_unsigned().expect("a number");
+    assert!(matches!(records.next_record(), Ok(None)));
+    Ok((who, found))
+}
+
+#[test]
+fn who_wrote_a_record_lies_before_its_fields() {
+    let who = |process, thread| Who { process, thread };
+    let bytes = [0xF9, 0xFF, 0xFF, 0xFF, 4, 3, 2, 1, 77];
+    let read = read_behind("int32_t _pid; int32_t _tid;", bytes);
+    assert_eq!(read, Ok((who(Some(-7), Some(0x0102_0304)), 77)));
+    // Other contexts are passed over, in whatever order they come.
+    let read = read_behind(
+        "uint8_t _n; int16_t _tid; uint8_t _text[_n];",
+        [2, 5, 0, 1, 1, 9],
+    );
+    assert_eq!(read, Ok((who(None, Some(5)), 9)));
+    let read = read_behind("utf8_t _pid[4];", *b"init\x08");
+    assert_eq!(read, Ok((who(None, None), 8)));
+    // It may be cut off, or not understood.
+    let read = read_behind("int32_t _pid; int32_t _tid;", [0; 7]);
+    assert!(read.is_err_and(|error| error.contains("end within it")));
+    let bits = "integer { size = 3; align = 1; signed = false; } _pid;";
+    let read = read_behind(bits, [0, 1]);
+    assert!(read.is_err_and(|error| error.contains("bit fields are not supported")));
 }
 
 /// Compares the sentences of a value with what `format!` makes of it, by these templates.
