@@ -109,7 +109,7 @@ fn what_cannot_be_is_refused_with_what_would_be_right() {
         (odd(77, b""), "no request 77"),
         // The channel trace of this program has no rings.
         (
-            request(10, &Request::Snapshot),
+            request(9, &Request::Snapshot),
             "trace-mode=continuous would be right",
         ),
         (odd(1, b"\xff=\xff"), "UTF-8"),
