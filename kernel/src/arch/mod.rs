@@ -3,10 +3,12 @@
 //! From the ground up; a lower file never imports a higher one. What stands above and must be
 //! called from here is registered in [`handlers`].
 //!
-//! - [`events`]: what the trace has of them; [`pic`], [`apic`]: interrupt controllers; [`calibrate`]: how fast the clock counts;
+//! - [`events`]: what the trace has of them; [`pic`], [`apic`]: interrupt controllers;
+//!   [`calibrate`]: how fast the clock counts;
 //! - [`stop`]: stopping other CPUs for good;
 //! - [`segments`], [`frame`]: what traps and tables agree on, what a trap leaves on the stack;
-//! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there; [`traps`]: the stubs and what they dispatch to;
+//! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there;
+//!   [`traps`]: the stubs and what they dispatch to;
 //! - [`tables`]: GDT, TSS, IDT; [`smp`]: starting and waking other CPUs;
 //! - [`backtrace`], [`provoke`]: for reports, and for causing them.
 
