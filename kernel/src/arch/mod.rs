@@ -8,7 +8,8 @@
 //!   the clock counts;
 //! - [`stop`]: stopping other CPUs for good;
 //! - [`segments`], [`frame`]: what traps and tables agree on, what a trap leaves on the stack;
-//! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there; [`traps`]: the stubs and what they dispatch to;
+//! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there;
+//!   [`traps`]: the stubs and what they dispatch to;
 //! - [`tables`]: GDT, TSS, IDT; [`smp`]: starting and waking other CPUs;
 //! - [`backtrace`], [`provoke`]: for reports, and for causing them;
 //! - [`sampling`]: interrupting all CPUs again and again, to look at them.

@@ -1,4 +1,4 @@
-//! Records at which a [snapshot](super::snapshot) of the trace is taken.
+//! Records at which a [snapshot] of the trace is taken.
 //!
 //! Who writes a record looks whether there are any; only if so, whether this is one. So without
 //! them a record costs a load and a branch more, and with them those alone that are written.

@@ -1,5 +1,5 @@
 //! When a stream of the trace may be read, where it is a flight recorder: while a
-//! [snapshot](crate::logs::snapshot) is taken, and when the stream is closed, to its end.
+//! [snapshot] is taken, and when the stream is closed, to its end.
 //!
 //! A snapshot of a stream is over when a packet has left that ends after the snapshot was asked for,
 //! or when its CPU says that it has written nothing since then that was not handed over.

@@ -240,7 +240,7 @@ impl Value for CStr {
 }
 
 /// A short text that takes `N` bytes, whatever it says: what is longer is cut, what is shorter has
-/// zeros behind it. A field `comm` of Linux has 16.
+/// zeros behind it. A field `comm` of Linux has 16. Readers take one of 4 bytes for a `char`.
 ///
 /// ```
 /// use relay::event::{Chars, Value};

@@ -120,6 +120,7 @@ fn classes(metadata: &str) -> Vec<Class> {
     let blocks = blocks.filter_map(|line| line.strip_prefix("event { "));
     let classes = blocks.map(|block| {
         let fields = between(block, "fields := struct {", "}; };").expect("it has fields");
+        let facility = between(block, "&facility=", "\"").unwrap_or_default();
         // A semicolon ends a field where it is not within braces.
         let mut declared = vec![String::new()];
         let mut depth = 0;
@@ -142,9 +143,7 @@ fn classes(metadata: &str) -> Vec<Class> {
             name: between(block, "name = \"", "\"")
                 .expect("it has one")
                 .to_owned(),
-            facility: between(block, "&facility=", "\"")
-                .unwrap_or_default()
-                .to_owned(),
+            facility: facility.split('&').next().unwrap_or_default().to_owned(),
             fields: declared.map(field).collect::<Vec<_>>().join(", "),
         }
     });
