@@ -168,9 +168,9 @@ fn is_sound_test(Test { operand, op, value }: &Test) -> bool {
         Operand::Attribute(A::Time) => {
             (is_order || is_equality) && matches!(value, Literal::Duration(_))
         }
-        Operand::Attribute(A::Cpu | A::Number | A::Packet | A::Line) => {
-            (is_order || is_equality || *op == Op::Bits) && is_number
-        }
+        Operand::Attribute(
+            A::Cpu | A::Number | A::Packet | A::Line | A::Type | A::Process | A::Thread,
+        ) => (is_order || is_equality || *op == Op::Bits) && is_number,
         Operand::Attribute(_) => !is_order && *op != Op::Bits && (is_pattern || name.is_some()),
         Operand::Field(_) => match op {
             Op::Bits => is_number || matches!(value, Literal::Word(_)),
