@@ -130,6 +130,7 @@ fn codes_follow_from_names() {
 #[test]
 fn the_metadata_says_codes_and_who() {
     let trace = Trace {
+        env: &[],
         uuid: [7; 16],
         clock_hz: 1,
         cpus: 1,

@@ -44,8 +44,11 @@ fuzz_target!(|input: (&str, &[u8])| {
             return;
         }
     };
-    let again = query.to_string().parse();
-    assert_eq!(again.as_ref(), Ok(&query));
+    // Blanks may make it too long.
+    let again = query.to_string();
+    if again.len() <= 4096 {
+        assert_eq!(again.parse().as_ref(), Ok(&query));
+    }
 
     let schema = Schema::read([METADATA, CLASS].concat().as_bytes()).expect("it is good");
     query.unknown_fields(&schema);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::filter::Filter;
 use crate::pairs::{Fit, Pairing};
 use crate::query::{Head, Plan};
-use crate::records::{Channel, Line, Position, RecordError, Schema, Stamp, Value};
+use crate::records::{Channel, Event, Line, Position, RecordError, Schema, Stamp, Value};
 use crate::wire::Header;
 
 /// A filter, made ready for the records of a capture.
@@ -23,6 +23,7 @@ pub(super) struct Wanted<'a> {
 /// A filter, made ready for one class.
 #[derive(Debug)]
 struct Class<'a> {
+    event: &'a Event,
     /// Whether its records are wanted, as far as all are the same.
     is_wanted: bool,
     /// Whether each has a severity of its own that matters.
@@ -31,8 +32,6 @@ struct Class<'a> {
     has_module: bool,
     /// What a query says about them.
     plan: Option<Plan<'a>>,
-    /// How many bytes its fields have, if that is the same for all.
-    size: Option<usize>,
 }
 
 /// One stream's records, and where its reading has got to.
@@ -120,11 +119,7 @@ impl<'a> Wanted<'a> {
             if is_open && is_clear {
                 return found(stamp, None);
             }
-            if !is_open
-                && pairing.is_none()
-                && let Some(size) = class.size
-            {
-                position.skip(header, contents, size)?;
+            if !is_open && pairing.is_none() && position.skip(class.event, header, contents)? {
                 continue;
             }
             let before = *position;
@@ -195,17 +190,13 @@ fn class<'c, 'a>(
         let has_module = event.has_own_origin() && !filter.modules.is_empty();
         let line = Line::new(event, &[]);
         let plan = filter.query.as_ref();
-        let sizes = event.context.fixed_size().zip(event.fields.fixed_size());
-        let size = sizes.and_then(|(context, fields)| context.checked_add(fields));
         Class {
+            event,
             is_wanted: (has_level || filter.has_severity(event.severity))
                 && (has_module || filter.has_module(|| line.module())),
             has_level,
             has_module,
             plan: plan.map(|query| query.plan(schema, channel, event)),
-            size: size
-                .filter(|_| event.unreadable.is_none())
-                .and_then(|size| usize::try_from(size).ok()),
         }
     });
     Some(found)

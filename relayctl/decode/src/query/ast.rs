@@ -7,7 +7,7 @@ use super::pattern::Pattern;
 
 /// An expression: true or false of every record.
 ///
-/// Written and read again it is equal.
+/// Written and read again it is equal, unless it has become too long by blanks.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expr {
     /// All of them: `a && b`.

@@ -91,18 +91,25 @@ fn one_or(mut list: Vec<Expr>, connected: impl FnOnce(Vec<Expr>) -> Expr) -> Exp
 
 /// Reads what is connected.
 fn unary(input: &mut Input<'_>) -> Parsed<Expr> {
+    unary_behind(input, false)
+}
+
+/// Reads what is connected; parentheses right behind a `!` are not deeper than that: so what is
+/// written for an expression is as deep as what was read.
+fn unary_behind(input: &mut Input<'_>, is_not: bool) -> Parsed<Expr> {
     multispace0(input)?;
     let sign: Option<char> = opt(one_of(['!', '('])).parse_next(input)?;
-    if sign.is_none() {
+    let Some(sign) = sign else {
         return test(input);
-    }
-    if input.state.depth == MAX_DEPTH {
+    };
+    let levels = u32::from(sign == '!' || !is_not);
+    if input.state.depth + levels > MAX_DEPTH {
         let what = format!("an expression is at most {MAX_DEPTH} deep");
         return wrong(input, Fault::TooMuch(what));
     }
-    input.state.depth += 1;
+    input.state.depth += levels;
     let expr = match sign {
-        Some('!') => Expr::Not(Box::new(unary(input)?)),
+        '!' => Expr::Not(Box::new(unary_behind(input, true)?)),
         _ => {
             let expr = any(input)?;
             let end: Parsed<_> = (multispace0, ')').parse_next(input);
@@ -113,7 +120,7 @@ fn unary(input: &mut Input<'_>) -> Parsed<Expr> {
             expr
         }
     };
-    input.state.depth -= 1;
+    input.state.depth -= levels;
     Ok(expr)
 }
 

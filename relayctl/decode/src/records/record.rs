@@ -222,31 +222,38 @@ impl Position {
         Ok((stamp, Some(stamp::SIZE + length)))
     }
 
-    /// Goes on behind the record that [`peek`](Self::peek) has found, whose fields take so many
-    /// bytes.
+    /// Goes on behind the record of a kind that [`peek`](Self::peek) has found, without making its
+    /// values; false, and nowhere, if these are needed for it.
     ///
     /// # Errors
     ///
-    /// When the contents end within it.
+    /// As those of [`take`](Self::take).
     pub(crate) fn skip(
         &mut self,
+        event: &Event,
         header: &Header,
         contents: &[u8],
-        size: usize,
-    ) -> Result<(), RecordError> {
-        let Some((stamp, fields)) = self.next.take() else {
-            return Ok(());
+    ) -> Result<bool, RecordError> {
+        let Some((stamp, fields)) = self.next else {
+            return Ok(false);
         };
-        match fields
-            .checked_add(size)
-            .filter(|end| *end <= contents.len())
-        {
-            Some(end) => self.at = end,
-            None => return Err(self.error(header, contents, RecordFault::Value(ValueError::Cut))),
+        if event.unreadable.is_some() {
+            return Ok(false);
         }
+        let mut reader = Reader::new(contents.get(fields..).unwrap_or_default());
+        let skipped = match reader.skip(&event.context) {
+            Ok(true) => reader.skip(&event.fields),
+            other => other,
+        };
+        let skipped = skipped.map_err(RecordFault::Value);
+        if !skipped.map_err(|what| self.error(header, contents, what))? {
+            return Ok(false);
+        }
+        self.next = None;
+        self.at = contents.len() - reader.rest.len();
         self.read += 1;
         self.last = stamp.ticks;
-        Ok(())
+        Ok(true)
     }
 
     /// Reads the record that [`peek`](Self::peek) has found, its fields into

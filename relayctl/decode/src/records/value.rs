@@ -112,6 +112,55 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// Goes on behind the fields of a structure, as [`fields`](Self::fields) does, without making
+    /// their values; false, and nowhere, if these are needed for it.
+    pub(super) fn skip(&mut self, of: &Struct) -> Result<bool, ValueError> {
+        /// How many fields may come before one that says a length.
+        const MAX: usize = 32;
+        let (begin, count) = (self.rest, self.count);
+        let mut numbers = [0; MAX];
+        for (at, field) in of.fields.iter().enumerate() {
+            self.count += 1;
+            if self.count > MAX_VALUES {
+                return Err(ValueError::TooMany);
+            }
+            let length = match &field.kind {
+                Type::Array(_, Len::Fixed(length)) => *length,
+                Type::Array(_, Len::Field(place) | Len::Option(place)) => {
+                    numbers.get(*place).copied().unwrap_or(u64::MAX)
+                }
+                _ => 0,
+            };
+            match &field.kind {
+                Type::Float(bytes) => drop(self.bytes((*bytes).into())?),
+                Type::String => {
+                    let end = memchr::memchr(0, self.rest).ok_or(ValueError::Cut)?;
+                    self.bytes(end as u64 + 1)?;
+                }
+                // What has elements with elements is not looked into here.
+                Type::Array(of, _) if at < MAX && of.is_byte() => drop(self.bytes(length)?),
+                Type::Array(of, _) if at < MAX && of.as_int().is_some() => {
+                    self.count = self.count.saturating_add(length);
+                    if self.count > MAX_VALUES && length <= self.rest.len() as u64 {
+                        return Err(ValueError::TooMany);
+                    }
+                    self.bytes(length.saturating_mul(of.min_size()))?;
+                }
+                kind => match kind.as_int() {
+                    Some(int) if at < MAX && !int.signed => {
+                        numbers[at] = self.integer(int.bytes)?
+                    }
+                    Some(int) => drop(self.bytes(int.bytes.into())?),
+                    None => {
+                        (self.rest, self.count) = (begin, count);
+                        return Ok(false);
+                    }
+                },
+            }
+        }
+        Ok(true)
+    }
+
     /// Takes a value; `before` are the fields before it.
     fn value(&mut self, kind: &Type, before: &[Value<'a>]) -> Result<Value<'a>, ValueError> {
         self.count += 1;
@@ -185,5 +234,59 @@ impl<'a> Reader<'a> {
             values.push(self.value(of, before)?);
         }
         Ok(Value::List(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::records::Schema;
+
+    /// What stands before the class.
+    const METADATA: &str = include_str!("../../../tests/data/metadata");
+
+    /// A structure with these fields.
+    fn fields(fields: &str) -> Struct {
+        let class = format!(
+            "event {{ name = \"x\"; id = 300; stream_id = 1; fields := struct {{ {fields} }}; }};"
+        );
+        let schema = Schema::read([METADATA, &class].concat().as_bytes()).expect("it is good");
+        let event = schema.channel(1).and_then(|channel| channel.event(300));
+        event.expect("it is there").fields.clone()
+    }
+
+    proptest! {
+        /// What is skipped is what would have been read, and so is what is wrong.
+        #[test]
+        fn skipping_is_reading_without_values(
+            bytes in vec(prop_oneof![0..4u8, any::<u8>()], 0..60),
+        ) {
+            for (text, can_skip) in [
+                ("uint8_t a; int16_t b; uint8_t n; uint16_t l[n]; string s; uint8_t t[n];", true),
+                ("uint8_t n; utf8_t t[n]; uint8_t m; int32_t l[m]; utf8_t c[4]; int8_t e[3];", true),
+                ("int8_t n; uint8_t l[2]; floating_point { exp_dig = 8; mant_dig = 24; } f;", true),
+                ("enum : uint8_t { \"A\" = 0 } e; uint8_t n; string l; uint8_t z;", true),
+                ("uint8_t n; struct { uint8_t x; } align(8) s[n]; uint8_t z;", false),
+                ("uint8_t a; struct { uint8_t x; } align(8) s;", false),
+            ] {
+                let of = fields(text);
+                let (mut read, mut skipped) = (Reader::new(&bytes), Reader::new(&bytes));
+                let wanted = read.fields(&of, &mut Vec::new());
+                match skipped.skip(&of) {
+                    Ok(false) => {
+                        prop_assert!(!can_skip, "{}", text);
+                        prop_assert_eq!(skipped.rest, &bytes[..]);
+                    }
+                    Ok(true) => {
+                        prop_assert_eq!(wanted, Ok(()), "{}", text);
+                        prop_assert_eq!((skipped.rest, skipped.count), (read.rest, read.count));
+                    }
+                    Err(error) => prop_assert_eq!(wanted, Err(error), "{}", text),
+                }
+            }
+        }
     }
 }

@@ -150,6 +150,11 @@ fn what_is_too_much_is_refused() {
     assert!(said(&deep(65)).ends_with("\nan expression is at most 64 deep"));
     assert!(said(&"(".repeat(4000)).ends_with("an expression is at most 64 deep"));
     assert!(said(&"!".repeat(4000)).ends_with("an expression is at most 64 deep"));
+    // What is written for it is not deeper.
+    let not: Query = format!("{}cpu == 1", "!".repeat(64))
+        .parse()
+        .expect("it is not too deep");
+    assert_eq!(not.to_string().parse(), Ok(not));
     // Depth is how deep, not how many.
     let flat = vec!["!(cpu == 1)"; 100].join(" && ");
     assert!(flat.parse::<Query>().is_ok());
