@@ -27,7 +27,7 @@ const SEVERITY_BITS: u32 = 3;
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
 /// The code of a facility: syslog's, of a name that syslog has (its number times eight); of
-/// others the CRC-32, that of zlib, of the [canonical](canonical) name.
+/// others the CRC-32, that of zlib, of the [canonical] name.
 ///
 /// `None` if the name is empty or longer than [`MAX_NAME`], or if its CRC-32 is a code that syslog
 /// may have: another name is needed then.

@@ -59,7 +59,7 @@ fn smoke_over_a_serial_port_is_complete() {
     assert_eq!(capture["cpus"], 8);
     assert!(run.has(
         Severity::Info,
-        "COM2 carries packets, in frames: klog, flood, trace, claims"
+        "COM2 carries packets, in frames: klog, flood, trace, evlog, profile, claims"
     ));
 }
 
@@ -421,7 +421,10 @@ fn a_machine_is_asked_over_the_line_that_it_is_recorded_from() {
         wait_for("a packet of the log", || log.exists().then_some(()));
         let left = ctl(&capture, &["--set", "log=debug", "--list"]);
         let out = String::from_utf8_lossy(&left.stdout);
-        assert_eq!(out, "log=debug\nlog=debug\ntrace=off\n", "{left:?}");
+        assert_eq!(
+            out, "log=debug\nlog=debug\ntrace=off\nevlog=all\n",
+            "{left:?}"
+        );
         assert_eq!(left.status.code(), Some(0), "{left:?}");
         let left = ctl(&capture, &["--set", "log=loud"]);
         assert_eq!(left.status.code(), Some(1), "{left:?}");
