@@ -44,7 +44,7 @@ pub(super) fn prepare(hertz: u32, machine: &Machine<'_>) -> Option<u32> {
     let (timer, line) = hpet.periodic(io_apic.lines())?;
     let period = u32::try_from(hpet.hz / u64::from(hertz)).ok()?;
     // The longest that is drawn has 32 bits, too; and the shortest is no flood.
-    (period < u32::MAX / 2 && period >= 8).then_some(())?;
+    (8..u32::MAX / 2).contains(&period).then_some(())?;
     let apart = clock::frequency_hz()? / u64::from(hertz) / 16;
     FOUND.call_once(|| Found {
         timer,
@@ -102,7 +102,7 @@ const fn next(mut state: u64) -> u64 {
 const fn drawn(period: u32, chance: u64) -> u32 {
     let eighth = period / 8;
     let range = 2 * eighth as u64 + 1;
-    period - eighth + ((chance >> 32) * range >> 32) as u32
+    period - eighth + (((chance >> 32) * range) >> 32) as u32
 }
 
 #[cfg(test)]
