@@ -31,6 +31,13 @@ impl Functions {
         Self(functions.collect())
     }
 
+    /// Where a function of `hot` begins.
+    fn address_of(&self, name: &str) -> u64 {
+        let mut addresses = self.0.keys();
+        let address = addresses.find(|address| self.at(**address) == name);
+        *address.expect("there is such a function")
+    }
+
     /// The last part of the path of the function at `address`, as `hot::most`, whose names begin with
     /// their lengths.
     fn at(&self, address: u64) -> &str {
@@ -46,6 +53,8 @@ impl Functions {
             "seldom",
             "in_interrupt",
             "take_part",
+            "many",
+            "brief",
             "on_timer",
         ];
         let is = |short: &&&str| name.contains(&format!("3hot{}{short}17h", short.len()));
@@ -170,7 +179,10 @@ fn rounds(run: &Run) -> BTreeMap<String, f64> {
 fn check_callers(profile: &Profile) {
     for sample in &profile.samples {
         let (context, is_right) = match sample.function.as_str() {
-            "most" | "outer" | "closed" | "seldom" => ("task", sample.is_called_by(&["take_part"])),
+            "brief" => ("task", sample.is_called_by(&["many", "take_part"])),
+            "most" | "outer" | "closed" | "seldom" | "many" => {
+                ("task", sample.is_called_by(&["take_part"]))
+            }
             "middle" => ("task", sample.is_called_by(&["outer", "take_part"])),
             "inner" => (
                 "task",
@@ -215,6 +227,7 @@ fn shares_are_those_of_what_was_done_where_a_clock_counts_instructions() {
     let (run, profile) = hot(1, &words);
     assert_eq!(profile.sources, [("hpet".to_owned(), 10_000)]);
     check_callers(&profile);
+    let functions = Functions::of(kernel());
     let rounds = rounds(&run);
     assert_eq!(rounds.len(), 8, "{:?}", run.records());
     let all: f64 = rounds.values().sum();
@@ -244,6 +257,12 @@ fn shares_are_those_of_what_was_done_where_a_clock_counts_instructions() {
     places.sort_unstable();
     places.dedup();
     assert!(places.len() >= 9, "{places:#x?}");
+    // Also where a function has no frame yet: at its first two instructions, of one byte and three.
+    let entry = functions.address_of("brief");
+    for offset in [0, 1] {
+        let mut brief = profile.within("brief").into_iter();
+        assert!(brief.any(|it| it.ip == entry + offset), "{offset}");
+    }
     // As many as there should be; some in the time of no task.
     let records = run.records();
     let told = records
