@@ -83,7 +83,7 @@ pub(crate) fn prepare(kind: Kind, hertz: u32, machine: &Machine<'_>) -> Option<u
     let hertz = match kind {
         Kind::Pmu => pmu::prepare(hertz)?,
         Kind::Hpet if !machine.has_all => return None,
-        Kind::Hpet => hpet::prepare(hertz, machine)?,
+        Kind::Hpet => hpet::prepare(hertz, machine.hpet, machine.io_apics)?,
         Kind::Ipi | Kind::Timer => beats::prepare(hertz),
     };
     KIND.store(kind as u8, Ordering::Relaxed);

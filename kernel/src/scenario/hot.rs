@@ -3,7 +3,7 @@
 //!
 //! All do the same work, so that a round costs the same in each: what it says at the end is how many
 //! rounds each has done. Some are called by others, one calls itself, one runs with interrupts off,
-//! one in the timer interrupt. Then the CPUs have nothing to do for a while.
+//! one in the timer interrupt, one returns at once. Then the CPUs have nothing to do for a while.
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -42,6 +42,8 @@ const TURNS: Setting = Setting {
 
 /// Rounds of a turn, in hundredths.
 const HUNDREDTH: u64 = 2_000;
+/// How often a function is called that does next to nothing.
+const CALLS: u64 = 5 * HUNDREDTH;
 /// Rounds in a timer interrupt.
 const IN_INTERRUPT: u64 = 40_000;
 /// How deep the function that calls itself does so.
@@ -133,6 +135,18 @@ fn seldom() -> u64 {
     work(Hot::Seldom, 5 * HUNDREDTH)
 }
 
+/// Calls [`brief`] again and again.
+#[inline(never)]
+fn many() -> u64 {
+    (0..CALLS).fold(1, |state, _| brief(state))
+}
+
+/// So short that many samples come before it has a frame, or after. It counts no rounds.
+#[inline(never)]
+fn brief(state: u64) -> u64 {
+    black_box(state).rotate_left(7) ^ 1
+}
+
 /// Called in the timer interrupt.
 #[inline(never)]
 fn in_interrupt() -> u64 {
@@ -182,6 +196,7 @@ fn take_part(options: &Options<'static>) {
         black_box(recursive(black_box(DEPTH)));
         black_box(interrupts::without_interrupts(closed));
         black_box(seldom());
+        black_box(many());
     }
     part.end();
 }

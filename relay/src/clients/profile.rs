@@ -34,4 +34,5 @@
 mod class;
 pub mod walk;
 
-pub use class::{MAX_FRAMES, Sample, Source, Stack};
+pub use class::{Sample, Source, Stack};
+pub use walk::MAX_FRAMES;

@@ -11,9 +11,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 
-use super::Machine;
 use crate::arch::hpet::{Hpet, Timer};
-use crate::arch::ioapic::IoApic;
+use crate::arch::ioapic::{IoApic, Places};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{clock, percpu};
 
@@ -37,10 +36,10 @@ static LAST: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 /// What the next period is drawn from.
 static CHANCE: AtomicU64 = AtomicU64::new(0x9E37_79B9_7F4A_7C15);
 
-/// Looks for what it takes; returns the rate.
-pub(super) fn prepare(hertz: u32, machine: &Machine<'_>) -> Option<u32> {
-    let io_apic = IoApic::first(machine.io_apics)?;
-    let hpet = Hpet::start(machine.hpet?)?;
+/// Looks for what it takes, with the HPET's registers at this physical address; returns the rate.
+pub(super) fn prepare(hertz: u32, address: Option<u64>, io_apics: &Places) -> Option<u32> {
+    let io_apic = IoApic::first(io_apics)?;
+    let hpet = Hpet::start(address?)?;
     let (timer, line) = hpet.periodic(io_apic.lines())?;
     let period = u32::try_from(hpet.hz / u64::from(hertz)).ok()?;
     // The longest that is drawn has 32 bits, too; and the shortest is no flood.

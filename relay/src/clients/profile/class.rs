@@ -1,11 +1,8 @@
 //! What the records of a profile are.
 
-use super::walk::{self, Memory, Registers};
+use super::walk::{self, MAX_FRAMES, Memory, Registers};
 use crate::event::Hex;
 use relay_format::Context;
-
-/// The most return addresses that a sample has.
-pub const MAX_FRAMES: usize = 32;
 
 crate::event! {
     /// What a CPU was doing when it was looked at.

@@ -11,7 +11,8 @@
 //! be told by the machine, of which nothing is known here: [`Memory::frameless`] and
 //! [`Memory::interrupted`].
 
-use super::MAX_FRAMES;
+/// The most return addresses that a walk gives, and a sample has.
+pub const MAX_FRAMES: usize = 32;
 
 /// The registers of code that was interrupted, as far as a walk needs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

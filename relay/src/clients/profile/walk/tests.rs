@@ -127,12 +127,14 @@ fn random_memory_is_walked_without_harm() {
             match self.0 % 4 {
                 0 => Some(self.0),
                 1 => None,
-                _ => Some(address.wrapping_add(self.0 % 1024 & !7)),
+                _ => Some(address.wrapping_add((self.0 % 1024) & !7)),
             }
         }
 
         fn interrupted(&mut self, frame: u64, address: u64) -> Option<Registers> {
-            (address % 64 == 0).then_some(registers(address, frame ^ address))
+            address
+                .is_multiple_of(64)
+                .then_some(registers(address, frame ^ address))
         }
     }
     for seed in 1..10_000 {
