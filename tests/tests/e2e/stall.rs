@@ -23,8 +23,8 @@ const SMP: usize = 8;
 const FLOOD: [&str; 2] = ["scenario=flood", "records=20000"];
 /// Records of each CPU, at least: its last timer interrupt may add some.
 const RECORDS: u64 = 20_000;
-/// Bytes of a port that are read before its host stalls.
-const SOME: usize = 64 * 1024;
+/// Bytes of a port that are read before its host stalls: the metadata, which comes first, and more.
+const SOME: usize = 256 * 1024;
 
 /// What a command says of a capture, or of bytes.
 fn json(command: &str, path: &Path) -> Value {
