@@ -11,6 +11,7 @@ use relay::fs::File;
 use relay::{Reader, SubBuffer};
 
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
+use crate::cpu::percpu;
 use crate::logs::snapshot::{self, Asked};
 use crate::logs::{klog, switches};
 
@@ -85,9 +86,10 @@ impl Recorder {
     }
 }
 
-/// The last snapshot that was taken of all streams. Any context.
+/// The last snapshot that was taken of the streams of all CPUs that are up: others have written
+/// nothing, and never say so. Any context.
 pub(crate) fn taken() -> u32 {
-    let streams = CpuSet::from_bits(STREAMS.load(Ordering::Relaxed));
+    let streams = CpuSet::from_bits(STREAMS.load(Ordering::Relaxed)).and(percpu::online());
     let taken = streams.iter().map(|cpu| TAKEN[cpu].load(Ordering::Acquire));
     taken.min().unwrap_or(0)
 }

@@ -205,3 +205,23 @@ fn a_panic_leaves_what_was_before_it() {
         );
     }
 }
+
+/// Over one line go the streams of all CPUs, also that of a CPU that did not start.
+#[test]
+fn a_cpu_that_is_missing_holds_up_no_snapshot() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let set = [
+        "lose=2",
+        "serial=klog,trace",
+        "rounds=1",
+        "burst=20",
+        "trace=clients_turn",
+        "trace-mode=continuous",
+        "trace-snapshot=clients_turn",
+    ];
+    let others = ["--transport", "serial", "--smp", "3"];
+    let run = run(folder.path(), "clients", &set, &others);
+    run.assert_code(1);
+    let is_taken = |line: &String| line.contains("of the trace is taken: a record has matched");
+    assert!(run.console.iter().any(is_taken), "{:?}", run.console);
+}
