@@ -236,9 +236,12 @@ pub(crate) fn begin_halt() {
 #[inline(always)]
 pub(crate) fn end_halt() {
     let this = this();
-    let since = this.halted_since.load(Ordering::Relaxed);
+    if this.halted_since.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    // In one step: an NMI that comes in between must not count it, too.
+    let since = this.halted_since.swap(0, Ordering::Relaxed);
     if since != 0 {
-        this.halted_since.store(0, Ordering::Relaxed);
         let more = clock::ticks().wrapping_sub(since);
         let halted = this.halted.load(Ordering::Relaxed);
         this.halted
