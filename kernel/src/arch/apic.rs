@@ -232,10 +232,11 @@ pub(crate) fn set_timer_frequency(counts_per_second: u64) {
 /// # Panics
 /// Before [`set_timer_frequency`].
 pub(crate) fn start_timer() {
-    set_beats(percpu::this().timer_beats.load(Ordering::Relaxed).max(1));
+    // A timer interrupt in the middle might set another rate, of which half would stay.
+    without_interrupts(|| set_beats(percpu::this().timer_beats.load(Ordering::Relaxed).max(1)));
 }
 
-/// The same, `beats` times as often. Task and IRQ context.
+/// The same, `beats` times as often. Interrupts are off.
 ///
 /// # Panics
 /// Before [`set_timer_frequency`].
@@ -283,13 +284,15 @@ pub(crate) fn fire_once(nanos: u64, alarm: Alarm) {
     let counts = u64::from(counts) * TIMER_HZ * nanos / 1_000_000_000;
     let entry = match alarm {
         Alarm::Interrupt => u32::from(vector::TIMER),
-        Alarm::Nmi => {
-            percpu::this().ask_for_nmi();
-            DELIVER_NMI
-        }
+        Alarm::Nmi => DELIVER_NMI,
     };
     percpu::this().timer_beats.store(0, Ordering::Relaxed);
     register!(lvt_timer).write(entry);
+    if alarm == Alarm::Nmi {
+        // Behind the entry: an NMI that has taken this word for its own and set another alarm since
+        // then has said how the timer is felt, too.
+        percpu::this().ask_for_nmi();
+    }
     trace_start(nanos);
     register!(initial_count).write(counts.clamp(1, u64::from(u32::MAX)) as u32);
 }
