@@ -32,6 +32,15 @@ impl Counts {
             is_closed: AtomicBool::new(false),
         }
     }
+
+    /// Those that the stream tells of.
+    fn told(&self) -> &[AtomicU64; Context::ALL.len()] {
+        // ORDERING: pairs with `close`: who sees it sees the counts.
+        match self.is_closed.load(Ordering::Acquire) {
+            true => &self.at_close,
+            false => &self.now,
+        }
+    }
 }
 
 impl Attempts {
@@ -64,28 +73,42 @@ impl Attempts {
         for (at_close, now) in mine.at_close.iter().zip(&mine.now) {
             at_close.store(now.load(Ordering::Relaxed), Ordering::Relaxed);
         }
-        mine.is_closed.store(true, Ordering::Relaxed);
+        // ORDERING: pairs with `told`, on another CPU.
+        mine.is_closed.store(true, Ordering::Release);
     }
 
     /// What the calling CPU has tried in `context`, until its stream was closed.
     pub(super) fn tried(&self, context: Context) -> u64 {
-        let mine = self.mine();
-        let counts = match mine.is_closed.load(Ordering::Relaxed) {
-            true => &mine.at_close,
-            false => &mine.now,
-        };
-        counts[context as usize].load(Ordering::Relaxed)
+        self.mine().told()[context as usize].load(Ordering::Relaxed)
     }
 
-    /// What `cpu` has tried so far, in all contexts. Any context, any CPU; exact when that CPU has
-    /// stopped.
+    /// What `cpu` has tried so far, in all contexts, until its stream was closed. Any context, any
+    /// CPU; exact when that CPU has stopped.
     pub(super) fn tried_by(&self, cpu: usize) -> u64 {
-        let counts = &self.counts[cpu % MAX_CPUS].now;
+        let counts = self.counts[cpu % MAX_CPUS].told();
         let counts = counts.iter().map(|count| count.load(Ordering::Relaxed));
         counts.fold(0, u64::wrapping_add)
     }
 
     fn mine(&self) -> &Counts {
         &self.counts[percpu::cpu_index() % MAX_CPUS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_behind_the_end_of_a_stream_is_not_told() {
+        let attempts = Attempts::new(1);
+        let counts = &attempts.counts[3];
+        counts.now[0].store(5, Ordering::Relaxed);
+        counts.now[2].store(2, Ordering::Relaxed);
+        assert_eq!(attempts.tried_by(3), 7);
+        counts.at_close[0].store(4, Ordering::Relaxed);
+        counts.is_closed.store(true, Ordering::Relaxed);
+        assert_eq!(attempts.tried_by(3), 4);
+        assert_eq!(attempts.tried_by(2), 0);
     }
 }
