@@ -26,7 +26,7 @@ use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::{percpu, vector};
 use crate::dev::{ExitCode, exit};
 use crate::logs::operator::Panicked;
-use crate::logs::{evlog, registry, switches};
+use crate::logs::{evlog, klog, registry, switches};
 use crate::mem::stacks::{self, Stack};
 use crate::out::{console, salvage};
 use words::Words;
@@ -248,8 +248,21 @@ fn end() -> ! {
             "these CPUs did not stop, so what they logged last may be missing: {running}"
         );
     }
+    tell_without_log();
     leave();
     exit(ExitCode::Fail)
+}
+
+/// Prints what this CPU has failed with, if its log has ended before: nothing of it was logged.
+fn tell_without_log() {
+    let cpu = percpu::cpu_index();
+    if klog::CHANNEL.is_closed(cpu) {
+        first().with(|what| {
+            console::fallback(format_args!(
+                "cpu {cpu} failed behind the end of its log: {what}"
+            ));
+        });
+    }
 }
 
 /// Has everything that was logged printed, then sent. A step that has failed is not begun again:
