@@ -9,18 +9,21 @@ use e2e::{babeltrace, boot, relayctl};
 use serde_json::Value;
 
 /// The clients, with the settings that make rings without room for a burst.
-const LOSERS: [(&str, &[&str]); 4] = [
+const LOSERS: [(&str, &[&str]); 5] = [
     ("klog", &["log-size=2048"]),
     ("evlog", &["evlog-size=2048"]),
     ("trace", &["trace-size=2048"]),
+    ("profile", &["profile-size=2048", "profile=10000"]),
     ("flood", &["subbuf=1024", "count=2"]),
 ];
 
 /// Others that hold all that is written while a port takes nothing for a moment.
-const ROOM: [&str; 4] = [
+const ROOM: [&str; 6] = [
     "log-size=262144",
     "evlog-size=65536",
     "trace-size=4194304",
+    "profile-size=4194304",
+    "profile=1000",
     "subbuf=16384",
 ];
 
@@ -100,7 +103,7 @@ fn run(settings: &[&str], capture: &Path) -> Value {
     // Of each CPU, of each channel that is there but that of the claims, from each context.
     assert_eq!(verified["claims"], 8 * 5 * 3);
     let stat = lines(&["stat", "--json"], capture).remove(0);
-    for channel in ["klog", "evlog", "trace", "flood", "claims"] {
+    for channel in ["klog", "evlog", "trace", "profile", "flood", "claims"] {
         assert_eq!(
             theirs(capture, channel),
             sums(&stat, channel)[0],
