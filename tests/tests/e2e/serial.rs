@@ -422,7 +422,7 @@ fn a_machine_is_asked_over_the_line_that_it_is_recorded_from() {
         let left = ctl(&capture, &["--set", "log=debug", "--list"]);
         let out = String::from_utf8_lossy(&left.stdout);
         assert_eq!(
-            out, "log=debug\nlog=debug\ntrace=off\nevlog=all\n",
+            out, "log=debug\nlog=debug\ntrace=off\ntrace-snapshot=off\nevlog=all\n",
             "{left:?}"
         );
         assert_eq!(left.status.code(), Some(0), "{left:?}");
