@@ -173,7 +173,7 @@ pub(super) fn assert_known(capture: &Path) {
             assert!(!class.fields.contains(" enum"), "{}", class.name);
         }
         // What is in no table is of a scenario.
-        let is_known = known(&class) || ["types", "stress"].contains(&&*class.facility);
+        let is_known = known(&class) || ["types", "stress", "scenario"].contains(&&*class.facility);
         assert!(is_known, "{} is in no table", class.name);
     }
 }
