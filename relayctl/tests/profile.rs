@@ -573,12 +573,50 @@ fn speedscope_gets_a_profile_for_each_cpu() {
     );
     assert!(left.out.contains("\"unit\":\"nanoseconds\""));
     let left = with_elf("export", &out, &["-f", "speedscope", "--cpu", "1"]);
-    // What takes them is told by the other CPU.
-    assert!(
-        left.out
-            .contains("\"unit\":\"none\",\"startValue\":0,\"endValue\":3")
-    );
+    // What takes them is told by the other CPU, for all.
+    let unit = "\"unit\":\"nanoseconds\",\"startValue\":0,\"endValue\":3000000";
+    assert!(left.out.contains(unit), "{}", left.out);
     speedscope(&left.out);
+    // Nobody has told it.
+    let mut stream = Stream::new(PROFILE, 0, 0);
+    stream.sample(MS, (0xdead, TASK, 1, &[]));
+    let out = made("untold", 1, CLASSES, vec![stream]);
+    let left = with_elf("export", &out, &["-f", "speedscope"]);
+    let unit = "\"unit\":\"none\",\"startValue\":0,\"endValue\":1";
+    assert!(left.out.contains(unit), "{}", left.out);
+}
+
+#[test]
+fn what_takes_the_samples_is_told_whatever_is_wanted() {
+    let [mut first, mut second] = [0, 1].map(|cpu| Stream::new(PROFILE, cpu, 0));
+    first.source(MS, "timer", 100);
+    first.source(3 * MS, "hpet", 1000);
+    for n in 2..8 {
+        second.sample(n * MS, (0xdead, (n % 2) as u8, 1, &[]));
+    }
+    let out = made("sources", 2, CLASSES, vec![first, second]);
+    let told = |args: &[&str]| {
+        let profile = profiled(&out, args);
+        let sources = profile["sources"].as_array().expect("a list").iter();
+        let names = sources.map(|it| it["source"].as_str().expect("a name").to_owned());
+        (names.collect::<Vec<_>>(), profile["samples"].as_u64())
+    };
+    let both = ["timer", "hpet"].map(str::to_owned).to_vec();
+    assert_eq!(told(&[]), (both.clone(), Some(6)));
+    assert_eq!(told(&["--cpu", "1"]), (both.clone(), Some(6)));
+    assert_eq!(told(&["--where", "from == irq"]), (both.clone(), Some(3)));
+    assert_eq!(told(&["--since", "0.0025"]), (both.clone(), Some(5)));
+    // Only what took them then.
+    assert_eq!(told(&["--since", "0.003"]), (both[1..].to_vec(), Some(5)));
+    assert_eq!(told(&["--until", "0.002"]), (both[..1].to_vec(), Some(1)));
+    // A field that is misspelt is told.
+    for command in [&["profile"][..], &["export", "-f", "folded"]] {
+        let args = [command, &["--where", "form == irq"]].concat();
+        let left = with_elf(args[0], &out, &args[1..]);
+        assert_eq!(left.code, Some(1), "{}", left.err);
+        let wanted = "no record of this boot has form:";
+        assert!(left.err.contains(wanted), "{}", left.err);
+    }
 }
 
 #[test]
