@@ -398,8 +398,18 @@ profile::outer;profile::recurse;profile::recurse;profile::recurse 2
     assert_eq!((left.code, left.out.as_str()), (Some(0), ""));
     let text = fs::read_to_string(&file).expect("it was written");
     assert_eq!(text, "profile::outer 1\nprofile::outer;profile::hot 3\n");
-    let left = with_elf("export", &out, &["-f", "folded", "--channel", "klog"]);
+    // What cannot be exported takes nothing away.
+    let args = ["-f", "folded", "--channel", "klog", "-o", name];
+    let left = with_elf("export", &out, &args);
     assert_eq!((left.code, left.out.as_str()), (Some(2), ""));
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+    let left = with_elf(
+        "export",
+        &out,
+        &["-f", "folded", "--since", "1", "-o", name],
+    );
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "");
     let left = with_elf("export", &out, &["-f", "folded", "-o", "/nonexistent/x"]);
     assert_eq!(left.code, Some(3), "{}", left.err);
     let left = with_elf("export", &out, &["-f", "svg"]);
