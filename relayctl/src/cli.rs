@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::ffi::OsString;
+use std::io;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -9,6 +10,8 @@ use crate::commands::{
     SoakArgs, StatArgs, StressArgs, WatchArgs,
 };
 use crate::exit::Exit;
+use crate::help;
+use crate::terminal::Output;
 
 /// Boots the relay kernel, watches it, and checks what it logged.
 ///
@@ -114,13 +117,16 @@ pub(crate) fn main(args: impl IntoIterator<Item = OsString>) -> Exit {
     let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
+            if error.use_stderr() {
+                // There is nobody to tell about a stderr that cannot be written.
+                let _ = error.print();
+                return Exit::Usage;
+            }
             // Help and version go to stdout and are not errors; a reader that
             // has gone does not make them one.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => Exit::Usage,
-                false => Exit::Good,
-            };
+            let text = help::wrapped(&error.to_string());
+            let _ = Output::new(io::stdout()).put(&text);
+            return Exit::Good;
         }
     };
     match cli.command {
@@ -195,6 +201,21 @@ mod tests {
         ] {
             let error = parse(args).expect_err(&format!("{args:?} is wrong"));
             assert!(error.use_stderr(), "{args:?}");
+        }
+    }
+
+    #[test]
+    fn help_fits() {
+        let mut command = Cli::command();
+        command.build();
+        let mut all: Vec<_> = command.get_subcommands().cloned().collect();
+        all.push(command);
+        for mut command in all {
+            let texts = [command.render_help(), command.render_long_help()];
+            for text in texts.map(|text| help::wrapped(&text.to_string())) {
+                let is_long = |line: &&str| line.chars().count() > help::WIDTH;
+                assert_eq!(text.lines().find(is_long), None, "{}", command.get_name());
+            }
         }
     }
 

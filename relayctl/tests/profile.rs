@@ -398,8 +398,18 @@ profile::outer;profile::recurse;profile::recurse;profile::recurse 2
     assert_eq!((left.code, left.out.as_str()), (Some(0), ""));
     let text = fs::read_to_string(&file).expect("it was written");
     assert_eq!(text, "profile::outer 1\nprofile::outer;profile::hot 3\n");
-    let left = with_elf("export", &out, &["-f", "folded", "--channel", "klog"]);
+    // What cannot be exported takes nothing away.
+    let args = ["-f", "folded", "--channel", "klog", "-o", name];
+    let left = with_elf("export", &out, &args);
     assert_eq!((left.code, left.out.as_str()), (Some(2), ""));
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), text);
+    let left = with_elf(
+        "export",
+        &out,
+        &["-f", "folded", "--since", "1", "-o", name],
+    );
+    assert_eq!(left.code, Some(1), "{}", left.err);
+    assert_eq!(fs::read_to_string(&file).expect("it is there"), "");
     let left = with_elf("export", &out, &["-f", "folded", "-o", "/nonexistent/x"]);
     assert_eq!(left.code, Some(3), "{}", left.err);
     let left = with_elf("export", &out, &["-f", "svg"]);
@@ -573,12 +583,50 @@ fn speedscope_gets_a_profile_for_each_cpu() {
     );
     assert!(left.out.contains("\"unit\":\"nanoseconds\""));
     let left = with_elf("export", &out, &["-f", "speedscope", "--cpu", "1"]);
-    // What takes them is told by the other CPU.
-    assert!(
-        left.out
-            .contains("\"unit\":\"none\",\"startValue\":0,\"endValue\":3")
-    );
+    // What takes them is told by the other CPU, for all.
+    let unit = "\"unit\":\"nanoseconds\",\"startValue\":0,\"endValue\":3000000";
+    assert!(left.out.contains(unit), "{}", left.out);
     speedscope(&left.out);
+    // Nobody has told it.
+    let mut stream = Stream::new(PROFILE, 0, 0);
+    stream.sample(MS, (0xdead, TASK, 1, &[]));
+    let out = made("untold", 1, CLASSES, vec![stream]);
+    let left = with_elf("export", &out, &["-f", "speedscope"]);
+    let unit = "\"unit\":\"none\",\"startValue\":0,\"endValue\":1";
+    assert!(left.out.contains(unit), "{}", left.out);
+}
+
+#[test]
+fn what_takes_the_samples_is_told_whatever_is_wanted() {
+    let [mut first, mut second] = [0, 1].map(|cpu| Stream::new(PROFILE, cpu, 0));
+    first.source(MS, "timer", 100);
+    first.source(3 * MS, "hpet", 1000);
+    for n in 2..8 {
+        second.sample(n * MS, (0xdead, (n % 2) as u8, 1, &[]));
+    }
+    let out = made("sources", 2, CLASSES, vec![first, second]);
+    let told = |args: &[&str]| {
+        let profile = profiled(&out, args);
+        let sources = profile["sources"].as_array().expect("a list").iter();
+        let names = sources.map(|it| it["source"].as_str().expect("a name").to_owned());
+        (names.collect::<Vec<_>>(), profile["samples"].as_u64())
+    };
+    let both = ["timer", "hpet"].map(str::to_owned).to_vec();
+    assert_eq!(told(&[]), (both.clone(), Some(6)));
+    assert_eq!(told(&["--cpu", "1"]), (both.clone(), Some(6)));
+    assert_eq!(told(&["--where", "from == irq"]), (both.clone(), Some(3)));
+    assert_eq!(told(&["--since", "0.0025"]), (both.clone(), Some(5)));
+    // Only what took them then.
+    assert_eq!(told(&["--since", "0.003"]), (both[1..].to_vec(), Some(5)));
+    assert_eq!(told(&["--until", "0.002"]), (both[..1].to_vec(), Some(1)));
+    // A field that is misspelt is told.
+    for command in [&["profile"][..], &["export", "-f", "folded"]] {
+        let args = [command, &["--where", "form == irq"]].concat();
+        let left = with_elf(args[0], &out, &args[1..]);
+        assert_eq!(left.code, Some(1), "{}", left.err);
+        let wanted = "no record of this boot has form:";
+        assert!(left.err.contains(wanted), "{}", left.err);
+    }
 }
 
 #[test]

@@ -57,9 +57,9 @@ pub(crate) struct CatArgs {
     /// clock's ticks; {cpu}, {number} of the record in its stream, {packet} that it
     /// came in; {channel}, {event}; {context} task, irq or nmi; {severity}, {facility}; {type},
     /// {process} and {thread} of events for operators; {origin} {module} and {file}:{line} of the log,
-    /// channel and event of others; {msg} the
-    /// message of the log, the sentence of others, or their fields if they have none; {fields} all
-    /// fields as NAME=VALUE; {span} a blank and, in brackets, what --spans shows.
+    /// channel and event of others, with {facility}/{type} {process}:{thread} between of events for
+    /// operators; {msg} the message of the log, the sentence of others, or their fields if they have
+    /// none; {fields} all fields as NAME=VALUE; {span} a blank and, in brackets, what --spans shows.
     ///
     /// {severity:<5} fills a column of five characters, > and ^ put the text to its
     /// right or middle. {{ and }} are braces.

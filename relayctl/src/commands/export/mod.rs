@@ -96,9 +96,13 @@ fn try_export(args: &ExportArgs) -> Result<Exit, ExportError> {
     match output {
         None => write(format, &job, io::stdout().lock()),
         Some(path) => {
-            let file = File::create(path);
-            let file = file.map_err(|error| ExportError::File(path.to_owned(), error))?;
-            write(format, &job, file).map_err(|error| error.of_file(path))
+            let mut file = Created::at(path);
+            let written = write(format, &job, &mut file).and_then(|exit| {
+                // Nothing is something, too, if that is all that there is.
+                file.file().map_err(ExportError::Output)?;
+                Ok(exit)
+            });
+            written.map_err(|error| error.of_file(path))
         }
     }
 }
@@ -109,4 +113,37 @@ fn write(format: &Format, job: &Job<'_>, output: impl Write) -> Result<Exit, Exp
     let exit = (format.write)(job, &mut output)?;
     output.flush().map_err(ExportError::Output)?;
     Ok(exit)
+}
+
+/// A file that is created when the first is written: what was there before stays if there is nothing
+/// to export.
+#[derive(Debug)]
+struct Created<'a> {
+    path: &'a Path,
+    file: Option<File>,
+}
+
+impl<'a> Created<'a> {
+    /// Nothing is there yet.
+    fn at(path: &'a Path) -> Self {
+        Self { path, file: None }
+    }
+
+    /// The file.
+    fn file(&mut self) -> io::Result<&mut File> {
+        match &mut self.file {
+            Some(file) => Ok(file),
+            none => Ok(none.insert(File::create(self.path)?)),
+        }
+    }
+}
+
+impl Write for Created<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), File::flush)
+    }
 }

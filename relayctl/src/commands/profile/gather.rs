@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use relay_decode::audit::{Audit, StreamAudit};
 use relay_decode::balance::{Balance, Verdict};
-use relay_decode::capture::{BootFolder, OpenError, Uuid};
+use relay_decode::capture::{BootFolder, OpenError, Stored, Uuid};
 use relay_decode::merge::{Filter, FilterError, Merge, Next};
-use relay_decode::profile::{self, CHANNEL, Fault, Told};
+use relay_decode::profile::{self, CHANNEL, Fault, SAMPLE, SOURCE, Told};
 
 use super::elf::{self, WrongElf};
 use crate::commands::source::{Source, SourceError};
+use crate::commands::walk::say_unknown_fields;
 use crate::exit::Exit;
 use crate::profile::{Frames, Profile};
 use crate::terminal::say;
@@ -132,30 +133,21 @@ pub(in crate::commands) fn gather(
     };
     let (stored, audit) = source.audited(boot)?;
     filter.check(&stored.schema).map_err(ProfileError::Filter)?;
+    say_unknown_fields(&filter, &stored.schema);
     let known = elf::symbols(named, &stored.kernel)?;
     let (symbols, elf) = known.map(|known| (known.symbols, known.path)).unzip();
     let mut profile = Profile::new(Frames::new(symbols));
-    let (mut faults, mut first) = (0u64, None::<Fault>);
-    Merge::of(&stored, &filter)?.each(|next| {
-        // What is lost or damaged the audit knows.
-        if let Next::Record(shown, values) = next {
-            match profile::told(shown.record.event, values) {
-                Ok(Some(Told::Sample(sample))) => profile.add(shown.cpu, shown.ns, sample),
-                Ok(Some(Told::Source(source))) => profile.sources.push((shown.ns, source)),
-                // Others may have events there.
-                Ok(None) => {}
-                Err(fault) => {
-                    faults += 1;
-                    first.get_or_insert(fault);
-                }
-            }
+    let mut faults = Vec::new();
+    each_told(&stored, &filter, SAMPLE, &mut faults, |cpu, ns, told| {
+        if let Told::Sample(sample) = told {
+            profile.add(cpu, ns, sample);
         }
-        Ok::<_, OpenError>(())
     })?;
-    if let Some(fault) = first {
-        say(format!("{faults} records cannot be used: {fault}"));
+    profile.sources = sources(&stored, &filter, &mut faults)?;
+    if let Some(fault) = faults.first() {
+        say(format!("{} records cannot be used: {fault}", faults.len()));
     }
-    let is_sound = is_sound(&audit) && first.is_none();
+    let is_sound = is_sound(&audit) && faults.is_empty();
     let streams = audit.streams.iter();
     let streams = streams.filter(|stream| filter.has_stream(&stream.channel, stream.cpu));
     Ok(Gathered {
@@ -165,6 +157,57 @@ pub(in crate::commands) fn gather(
         streams: streams.map(Stream::from).collect(),
         elf,
         is_damaged: !is_sound,
+    })
+}
+
+/// What takes the samples that are wanted. It is told once, by one CPU and before the first sample:
+/// so it counts whatever else is wanted, if it was told before the time that is.
+fn sources(
+    stored: &Stored,
+    filter: &Filter,
+    faults: &mut Vec<Fault>,
+) -> Result<Vec<(u64, profile::Source)>, OpenError> {
+    let all = Filter {
+        channels: filter.channels.clone(),
+        until: filter.until,
+        query: format!("event == {SOURCE}").parse().ok(),
+        ..Filter::default()
+    };
+    let mut sources = Vec::new();
+    each_told(stored, &all, SOURCE, faults, |_, ns, told| {
+        if let Told::Source(source) = told {
+            sources.push((ns, source));
+        }
+    })?;
+    let since = filter.since.map_or(0, |since| since.as_nanos());
+    let is_before = |(ns, _): &(u64, _)| u128::from(*ns) <= since;
+    // Those that another had followed by then took none of the samples.
+    if let Some(last) = sources.iter().rposition(is_before) {
+        sources.drain(..last);
+    }
+    Ok(sources)
+}
+
+/// Gives what the wanted records of a class say to `take`, with their CPUs and times.
+fn each_told(
+    stored: &Stored,
+    filter: &Filter,
+    class: &str,
+    faults: &mut Vec<Fault>,
+    mut take: impl FnMut(u32, u64, Told),
+) -> Result<(), OpenError> {
+    Merge::of(stored, filter)?.each(|next| {
+        // What is lost or damaged the audit knows; others may have events there.
+        if let Next::Record(shown, values) = next
+            && shown.record.event.name == class
+        {
+            match profile::told(shown.record.event, values) {
+                Ok(Some(told)) => take(shown.cpu, shown.ns, told),
+                Ok(None) => {}
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Ok(())
     })
 }
 
