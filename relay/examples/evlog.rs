@@ -90,11 +90,11 @@ fn lose_a_disk() {
 /// What a reader must know of all records, as TSDL.
 fn metadata() -> Trace<'static> {
     Trace {
-        env: &[],
         uuid: UUID.bytes(),
         clock_hz: machine::HZ,
         cpus: CPUS,
         streams: &[EVLOG],
+        env: &[],
     }
 }
 

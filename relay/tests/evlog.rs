@@ -130,11 +130,11 @@ fn codes_follow_from_names() {
 #[test]
 fn the_metadata_says_codes_and_who() {
     let trace = Trace {
-        env: &[],
         uuid: [7; 16],
         clock_hz: 1,
         cpus: 1,
         streams: &[stream(6)],
+        env: &[],
     };
     let text = trace.to_string();
     let stopped = registered().find(|class| class.site.name() == "stopped");

@@ -221,7 +221,7 @@ fn within(bytes: &[u8]) -> Result<Option<Settings>, SettingsError> {
 #[test]
 fn the_section_is_found_and_damage_is_told() {
     let found = within(&elf(SECTION, SAMPLE.as_bytes()));
-    assert!(found.is_ok_and(|found| found.is_some_and(|found| found.scenarios.len() == 11)));
+    assert!(found.is_ok_and(|found| found.is_some_and(|found| found.scenarios.len() == 13)));
     assert!(within(&elf(".other", SAMPLE.as_bytes())).is_ok_and(|found| found.is_none()));
     let cut = within(&elf(SECTION, &SAMPLE.as_bytes()[..99]));
     assert!(matches!(cut, Err(SettingsError::Text(_))));
