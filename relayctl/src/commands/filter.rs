@@ -41,7 +41,7 @@ pub(crate) struct FilterArgs {
     ///
     /// Compared are attributes and fields: severity (the graver one is the greater), facility,
     /// type, process, thread, channel, event, cpu, time, context, number, packet, module, file,
-    /// line, msg; a field by its name, also a.b and a[0], and field.cpu where it is called as an
+    /// line, msg; a field by its name, also a.b and `a[0]`, and field.cpu where it is called as an
     /// attribute is.
     ///
     /// By == != < <= > >=, =~ and !~ with a regular expression, & for bits, contains for parts of
