@@ -94,6 +94,8 @@ struct Part {
     interrupts: AtomicU32,
     nmis: AtomicU32,
     faults: AtomicU32,
+    /// How often its task has looked whether its neighbour is to be interrupted, or all were.
+    looks: AtomicU32,
 }
 
 static PARTS: [Part; MAX_CPUS] = [const {
@@ -103,6 +105,7 @@ static PARTS: [Part; MAX_CPUS] = [const {
         interrupts: AtomicU32::new(0),
         nmis: AtomicU32::new(0),
         faults: AtomicU32::new(0),
+        looks: AtomicU32::new(0),
     }
 }; MAX_CPUS];
 
@@ -314,11 +317,23 @@ fn interrupt_neighbour(cpus: CpuSet) -> bool {
     let place = cpus.iter().position(|cpu| cpu == me).unwrap_or_default() as u32;
     let next = cpus.iter().find(|cpu| *cpu > me).or(cpus.iter().next());
     let next = next.unwrap_or(me);
-    let mut is_good = wait_for(|| TURN.load(Ordering::Acquire) == place);
-    is_good &= send(next, vector::WAKE) && send_nmi(next);
+    let is_turn = |turn: u32| {
+        Part::mine().looks.fetch_add(1, Ordering::Release);
+        TURN.load(Ordering::Acquire) == turn
+    };
+    let mut is_good = wait_for(|| is_turn(place));
+    is_good &= send(next, vector::WAKE) && has_returned(next) && send_nmi(next);
     TURN.store(place + 1, Ordering::Release);
     let all = cpus.iter().count() as u32;
-    is_good && wait_for(|| TURN.load(Ordering::Acquire) == all)
+    is_good && wait_for(|| is_turn(all))
+}
+
+/// Waits until a CPU, which waits for its turn, has returned from the interrupt that it has handled:
+/// its handler tells of its end before the trace does. Whether it has.
+fn has_returned(cpu: usize) -> bool {
+    let looks = &Part::of(cpu).looks;
+    let before = looks.load(Ordering::Relaxed);
+    wait_for(|| looks.load(Ordering::Acquire) != before)
 }
 
 #[cfg(test)]
