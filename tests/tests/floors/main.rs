@@ -76,7 +76,7 @@ const HOUSES: [House; 10] = [
     House {
         root: "relayctl/src/main.rs",
         within: "",
-        floors: "exit signals symbols terminal report profile commands cli",
+        floors: "exit help signals symbols terminal report profile commands cli",
     },
 ];
 
