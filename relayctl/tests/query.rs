@@ -221,6 +221,9 @@ fn operators() -> String {
     .concat()
 }
 
+/// Whether a record is one that is wanted.
+type Judge<'j> = &'j dyn Fn(&Told) -> bool;
+
 #[test]
 fn events_for_operators_are_found_by_who_and_what() {
     let all: Vec<Told> = (0..120u32)
@@ -243,7 +246,7 @@ fn events_for_operators_are_found_by_who_and_what() {
     }
     packets.push(stream.packet(200 * MS, 1));
     let out = capture("operators", &packets);
-    let is_right: [(&str, &dyn Fn(&Told) -> bool); 14] = [
+    let is_right: [(&str, Judge<'_>); 14] = [
         ("type == 3", &|it| it.kind().1 == 3),
         ("facility == disk", &|it| it.kind().0 == "disk"),
         ("facility == net && type == 3", &|it| it.class == 301),
