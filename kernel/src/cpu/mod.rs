@@ -5,9 +5,10 @@
 //! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
 //!   [`patience`]: waiting for something that moves;
 //! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
-//! - [`machine`]: all this as relay sees it.
+//! - [`lock`]: locks; [`machine`]: all this as relay sees it.
 
 pub(crate) mod clock;
+pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod patience;
 pub(crate) mod percpu;

@@ -16,7 +16,7 @@ use arrayvec::ArrayString;
 use log::LevelFilter;
 use relay::event::filter::{self, FilterError};
 use relay::event::{Severity, registered};
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::client::Client;
 use super::trigger::{self, Unknown};

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 use x86_64::structures::paging::PageTableFlags;
 
 use super::error::MemoryError;

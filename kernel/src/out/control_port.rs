@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 
 use relay_format::control::MAX_FRAME;
 use relay_format::frame;
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::control::{self, Conversation};
 use crate::base::shortfall;

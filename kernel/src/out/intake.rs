@@ -28,7 +28,7 @@ use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use relay::{Reader, SubBuffer};
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::copies::{self, Copies};
 use crate::base::cpuset::MAX_CPUS;

@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use relay::SubBuffer;
 use relay::fs::Mount;
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};

@@ -13,7 +13,7 @@ use core::fmt;
 
 use relay::ctf::HEADER;
 use relay::ctf::salvage::PacketCopy;
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::last_line::{self, LastLine};
 use crate::arch::stop;

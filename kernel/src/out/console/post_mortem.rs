@@ -11,7 +11,7 @@ use core::fmt::Write;
 use relay::clients::klog::{self, Record};
 use relay::record::Fields;
 use relay::{Salvage, SalvagedPacket};
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::line::{self, Skip};
 use super::output::{Output, skipped, unprinted};
