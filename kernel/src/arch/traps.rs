@@ -28,8 +28,9 @@ use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::events::{
-    ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit, LocalTimerEntry, LocalTimerExit,
-    PageFaultKernel, RescheduleEntry, RescheduleExit, SpuriousEntry, SpuriousExit,
+    CallFunctionEntry, CallFunctionExit, ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit,
+    LocalTimerEntry, LocalTimerExit, PageFaultKernel, RescheduleEntry, RescheduleExit,
+    SpuriousEntry, SpuriousExit,
 };
 use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};
@@ -37,6 +38,7 @@ use super::{apic, handlers, pic, probe, stop};
 use crate::cpu::percpu::{self, IrqLevel};
 use crate::cpu::vector;
 use crate::logs::trace;
+use crate::mem;
 
 // The CPU aligns the stack to 16 before it pushes, so `common` calls with an
 // aligned stack exactly when the frame is a multiple of 16.
@@ -321,6 +323,12 @@ fn interrupt(vector: u8, interrupted: &Interrupted) {
             (handlers::registered().wake)(interrupted);
             apic::end_of_interrupt();
             trace::emit(|| RescheduleExit { vector: number });
+        }
+        vector::SHOOTDOWN => {
+            trace::emit(|| CallFunctionEntry { vector: number });
+            mem::on_shootdown();
+            apic::end_of_interrupt();
+            trace::emit(|| CallFunctionExit { vector: number });
         }
         vector::APIC_ERROR => {
             trace::emit(|| ErrorEntry { vector: number });

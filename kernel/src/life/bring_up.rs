@@ -10,11 +10,11 @@ use super::error::BringUpError;
 use super::{idle, others, profiler, thread};
 use crate::arch::handlers::{self, Handlers};
 use crate::arch::sampling::Machine;
-use crate::arch::{apic, calibrate, pic, tables};
+use crate::arch::{apic, calibrate, pic, smp, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
-use crate::cpu::{clock, percpu};
+use crate::cpu::{clock, percpu, vector};
 use crate::dev::acpi;
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
@@ -108,6 +108,8 @@ pub(crate) fn bring_up(
     virtio::join();
     relay::info!("clock: {calibration}");
     relay::info!("cpus: {}", platform.processors);
+
+    mem::send_shootdowns_by(|cpu| smp::interrupt(cpu, vector::SHOOTDOWN));
 
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.
     percpu::set_online();

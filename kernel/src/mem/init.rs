@@ -10,6 +10,7 @@ use super::heap::{self, MAX_HEAP, MIN_HEAP};
 use super::map::{self, HEAP};
 use super::space::AddressSpace;
 use super::stacks::{self, Stack, StackKind};
+use super::{physical, pool};
 
 /// What bring-up says about memory.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,9 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     let usable = frames.free();
     // SAFETY: the boot code maps physical memory at `offset`, and leaves its page
     // tables to the kernel, where nothing else changes them.
-    let mut space = unsafe { AddressSpace::active(offset, frames) };
+    let mut space = unsafe { AddressSpace::active(offset) };
+    physical::begin(offset);
+    pool::begin(frames);
     let heap = (usable / 2).min(MAX_HEAP) & !(LARGE - 1);
     if heap < MIN_HEAP {
         return Err(MemoryError::TooLittle { free: usable });
@@ -60,8 +63,8 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     }
     // SAFETY: the pages have just been mapped, to frames of their own.
     unsafe { heap::init(HEAP, heap) };
-    let left = space.free();
-    map::begin(offset, space);
+    map::begin(space)?;
+    let left = pool::free() * SMALL;
     register_boot_stack(info);
     Ok(Summary { usable, heap, left })
 }
