@@ -36,6 +36,11 @@ pub(crate) struct TrapFrame {
 }
 
 impl TrapFrame {
+    /// Whether a program was interrupted: the CPU was in ring 3.
+    pub(crate) fn is_user(&self) -> bool {
+        self.cs & 3 == 3
+    }
+
     /// The registers that a backtrace needs.
     pub(crate) fn registers(&self) -> Registers {
         Registers {

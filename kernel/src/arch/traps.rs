@@ -19,7 +19,7 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::events::{
     ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit, LocalTimerEntry, LocalTimerExit,
-    PageFaultKernel, RescheduleEntry, RescheduleExit, SpuriousEntry, SpuriousExit,
+    PageFaultKernel, PageFaultUser, RescheduleEntry, RescheduleExit, SpuriousEntry, SpuriousExit,
 };
 use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};
@@ -206,11 +206,19 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         vector::PAGE_FAULT => {
             // First of all: another fault changes it.
             let address = Cr2::read_raw();
-            trace::emit(|| PageFaultKernel {
-                address: Hex(address),
-                ip: Hex(frame.rip),
-                error_code: Hex(frame.error as u8),
-            });
+            let (address, ip, error_code) = (Hex(address), Hex(frame.rip), Hex(frame.error as u8));
+            match frame.is_user() {
+                true => trace::emit(|| PageFaultUser {
+                    address: address,
+                    ip,
+                    error_code,
+                }),
+                false => trace::emit(|| PageFaultKernel {
+                    address: address,
+                    ip,
+                    error_code,
+                }),
+            }
             if !probe::recover(frame) {
                 (handlers::registered().page_fault)(frame);
             }

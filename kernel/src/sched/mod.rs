@@ -1,0 +1,3 @@
+//! Threads, and which of them runs where.
+
+pub(crate) mod events;

@@ -1,0 +1,3 @@
+//! Programs: what they ask of the kernel.
+
+pub(crate) mod events;
