@@ -237,6 +237,7 @@ fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
     Interrupted {
         context: level.interrupted(),
         at: frame.registers(),
+        is_user: frame.is_user(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use relay::{Context, Platform, Processor, Who};
 
-use super::{clock, percpu};
+use super::{clock, percpu, running};
 
 /// The machine that the kernel runs on.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +38,13 @@ unsafe impl Platform for Machine {
         percpu::context()
     }
 
-    /// There is one process, the kernel, with a thread on each CPU.
+    /// The kernel is process 0; a program's threads are of the process that it runs in.
     #[inline]
     fn who(&self) -> Who {
+        let task = running::task();
         Who {
-            process: 0,
-            thread: percpu::thread(),
+            process: task.pid,
+            thread: task.tid,
         }
     }
 }

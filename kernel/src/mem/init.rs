@@ -8,6 +8,7 @@ use super::error::MemoryError;
 use super::frames::{Frames, LARGE, SMALL};
 use super::heap::{self, MAX_HEAP, MIN_HEAP};
 use super::map::{self, HEAP};
+use super::peek;
 use super::space::AddressSpace;
 use super::stacks::{self, Stack, StackKind};
 
@@ -62,6 +63,7 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     unsafe { heap::init(HEAP, heap) };
     let left = space.free();
     map::begin(offset, space);
+    peek::begin(&info.memory_regions);
     register_boot_stack(info);
     Ok(Summary { usable, heap, left })
 }

@@ -16,6 +16,7 @@
 //! - [`error`]: what can go wrong;
 //! - [`walk`]: page tables, read only; [`space`]: page tables, written;
 //! - [`map`]: the kernel's own address space; [`stacks`]: the stacks in it;
+//! - [`peek`]: words of the program that runs, for backtraces;
 //! - [`init`](mod@init): taking memory over from the boot code.
 
 mod error;
@@ -24,6 +25,7 @@ mod frames;
 pub(crate) mod heap;
 mod init;
 mod map;
+mod peek;
 mod space;
 pub(crate) mod stacks;
 mod walk;
@@ -32,3 +34,4 @@ pub(crate) use error::MemoryError;
 pub(crate) use heap::with_heap_locked;
 pub(crate) use init::init;
 pub(crate) use map::{is_identity_mapped, map_device, physical, physical_of};
+pub(crate) use peek::Peek;

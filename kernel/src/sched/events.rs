@@ -9,27 +9,11 @@
 
 use core::ffi::CStr;
 
-use relay::event::{Chars, Hex};
+use relay::event::Hex;
 
 use crate::arch::events::{HrtimerExpireEntry, HrtimerExpireExit, HrtimerStart, TimerMode};
-use crate::base::cpuset::MAX_CPUS;
+pub(crate) use crate::cpu::running::{Comm, Task};
 use crate::logs::trace;
-
-/// The name of a thread, as long as Linux has it.
-pub(crate) type Comm = Chars<16>;
-
-/// A thread, as events tell of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Task {
-    /// Its name.
-    pub(crate) comm: Comm,
-    /// Its number; 0: nothing runs.
-    pub(crate) tid: i32,
-    /// The number of its process.
-    pub(crate) pid: i32,
-    /// Its priority: 20 is that of most, less goes first.
-    pub(crate) priority: i32,
-}
 
 /// What a thread is when its CPU leaves it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,64 +230,6 @@ relay::event! {
     }
 }
 
-/// The priority of most threads.
-pub(crate) const PRIORITY: i32 = 20;
-
-/// The names of what runs on each CPU without a scheduler: its thread, and nothing.
-static NAMES: [[Comm; 2]; MAX_CPUS] = {
-    let mut names = [[Comm::new(""); 2]; MAX_CPUS];
-    let mut cpu = 0;
-    while cpu < MAX_CPUS {
-        names[cpu] = [
-            numbered(*b"cpu/\0\0\0\0\0\0", 4, cpu),
-            numbered(*b"swapper/\0\0", 8, cpu),
-        ];
-        cpu += 1;
-    }
-    names
-};
-
-/// `name`, whose letters end at `end`, with a number below 100 behind it.
-const fn numbered(mut name: [u8; 10], end: usize, number: usize) -> Comm {
-    let mut at = end;
-    if number >= 10 {
-        name[at] = b'0' + (number / 10) as u8;
-        at += 1;
-    }
-    name[at] = b'0' + (number % 10) as u8;
-    let (name, _) = name.split_at(at + 1);
-    match core::str::from_utf8(name) {
-        Ok(name) => Comm::new(name),
-        Err(_) => panic!("it is ASCII"),
-    }
-}
-
-const _: () = assert!(MAX_CPUS <= 100, "names have room for two digits");
-
-impl Task {
-    /// The kernel's own thread of a CPU: `cpu/N`, number N + 1, of process 0, which is the kernel.
-    pub(crate) fn of_cpu(cpu: usize) -> Self {
-        let [comm, _] = NAMES[cpu % MAX_CPUS];
-        let tid = cpu as i32 + 1;
-        Self::kernel(comm, tid)
-    }
-
-    /// What runs on a CPU that is halted: `swapper/N`, number 0.
-    pub(crate) fn idle(cpu: usize) -> Self {
-        let [_, comm] = NAMES[cpu % MAX_CPUS];
-        Self::kernel(comm, 0)
-    }
-
-    fn kernel(comm: Comm, tid: i32) -> Self {
-        Self {
-            comm,
-            tid,
-            pid: 0,
-            priority: PRIORITY,
-        }
-    }
-}
-
 /// This CPU leaves one thread, in this state, and goes on with another.
 #[inline(always)]
 pub(crate) fn switch(prev: &Task, next: &Task, state: Left) {
@@ -512,16 +438,6 @@ impl Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cpu_has_a_thread_and_nothing() {
-        let (own, nothing) = (Task::of_cpu(7), Task::idle(7));
-        assert_eq!((own.comm.text(), own.tid, own.pid), ("cpu/7", 8, 0));
-        assert_eq!((nothing.comm.text(), nothing.tid), ("swapper/7", 0));
-        let (own, nothing) = (Task::of_cpu(31), Task::idle(31));
-        assert_eq!((own.comm.text(), own.tid), ("cpu/31", 32));
-        assert_eq!(nothing.comm.text(), "swapper/31");
-    }
 
     #[test]
     fn names_of_programs_end_with_a_zero_byte() {

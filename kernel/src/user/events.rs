@@ -393,6 +393,8 @@ mod tests {
                 let list = list.split(')').next().expect("it ends");
                 let list = list.split(", ").filter(|name| !name.is_empty());
                 arguments.get_or_insert(list.collect::<Vec<_>>());
+            } else if line.starts_with("///") {
+                continue;
             } else if let Some((name, _)) = line.split_once(" = ") {
                 documented.push((name, arguments.take().expect("it has arguments")));
             }
