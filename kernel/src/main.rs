@@ -11,6 +11,8 @@
 //! | `mem` | frames, page tables, heap, stacks |
 //! | `arch` | interrupt controllers, traps, the other CPUs |
 //! | `dev` | firmware tables, PCI, virtio, the serial port, the way out |
+//! | `sched` | threads, and which of them runs where |
+//! | `user` | programs: what they ask of the kernel |
 //! | `out` | console, pumps and sinks: what is written leaves the machine |
 //! | `life` | bring-up, idling, the end in order, the end by a panic |
 //! | `scenario` | what the machine does in between |
@@ -40,6 +42,8 @@ mod logs;
 mod mem;
 mod out;
 mod scenario;
+mod sched;
+mod user;
 
 use bootloader_api::BootInfo;
 

@@ -58,6 +58,8 @@ pub(crate) struct Interrupted {
     pub(crate) context: Context,
     /// Where it was.
     pub(crate) at: Registers,
+    /// Whether it was a program, in ring 3.
+    pub(crate) is_user: bool,
 }
 
 /// An exception's name, for messages.

@@ -29,7 +29,7 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::events::{
     CallFunctionEntry, CallFunctionExit, ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit,
-    LocalTimerEntry, LocalTimerExit, PageFaultKernel, RescheduleEntry, RescheduleExit,
+    LocalTimerEntry, LocalTimerExit, PageFaultKernel, PageFaultUser, RescheduleEntry, RescheduleExit,
     SpuriousEntry, SpuriousExit,
 };
 use super::frame::{Interrupted, TrapFrame};
@@ -241,6 +241,13 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         }
         0..=vector::LAST_EXCEPTION if frame.is_user() => {
             let address = Cr2::read_raw();
+            if frame.vector == u64::from(vector::PAGE_FAULT) {
+                trace::emit(|| PageFaultUser {
+                    address: Hex(address),
+                    ip: Hex(frame.rip),
+                    error_code: Hex(frame.error as u8),
+                });
+            }
             (handlers::registered().user_fault)(frame, address);
             (handlers::registered().leave)();
         }
@@ -289,6 +296,7 @@ fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
     Interrupted {
         context: level.interrupted(),
         at: frame.registers(),
+        is_user: frame.is_user(),
     }
 }
 

@@ -242,13 +242,17 @@ pub(crate) fn process() -> i32 {
     this().process.load(Ordering::Relaxed)
 }
 
-/// Says which thread of which process runs here from now on, and where its stack begins when it
-/// comes from ring 3. Task context, interrupts off.
-pub(crate) fn set_thread(thread: i32, process: i32, kernel_rsp: u64) {
+/// Says which thread of which process runs here from now on. Task context, interrupts off.
+pub(super) fn set_thread(thread: i32, process: i32) {
     let this = this();
     this.thread.store(thread, Ordering::Relaxed);
     this.process.store(process, Ordering::Relaxed);
-    this.kernel_rsp.store(kernel_rsp, Ordering::Relaxed);
+}
+
+/// Says where the stack begins of the thread that runs here, when it makes a system call. Task
+/// context, interrupts off.
+pub(crate) fn set_kernel_rsp(top: u64) {
+    this().kernel_rsp.store(top, Ordering::Relaxed);
 }
 
 /// Says that another thread shall run on `cpu`. Task and IRQ context, any CPU: the other one must be

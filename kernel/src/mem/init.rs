@@ -8,6 +8,7 @@ use super::error::MemoryError;
 use super::frames::{Frames, LARGE, SMALL};
 use super::heap::{self, MAX_HEAP, MIN_HEAP};
 use super::map::{self, HEAP};
+use super::peek;
 use super::space::AddressSpace;
 use super::stacks::{self, Stack, StackKind};
 use super::{physical, pool};
@@ -65,6 +66,7 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     unsafe { heap::init(HEAP, heap) };
     map::begin(space)?;
     let left = pool::free() * SMALL;
+    peek::begin(&info.memory_regions);
     register_boot_stack(info);
     Ok(Summary { usable, heap, left })
 }

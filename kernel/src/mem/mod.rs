@@ -22,6 +22,7 @@
 //! - [`walk`]: page tables, read only; [`space`]: the kernel's page tables, written;
 //! - [`map`]: the kernel's own address space; [`stacks`]: the stacks in it;
 //! - [`shootdown`]: which CPU is in which space; [`user`]: the spaces of programs;
+//! - [`peek`]: words of the program that runs, for backtraces;
 //! - [`init`](mod@init): taking memory over from the boot code.
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod map;
 mod physical;
 mod pool;
 mod shootdown;
+mod peek;
 mod space;
 pub(crate) mod stacks;
 mod user;
@@ -46,6 +48,7 @@ pub(crate) use blocks::SharedBlock;
 pub(crate) use error::MemoryError;
 pub(crate) use heap::with_heap_locked;
 pub(crate) use init::init;
+pub(crate) use peek::Peek;
 pub(crate) use map::{is_identity_mapped, map_device, physical_of};
 pub(crate) use physical::physical;
 pub(crate) use shootdown::{on_shootdown, send_shootdowns_by};

@@ -35,15 +35,16 @@
 //! it is about to go back to ring 3: so never in the middle of a system call. Its slot is used again
 //! when its stack is left for good.
 //!
-//! From the ground up: [`queue`], which holds numbers of slots; [`table`], what is known of all threads,
+//! From the ground up: [`events`], what the trace has of it; [`queue`], which holds numbers of slots; [`table`], what is known of all threads,
 //! under the lock; [`run`], the switches.
 
+pub(crate) mod events;
 mod queue;
 mod run;
 mod table;
 
 pub(crate) use run::{
-    Plan, SpawnError, Woken, adopt, current, end_process, give_way, leave, new_number, park, preempt,
+    Plan, SpawnError, Woken, adopt, current, end_current, end_process, give_way, leave, new_number, park, preempt,
     reap, set_options, spawn, tick, yield_now,
 };
-pub(crate) use table::{Comm, Owner, Thread};
+pub(crate) use table::{Owner, Thread};

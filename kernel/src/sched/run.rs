@@ -7,15 +7,17 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use relay_abi::{LEAST_PRIORITY, ThreadOptions};
 use x86_64::instructions::interrupts;
 
+use super::events::{self, Left};
 use super::queue::NONE;
 use super::table::{
-    BODIES, Body, Comm, EARLIEST, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE, Table,
+    BODIES, Body, EARLIEST, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE, Table,
     Thread, must_end,
 };
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
 use crate::base::cpuset::CpuSet;
 use crate::cpu::lock::IrqGuard;
+use crate::cpu::running::{self, Comm, Task};
 use crate::cpu::{clock, halt_forever, percpu};
 use crate::mem::stacks::ThreadStack;
 use crate::mem::{UserSpace, enter_space};
@@ -68,8 +70,9 @@ impl fmt::Display for SpawnError {
 }
 
 /// Makes what runs on this CPU its own thread. Task context, once on each CPU, first of all here.
-pub(crate) fn adopt(comm: Comm) {
+pub(crate) fn adopt() {
     let cpu = percpu::cpu_index();
+    let Task { comm, .. } = Task::of_cpu(cpu);
     let mut table = TABLE.lock();
     *table.slot(cpu as u16) = Slot {
         state: State::Running,
@@ -122,9 +125,21 @@ impl Thread {
 /// important than what does.
 fn wake(table: &mut Table, slot: u16) {
     let cpu = table.best_cpu(slot, percpu::online());
-    table.slot(slot).cpu = cpu;
-    table.slot(slot).deadline = u64::MAX;
+    let thread = table.slot(slot);
+    let (before, is_new) = (thread.cpu, !thread.has_run);
+    thread.cpu = cpu;
+    thread.deadline = u64::MAX;
+    thread.has_run = true;
+    let task = thread.task();
+    events::waking(&task, cpu);
+    if before != cpu && !is_new {
+        events::migrate(&task, before, cpu);
+    }
     table.make_ready(slot, true);
+    match is_new {
+        true => events::wakeup_new(&task, cpu),
+        false => events::wakeup(&task, cpu),
+    }
     let running = table.running[cpu];
     let is_own = usize::from(running) == cpu;
     let is_better = table.slot(slot).level() < table.slot(running).level();
@@ -180,9 +195,16 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
         return;
     }
     let next = *next;
+    let before = table.slot(from).task();
     table.running[cpu] = to;
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
     drop(table);
+    let left = match leaves {
+        Leaves::Before | Leaves::Behind => Left::Runnable,
+        Leaves::Parked(_) => Left::Waiting,
+        Leaves::Ended => Left::Gone,
+    };
+    events::switch(&before, &next.task(), left);
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
 }
@@ -213,7 +235,8 @@ fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
 fn enter(slot: usize, thread: &Slot) {
     let body = BODIES[slot].lock();
     let top = body.as_ref().map_or(0, |body| body.stack.top());
-    percpu::set_thread(thread.number, thread.process, top);
+    running::set(&thread.task());
+    percpu::set_kernel_rsp(top);
     tables::set_kernel_stack(top);
     enter_space(body.as_ref().map(|body| &*body.space));
 }
@@ -345,6 +368,10 @@ pub(crate) fn preempt() {
 /// This CPU is about to go back to ring 3: others go first if they shall, and a thread that shall end
 /// does. Interrupts off.
 pub(crate) fn leave() {
+    // First: what faults on a stack that its CPU shares must not be switched away from there.
+    if must_end(here()) {
+        end();
+    }
     preempt_if_asked();
     if must_end(here()) {
         end();
@@ -400,12 +427,15 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
         owner: plan.owner,
         beginning: Some(plan.beginning),
     });
-    *table.slot(slot as u16) = Slot {
+    let thread = table.slot(slot as u16);
+    *thread = Slot {
         priority,
         cpus,
         state: State::Parked,
+        has_run: false,
         ..Slot::new(number, process, plan.comm, percpu::cpu_index())
     };
+    events::fork(&running::task(), &thread.task());
     Ok(Thread {
         slot: slot as u16,
         number,
@@ -469,11 +499,18 @@ pub(crate) fn end_process(process: i32) {
     }
 }
 
+/// The thread that calls shall end, when it is about to go back to ring 3. Task context of a program's
+/// thread, interrupts off.
+pub(crate) fn end_current() {
+    MUST_END[here()].store(true, Ordering::Relaxed);
+}
+
 /// Ends the thread that calls. Task context of a program's thread, interrupts off.
-pub(crate) fn end() -> ! {
+fn end() -> ! {
     let thread = current();
     let slot = usize::from(thread.slot);
     enter_space(None);
+    events::exit(&running::task());
     let owner = thread.owner();
     if let Some(owner) = owner {
         owner.on_end(thread);
@@ -492,6 +529,7 @@ pub(crate) fn reap() {
         if thread.state != State::Ended || SAVED[slot].is_running() {
             continue;
         }
+        events::free(&thread.task());
         thread.state = State::Free;
         let body = BODIES[slot].lock().take();
         thread.number = 0;

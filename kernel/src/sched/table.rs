@@ -5,7 +5,6 @@ use core::any::Any;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use relay::event::Chars;
 use relay_abi::NORMAL_PRIORITY;
 
 use super::queue::{Links, NONE, Queue};
@@ -13,11 +12,9 @@ use crate::arch::frame::TrapFrame;
 use crate::arch::switch::Saved;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 use crate::cpu::lock::IrqMutex;
+use crate::cpu::running::{Comm, Task};
 use crate::mem::UserSpace;
 use crate::mem::stacks::ThreadStack;
-
-/// The name of a thread, as long as Linux has it.
-pub(crate) type Comm = Chars<16>;
 
 /// How many threads there can be. The first are the CPUs' own.
 pub(super) const SLOTS: usize = 256;
@@ -83,6 +80,8 @@ pub(super) struct Slot {
     pub(super) has_token: bool,
     /// When it stops waiting, in ticks.
     pub(super) deadline: u64,
+    /// It was woken for the first time.
+    pub(super) has_run: bool,
     /// An interrupt has made it ready: it goes before all others for a tick.
     pub(super) is_first: bool,
     next: u16,
@@ -99,6 +98,7 @@ impl Slot {
         state: State::Free,
         has_token: false,
         deadline: u64::MAX,
+        has_run: true,
         is_first: false,
         next: NONE,
     };
@@ -112,6 +112,16 @@ impl Slot {
             cpu,
             cpus: CpuSet::only(cpu),
             ..Self::FREE
+        }
+    }
+
+    /// As records tell of it.
+    pub(super) fn task(&self) -> Task {
+        Task {
+            comm: self.comm,
+            tid: self.number,
+            pid: self.process,
+            priority: self.priority as i32,
         }
     }
 

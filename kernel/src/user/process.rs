@@ -18,7 +18,8 @@ use super::waiting::Waiters;
 use crate::arch::user;
 use crate::cpu::lock::IrqMutex;
 use crate::mem::UserSpace;
-use crate::sched::{self, Comm, Owner, Plan, SpawnError, Thread};
+use crate::cpu::running::Comm;
+use crate::sched::{self, Owner, Plan, SpawnError, Thread};
 
 /// The most threads of a process.
 const MOST_THREADS: usize = 64;
