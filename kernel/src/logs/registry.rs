@@ -12,7 +12,7 @@ use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
 use super::client::Client;
 use super::operator::RingMissing;
-use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace};
+use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace, user};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
@@ -20,10 +20,15 @@ use crate::base::settings::LOG_SIZE;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
-pub(crate) static NAMES: Namespace<8> = Namespace::new();
+pub(crate) static NAMES: Namespace<16> = Namespace::new();
 
 /// The clients whose events are typed.
-static CLIENTS: [&Client; 3] = [&evlog::CLIENT, &trace::CLIENT, &profile::CLIENT];
+static CLIENTS: [&Client; 4] = [
+    &evlog::CLIENT,
+    &user::CLIENT,
+    &trace::CLIENT,
+    &profile::CLIENT,
+];
 
 /// The channels that a sink sends before those of the clients: the description of all goes first,
 /// before everything else.
@@ -250,9 +255,9 @@ mod tests {
     #[test]
     fn the_metadata_is_what_the_host_is_tested_with() {
         let [klog, claims, flood, shared] = STREAMS.map(|(_, stream)| stream);
-        let [evlog, trace, profile] = CLIENTS.map(Client::described);
+        let [evlog, user, trace, profile] = CLIENTS.map(Client::described);
         for (name, load) in [("metadata", flood), ("metadata-shared", shared)] {
-            let streams = [klog, claims, load, evlog, trace, profile];
+            let streams = [klog, claims, load, evlog, user, trace, profile];
             let trace = Trace {
                 uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
                 clock_hz: 2_611_200_000,

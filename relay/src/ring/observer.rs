@@ -121,6 +121,53 @@ impl<'a> Observer<'a> {
         Ok(None)
     }
 
+    /// Shows the next complete sub-buffer where it lies: calls `look` with what is known of it and
+    /// its bytes, without its padding. Goes on behind it if `look` says `Ok`; else it is next again.
+    /// `Ok(None)` if there is none yet.
+    ///
+    /// During the call the sub-buffer is lent: no reader takes it and no other observer copies it.
+    /// So be quick, and neither sleep in `look` nor leak what it is in.
+    ///
+    /// # Errors
+    /// [`ObserveError`], or what `look` says.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, ObserveError, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"hello")?;
+    /// LOG.flush();
+    /// let mut observer = LOG.observe(cpu.number())?;
+    /// let not_now: Result<Option<()>, _> = observer.next_with(|_, _| Err(ObserveError::Busy));
+    /// assert_eq!(not_now, Err(ObserveError::Busy));
+    /// let length = observer.next_with(|_, bytes| Ok::<_, ObserveError>(bytes.len()))?;
+    /// assert_eq!(length, Some(5));
+    /// assert_eq!(observer.next_with(|_, _| Ok::<_, ObserveError>(()))?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_with<R, E: From<ObserveError>>(
+        &mut self,
+        look: impl FnOnce(&Packet, &[u8]) -> Result<R, E>,
+    ) -> Result<Option<R>, E> {
+        let mut look = Some(look);
+        while self.ring.seek(&mut self.cursor).is_some() {
+            let looked = self
+                .ring
+                .with_packet(self.cursor, self.cpu, |packet, bytes| {
+                    look.take().map(|look| look(packet, bytes))
+                })?;
+            let looked = looked.flatten().transpose()?;
+            self.cursor = self.ring.geometry.after(self.cursor);
+            if looked.is_some() {
+                return Ok(looked);
+            }
+        }
+        Ok(None)
+    }
+
     /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader
     /// has seen them or not: calls `each` with what is known of each and its bytes, which lie in
     /// `into` during the call. Stops where one is gone: consumed or overwritten. Returns how many
@@ -202,6 +249,25 @@ impl Ring {
         cpu: usize,
         into: &mut [u8],
     ) -> Result<Option<Packet>, ObserveError> {
+        let copied = self.with_packet(packet, cpu, |packet, bytes| {
+            let (given, needed) = (into.len(), bytes.len());
+            let place = into
+                .get_mut(..needed)
+                .ok_or(ObserveError::TooSmall { given, needed })?;
+            place.copy_from_slice(bytes);
+            step();
+            Ok(*packet)
+        })?;
+        copied.transpose()
+    }
+
+    /// Calls `look` with packet `packet`, if it is readable, while it is lent.
+    fn with_packet<R>(
+        &self,
+        packet: u64,
+        cpu: usize,
+        look: impl FnOnce(&Packet, &[u8]) -> R,
+    ) -> Result<Option<R>, ObserveError> {
         loop {
             let entry = self.entry(packet);
             if !entry.is_packet(packet) {
@@ -218,15 +284,9 @@ impl Ring {
                 }
                 continue;
             };
-            let needed = loan.packet.content;
-            let given = into.len();
-            let place = into
-                .get_mut(..needed)
-                .ok_or(ObserveError::TooSmall { given, needed })?;
             // SAFETY: as long as the loan lasts, nobody writes to the block.
-            place.copy_from_slice(unsafe { self.slice(entry.block(), 0, needed) });
-            step();
-            return Ok(Some(loan.packet));
+            let bytes = unsafe { self.slice(entry.block(), 0, loan.packet.content) };
+            return Ok(Some(look(&loan.packet, bytes)));
         }
     }
 
