@@ -81,7 +81,11 @@ impl Saved {
 pub(crate) fn switch(from: &'static Saved, to: &'static Saved) {
     assert!(!to.is_running(), "the thread runs elsewhere");
     to.is_running.store(true, Ordering::Relaxed);
-    assert_ne!(to.rsp.load(Ordering::Relaxed), 0, "the thread was never prepared");
+    assert_ne!(
+        to.rsp.load(Ordering::Relaxed),
+        0,
+        "the thread was never prepared"
+    );
     // SAFETY:
     // 1. Both are static. `from` is this thread's, says the caller of `adopt` or who switched to it.
     // 2. `to.rsp` is what `swap` or `prepare` have left: seven words that `swap` takes, on a stack

@@ -129,13 +129,13 @@ unsafe impl Sync for StackMemory {}
 
 static EARLY_STACKS: [StackMemory; 3] =
     [const { StackMemory(UnsafeCell::new([0; EARLY_STACK])) }; 3];
-static EARLY_TSS: Segment = Segment(UnsafeCell::new(TaskStateSegment::new()));
+static EARLY_TSS: TaskState = TaskState(UnsafeCell::new(TaskStateSegment::new()));
 
 /// Memory for a task state segment.
-struct Segment(UnsafeCell<TaskStateSegment>);
+struct TaskState(UnsafeCell<TaskStateSegment>);
 
 // SAFETY: `load_early` alone writes it, once, before the boot CPU uses it.
-unsafe impl Sync for Segment {}
+unsafe impl Sync for TaskState {}
 
 static EARLY_TABLES: Once<Tables> = Once::new();
 

@@ -29,8 +29,8 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::events::{
     CallFunctionEntry, CallFunctionExit, ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit,
-    LocalTimerEntry, LocalTimerExit, PageFaultKernel, PageFaultUser, RescheduleEntry, RescheduleExit,
-    SpuriousEntry, SpuriousExit,
+    LocalTimerEntry, LocalTimerExit, PageFaultKernel, PageFaultUser, RescheduleEntry,
+    RescheduleExit, SpuriousEntry, SpuriousExit,
 };
 use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};

@@ -74,7 +74,10 @@ pub(crate) fn enable() {
         });
     }
     let order = Star::write(USER_CODE, USER_DATA, KERNEL_CODE, KERNEL_DATA);
-    assert!(order.is_ok(), "the segments are in the order that `sysret` wants: {order:?}");
+    assert!(
+        order.is_ok(),
+        "the segments are in the order that `sysret` wants: {order:?}"
+    );
     LStar::write(VirtAddr::new(entry as *const () as u64));
     SFMask::write(
         RFlags::INTERRUPT_FLAG

@@ -71,6 +71,18 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     Ok(Summary { usable, heap, left })
 }
 
+/// The archive of programs that the machine was started with; empty if there is none. Once, when
+/// memory was taken over.
+pub(crate) fn ramdisk(info: &BootInfo) -> &'static [u8] {
+    let length = usize::try_from(info.ramdisk_len).unwrap_or(0);
+    match info.ramdisk_addr.into_option() {
+        // SAFETY: the boot code says that so many bytes are there, mapped for ever, and that they are
+        // not usable memory: nobody is given the frames, and nobody writes them.
+        Some(at) if length != 0 => unsafe { core::slice::from_raw_parts(at as *const u8, length) },
+        _ => &[],
+    }
+}
+
 /// Makes the stack that the boot code gave to CPU 0 known. The page below it is its guard.
 fn register_boot_stack(info: &BootInfo) {
     let bottom = info.kernel_stack_bottom;

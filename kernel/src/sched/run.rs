@@ -5,7 +5,6 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay_abi::{LEAST_PRIORITY, ThreadOptions};
-use x86_64::instructions::interrupts;
 
 use super::events::{self, Left};
 use super::queue::NONE;
@@ -19,8 +18,7 @@ use crate::base::cpuset::CpuSet;
 use crate::cpu::lock::IrqGuard;
 use crate::cpu::running::{self, Comm, Task};
 use crate::cpu::{clock, halt_forever, percpu};
-use crate::mem::stacks::ThreadStack;
-use crate::mem::{UserSpace, enter_space};
+use crate::mem::{UserSpace, enter_space, stacks};
 
 /// Why [`park`] has returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -410,7 +408,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     reap();
     let (priority, cpus) = checked(plan.options)?;
     IS_USED.store(true, Ordering::Relaxed);
-    let stack = ThreadStack::new().map_err(|_| SpawnError::NoRoom)?;
+    let stack = stacks::thread_stack().map_err(|_| SpawnError::NoRoom)?;
     let mut table = TABLE.lock();
     let mut slots = table.slots.0.iter();
     let slot = slots
@@ -474,7 +472,10 @@ pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
 /// Where a thread begins: on its own stack, interrupts off.
 extern "C" fn begin() -> ! {
     let slot = here();
-    let beginning = BODIES[slot].lock().as_mut().and_then(|body| body.beginning.take());
+    let beginning = BODIES[slot]
+        .lock()
+        .as_mut()
+        .and_then(|body| body.beginning.take());
     leave();
     match beginning {
         Some(frame) => user::resume(&frame),
@@ -508,7 +509,6 @@ pub(crate) fn end_current() {
 /// Ends the thread that calls. Task context of a program's thread, interrupts off.
 fn end() -> ! {
     let thread = current();
-    let slot = usize::from(thread.slot);
     enter_space(None);
     events::exit(&running::task());
     let owner = thread.owner();

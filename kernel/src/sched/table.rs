@@ -243,8 +243,7 @@ impl fmt::Debug for Body {
 }
 
 pub(super) static TABLE: IrqMutex<Table> = IrqMutex::new(Table::new());
-pub(super) static BODIES: [IrqMutex<Option<Body>>; SLOTS] =
-    [const { IrqMutex::new(None) }; SLOTS];
+pub(super) static BODIES: [IrqMutex<Option<Body>>; SLOTS] = [const { IrqMutex::new(None) }; SLOTS];
 pub(super) static SAVED: [Saved; SLOTS] = [const { Saved::new() }; SLOTS];
 
 /// Threads that shall end.

@@ -9,15 +9,15 @@ use core::any::Any;
 
 use arrayvec::ArrayVec;
 use relay_abi::{
-    Call, Ended, Error, How, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
-    ThreadOptions, USER_BEGIN, USER_END, WRITE_BYTES, rights,
+    Call, Ended, Error, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
+    ThreadOptions, USER_BEGIN, USER_END, rights,
 };
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::events;
-use super::file::{self, OpenFile};
+use super::file::{control, open};
 use super::handles::{Entry, Object};
-use super::memory::Memory;
+use super::memory::{Memory, error};
 use super::poll::{self, Pollable};
 use super::port::{self, Message, Port, Received};
 use super::process::{self, Member};
@@ -25,6 +25,8 @@ use super::start;
 use super::waiting::Threads;
 use crate::arch::frame::TrapFrame;
 use crate::cpu::{clock, percpu};
+use crate::logs::registry::NAMES;
+use crate::logs::user::Writer;
 use crate::mem::Rights;
 use crate::sched::{self, Woken};
 
@@ -78,12 +80,7 @@ pub(super) fn member() -> Option<Arc<Member>> {
 }
 
 /// Does a call.
-fn run(
-    me: &Arc<Member>,
-    call: Call,
-    arguments: [u64; 6],
-    back: &mut Back,
-) -> Result<u64, Error> {
+fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Result<u64, Error> {
     let [a, b, c, d, e, f] = arguments;
     let handles = &me.process.handles;
     let memory = &*me.space;
@@ -126,15 +123,16 @@ fn run(
             Ok(0)
         }
         Call::Kill => {
-            start::kill(&handles.process(a, rights::END)?);
+            let process = handles.process(a, rights::END)?;
+            process.end(Ended::Killed);
             Ok(0)
         }
         Call::MemoryMap => {
             let length = whole_pages(a)?;
-            Ok(memory.map(None, length, Rights::ReadWrite)?)
+            memory.map(None, length, Rights::ReadWrite).map_err(error)
         }
         Call::MemoryUnmap => {
-            memory.unmap(a, whole_pages(b)?)?;
+            memory.unmap(a, whole_pages(b)?).map_err(error)?;
             Ok(0)
         }
         Call::Close => {
@@ -142,8 +140,7 @@ fn run(
             Ok(0)
         }
         Call::Duplicate => {
-            let handle = u32::try_from(a).map_err(|_| Error::BadHandle)?;
-            let entry = handles.get(handle)?.with_rights(b as u32);
+            let entry = handles.get(handle(a)?)?.with_rights(b as u32);
             handles.add(entry).map(u64::from)
         }
         Call::PortCreate => {
@@ -184,12 +181,7 @@ fn run(
 }
 
 /// Does a call about files of relay.
-fn files(
-    me: &Arc<Member>,
-    call: Call,
-    arguments: [u64; 6],
-    back: &mut Back,
-) -> Result<u64, Error> {
+fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Result<u64, Error> {
     let [a, b, c, d, e, _] = arguments;
     let handles = &me.process.handles;
     let memory = &*me.space;
@@ -199,51 +191,36 @@ fn files(
     match call {
         Call::FileName => {
             handles.files(a, rights::OBSERVE)?;
-            file::name(memory, b, [c, d])
+            open::name(&NAMES, memory, b, [c, d])
         }
         Call::FileOpen => {
-            let how = How::from_number(d).ok_or(Error::BadArgument)?;
-            let needed = match how {
-                How::Observe => rights::OBSERVE,
-                How::Consume => rights::OBSERVE | rights::CONSUME,
+            let Entry { object, rights } = handles.get(handle(a)?)?;
+            let Object::Files = object else {
+                return Err(Error::WrongKind);
             };
-            let held = handles.get(u32::try_from(a).map_err(|_| Error::BadHandle)?)?;
-            let rights = held.rights;
-            match held.check(needed)? {
-                Object::Files => {}
-                _ => return Err(Error::WrongKind),
-            }
-            let mut path = [0; PATH_BYTES];
-            let path = text(memory, [b, c], &mut path)?;
-            let object = Object::File(Arc::new(OpenFile::open(path, how)?));
+            let file = open::open(&NAMES, memory, rights, [b, c, d])?;
+            let object = Object::File(Arc::new(file));
             handles.add(Entry { object, rights }).map(u64::from)
         }
-        Call::FileInfo => {
-            let info = observed()?.info()?;
-            memory.write(b, info.as_bytes())?;
-            Ok(0)
-        }
+        Call::FileInfo => observed()?.info(memory, b),
         Call::FileRead => observed()?.read(memory, [b, c]),
         Call::FileReadLast => {
-            let (bytes, records) = observed()?.read_last(memory, [b, c], d)?;
+            let [bytes, records] = observed()?.read_last(memory, [b, c, d])?;
             back.rdx = records;
             Ok(bytes)
         }
         Call::FileTake => {
             let taken = consumed()?.take()?;
             back.rdx = taken.number;
-            back.rsi = taken.address;
-            back.rdi = taken.records_at;
+            back.rsi = taken.at;
+            back.rdi = taken.start;
             back.r10 = taken.records;
             Ok(taken.length)
         }
-        Call::FileGiveBack => {
-            consumed()?.give_back(b)?;
-            Ok(0)
-        }
-        Call::FileCopy => consumed()?.copy(memory, [b, c], [d, e]),
+        Call::FileGiveBack => consumed()?.give_back(b),
+        Call::FileCopy => consumed()?.copy(memory, [b, c, d, e]),
         Call::FileMap => {
-            let (address, length) = handles.file(a, rights::MAP)?.map(memory)?;
+            let [address, length] = handles.file(a, rights::MAP)?.map(memory)?;
             back.rdx = length;
             Ok(address)
         }
@@ -258,31 +235,20 @@ fn files(
         }),
         Call::Write => {
             handles.files(a, rights::WRITE)?;
-            let mut bytes = [0; WRITE_BYTES];
-            let bytes = bytes.get_mut(..length(d)?).ok_or(Error::BadArgument)?;
-            memory.read(c, bytes)?;
-            start::write(me, b, bytes)
+            let writer = Writer {
+                pid: me.process.pid(),
+                tid: sched::current().tid(),
+                comm: me.process.name(),
+            };
+            control::write(memory, writer, [b, c, d])
         }
         Call::Filter => {
             handles.files(a, rights::CONTROL)?;
-            let (mut key, mut value) = ([0; PATH_BYTES], [0; MESSAGE_BYTES]);
-            let key = text(memory, [b, c], &mut key)?;
-            let value = text(memory, [d, e], &mut value)?;
-            file::filter(key, value)?;
-            Ok(0)
+            control::filter(memory, [b, c], [d, e])
         }
-        Call::FileFlush => {
-            controlled()?.flush()?;
-            Ok(0)
-        }
-        Call::FileResize => {
-            controlled()?.resize([b, c])?;
-            Ok(0)
-        }
-        Call::FileReset => {
-            controlled()?.reset()?;
-            Ok(0)
-        }
+        Call::FileFlush => controlled()?.flush(),
+        Call::FileResize => controlled()?.resize([b, c]),
+        Call::FileReset => controlled()?.reset(),
         _ => Err(Error::NoSuchCall),
     }
 }
@@ -309,6 +275,11 @@ fn sleep(until: u64) -> Result<u64, Error> {
     }
 }
 
+/// The number of a handle.
+fn handle(number: u64) -> Result<u32, Error> {
+    u32::try_from(number).map_err(|_| Error::BadHandle)
+}
+
 /// A number of bytes.
 fn length(bytes: u64) -> Result<usize, Error> {
     usize::try_from(bytes).map_err(|_| Error::BadArgument)
@@ -329,7 +300,7 @@ fn is_user(address: u64) -> Result<(), Error> {
 
 /// A text of the program's, of as many bytes as there is room for.
 fn text<'a>(
-    memory: &impl Memory,
+    memory: &(impl Memory + ?Sized),
     [at, bytes]: [u64; 2],
     room: &'a mut [u8],
 ) -> Result<&'a str, Error> {
@@ -339,7 +310,7 @@ fn text<'a>(
 }
 
 /// How a thread is to be run: as is said at an address; 0: as most are.
-fn options(memory: &impl Memory, at: u64) -> Result<ThreadOptions, Error> {
+fn options(memory: &(impl Memory + ?Sized), at: u64) -> Result<ThreadOptions, Error> {
     let mut options = ThreadOptions {
         priority: NORMAL_PRIORITY,
         cpus: 0,
@@ -351,16 +322,11 @@ fn options(memory: &impl Memory, at: u64) -> Result<ThreadOptions, Error> {
 }
 
 /// A message with these words, and what `lengths` says of the buffer and of a handle.
-fn message(
-    me: &Member,
-    words: [u64; 3],
-    buffer: u64,
-    lengths: u64,
-) -> Result<Message, Error> {
+fn message(me: &Member, words: [u64; 3], buffer: u64, lengths: u64) -> Result<Message, Error> {
     let mut room = [0; MESSAGE_BYTES];
     let length = (lengths & 0xffff) as usize;
     let bytes = room.get_mut(..length).ok_or(Error::BadArgument)?;
-    me.space.read(buffer, bytes)?;
+    Memory::read(&*me.space, buffer, bytes)?;
     let passed = match (lengths >> 32) as u32 {
         NO_HANDLE => None,
         handle => {
@@ -386,8 +352,11 @@ fn take_in(
     [buffer, room]: [u64; 2],
     back: &mut Back,
 ) -> Result<u64, Error> {
-    let length = message.bytes.len().min(usize::try_from(room).unwrap_or(usize::MAX));
-    me.space.write(buffer, &message.bytes[..length])?;
+    let length = message
+        .bytes
+        .len()
+        .min(usize::try_from(room).unwrap_or(usize::MAX));
+    Memory::write(&*me.space, buffer, &message.bytes[..length])?;
     [back.rsi, back.rdx, back.r10] = message.words;
     back.r8 = me.process.handles.add_passed(message.passed).into();
     Ok(length as u64)
@@ -442,7 +411,7 @@ fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result
 /// Starts a program.
 fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
     let handles = &me.process.handles;
-    let memory = &*me.space;
+    let memory: &dyn Memory = &*me.space;
     handles.files(files, rights::SPAWN)?;
     let mut wanted = Spawn::new_zeroed();
     memory.read(at, wanted.as_mut_bytes())?;

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use relay_abi::{Error, Handle, NO_HANDLE};
 
-use super::file::OpenFile;
+use super::file::open::OpenFile;
 use super::port::PortEnd;
 use super::process::Process;
 use crate::cpu::lock::IrqMutex;

@@ -116,11 +116,7 @@ pub(super) fn load(file: &[u8], arguments: &[u8]) -> Result<Loaded, LoadError> {
 }
 
 /// Loads one segment.
-fn load_segment(
-    space: &UserSpace,
-    file: &[u8],
-    segment: &ProgramHeader,
-) -> Result<(), LoadError> {
+fn load_segment(space: &UserSpace, file: &[u8], segment: &ProgramHeader) -> Result<(), LoadError> {
     let ProgramHeader {
         p_vaddr: at,
         p_memsz: length,

@@ -15,7 +15,7 @@ pub(crate) mod archive;
 pub(crate) mod calls;
 mod events;
 pub(crate) mod fault;
-mod file;
+pub(crate) mod file;
 mod handles;
 mod loader;
 mod memory;
@@ -24,5 +24,3 @@ mod port;
 mod process;
 pub(crate) mod start;
 mod waiting;
-
-pub(crate) use process::Process;

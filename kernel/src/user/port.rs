@@ -251,7 +251,10 @@ impl Port {
             match sched::park(until) {
                 Woken::Unparked => {}
                 woken => {
-                    self.state.lock().receivers.retain(|receiver| *receiver != me);
+                    self.state
+                        .lock()
+                        .receivers
+                        .retain(|receiver| *receiver != me);
                     return match (woken, self.try_take()) {
                         (Woken::Ended, _) => Err(Error::Killed),
                         (_, Some(received)) => Ok(received),

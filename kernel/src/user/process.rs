@@ -17,8 +17,8 @@ use super::port::{self, Seat};
 use super::waiting::Waiters;
 use crate::arch::user;
 use crate::cpu::lock::IrqMutex;
-use crate::mem::UserSpace;
 use crate::cpu::running::Comm;
+use crate::mem::UserSpace;
 use crate::sched::{self, Owner, Plan, SpawnError, Thread};
 
 /// The most threads of a process.

@@ -3,15 +3,12 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use relay::event::Severity;
-use relay_abi::{Ended, Error, ThreadOptions};
+use relay_abi::{Error, ThreadOptions};
 
+use super::archive;
 use super::handles::{Entry, Object};
 use super::loader::{self, LoadError};
-use super::process::{self, Member, Process};
-use super::archive;
-use crate::logs::user::{self, Writer};
-use crate::sched;
+use super::process::{self, Process};
 
 /// Starts the program `name` of the archive, with these handles, and tells of it. Task context.
 ///
@@ -52,24 +49,4 @@ pub(crate) fn first(name: &str, arguments: &str) -> Result<Arc<Process>, Error> 
         cpus: 0,
     };
     start(name, arguments, Vec::from([Some(files)]), options)
-}
-
-/// Ends a process. Task context.
-pub(crate) fn kill(process: &Process) {
-    process.end(Ended::Killed);
-}
-
-/// Writes what a program says.
-pub(super) fn write(me: &Member, severity: u64, text: &[u8]) -> Result<u64, Error> {
-    let severity = u8::try_from(severity).ok().and_then(Severity::from_number);
-    let severity = severity.ok_or(Error::BadArgument)?;
-    let writer = Writer {
-        pid: me.process.pid(),
-        tid: sched::current().tid(),
-        comm: me.process.name(),
-    };
-    match user::write(writer, severity, text) {
-        Ok(()) => Ok(text.len() as u64),
-        Err(_) => Err(Error::Refused),
-    }
 }
