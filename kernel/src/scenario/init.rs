@@ -41,45 +41,72 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         relay::error!("there are no programs: the machine was started without their archive");
         return Verdict::Fail;
     }
-    sched::reap();
-    let (frames, used) = (mem::free_frames(), heap::used());
-    let init = match start::first("init", programs) {
-        Ok(init) => init,
-        Err(error) => {
-            relay::error!("init is not started: {error}");
-            return Verdict::Fail;
-        }
-    };
-    idle::until(|| init.ended() != Ended::Not);
-    let ended = init.ended();
-    let pid = init.pid();
-    drop(init);
-    let is_good = ended == Ended::Exited(0);
-    match ended {
-        Ended::Exited(0) => relay::info!("init[{pid}] has ended"),
-        _ => relay::error!("init[{pid}] has ended badly: {ended:?}"),
+    // What the first program needs for good is there before anything is counted: page tables of the
+    // kernel's, room in lists.
+    if !ends_well("") {
+        return Verdict::Fail;
     }
-    match is_good && is_all_back(frames, used) {
+    sched::reap();
+    let before = Memory::now();
+    let is_good = ends_well(programs);
+    match is_good & before.is_back() {
         true => Verdict::Pass,
         false => Verdict::Fail,
     }
 }
 
-/// Whether all memory that programs had is back; says what is not.
-fn is_all_back(frames: u64, used: usize) -> bool {
-    let patience = Timeout::after_ms(PATIENCE_MS);
-    let is_back = || {
-        sched::reap();
-        mem::free_frames() >= frames
+/// Runs the first program to its end, with these arguments; whether that was a good one.
+fn ends_well(arguments: &str) -> bool {
+    let init = match start::first("init", arguments) {
+        Ok(init) => init,
+        Err(error) => {
+            relay::error!("init is not started: {error}");
+            return false;
+        }
     };
-    idle::until(|| is_back() || patience.expired());
-    let (now, used_now) = (mem::free_frames(), heap::used());
-    relay::info!(
-        "frames free {frames} before, {now} now; heap {used} bytes before, {used_now} now"
-    );
-    let is_good = now >= frames && used_now <= used;
-    if !is_good {
-        relay::error!("programs have ended, and not all of their memory is back");
+    idle::until(|| init.ended() != Ended::Not);
+    let (pid, ended) = (init.pid(), init.ended());
+    match ended {
+        Ended::Exited(0) => relay::info!("init[{pid}] has ended"),
+        _ => relay::error!("init[{pid}] has ended badly: {ended:?}"),
     }
-    is_good
+    ended == Ended::Exited(0)
+}
+
+/// How much memory programs could have.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    /// Frames that are free.
+    frames: u64,
+    /// Bytes of the heap in use.
+    used: usize,
+}
+
+impl Memory {
+    fn now() -> Self {
+        Self {
+            frames: mem::free_frames(),
+            used: heap::used(),
+        }
+    }
+
+    /// Whether all of it is back; says how much is there.
+    fn is_back(self) -> bool {
+        let patience = Timeout::after_ms(PATIENCE_MS);
+        let is_back = |now: Self| now.frames >= self.frames && now.used <= self.used;
+        idle::until(|| {
+            sched::reap();
+            is_back(Self::now()) || patience.expired()
+        });
+        let (now, Self { frames, used }) = (Self::now(), self);
+        relay::info!(
+            "before programs {frames} frames were free, {} are now; the heap had {used} bytes in use, {} now",
+            now.frames,
+            now.used
+        );
+        if !is_back(now) {
+            relay::error!("programs have ended, and not all of their memory is back");
+        }
+        is_back(now)
+    }
 }

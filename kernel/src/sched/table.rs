@@ -84,7 +84,7 @@ pub(super) struct Slot {
     pub(super) has_run: bool,
     /// An interrupt has made it ready: it goes before all others for a tick.
     pub(super) is_first: bool,
-    next: u16,
+    pub(super) next: u16,
 }
 
 impl Slot {

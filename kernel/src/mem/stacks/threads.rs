@@ -16,7 +16,7 @@ use super::super::pool;
 use super::{Stack, StackKind};
 
 /// Bytes of a thread's stack: interrupts and most exceptions use it, too.
-const LENGTH: u64 = 16 * 1024;
+const LENGTH: u64 = 32 * 1024;
 /// From one stack to the next: the guard comes first.
 const STRIDE: u64 = SMALL + LENGTH;
 /// The most stacks: the most threads at a time.
