@@ -212,6 +212,9 @@ impl Table {
         if SAVED[usize::from(slot)].is_running() {
             return thread.cpu;
         }
+        if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
+            return thread.cpu;
+        }
         let allowed = thread.cpus.and(online);
         let mut best = None;
         for cpu in allowed.iter() {
