@@ -216,6 +216,9 @@ impl Table {
             return thread.cpu;
         }
         let allowed = thread.cpus.and(online);
+        if allowed == CpuSet::only(thread.cpu) {
+            return thread.cpu;
+        }
         let mut best = None;
         for cpu in allowed.iter() {
             let rank = (self.load(cpu), usize::from(cpu != thread.cpu));
