@@ -5,9 +5,9 @@ use core::ops::Range;
 
 use relay_abi::{USER_BEGIN, USER_END};
 
-use super::super::blocks::SharedBlock;
 use super::super::frames::SMALL;
-use super::SpaceError;
+use super::super::shared::SharedBlock;
+use super::error::SpaceError;
 
 /// The most pieces of a space.
 const CAPACITY: usize = 256;
