@@ -206,7 +206,7 @@ mod tests {
             (USER_END - SMALL, SMALL + 1),
             (USER_END, SMALL),
             (0xffff_8000_0000_0000, SMALL),
-            (u64::MAX & !0xfff, SMALL),
+            (!0xfff, SMALL),
             (0x40_0000, u64::MAX),
             (0x40_0000, u64::MAX - 0x40_0000),
         ] {
