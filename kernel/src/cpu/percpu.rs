@@ -211,6 +211,11 @@ pub(super) fn set_idle(is_idle: bool) {
     this().is_idle.store(is_idle, Ordering::Relaxed);
 }
 
+/// Whether this CPU waits for interrupts, or did when the one came that is handled. Any context.
+pub(crate) fn is_idle() -> bool {
+    this().is_idle.load(Ordering::Relaxed)
+}
+
 /// This CPU's block. Any context.
 pub(crate) fn this() -> &'static PerCpu {
     &BLOCKS[cpu_index() % MAX_CPUS]

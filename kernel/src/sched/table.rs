@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::NORMAL_PRIORITY;
 
@@ -157,7 +157,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             slots: Slots([Slot::FREE; SLOTS]),
             queues: [const { Queue::new() }; MAX_CPUS],
@@ -199,34 +199,10 @@ impl Table {
         queues[cpu].pop(slots)
     }
 
-    /// How much a CPU has to do: threads that are ready or run, without its own.
-    fn load(&self, cpu: usize) -> usize {
-        let running = self.running[cpu];
-        self.queues[cpu].len() + usize::from(running != NONE && usize::from(running) != cpu)
-    }
-
-    /// Where a thread should run next: where it was, unless another CPU has less to do. One whose
-    /// stack is not left yet stays where it is: so no CPU ever waits for another to leave a stack.
-    pub(super) fn best_cpu(&self, slot: u16, online: CpuSet) -> usize {
-        let thread = &self.slots.0[usize::from(slot)];
-        if SAVED[usize::from(slot)].is_running() {
-            return thread.cpu;
-        }
-        if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
-            return thread.cpu;
-        }
-        let allowed = thread.cpus.and(online);
-        if allowed == CpuSet::only(thread.cpu) {
-            return thread.cpu;
-        }
-        let mut best = None;
-        for cpu in allowed.iter() {
-            let rank = (self.load(cpu), usize::from(cpu != thread.cpu));
-            if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, cpu));
-            }
-        }
-        best.map_or(thread.cpu, |(_, cpu)| cpu)
+    /// Takes a thread out of the middle of its queue.
+    pub(super) fn remove(&mut self, slot: u16, cpu: usize, level: usize) {
+        let Self { slots, queues, .. } = self;
+        queues[cpu].remove(slots, slot, level);
     }
 }
 
@@ -251,6 +227,10 @@ impl fmt::Debug for Body {
 pub(super) static TABLE: IrqMutex<Table> = IrqMutex::new(Table::new());
 pub(super) static BODIES: [IrqMutex<Option<Body>>; SLOTS] = [const { IrqMutex::new(None) }; SLOTS];
 pub(super) static SAVED: [Saved; SLOTS] = [const { Saved::new() }; SLOTS];
+
+/// The thread that each CPU has left and may not run again: it is ready, and in no queue, until who
+/// runs next there has placed it. [`NONE`]: no such thread.
+pub(super) static MOVING: [AtomicU16; MAX_CPUS] = [const { AtomicU16::new(NONE) }; MAX_CPUS];
 
 /// Threads that shall end.
 pub(super) static MUST_END: [AtomicBool; SLOTS] = [const { AtomicBool::new(false) }; SLOTS];

@@ -73,7 +73,7 @@ pub(crate) fn call(frame: &mut TrapFrame) {
 
 /// The thread that runs here, as a member of its process.
 pub(super) fn member() -> Option<Arc<Member>> {
-    let owner = sched::current().owner()?;
+    let owner = sched::owner()?;
     let any: Arc<dyn Any + Send + Sync> = owner;
     any.downcast().ok()
 }
