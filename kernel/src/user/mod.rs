@@ -1,3 +1,4 @@
 //! Programs: what they ask of the kernel.
 
 pub(crate) mod events;
+pub(crate) mod fault;
