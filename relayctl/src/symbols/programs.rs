@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use relay_machine::workspace::Workspace;
 
@@ -24,7 +23,7 @@ pub(crate) struct Programs {
     /// The folder; without it nothing is known.
     folder: Option<PathBuf>,
     /// What was read, or could not be.
-    known: RefCell<HashMap<String, Option<Rc<Symbols>>>>,
+    known: RefCell<HashMap<String, Option<Symbols>>>,
 }
 
 impl fmt::Debug for Programs {
@@ -59,14 +58,10 @@ impl Programs {
     #[must_use]
     pub(crate) fn frames(&self, program: &str, address: Address) -> Vec<Frame> {
         let mut known = self.known.borrow_mut();
-        let symbols = match known.get(program) {
-            Some(symbols) => symbols.clone(),
-            None => {
-                let symbols = self.read(program).map(Rc::new);
-                known.insert(program.to_owned(), symbols.clone());
-                symbols
-            }
-        };
+        if !known.contains_key(program) {
+            known.insert(program.to_owned(), self.read(program));
+        }
+        let symbols = known.get(program).and_then(Option::as_ref);
         symbols.map_or(Vec::new(), |symbols| symbols.frames(address))
     }
 
