@@ -34,4 +34,4 @@ pub(crate) use error::MemoryError;
 pub(crate) use heap::with_heap_locked;
 pub(crate) use init::init;
 pub(crate) use map::{is_identity_mapped, map_device, physical, physical_of};
-pub(crate) use peek::Peek;
+pub(crate) use peek::{LOWER_HALF, Peek};
