@@ -74,10 +74,14 @@ boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
 /// What is done in traps.
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
-    wake: scenario::on_wake,
+    wake: on_wake,
     nmi: on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
+    system_call: user::calls::call,
+    user_fault: user::fault::on_fault,
+    leave: sched::leave,
+    preempt: sched::preempt,
 };
 
 /// Brings up the machine, runs the scenario, ends the machine.
@@ -122,7 +126,14 @@ fn on_timer(interrupted: &Interrupted) {
         logs::registry::tick();
         out::virtio::hear();
         out::pump::poll();
+        sched::tick();
     }
+}
+
+/// Every CPU's wake-ups.
+fn on_wake(interrupted: &Interrupted) {
+    user::file::wait::deliver();
+    scenario::on_wake(interrupted);
 }
 
 /// Every CPU's NMIs.

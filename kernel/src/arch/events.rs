@@ -6,6 +6,7 @@
 //! |---|---|
 //! | the timer's | `x86_irq_vectors_local_timer_entry`, `_exit` |
 //! | wake-ups by other CPUs | `x86_irq_vectors_reschedule_entry`, `_exit` |
+//! | shootdowns | `x86_irq_vectors_call_function_entry`, `_exit` |
 //! | errors of the local APIC, and what is spurious | `x86_irq_vectors_error_apic_*`, `_spurious_apic_*` |
 //! | devices, and what nobody expects | `irq_handler_entry`, `_exit`, with the vector as number |
 //! | NMIs | the same, with number 2, their vector, which no interrupt has, and the name `nmi` |
@@ -48,6 +49,9 @@ vectors! {
     RescheduleEntry RescheduleExit
         "x86_irq_vectors_reschedule_entry" "x86_irq_vectors_reschedule_exit"
         "A wake-up by another CPU";
+    CallFunctionEntry CallFunctionExit
+        "x86_irq_vectors_call_function_entry" "x86_irq_vectors_call_function_exit"
+        "Another CPU that has unmapped memory";
     ErrorEntry ErrorExit
         "x86_irq_vectors_error_apic_entry" "x86_irq_vectors_error_apic_exit"
         "An error of the local APIC";

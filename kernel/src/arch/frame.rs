@@ -36,7 +36,7 @@ pub(crate) struct TrapFrame {
 }
 
 impl TrapFrame {
-    /// Whether a program was interrupted: the CPU was in ring 3.
+    /// Whether it was ring 3 that was interrupted.
     pub(crate) fn is_user(&self) -> bool {
         self.cs & 3 == 3
     }

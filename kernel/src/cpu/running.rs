@@ -111,6 +111,7 @@ pub(crate) fn set(task: &Task) {
     // SAFETY: the place is this CPU's. Interrupts are off, so nothing else writes it, and an NMI that
     // comes now reads the other half, which `which` names, or none if that is 0.
     unsafe { (*own.tasks.get())[other] = *task };
+    percpu::set_thread(task.tid, task.pid);
     // ORDERING: for the compiler only: an NMI of this CPU that sees the number sees the thread.
     own.which.store(other + 1, Ordering::Release);
 }
@@ -127,12 +128,12 @@ pub(crate) fn task() -> Task {
 /// The same, where nothing switches threads meanwhile: pinned.
 fn pinned() -> Task {
     let own = own();
+    if percpu::thread() == 0 {
+        return Task::idle(percpu::cpu_index());
+    }
     // ORDERING: as in `set`.
     match own.which.load(Ordering::Acquire) {
-        0 => match percpu::thread() {
-            0 => Task::idle(percpu::cpu_index()),
-            _ => Task::of_cpu(percpu::cpu_index()),
-        },
+        0 => Task::of_cpu(percpu::cpu_index()),
         // SAFETY: the place is this CPU's, and stays so: where a pin or a handler keeps threads from
         // being switched, nobody calls `set`. In an NMI that has interrupted `set`, `which` names the
         // half that is not being written. It is 1 or 2.

@@ -20,7 +20,7 @@ use spin::Once;
 use x86_64::registers::control::Cr3;
 
 use super::frames::SMALL;
-use super::map::physical;
+use super::physical::physical;
 
 /// Page table entry: there is something (Intel SDM Vol. 3A, tables 4-15 to 4-20).
 const PRESENT: u64 = 1 << 0;

@@ -1,25 +1,38 @@
-//! What is told of a program's fault: the record of it, for operators and in the log.
+//! What a program does wrong: it is told, to operators and in the log, and the program ends.
 
 use relay::event::Hex;
+use relay_abi::Ended;
 
+use super::calls::member;
 use crate::arch::backtrace;
 use crate::arch::frame::{self, PageFaultCause, TrapFrame};
-use crate::cpu::vector;
+use crate::cpu::{percpu, vector};
 use crate::logs::evlog;
 use crate::logs::operator::ProgramFaulted;
 
-/// Tells that the process `process`, which runs `program`, was interrupted by this exception in its
-/// thread `tid`, in the registers' state that `frame` has; `address` is what a page fault was about.
-/// The backtrace is that of the program: relayctl gives it names.
-///
-/// Task context, on the CPU that runs the program, in its address space.
-pub(crate) fn tell(program: &str, [process, tid]: [i32; 2], frame: &TrapFrame, address: u64) {
+/// An exception in ring 3, and what was at CR2. Task context, interrupts off, on the CPU that runs the
+/// program, in its address space.
+pub(crate) fn on_fault(frame: &TrapFrame, address: u64) {
+    let Some(member) = member() else {
+        return;
+    };
+    let process = &member.process;
+    tell(process.name(), process.pid(), frame, address);
+    process.end(Ended::Faulted(frame.vector as u32));
+}
+
+/// Tells of a fault, with the registers that the program had and a backtrace of it: relayctl gives
+/// that names.
+fn tell(program: &str, process: i32, frame: &TrapFrame, address: u64) {
     let fault = frame::name(frame.vector);
+    let is_page_fault = frame.vector == u64::from(vector::PAGE_FAULT);
+    // What was there before is nobody's business.
+    let address = if is_page_fault { address } else { 0 };
     let stack = backtrace::of_program(frame.registers());
     evlog::emit(|| ProgramFaulted {
         program,
         process,
-        tid,
+        tid: percpu::thread(),
         vector: frame.vector as u32,
         fault,
         error_code: Hex(frame.error),
@@ -45,18 +58,16 @@ pub(crate) fn tell(program: &str, [process, tid]: [i32; 2], frame: &TrapFrame, a
         backtrace: stack.frames(),
     });
     let ip = frame.rip;
-    match u64::from(vector::PAGE_FAULT) == frame.vector {
-        true => relay::error!(
-            "{program}, process {process}, was ended: {fault} at {ip:#x}, {} {address:#x}",
+    match is_page_fault {
+        true => relay::warn!(
+            "{program}[{process}]: {fault} at {ip:#x}: {}, address {address:#x}",
             PageFaultCause(frame.error)
         ),
-        false => relay::error!("{program}, process {process}, was ended: {fault} at {ip:#x}"),
+        false => relay::warn!("{program}[{process}]: {fault} at {ip:#x}"),
     }
-    // As in a panic's backtrace, with the program's name before it.
-    for (number, address) in core::iter::once(ip)
-        .chain(stack.frames().iter().map(|frame| frame.0))
-        .enumerate()
-    {
-        relay::error!("  {program} #{number} {address:#018x}");
+    // As a panic's backtrace, with the program's name: the host looks for this form.
+    let callers = stack.frames().iter().map(|frame| frame.0);
+    for (number, address) in core::iter::once(ip).chain(callers).enumerate() {
+        relay::warn!("  {program} #{number} {address:#018x}");
     }
 }

@@ -40,7 +40,6 @@ const LTTNG: &[(&str, &str)] = &[
     ),
     ("sched_process_exit", "comm comm, tid i32, prio i32"),
     ("sched_process_free", "comm comm, tid i32, prio i32"),
-    ("sched_process_wait", "comm comm, tid i32, prio i32"),
     (
         "sched_pi_setprio",
         "comm comm, tid i32, oldprio i32, newprio i32",
