@@ -18,7 +18,7 @@ use relay::clients::profile::Stack;
 use relay::clients::profile::walk::{Memory, Registers};
 
 use super::frame::TrapFrame;
-use super::traps;
+use super::{traps, user};
 use crate::mem::{LOWER_HALF, Peek, stacks};
 
 /// The return addresses of the function that this is inlined into, and of its callers. Any context.
@@ -118,7 +118,8 @@ impl Memory for OneStack {
     }
 
     fn interrupted(&mut self, frame: u64, address: u64) -> Option<Registers> {
-        if self.program.is_some() || address != traps::return_address() {
+        let is_way_in = [traps::return_address(), user::return_address()].contains(&address);
+        if self.program.is_some() || address == 0 || !is_way_in {
             return None;
         }
         // Behind the two words of the frame.
