@@ -11,6 +11,8 @@
 //! | `mem` | frames, page tables, heap, stacks |
 //! | `arch` | interrupt controllers, traps, the other CPUs |
 //! | `dev` | firmware tables, PCI, virtio, the serial port, the way out |
+//! | `sched` | threads, and which of them runs where |
+//! | `user` | programs: what they ask of the kernel |
 //! | `out` | console, pumps and sinks: what is written leaves the machine |
 //! | `life` | bring-up, idling, the end in order, the end by a panic |
 //! | `scenario` | what the machine does in between |
@@ -40,6 +42,8 @@ mod logs;
 mod mem;
 mod out;
 mod scenario;
+mod sched;
+mod user;
 
 use bootloader_api::BootInfo;
 
@@ -70,10 +74,14 @@ boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
 /// What is done in traps.
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
-    wake: scenario::on_wake,
+    wake: on_wake,
     nmi: on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
+    system_call: user::calls::call,
+    user_fault: user::fault::on_fault,
+    leave: sched::leave,
+    preempt: sched::preempt,
 };
 
 /// Brings up the machine, runs the scenario, ends the machine.
@@ -118,7 +126,14 @@ fn on_timer(interrupted: &Interrupted) {
         logs::registry::tick();
         out::virtio::hear();
         out::pump::poll();
+        sched::tick();
     }
+}
+
+/// Every CPU's wake-ups.
+fn on_wake(interrupted: &Interrupted) {
+    user::file::wait::deliver();
+    scenario::on_wake(interrupted);
 }
 
 /// Every CPU's NMIs.

@@ -22,6 +22,7 @@
 //! ```
 
 mod emit;
+mod extent;
 mod fields;
 pub mod filter;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ mod tests;
 mod value;
 
 pub use emit::Event;
+pub use extent::next_record;
 pub use fields::FieldsMut;
 pub use read::Values;
 pub use registry::*;

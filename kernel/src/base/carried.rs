@@ -19,7 +19,7 @@ pub(crate) struct Known {
 }
 
 /// All of them.
-pub(crate) const KNOWN: [Known; 5] = [
+pub(crate) const KNOWN: [Known; 6] = [
     Known {
         name: "klog",
         about: "the log",
@@ -38,6 +38,11 @@ pub(crate) const KNOWN: [Known; 5] = [
     Known {
         name: "evlog",
         about: "events for those who run the machine",
+        has_levels: false,
+    },
+    Known {
+        name: "user",
+        about: "what programs write",
         has_levels: false,
     },
     Known {
@@ -155,7 +160,10 @@ mod tests {
         assert!(!carried.has("klog") && carried.has("flood") && carried.has("metadata"));
         assert_eq!(read("all"), Some(Carried::ALL));
         assert_eq!(read("off"), Some(Carried::NONE));
-        assert_eq!(read("flood,profile,trace,klog,evlog"), Some(Carried::ALL));
+        assert_eq!(
+            read("flood,profile,trace,user,klog,evlog"),
+            Some(Carried::ALL)
+        );
         for wrong in [
             "",
             "x",

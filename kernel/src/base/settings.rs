@@ -166,6 +166,10 @@ pub(crate) const EVLOG_MODE: Setting =
     client_mode("evlog-mode", "what a full ring of the channel evlog does");
 pub(crate) const EVLOG_SIZE: Setting =
     client_size("evlog-size", "the size of such a ring, one for each CPU");
+pub(crate) const USER_MODE: Setting =
+    client_mode("user-mode", "what a full ring of the channel user does");
+pub(crate) const USER_SIZE: Setting =
+    client_size("user-size", "the size of such a ring, one for each CPU");
 pub(crate) const PROFILE_MODE: Setting = client_mode(
     "profile-mode",
     "what a full ring of the channel profile does",
@@ -248,7 +252,7 @@ pub(crate) const SERIAL: Setting = Setting {
 };
 
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 17] = [
+pub(crate) const GENERAL: [Setting; 19] = [
     LOG,
     LOG_SIZE,
     TRACE,
@@ -258,6 +262,8 @@ pub(crate) const GENERAL: [Setting; 17] = [
     EVLOG,
     EVLOG_MODE,
     EVLOG_SIZE,
+    USER_MODE,
+    USER_SIZE,
     PROFILE,
     PROFILE_SOURCE,
     PROFILE_MODE,
@@ -515,7 +521,7 @@ mod tests {
         );
         assert_eq!(
             SERIAL.takes.to_string(),
-            "all or off, or some of klog[@LEVEL] flood trace evlog profile with commas between them"
+            "all or off, or some of klog[@LEVEL] flood trace evlog user profile with commas between them"
         );
     }
 

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use relay::ctf::Packets;
 use relay::event::{Event, StreamClass};
 use relay::fs::Mount;
-use relay::{Geometry, GeometryError, Mode, Storage, StreamError};
+use relay::{Geometry, GeometryError, Mode, Storage, StreamError, WriteError};
 
 use super::attempts::Attempts;
 use super::channel::{self, PerCpu};
@@ -141,6 +141,22 @@ impl Client {
                 trigger::event(E::id());
             }
         }
+    }
+}
+
+impl Client {
+    /// Writes an event as [`emit`](Self::emit) does, and says what became of it; `None`: it is off,
+    /// or there are no streams yet. Any context.
+    pub(super) fn try_emit<E: Event>(&self, event: &E) -> Option<Result<(), WriteError>> {
+        if !E::is_enabled() || !self.is_started.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.attempts.count();
+        let written = self.channel.emit_always(event);
+        if trigger::is_armed() {
+            trigger::event(E::id());
+        }
+        Some(written)
     }
 }
 

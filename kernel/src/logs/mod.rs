@@ -7,7 +7,7 @@
 //! - [`client`]: what clients have in common whose events are typed;
 //! - [`snapshot`], [`trigger`]: when a flight recorder is read;
 //! - [`operator`]: the events of evlog;
-//! - the clients [`klog`], [`trace`], [`evlog`], [`profile`], [`flood`], [`shared`], [`claims`],
+//! - the clients [`klog`], [`trace`], [`evlog`], [`user`], [`profile`], [`flood`], [`shared`], [`claims`],
 //!   [`metadata`]: each with its channel, its hooks and its event classes;
 //! - [`switches`]: which statements and events are written;
 //! - [`load`]: which of flood and shared is written, and in which rings;
@@ -30,3 +30,4 @@ pub(crate) mod snapshot;
 pub(crate) mod switches;
 pub(crate) mod trace;
 mod trigger;
+pub(crate) mod user;

@@ -1,6 +1,7 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use relay::StreamError;
 use relay::ctf::Packets;
@@ -12,7 +13,7 @@ use super::attempts::Attempts;
 use super::channel::{PerCpu, UUID};
 use super::client::Client;
 use super::operator::RingMissing;
-use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace};
+use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace, user};
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
@@ -20,10 +21,15 @@ use crate::base::settings::LOG_SIZE;
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
-pub(crate) static NAMES: Namespace<8> = Namespace::new();
+pub(crate) static NAMES: Namespace<16> = Namespace::new();
 
 /// The clients whose events are typed.
-static CLIENTS: [&Client; 3] = [&evlog::CLIENT, &trace::CLIENT, &profile::CLIENT];
+static CLIENTS: [&Client; 4] = [
+    &evlog::CLIENT,
+    &user::CLIENT,
+    &trace::CLIENT,
+    &profile::CLIENT,
+];
 
 /// The channels that a sink sends before those of the clients: the description of all goes first,
 /// before everything else.
@@ -142,14 +148,40 @@ fn tell_missing(cpus: usize) {
 }
 
 /// Bytes of the largest packet that any of `cpus` CPUs may write, or has written before the rings
-/// were made. Task context.
+/// were made; from now on none becomes larger. Task context.
 pub(crate) fn largest_packet(cpus: usize) -> usize {
     let files = NAMES.channels().flat_map(|mount| mount.files().take(cpus));
     let sizes = files.filter_map(|file| Some(file.geometry()?.subbuf_size()));
     let load = load::full().map(|full| full.subbuf_size());
     let sizes = sizes.chain(load);
-    sizes.fold(klog::EARLY.subbuf_size(), usize::max)
+    let largest = sizes.fold(klog::EARLY.subbuf_size(), usize::max);
+    LARGEST.store(largest, Ordering::Relaxed);
+    largest
 }
+
+/// What the records of a channel are, if they are events. Any context.
+pub(crate) fn class_of(mount: &Mount) -> Option<StreamClass> {
+    let clients = CLIENTS.iter().map(|client| (client.mount, client.stream));
+    let mut all = STREAMS.into_iter().chain(clients);
+    all.find(|(known, _)| core::ptr::eq(*known, mount))
+        .map(|(_, class)| class)
+}
+
+/// The largest sub-buffers that a channel may be given while the machine runs: the buffers of who
+/// prints the log, and of a slow line, were made for those that there were. Any context.
+pub(crate) fn most_subbuf(mount: &Mount) -> usize {
+    let most = match core::ptr::eq(mount, &klog::MOUNT) {
+        true => klog::MAX_PACKET,
+        false => MOST_SUBBUF,
+    };
+    most.min(LARGEST.load(Ordering::Relaxed))
+}
+
+/// The largest sub-buffers of all channels but the log, unless the command line says otherwise.
+const MOST_SUBBUF: usize = 64 * 1024;
+
+/// The largest packet that somebody has made buffers for.
+static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the
 /// streams of `cpus` CPUs are started.
@@ -250,9 +282,9 @@ mod tests {
     #[test]
     fn the_metadata_is_what_the_host_is_tested_with() {
         let [klog, claims, flood, shared] = STREAMS.map(|(_, stream)| stream);
-        let [evlog, trace, profile] = CLIENTS.map(Client::described);
+        let [evlog, user, trace, profile] = CLIENTS.map(Client::described);
         for (name, load) in [("metadata", flood), ("metadata-shared", shared)] {
-            let streams = [klog, claims, load, evlog, trace, profile];
+            let streams = [klog, claims, load, evlog, user, trace, profile];
             let trace = Trace {
                 uuid: *b"\x6d\x7a\x3c\x1e\x0b\x42\x4f\x5a\x9c\x88\x21\xd4\xe6\xf7\x0a\x95",
                 clock_hz: 2_611_200_000,

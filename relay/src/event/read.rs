@@ -51,7 +51,7 @@ impl relay_text::Fields for Values<'_> {
 }
 
 /// Goes behind a value; `None` if it is cut off.
-fn skip(kind: &Kind, from: &mut Fields<'_>) -> Option<()> {
+pub(super) fn skip(kind: &Kind, from: &mut Fields<'_>) -> Option<()> {
     if let Some(size) = kind.size() {
         return from.bytes(size).map(|_| ());
     }

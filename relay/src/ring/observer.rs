@@ -19,6 +19,7 @@ use super::words::Ring;
 use crate::sync::Ordering;
 use crate::sync::step::{Mistake, broken, step};
 use core::fmt;
+use core::ops::ControlFlow;
 
 /// A reader of a stream that consumes nothing: any number of them, beside the one that does. It
 /// copies complete sub-buffers, each at most once, in order; what is consumed or overwritten before
@@ -121,6 +122,53 @@ impl<'a> Observer<'a> {
         Ok(None)
     }
 
+    /// Shows the next complete sub-buffer where it lies: calls `look` with what is known of it and
+    /// its bytes, without its padding. Goes on behind it if `look` says `Ok`; else it is next again.
+    /// `Ok(None)` if there is none yet.
+    ///
+    /// During the call the sub-buffer is lent: no reader takes it and no other observer copies it.
+    /// So be quick, and neither sleep in `look` nor leak what it is in.
+    ///
+    /// # Errors
+    /// [`ObserveError`], or what `look` says.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, ObserveError, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"hello")?;
+    /// LOG.flush();
+    /// let mut observer = LOG.observe(cpu.number())?;
+    /// let not_now: Result<Option<()>, _> = observer.next_with(|_, _| Err(ObserveError::Busy));
+    /// assert_eq!(not_now, Err(ObserveError::Busy));
+    /// let length = observer.next_with(|_, bytes| Ok::<_, ObserveError>(bytes.len()))?;
+    /// assert_eq!(length, Some(5));
+    /// assert_eq!(observer.next_with(|_, _| Ok::<_, ObserveError>(()))?, None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn next_with<R, E: From<ObserveError>>(
+        &mut self,
+        look: impl FnOnce(&Packet, &[u8]) -> Result<R, E>,
+    ) -> Result<Option<R>, E> {
+        let mut look = Some(look);
+        while self.ring.seek(&mut self.cursor).is_some() {
+            let looked = self
+                .ring
+                .with_packet(self.cursor, self.cpu, |packet, bytes| {
+                    look.take().map(|look| look(packet, bytes))
+                })?;
+            let looked = looked.flatten().transpose()?;
+            self.cursor = self.ring.geometry.after(self.cursor);
+            if looked.is_some() {
+                return Ok(looked);
+            }
+        }
+        Ok(None)
+    }
+
     /// Copies the newest complete sub-buffers, newest first, at most `count`, whether this reader
     /// has seen them or not: calls `each` with what is known of each and its bytes, which lie in
     /// `into` during the call. Stops where one is gone: consumed or overwritten. Returns how many
@@ -138,11 +186,7 @@ impl<'a> Observer<'a> {
         into: &mut [u8],
         mut each: impl FnMut(&Packet, &[u8]),
     ) -> Result<usize, ObserveError> {
-        let mut newest = self.ring.successor();
-        while let Some(next) = newest.as_ref().and_then(|ring| ring.successor()) {
-            newest = Some(next);
-        }
-        let ring = newest.as_ref().unwrap_or(&self.ring);
+        let ring = self.newest();
         let geometry = &ring.geometry;
         let end = geometry.packet(ring.visible());
         let there = geometry.distance(ring.first, end);
@@ -161,6 +205,73 @@ impl<'a> Observer<'a> {
             seen += 1;
         }
         Ok(seen)
+    }
+
+    /// Shows the newest complete sub-buffers where they lie, newest first, as
+    /// [`next_with`](Self::next_with) does: until `look` breaks off, or one is gone, or is just
+    /// copied by somebody else. Rings that were replaced are not looked at.
+    ///
+    /// # Errors
+    /// [`ObserveError`], if it is the first that cannot be seen; a later one that cannot is as if it
+    /// were gone.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use core::ops::ControlFlow;
+    ///
+    /// for text in ["one", "two", "three"] {
+    ///     LOG.write(text.as_bytes())?;
+    ///     LOG.flush();
+    /// }
+    /// let mut newest_first = Vec::new();
+    /// LOG.observe(cpu.number())?.newest_with(|_, bytes| {
+    ///     newest_first.push(bytes.to_vec());
+    ///     match newest_first.len() {
+    ///         2 => ControlFlow::Break(()),
+    ///         _ => ControlFlow::Continue(()),
+    ///     }
+    /// })?;
+    /// assert_eq!(newest_first, [&b"three"[..], b"two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn newest_with(
+        &self,
+        mut look: impl FnMut(&Packet, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ObserveError> {
+        let ring = self.newest();
+        let geometry = &ring.geometry;
+        let end = geometry.packet(ring.visible());
+        let there = geometry.distance(ring.first, end);
+        let there = there.min(geometry.subbuf_count() as u64);
+        for back in 1..=there {
+            match ring.with_packet(geometry.before(end, back), self.cpu, &mut look) {
+                Ok(Some(ControlFlow::Continue(()))) => {}
+                Err(error) if back == 1 => return Err(error),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest ring.
+    fn newest(&self) -> RingHold<'a> {
+        let mut newest = self.ring.clone();
+        while let Some(next) = newest.successor() {
+            newest = next;
+        }
+        newest
+    }
+
+    /// Whether there is a complete sub-buffer that this reader has not seen; somebody else may just
+    /// copy it, or be faster.
+    #[must_use]
+    pub fn is_readable(&mut self) -> bool {
+        self.ring.seek(&mut self.cursor).is_some()
     }
 
     /// Whether everything was seen and nothing more will come: the stream was closed.
@@ -202,6 +313,25 @@ impl Ring {
         cpu: usize,
         into: &mut [u8],
     ) -> Result<Option<Packet>, ObserveError> {
+        let copied = self.with_packet(packet, cpu, |packet, bytes| {
+            let (given, needed) = (into.len(), bytes.len());
+            let place = into
+                .get_mut(..needed)
+                .ok_or(ObserveError::TooSmall { given, needed })?;
+            place.copy_from_slice(bytes);
+            step();
+            Ok(*packet)
+        })?;
+        copied.transpose()
+    }
+
+    /// Calls `look` with packet `packet`, if it is readable, while it is lent.
+    fn with_packet<R>(
+        &self,
+        packet: u64,
+        cpu: usize,
+        look: impl FnOnce(&Packet, &[u8]) -> R,
+    ) -> Result<Option<R>, ObserveError> {
         loop {
             let entry = self.entry(packet);
             if !entry.is_packet(packet) {
@@ -218,15 +348,9 @@ impl Ring {
                 }
                 continue;
             };
-            let needed = loan.packet.content;
-            let given = into.len();
-            let place = into
-                .get_mut(..needed)
-                .ok_or(ObserveError::TooSmall { given, needed })?;
             // SAFETY: as long as the loan lasts, nobody writes to the block.
-            place.copy_from_slice(unsafe { self.slice(entry.block(), 0, needed) });
-            step();
-            return Ok(Some(loan.packet));
+            let bytes = unsafe { self.slice(entry.block(), 0, loan.packet.content) };
+            return Ok(Some(look(&loan.packet, bytes)));
         }
     }
 

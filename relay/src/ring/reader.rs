@@ -8,6 +8,7 @@
 
 use super::chain::RingHold;
 use super::entry::{Entry, State};
+use super::geometry::Geometry;
 use super::packet::Packet;
 use super::spares::{Purpose, Spare};
 use super::stream::Stream;
@@ -15,6 +16,7 @@ use super::words::Ring;
 use crate::sync::Ordering;
 use crate::sync::step::{Mistake, broken};
 use core::fmt;
+use core::ops::Range;
 
 /// The one consuming reader of a stream: see [`Channel::reader`](crate::Channel::reader). It may
 /// run on any CPU, in task or IRQ context, one call at a time. Dropping it lets another be opened,
@@ -147,6 +149,46 @@ impl<'a> Reader<'a> {
             from = next.first;
             ring = next;
         }
+    }
+
+    /// The shape of the ring that the next sub-buffer is in: an older one than that which is written
+    /// to, as long as there is something to read in it.
+    #[must_use]
+    pub fn geometry(&mut self) -> Geometry {
+        // Into the ring of the next one.
+        let _ = self.ring.seek(&mut self.cursor);
+        self.ring.geometry
+    }
+
+    /// Where in memory the blocks lie of the ring that the next sub-buffer is in: all of its
+    /// [sub-buffers](SubBuffer::bytes), spare ones included, side by side. For who lets somebody
+    /// else see them where they lie; what is promised is promised of those that were taken.
+    ///
+    /// Nothing but blocks lies there, and these begin and end at pages if a sub-buffer has at least
+    /// [`STORAGE_ALIGN`](crate::STORAGE_ALIGN) bytes. The range is the ring's as long as this reader,
+    /// or a sub-buffer of it, stands in the ring.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// let geometry = Geometry::new(4096, 4)?.with_spares(2)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"hello")?;
+    /// LOG.flush();
+    /// let mut reader = LOG.reader(cpu.number())?;
+    /// let blocks = reader.blocks();
+    /// assert_eq!(blocks.len(), (4 + 2) * 4096);
+    /// assert!(blocks.start.is_multiple_of(4096));
+    /// assert!(blocks.contains(&reader.next_subbuf().unwrap().bytes().as_ptr().addr()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn blocks(&mut self) -> Range<usize> {
+        let geometry = self.geometry();
+        let start = self.ring.at(0, 0, 0).addr().get();
+        start..start + geometry.blocks() * geometry.subbuf_size()
     }
 
     /// Asks the stream's CPU to hand over its open packet at its next [tick](crate::Channel::tick),

@@ -119,6 +119,43 @@ impl<'a> Records<'a> {
         self.next_bytes(usize::MAX)
     }
 
+    /// As [`next_run`](Self::next_run), but nothing of it is read by that: [`skip`](Self::skip)
+    /// what was used.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, Delivery, Records, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?.with_delivery(Delivery::Record)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// let mut records = Records::new(LOG.reader(cpu.number())?);
+    /// LOG.write(b"hello")?;
+    /// assert_eq!(records.peek().unwrap().bytes, b"hello");
+    /// assert_eq!(records.skip(2), 2);
+    /// assert_eq!(records.peek().unwrap().bytes, b"llo");
+    /// LOG.flush();
+    /// assert_eq!(records.skip(9), 3);
+    /// assert_eq!(records.peek(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn peek(&mut self) -> Option<Run<'_>> {
+        self.settle();
+        if let Some((taken, offset)) = &self.taken {
+            return Some(Run {
+                bytes: taken.range(*offset, taken.packet().content),
+                begin_ticks: taken.packet().begin_ticks,
+            });
+        }
+        let from = self.open.of(self.reader.at());
+        self.reader.open_run(from, usize::MAX).map(|(run, _)| run)
+    }
+
+    /// Takes up to `bytes` bytes of what [`peek`](Self::peek) gave as read; returns how many.
+    pub fn skip(&mut self, bytes: usize) -> usize {
+        self.next_bytes(bytes).map_or(0, |run| run.bytes.len())
+    }
+
     /// What is next, at most `most` bytes.
     fn next_bytes(&mut self, most: usize) -> Option<Run<'_>> {
         self.settle();

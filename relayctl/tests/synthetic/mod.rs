@@ -28,12 +28,12 @@ pub(crate) static METADATA: LazyLock<String> = LazyLock::new(|| without_clients(
 pub(crate) static SHARED: LazyLock<String> =
     LazyLock::new(|| without_clients(include_str!("../data/metadata-shared")));
 
-/// A metadata text without the channels `evlog`, `trace` and `profile`, which are its last.
+/// A metadata text without the channels `evlog`, `user`, `trace` and `profile`, which are its last.
 fn without_clients(text: &str) -> String {
     let first = "stream {\n    id = 6;\n";
     let (rest, clients) = text.split_once(first).expect("it has the channel evlog");
-    assert_eq!(clients.matches("stream {").count(), 2);
-    let names = [(6, "evlog"), (5, "trace"), (7, "profile")];
+    assert_eq!(clients.matches("stream {").count(), 3);
+    let names = [(6, "evlog"), (8, "user"), (5, "trace"), (7, "profile")];
     names.iter().fold(rest.to_owned(), |rest, (id, name)| {
         let line = format!("    channel_{id} = \"{name}\";\n");
         assert!(rest.contains(&line));
