@@ -192,17 +192,19 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
     if to == from {
         return;
     }
-    let next = *next;
-    let before = table.slot(from).task();
+    let next = next.task();
+    let before = events::is_switch_told().then(|| table.slot(from).task());
     table.running[cpu] = to;
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
     drop(table);
-    let left = match leaves {
-        Leaves::Before | Leaves::Behind => Left::Runnable,
-        Leaves::Parked(_) => Left::Waiting,
-        Leaves::Ended => Left::Gone,
-    };
-    events::switch(&before, &next.task(), left);
+    if let Some(before) = before {
+        let left = match leaves {
+            Leaves::Before | Leaves::Behind => Left::Runnable,
+            Leaves::Parked(_) => Left::Waiting,
+            Leaves::Ended => Left::Gone,
+        };
+        events::switch(&before, &next, left);
+    }
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
 }
@@ -230,10 +232,10 @@ fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
 }
 
 /// Sets the calling CPU up for a thread: its number, its stack for what comes from ring 3, its memory.
-fn enter(slot: usize, thread: &Slot) {
+fn enter(slot: usize, thread: &Task) {
     let body = BODIES[slot].lock();
     let top = body.as_ref().map_or(0, |body| body.stack.top());
-    running::set(&thread.task());
+    running::set(thread);
     percpu::set_kernel_rsp(top);
     tables::set_kernel_stack(top);
     enter_space(body.as_ref().map(|body| &*body.space));

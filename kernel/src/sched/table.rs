@@ -212,7 +212,13 @@ impl Table {
         if SAVED[usize::from(slot)].is_running() {
             return thread.cpu;
         }
+        if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
+            return thread.cpu;
+        }
         let allowed = thread.cpus.and(online);
+        if allowed == CpuSet::only(thread.cpu) {
+            return thread.cpu;
+        }
         let mut best = None;
         for cpu in allowed.iter() {
             let rank = (self.load(cpu), usize::from(cpu != thread.cpu));

@@ -26,7 +26,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arrayvec::ArrayVec;
 use relay_abi::{Error, MESSAGE_BYTES, ready, rights};
 
 use super::handles::Entry;
@@ -39,11 +38,12 @@ use crate::sched::{self, Thread, Woken};
 /// The most messages that wait at a port.
 const MOST: usize = 128;
 
-/// What a thread says to another.
+/// What a thread says to another. The bytes lie in the seat of the one that calls, both ways.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) words: [u64; 3],
-    pub(super) bytes: ArrayVec<u8, MESSAGE_BYTES>,
+    /// How many bytes.
+    pub(super) length: usize,
     /// A handle that goes with it.
     pub(super) passed: Option<Entry>,
 }
@@ -64,17 +64,25 @@ enum Exchange {
 
 /// A member's place for a call.
 #[derive(Debug)]
-pub(super) struct Seat(IrqMutex<Exchange>);
+pub(super) struct Seat {
+    exchange: IrqMutex<Exchange>,
+    /// The bytes of the message, then those of the answer. The member writes them before it sends,
+    /// and who answers does while the message is taken.
+    pub(super) bytes: IrqMutex<[u8; MESSAGE_BYTES]>,
+}
 
 impl Seat {
     /// It makes no call.
     pub(super) const fn new() -> Self {
-        Self(IrqMutex::new(Exchange::Idle))
+        Self {
+            exchange: IrqMutex::new(Exchange::Idle),
+            bytes: IrqMutex::new([0; MESSAGE_BYTES]),
+        }
     }
 
     /// Takes the message, if nobody has.
     fn take(&self) -> Option<Message> {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if !matches!(*exchange, Exchange::Sent(_)) {
             return None;
         }
@@ -86,7 +94,7 @@ impl Seat {
 
     /// Answers it, if it still waits.
     fn answer(&self, answer: Result<Message, Error>) {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
             let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
             drop(exchange);
@@ -96,7 +104,7 @@ impl Seat {
 
     /// The answer, if there is one: then the seat is idle again.
     fn answered(&self) -> Option<Result<Message, Error>> {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if !matches!(*exchange, Exchange::Answered(_)) {
             return None;
         }
@@ -108,7 +116,7 @@ impl Seat {
 
     /// Gives the call up.
     fn give_up(&self) {
-        let before = core::mem::take(&mut *self.0.lock());
+        let before = core::mem::take(&mut *self.exchange.lock());
         drop(before);
     }
 }
@@ -175,7 +183,7 @@ impl Port {
     /// # Errors
     /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
     pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
-        *me.seat.0.lock() = Exchange::Sent(message);
+        *me.seat.exchange.lock() = Exchange::Sent(message);
         if let Err(error) = self.queue(me) {
             me.seat.give_up();
             return Err(error);
