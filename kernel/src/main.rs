@@ -11,6 +11,8 @@
 //! | `mem` | frames, page tables, heap, stacks |
 //! | `arch` | interrupt controllers, traps, the other CPUs |
 //! | `dev` | firmware tables, PCI, virtio, the serial port, the way out |
+//! | `sched` | threads |
+//! | `user` | what programs ask for |
 //! | `out` | console, pumps and sinks: what is written leaves the machine |
 //! | `life` | bring-up, idling, the end in order, the end by a panic |
 //! | `scenario` | what the machine does in between |
@@ -40,6 +42,8 @@ mod logs;
 mod mem;
 mod out;
 mod scenario;
+mod sched;
+mod user;
 
 use bootloader_api::BootInfo;
 
@@ -70,7 +74,7 @@ boot::keep_in_elf!(".relay.settings", scenario::SETTINGS);
 /// What is done in traps.
 static TRAPS: Handlers = Handlers {
     timer: on_timer,
-    wake: scenario::on_wake,
+    wake: on_wake,
     nmi: on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
@@ -119,6 +123,12 @@ fn on_timer(interrupted: &Interrupted) {
         out::virtio::hear();
         out::pump::poll();
     }
+}
+
+/// Every CPU's wake-ups.
+fn on_wake(interrupted: &Interrupted) {
+    user::file::wait::deliver();
+    scenario::on_wake(interrupted);
 }
 
 /// Every CPU's NMIs.

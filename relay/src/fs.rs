@@ -23,6 +23,7 @@
 //! | close | drop the reader, the observer, the window |
 //! | know about the stream | [`File::info`], [`File::stats`], [`File::geometry`], [`File::take_peak`], [`File::is_closed`] |
 //! | have it resized or ended by its CPU | [`File::resize`], [`File::request_close`] |
+//! | begin it anew, on its CPU | [`File::reset`] |
 //!
 //! ```
 //! use relay::fs::{FindError, Mount, Namespace};

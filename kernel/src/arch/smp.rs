@@ -164,6 +164,12 @@ pub(crate) fn wake(cpus: CpuSet) {
     }
 }
 
+/// Sends a wake-up interrupt to this very CPU, and writes nothing: for the middle of a write. Task
+/// and IRQ context.
+pub(crate) fn ring_own_bell() {
+    apic::send(percpu::this().apic_id(), Command::Interrupt(vector::WAKE));
+}
+
 /// Sends an interrupt with this vector to a CPU, which may be this one. Task and IRQ context.
 pub(crate) fn interrupt(cpu: usize, vector: u8) {
     trace::emit(|| IpiSend {

@@ -1,12 +1,36 @@
 //! This machine, as relay sees it.
 
+use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
+
 use relay::{Context, Platform, Processor, Who};
+use spin::Once;
 
 use super::{clock, percpu};
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// The machine that the kernel runs on.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Machine;
+
+/// Streams of which each CPU is to tell those who wait for them: their numbers, a bit each.
+static WAKES: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
+
+/// How a CPU interrupts itself, so that it tells them.
+static BELL: Once<fn()> = Once::new();
+
+/// Says how a CPU interrupts itself, to [take](take_wakes) what there is to tell; nobody is told
+/// before. Once, by the boot CPU. It is called in task and IRQ context, in the middle of a write: it
+/// must not write, lock, or wait.
+pub(crate) fn set_bell(bell: fn()) {
+    BELL.call_once(|| bell);
+}
+
+/// The streams whose waiters are to be told by this CPU; they are its to tell by that. IRQ context.
+pub(crate) fn take_wakes() -> CpuSet {
+    let mine = &WAKES[percpu::cpu_index() % MAX_CPUS];
+    // ORDERING: the interrupt came behind the write, on this CPU.
+    CpuSet::from_bits(mine.swap(0, Ordering::Relaxed))
+}
 
 // SAFETY:
 // 1. What is pinned is counted before its CPU's number is read. Where the count is not 0 no other
@@ -31,6 +55,17 @@ unsafe impl Platform for Machine {
     #[inline(always)]
     fn now(&self) -> u64 {
         clock::ticks()
+    }
+
+    /// Keeps the stream's number, and has this CPU interrupted: it is in the middle of a write.
+    fn wake(&self, stream: usize) {
+        let mine = &WAKES[percpu::cpu_index() % MAX_CPUS];
+        mine.fetch_or(CpuSet::only(stream % MAX_CPUS).bits(), Ordering::Relaxed);
+        // ORDERING: the interrupt finds it.
+        compiler_fence(Ordering::SeqCst);
+        if let Some(bell) = BELL.get() {
+            bell();
+        }
     }
 
     #[inline(always)]

@@ -10,11 +10,11 @@ use super::error::BringUpError;
 use super::{idle, others, profiler, thread};
 use crate::arch::handlers::{self, Handlers};
 use crate::arch::sampling::Machine;
-use crate::arch::{apic, calibrate, pic, tables};
+use crate::arch::{apic, calibrate, pic, smp, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
-use crate::cpu::{clock, percpu};
+use crate::cpu::{clock, machine, percpu};
 use crate::dev::acpi;
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
@@ -111,6 +111,7 @@ pub(crate) fn bring_up(
 
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.
     percpu::set_online();
+    machine::set_bell(smp::ring_own_bell);
     apic::start_timer();
     interrupts::enable();
     let lose = options.value(&LOSE).map(|cpu| cpu as usize);

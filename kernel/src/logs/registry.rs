@@ -1,6 +1,7 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use relay::StreamError;
 use relay::ctf::Packets;
@@ -147,14 +148,40 @@ fn tell_missing(cpus: usize) {
 }
 
 /// Bytes of the largest packet that any of `cpus` CPUs may write, or has written before the rings
-/// were made. Task context.
+/// were made; from now on none becomes larger. Task context.
 pub(crate) fn largest_packet(cpus: usize) -> usize {
     let files = NAMES.channels().flat_map(|mount| mount.files().take(cpus));
     let sizes = files.filter_map(|file| Some(file.geometry()?.subbuf_size()));
     let load = load::full().map(|full| full.subbuf_size());
     let sizes = sizes.chain(load);
-    sizes.fold(klog::EARLY.subbuf_size(), usize::max)
+    let largest = sizes.fold(klog::EARLY.subbuf_size(), usize::max);
+    LARGEST.store(largest, Ordering::Relaxed);
+    largest
 }
+
+/// What the records of a channel are, if they are events. Any context.
+pub(crate) fn class_of(mount: &Mount) -> Option<StreamClass> {
+    let clients = CLIENTS.iter().map(|client| (client.mount, client.stream));
+    let mut all = STREAMS.into_iter().chain(clients);
+    all.find(|(known, _)| core::ptr::eq(*known, mount))
+        .map(|(_, class)| class)
+}
+
+/// The largest sub-buffers that a channel may be given while the machine runs: the buffers of who
+/// prints the log, and of a slow line, were made for those that there were. Any context.
+pub(crate) fn most_subbuf(mount: &Mount) -> usize {
+    let most = match core::ptr::eq(mount, &klog::MOUNT) {
+        true => klog::MAX_PACKET,
+        false => MOST_SUBBUF,
+    };
+    most.min(LARGEST.load(Ordering::Relaxed))
+}
+
+/// The largest sub-buffers of all channels but the log, unless the command line says otherwise.
+const MOST_SUBBUF: usize = 64 * 1024;
+
+/// The largest packet that somebody has made buffers for.
+static LARGEST: AtomicUsize = AtomicUsize::new(usize::MAX);
 
 /// Writes the description of all. Once, on the boot CPU, when the clock is calibrated and the
 /// streams of `cpus` CPUs are started.

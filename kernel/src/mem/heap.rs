@@ -83,6 +83,15 @@ pub(super) unsafe fn init(start: u64, length: u64) {
     });
 }
 
+/// Bytes of the heap that are free, in pieces of whatever size. Task context.
+pub(crate) fn free() -> usize {
+    match cfg!(target_os = "none") {
+        true => without_interrupts(|| HEAP.0.lock().free()),
+        // A host's tests have a heap of the host's.
+        false => usize::MAX,
+    }
+}
+
 /// Bytes of the heap in use. Task context.
 pub(crate) fn used() -> usize {
     without_interrupts(|| HEAP.0.lock().used())

@@ -2,7 +2,7 @@
 //! known of them.
 
 use super::Channel;
-use crate::platform::Platform;
+use crate::platform::{Pin, Platform};
 use crate::ring::{Geometry, Storage, Stream, StreamError, StreamInfo, StreamStats};
 use crate::sync::{Ordering, Usage};
 
@@ -119,6 +119,38 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
     /// As [`replace`](Self::replace).
     pub fn reset(&self, storage: Storage) -> Result<(), StreamError> {
         self.owner().ok_or(StreamError::NotStarted)?.reset(storage)
+    }
+
+    /// As [`reset`](Self::reset), of the stream of `cpu`, if the calling CPU writes that: any CPU
+    /// does of a global channel. For who was given a stream, and perhaps has moved.
+    ///
+    /// Task context, or IRQ context for memory that is not from the heap: what is refused is dropped.
+    ///
+    /// # Errors
+    /// As [`replace`](Self::replace); [`StreamError::NotOwner`] on another CPU.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage, StreamError};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// LOG.write(b"in vain")?;
+    /// let other = LOG.reset_own(cpu.number() + 1, Storage::allocate(&geometry)?);
+    /// assert_eq!(other, Err(StreamError::NotOwner));
+    /// LOG.reset_own(cpu.number(), Storage::allocate(&geometry)?)?;
+    /// LOG.flush();
+    /// assert!(LOG.reader(cpu.number())?.next_subbuf().is_none());
+    /// assert_eq!(LOG.stats(cpu.number()).unwrap().overwritten, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn reset_own(&self, cpu: usize, storage: Storage) -> Result<(), StreamError> {
+        let pin = Pin::new(&self.platform);
+        if !U::SHARED && pin.cpu() != cpu {
+            return Err(StreamError::NotOwner);
+        }
+        self.reset(storage)
     }
 
     /// Frees the rings that the stream of `cpu` has left: those that were read to their end (in

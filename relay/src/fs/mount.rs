@@ -24,6 +24,7 @@ pub trait Streams: sealed::Sealed + Sync {
     fn take_peak(&self, cpu: usize) -> u64;
     fn request_close(&self, cpu: usize) -> Result<(), StreamError>;
     fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), StreamError>;
+    fn reset_own(&self, cpu: usize, storage: Storage) -> Result<(), StreamError>;
     fn reclaim(&self, cpu: usize) -> usize;
     fn lost_no_ring(&self) -> u64;
 }
@@ -74,6 +75,10 @@ impl<P: Platform, const CPUS: usize, U: Usage> Streams for Channel<P, CPUS, U> {
 
     fn resize(&self, cpu: usize, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.resize(cpu, storage, geometry)
+    }
+
+    fn reset_own(&self, cpu: usize, storage: Storage) -> Result<(), StreamError> {
+        self.reset_own(cpu, storage)
     }
 
     fn reclaim(&self, cpu: usize) -> usize {
@@ -261,6 +266,15 @@ impl File {
     /// [`StreamError`]; [`Busy`](StreamError::Busy) if the last request has not been done yet.
     pub fn resize(self, storage: Storage, geometry: Geometry) -> Result<(), StreamError> {
         self.mount.channel.resize(self.cpu, storage, geometry)
+    }
+
+    /// Begins the stream anew, in a ring of the same geometry in `storage`, if it is that of the
+    /// calling CPU: see [`Channel::reset_own`]. Task context.
+    ///
+    /// # Errors
+    /// [`StreamError`]; [`NotOwner`](StreamError::NotOwner) if another CPU writes it.
+    pub fn reset(self, storage: Storage) -> Result<(), StreamError> {
+        self.mount.channel.reset_own(self.cpu, storage)
     }
 
     /// Frees the rings that the stream has left and nobody uses: see [`Channel::reclaim`]. Task

@@ -117,6 +117,13 @@ impl<'a, const N: usize> Window<'a, N> {
         &self.reader
     }
 
+    /// The same, to look whether something is readable, or where it will lie. What is taken of it
+    /// is nothing that the window knows of.
+    #[must_use]
+    pub fn reader_mut(&mut self) -> &mut Reader<'a> {
+        &mut self.reader
+    }
+
     /// Maps the next readable sub-buffer, if there is one. It stays until it is
     /// [consumed](Self::consume).
     ///

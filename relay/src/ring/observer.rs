@@ -19,6 +19,7 @@ use super::words::Ring;
 use crate::sync::Ordering;
 use crate::sync::step::{Mistake, broken, step};
 use core::fmt;
+use core::ops::ControlFlow;
 
 /// A reader of a stream that consumes nothing: any number of them, beside the one that does. It
 /// copies complete sub-buffers, each at most once, in order; what is consumed or overwritten before
@@ -185,11 +186,7 @@ impl<'a> Observer<'a> {
         into: &mut [u8],
         mut each: impl FnMut(&Packet, &[u8]),
     ) -> Result<usize, ObserveError> {
-        let mut newest = self.ring.successor();
-        while let Some(next) = newest.as_ref().and_then(|ring| ring.successor()) {
-            newest = Some(next);
-        }
-        let ring = newest.as_ref().unwrap_or(&self.ring);
+        let ring = self.newest();
         let geometry = &ring.geometry;
         let end = geometry.packet(ring.visible());
         let there = geometry.distance(ring.first, end);
@@ -208,6 +205,73 @@ impl<'a> Observer<'a> {
             seen += 1;
         }
         Ok(seen)
+    }
+
+    /// Shows the newest complete sub-buffers where they lie, newest first, as
+    /// [`next_with`](Self::next_with) does: until `look` breaks off, or one is gone, or is just
+    /// copied by somebody else. Rings that were replaced are not looked at.
+    ///
+    /// # Errors
+    /// [`ObserveError`], if it is the first that cannot be seen; a later one that cannot is as if it
+    /// were gone.
+    ///
+    /// ```
+    /// # use relay::host::{Cpu, Host};
+    /// # use relay::{Channel, Geometry, NoHooks, Storage};
+    /// # static LOG: Channel<Host, 8> = Channel::new(Host, &NoHooks);
+    /// # let cpu = Cpu::claim();
+    /// # let geometry = Geometry::new(1024, 4)?;
+    /// # LOG.start(cpu.number(), Storage::allocate(&geometry)?, geometry)?;
+    /// use core::ops::ControlFlow;
+    ///
+    /// for text in ["one", "two", "three"] {
+    ///     LOG.write(text.as_bytes())?;
+    ///     LOG.flush();
+    /// }
+    /// let mut newest_first = Vec::new();
+    /// LOG.observe(cpu.number())?.newest_with(|_, bytes| {
+    ///     newest_first.push(bytes.to_vec());
+    ///     match newest_first.len() {
+    ///         2 => ControlFlow::Break(()),
+    ///         _ => ControlFlow::Continue(()),
+    ///     }
+    /// })?;
+    /// assert_eq!(newest_first, [&b"three"[..], b"two"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn newest_with(
+        &self,
+        mut look: impl FnMut(&Packet, &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ObserveError> {
+        let ring = self.newest();
+        let geometry = &ring.geometry;
+        let end = geometry.packet(ring.visible());
+        let there = geometry.distance(ring.first, end);
+        let there = there.min(geometry.subbuf_count() as u64);
+        for back in 1..=there {
+            match ring.with_packet(geometry.before(end, back), self.cpu, &mut look) {
+                Ok(Some(ControlFlow::Continue(()))) => {}
+                Err(error) if back == 1 => return Err(error),
+                Ok(_) | Err(_) => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest ring.
+    fn newest(&self) -> RingHold<'a> {
+        let mut newest = self.ring.clone();
+        while let Some(next) = newest.successor() {
+            newest = next;
+        }
+        newest
+    }
+
+    /// Whether there is a complete sub-buffer that this reader has not seen; somebody else may just
+    /// copy it, or be faster.
+    #[must_use]
+    pub fn is_readable(&mut self) -> bool {
+        self.ring.seek(&mut self.cursor).is_some()
     }
 
     /// Whether everything was seen and nothing more will come: the stream was closed.

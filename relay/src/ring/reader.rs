@@ -8,6 +8,7 @@
 
 use super::chain::RingHold;
 use super::entry::{Entry, State};
+use super::geometry::Geometry;
 use super::packet::Packet;
 use super::spares::{Purpose, Spare};
 use super::stream::Stream;
@@ -150,6 +151,15 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The shape of the ring that the next sub-buffer is in: an older one than that which is written
+    /// to, as long as there is something to read in it.
+    #[must_use]
+    pub fn geometry(&mut self) -> Geometry {
+        // Into the ring of the next one.
+        let _ = self.ring.seek(&mut self.cursor);
+        self.ring.geometry
+    }
+
     /// Where in memory the blocks lie of the ring that the next sub-buffer is in: all of its
     /// [sub-buffers](SubBuffer::bytes), spare ones included, side by side. For who lets somebody
     /// else see them where they lie; what is promised is promised of those that were taken.
@@ -176,9 +186,7 @@ impl<'a> Reader<'a> {
     /// ```
     #[must_use]
     pub fn blocks(&mut self) -> Range<usize> {
-        // Into the ring of the next one.
-        let _ = self.ring.seek(&mut self.cursor);
-        let geometry = &self.ring.geometry;
+        let geometry = self.geometry();
         let start = self.ring.at(0, 0, 0).addr().get();
         start..start + geometry.blocks() * geometry.subbuf_size()
     }

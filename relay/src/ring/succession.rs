@@ -45,6 +45,8 @@ pub enum StreamError {
     /// Where records are delivered one by one, some of what would be given up may have been read
     /// already: there is no reset.
     ByRecord,
+    /// It is the stream of another CPU, which alone can do this.
+    NotOwner,
     /// The new ring's memory was refused.
     Storage(StorageError),
 }
@@ -66,6 +68,9 @@ impl fmt::Display for StreamError {
             Self::ByRecord => f.write_str(
                 "a stream whose records are delivered one by one cannot be reset; read it to its end",
             ),
+            Self::NotOwner => {
+                f.write_str("it is the stream of another CPU: have it done there")
+            }
             Self::Storage(error) => error.fmt(f),
         }
     }

@@ -1,0 +1,156 @@
+//! Packets by their numbers: taking, giving back, copying, mapping.
+
+use core::mem;
+
+use relay::STORAGE_ALIGN;
+use relay::fs::{Window, WindowError};
+use relay_abi::Error;
+
+use super::COPY_MOST;
+use super::open::{HELD, OpenFile, State, Use};
+use crate::user::memory::Memory;
+
+/// A ring's blocks, which a program can see. It may have unmapped them since: then what it is told of
+/// places in there is its own mistake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mapping {
+    /// Where they begin, and how many bytes they have.
+    start: usize,
+    length: usize,
+    /// Where the program has them.
+    at: u64,
+}
+
+/// A packet that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// Its bytes, without padding.
+    pub(crate) length: u64,
+    /// Its number.
+    pub(crate) number: u64,
+    /// Where it lies in a mapping of the program's; 0: in none.
+    pub(crate) at: u64,
+    /// Where its records begin in it.
+    pub(crate) start: u64,
+    /// How many it has.
+    pub(crate) records: u64,
+}
+
+/// What a program is told of a wrong number.
+fn missing(error: WindowError) -> Error {
+    match error {
+        WindowError::Full { .. } => Error::NoRoom,
+        WindowError::NotYet { .. } => Error::NotYet,
+        WindowError::NotMapped { .. } => Error::NotHeld,
+    }
+}
+
+impl State {
+    /// The packets, of a consumer that does not read records.
+    fn packets(&mut self) -> Result<&mut Window<'static, HELD>, Error> {
+        if let Use::Fresh(_) = self.used
+            && let Use::Fresh(reader) = mem::replace(&mut self.used, Use::Changing)
+        {
+            self.used = Use::Packets(Window::new(reader));
+        }
+        match &mut self.used {
+            Use::Packets(window) => Ok(window),
+            Use::Records(_) => Err(Error::Busy),
+            Use::Fresh(_) | Use::Observe(..) | Use::Changing => Err(Error::WrongKind),
+        }
+    }
+}
+
+impl OpenFile {
+    /// The system call `file_take`: the next packet is the program's until it is given back. Needs
+    /// `CONSUME`.
+    ///
+    /// # Errors
+    /// [`Error::Again`]: there is none now; [`Error::Ended`]; [`Error::NoRoom`]: as many are held as
+    /// can be; [`Error::Busy`]: the handle reads records; [`Error::WrongKind`]: it observes.
+    pub(crate) fn take(&self) -> Result<Taken, Error> {
+        let mut state = self.state.lock();
+        let mappings = state.mappings.clone();
+        let window = state.packets()?;
+        let taken = window.map().map_err(missing)?.map(|subbuf| {
+            let (packet, start) = (subbuf.packet(), subbuf.bytes().as_ptr().addr());
+            let holds = |map: &&Mapping| (map.start..map.start + map.length).contains(&start);
+            let mapping = mappings.iter().find(holds);
+            Taken {
+                length: packet.content as u64,
+                number: packet.sequence,
+                at: mapping.map_or(0, |map| map.at + (start - map.start) as u64),
+                start: packet.start as u64,
+                records: packet.records,
+            }
+        });
+        match taken {
+            Some(taken) => Ok(taken),
+            None if window.reader().is_at_end() => Err(Error::Ended),
+            None => Err(Error::Again),
+        }
+    }
+
+    /// The system call `file_give_back`. Needs `CONSUME`.
+    ///
+    /// # Errors
+    /// [`Error::NotHeld`]; [`Error::NotYet`]; [`Error::Busy`], [`Error::WrongKind`] as of
+    /// [`take`](Self::take).
+    pub(crate) fn give_back(&self, number: u64) -> Result<u64, Error> {
+        let mut state = self.state.lock();
+        state.packets()?.consume(number).map_err(missing)?;
+        Ok(0)
+    }
+
+    /// The system call `file_copy`: bytes of a packet that is held, from `offset` on; returns how
+    /// many. Needs `CONSUME`.
+    ///
+    /// # Errors
+    /// As [`give_back`](Self::give_back); [`Error::BadArgument`]: the packet ends before `offset`;
+    /// [`Error::BadAddress`].
+    pub(crate) fn copy(
+        &self,
+        memory: &impl Memory,
+        [number, offset, at, room]: [u64; 4],
+    ) -> Result<u64, Error> {
+        let mut state = self.state.lock();
+        let subbuf = state.packets()?.get(number).map_err(missing)?;
+        let content = &subbuf.bytes()[..subbuf.packet().content];
+        let offset = usize::try_from(offset).map_err(|_| Error::BadArgument)?;
+        let rest = content.get(offset..).ok_or(Error::BadArgument)?;
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let bytes = &rest[..rest.len().min(room).min(COPY_MOST)];
+        memory.write(at, bytes)?;
+        Ok(bytes.len() as u64)
+    }
+
+    /// The system call `file_map`: the program sees the blocks of the ring that the next packet is in;
+    /// returns where, and how many bytes. A ring that takes its place later is to be mapped anew: its
+    /// packets lie at 0. Needs `MAP`.
+    ///
+    /// # Errors
+    /// [`Error::NotMappable`]: blocks are no whole pages, or of memory from before the heap;
+    /// [`Error::NoRoom`]; [`Error::Busy`], [`Error::WrongKind`] as of [`take`](Self::take).
+    pub(crate) fn map(&self, memory: &impl Memory) -> Result<[u64; 2], Error> {
+        let mut state = self.state.lock();
+        // The reader stands in the ring meanwhile: it is not freed.
+        let reader = state.packets()?.reader_mut();
+        if reader.geometry().subbuf_size() < STORAGE_ALIGN {
+            return Err(Error::NotMappable);
+        }
+        // Its control words lie in front, in pages of their own.
+        let blocks = reader.blocks();
+        let (start, length) = (blocks.start, blocks.len());
+        if !start.is_multiple_of(STORAGE_ALIGN) || !length.is_multiple_of(STORAGE_ALIGN) {
+            return Err(Error::NotMappable);
+        }
+        let at = memory.map_blocks(blocks)?;
+        let mappings = &mut state.mappings;
+        mappings.retain(|map| map.start != start);
+        if mappings.is_full() {
+            mappings.remove(0);
+        }
+        mappings.push(Mapping { start, length, at });
+        Ok([at, length as u64])
+    }
+}
