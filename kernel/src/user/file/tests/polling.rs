@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use relay_abi::{PollItem, ready};
 use zerocopy::IntoBytes;
@@ -12,6 +12,9 @@ use super::*;
 use crate::sched::Woken;
 use crate::user::poll::{self, Item, Pollable};
 use crate::user::waiting::{Parking, Wakes};
+
+/// Longer than anything takes that is not lost.
+const LONG: Duration = Duration::from_secs(30);
 
 /// A thread of the host, which parks as a thread of the kernel does.
 struct Sleeper(thread::Thread);
@@ -43,8 +46,9 @@ impl Parking for Host {
             thread::park_timeout(Duration::from_millis(1));
             return Woken::TimedOut;
         }
-        // A wake-up that is lost is the end of the test.
-        thread::park_timeout(Duration::from_secs(60));
+        let begun = Instant::now();
+        thread::park_timeout(LONG);
+        assert!(begun.elapsed() < LONG, "a wake-up was lost");
         Woken::Unparked
     }
 
@@ -93,7 +97,7 @@ fn a_sleeper_finds_every_packet() {
         let consuming = scope.spawn(|| read(&consumer, true));
         let observing = scope.spawn(|| read(&observer, false));
         let mut written = 0;
-        while written < ROUNDS {
+        while written < ROUNDS && !consuming.is_finished() && !observing.is_finished() {
             let before = channel.stats(0).expect("it has started").lost.total();
             let _ = channel.reserve_with(20, |slot| {
                 let time = slot.timestamp();
@@ -110,7 +114,7 @@ fn a_sleeper_finds_every_packet() {
                 false => thread::yield_now(),
             }
         }
-        while channel.close().is_err() {
+        while channel.close().is_err() && !consuming.is_finished() {
             thread::yield_now();
         }
         assert_eq!(consuming.join().expect("it comes to its end"), ROUNDS);
