@@ -18,7 +18,7 @@
 //! | root entry | virtual | what | rights |
 //! |---|---|---|---|
 //! | 0 | `0x8000` | [`TRAMPOLINE_PAGE`], identity | read, execute |
-//! | 256.. | `0xffff800000000000` | physical memory, if configured: the first 4 GiB and all RAM above, 2 MiB pages | read, write |
+//! | 256.. | `0xffff800000000000` | physical memory, if configured: the first 4 GiB and all RAM above, 2 MiB pages | read, write; the kernel's text and rodata: read |
 //! | 507 | `0xfffffd8000000000` | ramdisk, only if physical memory is not mapped | read, write |
 //! | 508 | `0xfffffe0000000000` | guard page, then the kernel stack | read, write |
 //! | 509 | `0xfffffe8000000000` | boot info and memory regions | read, write |
@@ -30,7 +30,9 @@
 //! the dynamic range are honoured. Large pages of the first 4 GiB without RAM are mapped
 //! uncacheable (device registers); where RAM and devices share a large page, and everywhere else,
 //! the firmware's MTRRs decide. Device registers above 4 GiB are not mapped. Physical memory is
-//! mapped writable as a whole: through it, the kernel's own code and constants are writable too.
+//! mapped writable but for the kernel's own code and constants: nothing that is executable or
+//! constant can be written through any address, but the trampoline page. The large pages that they
+//! share with other memory are made of small ones.
 //!
 //! # Starting other CPUs
 //!

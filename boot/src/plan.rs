@@ -34,9 +34,13 @@ const DEVICES: PageTableFlags = MEMORY
     .union(PageTableFlags::NO_CACHE)
     .union(PageTableFlags::WRITE_THROUGH);
 
-/// All mappings: the runs of physical memory, and trampoline, three of the kernel, ramdisk, stack,
-/// boot info.
-pub(crate) type Maps = List<Map, { MAX_RUNS + 7 }>;
+/// All mappings: the runs of physical memory, the cuts in them around what is read-only, and
+/// trampoline, three of the kernel, ramdisk, stack, boot info.
+pub(crate) type Maps = List<Map, { MAX_RUNS + MAX_CUTS + 7 }>;
+
+/// Where the mapping of physical memory changes because of code and constants: the rights change at
+/// two places, the size of pages at up to four.
+const MAX_CUTS: usize = 6;
 
 /// What there is to plan with.
 #[derive(Debug)]
@@ -284,7 +288,7 @@ impl Plan {
             memmap::physical_runs(&self.regions, limit, &mut runs);
             for Run { span, memory } in runs.iter() {
                 let flags = if *memory { MEMORY } else { DEVICES };
-                self.map(offset + span.start, span.start, span.len(), flags);
+                self.map_run(offset, *span, constant(given.image), flags);
             }
         }
         if let (Some(place), Some(pages)) = (ramdisk_place, ramdisk_pages) {
@@ -337,6 +341,36 @@ impl Plan {
         Some(tables)
     }
 
+    /// Maps the physical addresses `run`, large pages, at `offset`: but `constant` cannot be written,
+    /// and the large pages that it has only in part are made of small ones.
+    fn map_run(&mut self, offset: u64, run: Span, constant: Span, flags: PageTableFlags) {
+        let outer = constant.outward(LARGE_PAGE);
+        let inner = match constant.inward(LARGE_PAGE) {
+            Span::EMPTY => Span::new(constant.end, constant.end),
+            inner => inner,
+        };
+        let small = flags.difference(PageTableFlags::HUGE_PAGE);
+        let fixed = |flags: PageTableFlags| flags.difference(PageTableFlags::WRITABLE);
+        for (start, end, flags) in [
+            (run.start, outer.start, flags),
+            (outer.start, constant.start, small),
+            (constant.start, inner.start, fixed(small)),
+            (inner.start, inner.end, fixed(flags)),
+            (inner.end, constant.end, fixed(small)),
+            (constant.end, outer.end, small),
+            (outer.end, run.end, flags),
+        ] {
+            // All ends but those of small pages are ends of large ones, as the run's are.
+            let part = Span::new(
+                start.clamp(run.start, run.end),
+                end.clamp(run.start, run.end),
+            );
+            if part.len() > 0 {
+                self.map(offset + part.start, part.start, part.len(), flags);
+            }
+        }
+    }
+
     fn map(&mut self, virt: u64, phys: u64, len: u64, flags: PageTableFlags) {
         // Cannot overflow: `Maps` counts the callers.
         let _ = self.maps.push(Map {
@@ -346,6 +380,12 @@ impl Plan {
             flags,
         });
     }
+}
+
+/// The physical memory of the kernel's code and constants.
+fn constant(image: &KernelImage) -> Span {
+    let start = image.physical.start;
+    Span::new(start, start + (image.rodata.end - image.text.start))
 }
 
 /// One way to divide the memory.

@@ -11,8 +11,8 @@
 //! | `mem` | frames, page tables, heap, stacks |
 //! | `arch` | interrupt controllers, traps, the other CPUs |
 //! | `dev` | firmware tables, PCI, virtio, the serial port, the way out |
-//! | `sched` | threads |
-//! | `user` | what programs ask for |
+//! | `sched` | threads, and which of them runs where |
+//! | `user` | programs: what they ask of the kernel |
 //! | `out` | console, pumps and sinks: what is written leaves the machine |
 //! | `life` | bring-up, idling, the end in order, the end by a panic |
 //! | `scenario` | what the machine does in between |
@@ -78,6 +78,10 @@ static TRAPS: Handlers = Handlers {
     nmi: on_nmi,
     page_fault: |frame| panic::exception(frame),
     exception: panic::exception,
+    system_call: user::calls::call,
+    user_fault: user::fault::on_fault,
+    leave: sched::leave,
+    preempt: sched::preempt,
 };
 
 /// Brings up the machine, runs the scenario, ends the machine.
@@ -122,6 +126,7 @@ fn on_timer(interrupted: &Interrupted) {
         logs::registry::tick();
         out::virtio::hear();
         out::pump::poll();
+        sched::tick();
     }
 }
 

@@ -22,7 +22,7 @@ use nix::unistd::Pid;
 use relay_decode::console::{Line, Record};
 use relay_format::Severity;
 use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
-use relay_machine::workspace::{Build, Workspace};
+use relay_machine::workspace::{Build, Machine, Workspace};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -76,27 +76,39 @@ pub fn babeltrace(trace: &Path, args: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
+/// The kernel and its programs, built once for all tests.
+fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    MACHINE.get_or_init(|| {
+        workspace()
+            .build_machine(false, &[], false)
+            .unwrap_or_else(|error| panic!("{error}"))
+    })
+}
+
 /// The kernel's ELF file, built once for all tests.
 #[must_use]
 pub fn kernel() -> &'static Path {
-    static KERNEL: OnceLock<PathBuf> = OnceLock::new();
-    KERNEL.get_or_init(|| {
-        workspace()
-            .build_kernel(false, &[], false)
-            .unwrap_or_else(|error| panic!("{error}"))
-    })
+    &machine().kernel
+}
+
+/// The archive of the kernel's programs, built once for all tests.
+#[must_use]
+pub fn ramdisk() -> &'static Path {
+    &machine().ramdisk
 }
 
 /// The ELF file of a kernel with relay's phases, which can tell where in a write an interrupt came;
 /// built once for all tests, in a folder of its own.
 #[must_use]
 pub fn stress_kernel() -> &'static Path {
-    static KERNEL: OnceLock<PathBuf> = OnceLock::new();
-    KERNEL.get_or_init(|| {
+    static MACHINE: OnceLock<Machine> = OnceLock::new();
+    let machine = MACHINE.get_or_init(|| {
         workspace()
-            .build_kernel(false, &["stress"], false)
+            .build_machine(false, &["stress"], false)
             .unwrap_or_else(|error| panic!("{error}"))
-    })
+    });
+    &machine.kernel
 }
 
 /// The relayctl program, built once for all tests.

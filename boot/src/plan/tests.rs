@@ -118,11 +118,27 @@ fn check(plan: &mut Plan, machine: &Machine) {
             for address in [span.start, span.start + span.len() / 2, span.end - 1] {
                 let (phys, flags) = mapped(offset + address).expect("usable memory is mapped");
                 assert_eq!(phys, address);
-                assert_eq!(flags, MEMORY);
+                // Next to the kernel pages are small.
+                assert_eq!(flags | PageTableFlags::HUGE_PAGE, MEMORY);
             }
         }
     }
     if let Some(offset) = plan.physical_memory {
+        let constant = constant(&image());
+        let around = constant.outward(LARGE_PAGE);
+        for phys in (around.start..around.end).step_by(PAGE as usize) {
+            let (to, flags) = mapped(offset + phys).expect("the kernel's memory is mapped");
+            assert_eq!(to, phys);
+            let is_writable = !(constant.start..constant.end).contains(&phys);
+            assert_eq!(flags.contains(PageTableFlags::WRITABLE), is_writable);
+            assert!(flags.contains(PageTableFlags::NO_EXECUTE));
+        }
+        let (phys, flags) = mapped(offset + TRAMPOLINE_PAGE).expect("the trampoline page");
+        assert_eq!(phys, TRAMPOLINE_PAGE);
+        assert!(
+            flags.contains(PageTableFlags::WRITABLE),
+            "it is written through this"
+        );
         let (phys, _) = mapped(offset + 0xfee0_0030).expect("device registers are mapped");
         assert_eq!(phys, 0xfee0_0030);
     }
@@ -411,5 +427,74 @@ proptest! {
         let (mut plan, _) = plan(&machine, &config);
         check(&mut plan, &machine);
         prop_assert!(plan.physical_memory.is_some() == config.mappings.physical_memory.is_some());
+    }
+}
+
+/// What is mapped of `run`, of which `constant` is read-only.
+fn run_maps(run: Span, constant: Span) -> Vec<Map> {
+    let mut plan = Box::new(Plan::new());
+    plan.map_run(layout::PHYSICAL_MEMORY, run, constant, MEMORY);
+    plan.maps.to_vec()
+}
+
+#[test]
+fn large_pages_of_constants_stay_large() {
+    let maps = run_maps(
+        Span::new(0, 64 * MIB),
+        Span::new(2 * MIB, 9 * MIB + 3 * PAGE),
+    );
+    let expected = [
+        (0, 2 * MIB, MEMORY),
+        (
+            2 * MIB,
+            8 * MIB,
+            MEMORY.difference(PageTableFlags::WRITABLE),
+        ),
+        (8 * MIB, 9 * MIB + 3 * PAGE, CONSTANTS),
+        (9 * MIB + 3 * PAGE, 10 * MIB, DATA),
+        (10 * MIB, 64 * MIB, MEMORY),
+    ];
+    let found: Vec<_> = maps
+        .iter()
+        .map(|map| (map.phys, map.phys + map.len, map.flags))
+        .collect();
+    assert_eq!(found, expected);
+}
+
+proptest! {
+    /// Runs side by side are mapped byte by byte, once; what is constant, and only that, is
+    /// read-only; no more pieces than there is room for.
+    #[test]
+    fn constants_are_read_only_whatever_they_share_pages_with(
+        ends in prop::collection::vec(1u64..40, 1..4),
+        start in 0u64..4096,
+        len in 1u64..4096,
+    ) {
+        let constant = Span::new(start * PAGE, (start + len) * PAGE);
+        let (mut at, mut pieces) = (0, 0);
+        let runs: Vec<_> = ends
+            .iter()
+            .map(|large| {
+                let run = Span::new(at, at + large * LARGE_PAGE);
+                at = run.end;
+                run
+            })
+            .collect();
+        let mut next = 0;
+        for run in &runs {
+            for map in run_maps(*run, constant) {
+                prop_assert_eq!(map.phys, next, "no gap, nothing twice");
+                prop_assert_eq!(map.virt, layout::PHYSICAL_MEMORY + map.phys);
+                prop_assert_eq!((map.phys | map.len) % map.page_size(), 0);
+                next = map.phys + map.len;
+                pieces += 1;
+                let is_inside = constant.start <= map.phys && next <= constant.end;
+                let is_outside = next <= constant.start || constant.end <= map.phys;
+                prop_assert!(is_inside || is_outside);
+                prop_assert_eq!(!map.flags.contains(PageTableFlags::WRITABLE), is_inside);
+            }
+            prop_assert_eq!(next, run.end);
+        }
+        prop_assert!(pieces <= runs.len() + MAX_CUTS);
     }
 }

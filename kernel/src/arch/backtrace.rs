@@ -5,6 +5,10 @@
 //! the trace, it does not fault. Where a trap's handler was called, the trace goes on with what the
 //! trap has interrupted, also if that is on another stack.
 //!
+//! Where a program was interrupted, or has called the kernel, it goes on with the program's own stack,
+//! whose words are [peeked](Peek) at: no address of a program is ever dereferenced. Addresses of
+//! programs are those of the lower half.
+//!
 //! The functions of `core` that call nothing, and the likes of `memcpy`, have no frame: the trace of
 //! one begins with its caller's caller.
 
@@ -15,7 +19,7 @@ use relay::clients::profile::walk::{Memory, Registers};
 
 use super::frame::TrapFrame;
 use super::traps;
-use crate::mem::stacks;
+use crate::mem::{Peek, stacks};
 
 /// The return addresses of the function that this is inlined into, and of its callers. Any context.
 #[inline(always)]
@@ -38,9 +42,17 @@ pub(crate) fn of(at: Registers) -> Stack {
     Stack::of(&mut stack, at)
 }
 
-/// The words of one of the kernel's stacks; another one's after a trap that changed stacks.
+/// The callers of a program's code that was interrupted, as its own stack has them. Any context, on
+/// the CPU that runs it; takes no lock and does not fault.
+pub(crate) fn of_program(at: Registers) -> Stack {
+    Stack::of(&mut OneStack::of_program(), at)
+}
+
+/// The words of one of the kernel's stacks; another one's after a trap that changed stacks, and the
+/// program's after one that came from there.
 struct OneStack {
     known: Option<stacks::Stack>,
+    program: Option<Peek>,
 }
 
 impl OneStack {
@@ -48,12 +60,42 @@ impl OneStack {
     fn with(address: u64) -> Self {
         Self {
             known: stacks::holding(address & !7, 8),
+            program: None,
         }
+    }
+
+    /// The stack of the program that this CPU runs.
+    fn of_program() -> Self {
+        Self {
+            known: None,
+            program: Some(Peek::default()),
+        }
+    }
+
+    /// Three bytes of code; `None` where there is none.
+    fn code(&mut self, address: u64) -> Option<[u8; 3]> {
+        let Some(peek) = &mut self.program else {
+            return code(address);
+        };
+        let shift = (address % 8) * 8;
+        let first = address - address % 8;
+        let word = peek.word(first)?;
+        let next = match shift {
+            0..=40 => 0,
+            // Up to two bytes are in the next word.
+            _ => peek.word(first.checked_add(8)?)?,
+        };
+        let both = (u128::from(next) << 64 | u128::from(word)) >> shift;
+        let [a, b, c, ..] = both.to_le_bytes();
+        Some([a, b, c])
     }
 }
 
 impl Memory for OneStack {
     fn word(&mut self, address: u64) -> Option<u64> {
+        if let Some(peek) = &mut self.program {
+            return peek.word(address);
+        }
         if !address.is_multiple_of(8) || !self.known?.holds(address, 8) {
             return None;
         }
@@ -64,17 +106,17 @@ impl Memory for OneStack {
 
     /// A function begins with `push rbp` and `mov rbp, rsp`, and ends with `pop rbp` and `ret`.
     fn frameless(&mut self, at: &Registers) -> Option<u64> {
-        let return_address = match code(at.ip)? {
+        let return_address = match self.code(at.ip)? {
             [PUSH_RBP, ..] | [RET, ..] => self.word(at.sp)?,
             MOV_RBP_RSP => self.word(at.sp.checked_add(8)?)?,
             _ => return None,
         };
         // Elsewhere the same bytes mean something else.
-        code(return_address).map(|_| return_address)
+        self.code(return_address).map(|_| return_address)
     }
 
     fn interrupted(&mut self, frame: u64, address: u64) -> Option<Registers> {
-        if address != traps::return_address() {
+        if self.program.is_some() || address != traps::return_address() {
             return None;
         }
         // Behind the two words of the frame.
@@ -85,7 +127,11 @@ impl Memory for OneStack {
             sp: word(core::mem::offset_of!(TrapFrame, rsp))?,
             fp: word(core::mem::offset_of!(TrapFrame, rbp))?,
         };
-        *self = Self::with(registers.sp);
+        let is_user = word(core::mem::offset_of!(TrapFrame, cs))? & 3 == 3;
+        *self = match is_user {
+            true => Self::of_program(),
+            false => Self::with(registers.sp),
+        };
         Some(registers)
     }
 }
@@ -162,6 +208,7 @@ mod tests {
         let trace = |fp: u64| {
             let mut stack = OneStack {
                 known: Some(whole(bottom)),
+                program: None,
             };
             let stack = Stack::of(&mut stack, registers(fp));
             let frames = stack.frames().iter();
@@ -201,6 +248,7 @@ mod tests {
                 top: bottom + 64 * 8,
                 guard: 0,
             }),
+            program: None,
         };
         let found = stack.interrupted(frame, traps::return_address());
         let (sp, fp) = (trap + 200, trap + 208);

@@ -6,10 +6,11 @@
 //! |---|---|
 //! | the timer's | `x86_irq_vectors_local_timer_entry`, `_exit` |
 //! | wake-ups by other CPUs | `x86_irq_vectors_reschedule_entry`, `_exit` |
+//! | shootdowns | `x86_irq_vectors_call_function_entry`, `_exit` |
 //! | errors of the local APIC, and what is spurious | `x86_irq_vectors_error_apic_*`, `_spurious_apic_*` |
 //! | devices, and what nobody expects | `irq_handler_entry`, `_exit`, with the vector as number |
 //! | NMIs | the same, with number 2, their vector, which no interrupt has, and the name `nmi` |
-//! | page faults | `x86_exceptions_page_fault_kernel`, once: an exit they have not |
+//! | page faults | `x86_exceptions_page_fault_kernel` or `_user`, once: an exit they have not |
 //!
 //! Entries are written first of all in a handler, exits last of all, so that what lies between them
 //! is what the handler has done, and what has interrupted it.
@@ -48,6 +49,9 @@ vectors! {
     RescheduleEntry RescheduleExit
         "x86_irq_vectors_reschedule_entry" "x86_irq_vectors_reschedule_exit"
         "A wake-up by another CPU";
+    CallFunctionEntry CallFunctionExit
+        "x86_irq_vectors_call_function_entry" "x86_irq_vectors_call_function_exit"
+        "Another CPU that has unmapped memory";
     ErrorEntry ErrorExit
         "x86_irq_vectors_error_apic_entry" "x86_irq_vectors_error_apic_exit"
         "An error of the local APIC";
@@ -84,6 +88,23 @@ relay::event! {
         pub(super) target: i32,
     }
 
+    /// An instruction of a program has used an address that it cannot.
+    #[event(
+        channel = "trace",
+        name = "x86_exceptions_page_fault_user",
+        facility = "fault",
+        enabled = false
+    )]
+    pub(super) struct PageFaultUser {
+        /// What it used.
+        pub(super) address: Hex<u64>,
+        /// Where it is.
+        pub(super) ip: Hex<u64>,
+        /// How it used it: 1 it is mapped, 2 to write, 4 by a program, 8 a reserved bit, 16 to
+        /// execute.
+        pub(super) error_code: Hex<u8>,
+    }
+
     /// An instruction of the kernel has used an address that it cannot.
     #[event(
         channel = "trace",
@@ -102,17 +123,17 @@ relay::event! {
 
     /// The timer of this CPU was programmed.
     #[event(channel = "trace", name = "timer_hrtimer_start", facility = "timer", enabled = false)]
-    pub(super) struct HrtimerStart {
+    pub(crate) struct HrtimerStart {
         /// Which timer: the block of its CPU.
-        pub(super) hrtimer: Hex<u64>,
+        pub(crate) hrtimer: Hex<u64>,
         /// What is called when the time has come.
-        pub(super) function: Hex<u64>,
+        pub(crate) function: Hex<u64>,
         /// When it comes first, in nanoseconds since the machine's start.
-        pub(super) expires: i64,
+        pub(crate) expires: i64,
         /// The same: no timer here is late on purpose.
-        pub(super) softexpires: i64,
+        pub(crate) softexpires: i64,
         /// How the time was given.
-        pub(super) mode: TimerMode,
+        pub(crate) mode: TimerMode,
     }
 
     /// The time of this CPU's timer has come.
@@ -122,13 +143,13 @@ relay::event! {
         facility = "timer",
         enabled = false
     )]
-    pub(super) struct HrtimerExpireEntry {
+    pub(crate) struct HrtimerExpireEntry {
         /// Which timer.
-        pub(super) hrtimer: Hex<u64>,
+        pub(crate) hrtimer: Hex<u64>,
         /// The time, in nanoseconds since the machine's start.
-        pub(super) now: i64,
+        pub(crate) now: i64,
         /// What is called.
-        pub(super) function: Hex<u64>,
+        pub(crate) function: Hex<u64>,
     }
 
     /// What was called when the timer's time had come is done.
@@ -138,9 +159,9 @@ relay::event! {
         facility = "timer",
         enabled = false
     )]
-    pub(super) struct HrtimerExpireExit {
+    pub(crate) struct HrtimerExpireExit {
         /// Which timer.
-        pub(super) hrtimer: Hex<u64>,
+        pub(crate) hrtimer: Hex<u64>,
     }
 
     /// The timer of this CPU was stopped.
@@ -169,7 +190,9 @@ relay::event! {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, relay::Enum)]
 #[repr(u32)]
 #[expect(non_camel_case_types, reason = "LTTng's names")]
-pub(super) enum TimerMode {
+pub(crate) enum TimerMode {
+    /// Since the machine's start.
+    HRTIMER_MODE_ABS = 0,
     /// From now on, by the timer of this CPU alone.
     HRTIMER_MODE_REL_PINNED = 3,
 }

@@ -36,6 +36,11 @@ pub(crate) struct TrapFrame {
 }
 
 impl TrapFrame {
+    /// Whether it was ring 3 that was interrupted.
+    pub(crate) fn is_user(&self) -> bool {
+        self.cs & 3 == 3
+    }
+
     /// The registers that a backtrace needs.
     pub(crate) fn registers(&self) -> Registers {
         Registers {
@@ -53,6 +58,8 @@ pub(crate) struct Interrupted {
     pub(crate) context: Context,
     /// Where it was.
     pub(crate) at: Registers,
+    /// Whether it was a program, in ring 3.
+    pub(crate) is_user: bool,
 }
 
 /// An exception's name, for messages.

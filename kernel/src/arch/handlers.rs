@@ -30,6 +30,17 @@ pub(crate) struct Handlers {
     pub(crate) page_fault: fn(&TrapFrame),
     /// An exception that nothing can be done about. In the context of the code that caused it.
     pub(crate) exception: fn(&TrapFrame) -> !,
+    /// A system call: the registers are those of ring 3, and go back to it. Task context, interrupts
+    /// off.
+    pub(crate) system_call: fn(&mut TrapFrame),
+    /// An exception in ring 3, and what was at CR2. Task context, interrupts off.
+    pub(crate) user_fault: fn(&TrapFrame, u64),
+    /// This CPU is about to go back to ring 3: other threads may go first, and one that shall end
+    /// does not return. Task context, interrupts off.
+    pub(crate) leave: fn(),
+    /// An interrupt of a task is over, in ring 3 or not: other threads may go first, if nothing is
+    /// pinned. Task context, interrupts off.
+    pub(crate) preempt: fn(),
 }
 
 /// Before anything is registered nothing can be said or done about a trap.
@@ -39,6 +50,10 @@ static NOBODY: Handlers = Handlers {
     nmi: |_| {},
     page_fault: |_| cpu::halt_forever(),
     exception: |_| cpu::halt_forever(),
+    system_call: |_| cpu::halt_forever(),
+    user_fault: |_, _| cpu::halt_forever(),
+    leave: || {},
+    preempt: || {},
 };
 
 static HANDLERS: Once<&'static Handlers> = Once::new();

@@ -10,6 +10,7 @@
 //! - [`segments`], [`frame`]: what traps and tables agree on, what a trap leaves on the stack;
 //! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there;
 //!   [`traps`]: the stubs and what they dispatch to;
+//! - [`switch`]: from one thread to another; [`user`]: ring 3;
 //! - [`tables`]: GDT, TSS, IDT; [`smp`]: starting and waking other CPUs;
 //! - [`backtrace`], [`provoke`]: for reports, and for causing them;
 //! - [`sampling`]: interrupting all CPUs again and again, to look at them.
@@ -29,5 +30,7 @@ pub(crate) mod sampling;
 mod segments;
 pub(crate) mod smp;
 pub(crate) mod stop;
+pub(crate) mod switch;
 pub(crate) mod tables;
 mod traps;
+pub(crate) mod user;

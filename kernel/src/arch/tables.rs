@@ -1,6 +1,9 @@
 //! Descriptor tables: every CPU has its own GDT, TSS and IDT.
 
 use alloc::boxed::Box;
+use core::cell::UnsafeCell;
+use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use spin::Once;
 use x86_64::VirtAddr;
@@ -11,8 +14,10 @@ use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector
 use x86_64::structures::idt::InterruptDescriptorTable;
 use x86_64::structures::tss::TaskStateSegment;
 
-use super::segments::{Ist, KERNEL_CODE};
-use super::traps;
+use super::segments::{Ist, KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+use super::{traps, user};
+use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::percpu;
 use crate::mem::stacks::{self, InterruptStacks, Stack, StackKind};
 
 /// One CPU's tables, complete and ready to be loaded by it.
@@ -20,24 +25,40 @@ use crate::mem::stacks::{self, InterruptStacks, Stack, StackKind};
 pub(crate) struct Tables {
     gdt: GlobalDescriptorTable,
     idt: InterruptDescriptorTable,
-    data: SegmentSelector,
     tss: SegmentSelector,
+    /// Where the CPU finds the stack of a thread that it interrupts in ring 3.
+    kernel_stack: u64,
 }
 
+/// The same of the tables that each CPU has loaded; 0: none.
+static KERNEL_STACKS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
+
 impl Tables {
-    fn new(tss: &'static TaskStateSegment) -> Self {
+    /// # Safety
+    /// The segment stays where it is for ever, and nothing in Rust refers to it.
+    unsafe fn new(tss: *mut TaskStateSegment) -> Self {
         let mut gdt = GlobalDescriptorTable::new();
-        let code = gdt.append(Descriptor::kernel_code_segment());
-        debug_assert_eq!(code, KERNEL_CODE);
-        let data = gdt.append(Descriptor::kernel_data_segment());
-        let tss = gdt.append(Descriptor::tss_segment(tss));
+        let segments = [
+            (Descriptor::kernel_code_segment(), KERNEL_CODE),
+            (Descriptor::kernel_data_segment(), KERNEL_DATA),
+            (Descriptor::user_data_segment(), USER_DATA),
+            (Descriptor::user_code_segment(), USER_CODE),
+        ];
+        for (descriptor, selector) in segments {
+            let appended = gdt.append(descriptor);
+            debug_assert_eq!(appended, selector);
+        }
+        // The first entry of the table of stacks, behind a reserved word.
+        let kernel_stack = tss as u64 + offset_of!(TaskStateSegment, privilege_stack_table) as u64;
+        // SAFETY: the caller's promise.
+        let tss = gdt.append(unsafe { Descriptor::tss_segment_unchecked(tss) });
         let mut idt = InterruptDescriptorTable::new();
         traps::fill(&mut idt);
         Self {
             gdt,
             idt,
-            data,
             tss,
+            kernel_stack,
         }
     }
 
@@ -49,18 +70,32 @@ impl Tables {
         // SAFETY: the GDT that was just loaded has a 64-bit code segment there.
         unsafe { CS::set_reg(KERNEL_CODE) };
         // FS and GS keep their selectors: loading one would clear its base.
-        // SAFETY: `data` is the same GDT's data segment, for this and the next two.
-        unsafe { SS::set_reg(self.data) };
+        // SAFETY: it is the same GDT's data segment, for this and the next two.
+        unsafe { SS::set_reg(KERNEL_DATA) };
         // SAFETY: as above.
-        unsafe { DS::set_reg(self.data) };
+        unsafe { DS::set_reg(KERNEL_DATA) };
         // SAFETY: as above.
-        unsafe { ES::set_reg(self.data) };
+        unsafe { ES::set_reg(KERNEL_DATA) };
         // SAFETY: the selector is a TSS descriptor of the loaded GDT, whose TSS is
         // static and whose stacks are mapped for ever.
         unsafe { load_tss(self.tss) };
         self.idt.load();
         // SAFETY: the machine check vector has a handler, with its own stack.
         unsafe { Cr4::update(|flags| flags.insert(Cr4Flags::MACHINE_CHECK_EXCEPTION)) };
+        KERNEL_STACKS[percpu::cpu_index()].store(self.kernel_stack, Ordering::Relaxed);
+        user::enable();
+    }
+}
+
+/// Says where the stack begins of the thread that this CPU may interrupt in ring 3 from now on. Task
+/// context, interrupts off.
+pub(crate) fn set_kernel_stack(top: u64) {
+    let place = KERNEL_STACKS[percpu::cpu_index()].load(Ordering::Relaxed);
+    if place != 0 {
+        // SAFETY: it is the first stack of the segment that this CPU has loaded, which is there for
+        // ever, and which only the CPU itself reads, at traps from ring 3, and writes. It is not
+        // aligned.
+        unsafe { (place as *mut u64).write_unaligned(top) };
     }
 }
 
@@ -77,8 +112,9 @@ fn task_state(stacks: InterruptStacks) -> TaskStateSegment {
 
 /// Builds tables on the heap, for a CPU with these interrupt stacks.
 pub(crate) fn build(stacks: InterruptStacks) -> &'static Tables {
-    let tss = Box::leak(Box::new(task_state(stacks)));
-    Box::leak(Box::new(Tables::new(tss)))
+    let tss: *mut TaskStateSegment = Box::leak(Box::new(task_state(stacks)));
+    // SAFETY: it was leaked, and this was the only reference.
+    Box::leak(Box::new(unsafe { Tables::new(tss) }))
 }
 
 /// Bytes of each of the boot CPU's early interrupt stacks.
@@ -86,14 +122,21 @@ const EARLY_STACK: usize = 16 * 1024;
 
 /// Memory for a stack: aligned as the ABI wants it.
 #[repr(C, align(16))]
-struct StackMemory(core::cell::UnsafeCell<[u8; EARLY_STACK]>);
+struct StackMemory(UnsafeCell<[u8; EARLY_STACK]>);
 
 // SAFETY: nothing in Rust reads or writes the bytes; the boot CPU uses them as stack.
 unsafe impl Sync for StackMemory {}
 
 static EARLY_STACKS: [StackMemory; 3] =
-    [const { StackMemory(core::cell::UnsafeCell::new([0; EARLY_STACK])) }; 3];
-static EARLY_TSS: Once<TaskStateSegment> = Once::new();
+    [const { StackMemory(UnsafeCell::new([0; EARLY_STACK])) }; 3];
+static EARLY_TSS: TaskState = TaskState(UnsafeCell::new(TaskStateSegment::new()));
+
+/// Memory for a task state segment.
+struct TaskState(UnsafeCell<TaskStateSegment>);
+
+// SAFETY: `load_early` alone writes it, once, before the boot CPU uses it.
+unsafe impl Sync for TaskState {}
+
 static EARLY_TABLES: Once<Tables> = Once::new();
 
 /// Gives the boot CPU its first tables, before there is memory to build proper
@@ -122,6 +165,13 @@ pub(crate) fn load_early() {
         double_fault,
         machine_check,
     };
-    let tss = EARLY_TSS.call_once(|| task_state(stacks));
-    EARLY_TABLES.call_once(|| Tables::new(tss)).load();
+    let tss = EARLY_TSS.0.get();
+    EARLY_TABLES
+        .call_once(|| {
+            // SAFETY: nobody uses it yet: this is done once, by the boot CPU.
+            unsafe { tss.write(task_state(stacks)) };
+            // SAFETY: it is static, and nothing refers to it any more.
+            unsafe { Tables::new(tss) }
+        })
+        .load();
 }

@@ -2,8 +2,17 @@
 //!
 //! All 256 vectors have a stub. A stub pushes an error code where the CPU does
 //! not, and its vector; then all go through [`common`], which saves the general
-//! registers (a [`TrapFrame`]) and calls [`dispatch`]. The kernel has no user
-//! mode and uses no vector registers, so that is all there is to save.
+//! registers (a [`TrapFrame`]) and calls [`dispatch`]. Nobody uses vector registers, so that is all
+//! there is to save. System calls come by another way, see [`user`](super::user), and end in
+//! [`system_call`].
+//!
+//! # Where GS points
+//!
+//! A trap from ring 3 finds its base 0, and so does an NMI that comes before the first instruction of
+//! a system call, or before the last one of the way back, in ring 0. So every trap asks the register
+//! itself: only addresses of the kernel are negative. What was swapped is remembered in `rbx`, which
+//! functions keep, also when `dispatch` switches to other threads in between: it lies on the stack of
+//! this one.
 //!
 //! All gates are interrupt gates: maskable interrupts stay off in handlers, so
 //! interrupts do not nest. Exceptions and NMIs can come at any instruction.
@@ -12,14 +21,16 @@ use core::arch::naked_asm;
 use core::mem::offset_of;
 use core::sync::atomic::Ordering;
 
+use relay::Context;
 use relay::event::Hex;
 use x86_64::VirtAddr;
 use x86_64::registers::control::Cr2;
 use x86_64::structures::idt::InterruptDescriptorTable;
 
 use super::events::{
-    ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit, LocalTimerEntry, LocalTimerExit,
-    PageFaultKernel, RescheduleEntry, RescheduleExit, SpuriousEntry, SpuriousExit,
+    CallFunctionEntry, CallFunctionExit, ErrorEntry, ErrorExit, IrqHandlerEntry, IrqHandlerExit,
+    LocalTimerEntry, LocalTimerExit, PageFaultKernel, PageFaultUser, RescheduleEntry,
+    RescheduleExit, SpuriousEntry, SpuriousExit,
 };
 use super::frame::{Interrupted, TrapFrame};
 use super::segments::{Ist, KERNEL_CODE};
@@ -27,6 +38,7 @@ use super::{apic, handlers, pic, probe, stop};
 use crate::cpu::percpu::{self, IrqLevel};
 use crate::cpu::vector;
 use crate::logs::trace;
+use crate::mem;
 
 // The CPU aligns the stack to 16 before it pushes, so `common` calls with an
 // aligned stack exactly when the frame is a multiple of 16.
@@ -73,12 +85,26 @@ extern "C" fn common() {
         "push r14",
         "push r15",
         "mov rdi, rsp",
-        "cld",
+        // Ring 3 can set the flag that lifts SMAP, and the direction; no gate clears them.
+        "push 2",
+        "popfq",
+        "mov ecx, {gs_base}",
+        "rdmsr",
+        "xor ebx, ebx",
+        "test edx, edx",
+        "js 2f",
+        "swapgs",
+        "inc ebx",
+        "2:",
         "call {dispatch}",
         // Who follows frames finds this address behind the frame of `dispatch`.
         ".globl relay_trap_return",
         ".hidden relay_trap_return",
         "relay_trap_return:",
+        "test ebx, ebx",
+        "jz 3f",
+        "swapgs",
+        "3:",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -98,7 +124,18 @@ extern "C" fn common() {
         "add rsp, 16",
         "iretq",
         dispatch = sym dispatch,
+        gs_base = const 0xC000_0101_u32,
     )
+}
+
+/// Goes to ring 3 with these registers.
+///
+/// # Safety
+/// They are those of ring 3; interrupts are off; nobody needs what is on this stack any more but the
+/// frame itself.
+#[unsafe(naked)]
+pub(super) unsafe extern "C" fn leave(frame: &TrapFrame) -> ! {
+    naked_asm!("mov rsp, rdi", "mov ebx, 1", "jmp relay_trap_return")
 }
 
 unsafe extern "C" {
@@ -150,7 +187,9 @@ pub(crate) fn fill(idt: &mut InterruptDescriptorTable) {
         }};
     }
     gate!(idt.divide_error, 0);
-    gate!(idt.debug, vector::DEBUG);
+    let debug = gate!(idt.debug, vector::DEBUG);
+    // SAFETY: as for the NMI below: but for machine checks, which do not return.
+    unsafe { debug.set_stack_index(Ist::MachineCheck as u16) };
     let nmi = gate!(idt.non_maskable_interrupt, vector::NMI);
     // SAFETY: the TSS has a mapped stack there, used by this vector only.
     unsafe { nmi.set_stack_index(Ist::Nmi as u16) };
@@ -196,12 +235,24 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
                 non_maskable(&interrupted(&level, frame));
             }
         }
-        vector::BREAKPOINT => {
-            relay::warn!("breakpoint at {:#x}: going on", frame.rip);
-        }
         vector::MACHINE_CHECK => {
             let _level = IrqLevel::nmi();
             (handlers::registered().exception)(frame);
+        }
+        0..=vector::LAST_EXCEPTION if frame.is_user() => {
+            let address = Cr2::read_raw();
+            if frame.vector == u64::from(vector::PAGE_FAULT) {
+                trace::emit(|| PageFaultUser {
+                    address: Hex(address),
+                    ip: Hex(frame.rip),
+                    error_code: Hex(frame.error as u8),
+                });
+            }
+            (handlers::registered().user_fault)(frame, address);
+            (handlers::registered().leave)();
+        }
+        vector::BREAKPOINT => {
+            relay::warn!("breakpoint at {:#x}: going on", frame.rip);
         }
         vector::PAGE_FAULT => {
             // First of all: another fault changes it.
@@ -219,9 +270,25 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
         vector => {
             let level = IrqLevel::irq();
             percpu::end_halt();
+            let context = level.interrupted();
             interrupt(vector, &interrupted(&level, frame));
+            drop(level);
+            if context == Context::Task {
+                (handlers::registered().preempt)();
+            }
+            if frame.is_user() {
+                (handlers::registered().leave)();
+            }
         }
     }
+}
+
+/// Where system calls arrive, as [`dispatch`]: the registers on the stack become those of ring 3
+/// again.
+pub(super) extern "C" fn system_call(frame: &mut TrapFrame) {
+    let handlers = handlers::registered();
+    (handlers.system_call)(frame);
+    (handlers.leave)();
 }
 
 /// What the trap has interrupted.
@@ -229,6 +296,7 @@ fn interrupted(level: &IrqLevel, frame: &TrapFrame) -> Interrupted {
     Interrupted {
         context: level.interrupted(),
         at: frame.registers(),
+        is_user: frame.is_user(),
     }
 }
 
@@ -263,6 +331,12 @@ fn interrupt(vector: u8, interrupted: &Interrupted) {
             (handlers::registered().wake)(interrupted);
             apic::end_of_interrupt();
             trace::emit(|| RescheduleExit { vector: number });
+        }
+        vector::SHOOTDOWN => {
+            trace::emit(|| CallFunctionEntry { vector: number });
+            mem::on_shootdown();
+            apic::end_of_interrupt();
+            trace::emit(|| CallFunctionExit { vector: number });
         }
         vector::APIC_ERROR => {
             trace::emit(|| ErrorEntry { vector: number });

@@ -102,6 +102,11 @@ pub(crate) fn ticks_of_ms(ms: u64) -> u64 {
     scale(ms, frequency_hz().unwrap_or(ASSUMED_HZ), 1000)
 }
 
+/// Ticks in this many nanoseconds, likewise, rounded up.
+pub(crate) fn ticks_of_ns(ns: u64) -> u64 {
+    scale(ns, frequency_hz().unwrap_or(ASSUMED_HZ), 1_000_000_000).saturating_add(1)
+}
+
 /// A point in time after which something is late. For patience, never for correctness.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Timeout {

@@ -34,7 +34,7 @@ pub(crate) fn take_wakes() -> CpuSet {
 
 // SAFETY:
 // 1. What is pinned is counted before its CPU's number is read. Where the count is not 0 no other
-//    task may be switched to: `percpu::pins`. Nothing switches tasks yet.
+//    thread may be switched to: `percpu::pins`, which `sched` asks before it does.
 // 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.
@@ -73,11 +73,11 @@ unsafe impl Platform for Machine {
         percpu::context()
     }
 
-    /// There is one process, the kernel, with a thread on each CPU.
+    /// Process 0 is the kernel, with a thread on each CPU.
     #[inline]
     fn who(&self) -> Who {
         Who {
-            process: 0,
+            process: percpu::process(),
             thread: percpu::thread(),
         }
     }

@@ -5,12 +5,15 @@
 //! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
 //!   [`patience`]: waiting for something that moves;
 //! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
+//! - [`running`]: which thread runs on it; [`lock`]: locks;
 //! - [`machine`]: all this as relay sees it.
 
 pub(crate) mod clock;
+pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod patience;
 pub(crate) mod percpu;
+pub(crate) mod running;
 pub(crate) mod vector;
 
 use x86_64::instructions::{hlt, interrupts};

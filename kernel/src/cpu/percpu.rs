@@ -7,7 +7,7 @@
 //! by single instructions.
 
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use relay::Context;
 use x86_64::VirtAddr;
@@ -15,6 +15,11 @@ use x86_64::registers::model_specific::GsBase;
 
 use super::clock;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
+
+/// Where in its block a CPU finds the stack of the thread that has made a system call.
+pub(crate) const KERNEL_RSP: usize = 32;
+/// Where it keeps the stack pointer of ring 3 meanwhile.
+pub(crate) const USER_RSP: usize = 40;
 
 /// At [`PerCpu::magic`] of every block in use.
 const MAGIC: u64 = u64::from_le_bytes(*b"PerCpu\r\n");
@@ -33,6 +38,17 @@ pub(crate) struct PerCpu {
     context: AtomicU32,
     /// How often what runs here has pinned itself to the CPU.
     pins: AtomicU32,
+    /// Where the stack of the thread that runs here begins, when it comes from ring 3 by a system
+    /// call.
+    kernel_rsp: AtomicU64,
+    /// Where its own stack was: for the first instructions of a system call.
+    user_rsp: AtomicU64,
+    /// The number of the thread that runs here; 0: none was switched to yet.
+    thread: AtomicI32,
+    /// The number of its process; 0 is the kernel.
+    process: AtomicI32,
+    /// Another thread shall run here as soon as may be.
+    reschedule: AtomicBool,
     /// Panics and fatal exceptions that began on the CPU.
     pub(crate) panics: AtomicU32,
     /// The CPU's local APIC identifier.
@@ -60,6 +76,8 @@ const _: () = {
     assert!(offset_of!(PerCpu, index) == 16);
     assert!(offset_of!(PerCpu, context) == 24);
     assert!(offset_of!(PerCpu, pins) == 28);
+    assert!(offset_of!(PerCpu, kernel_rsp) == KERNEL_RSP);
+    assert!(offset_of!(PerCpu, user_rsp) == USER_RSP);
 };
 
 static BLOCKS: [PerCpu; MAX_CPUS] = [const { PerCpu::new() }; MAX_CPUS];
@@ -75,6 +93,11 @@ impl PerCpu {
             index: AtomicUsize::new(0),
             context: AtomicU32::new(0),
             pins: AtomicU32::new(0),
+            kernel_rsp: AtomicU64::new(0),
+            user_rsp: AtomicU64::new(0),
+            thread: AtomicI32::new(0),
+            process: AtomicI32::new(0),
+            reschedule: AtomicBool::new(false),
             panics: AtomicU32::new(0),
             apic_id: AtomicU32::new(0),
             timer_irqs: AtomicU64::new(0),
@@ -166,14 +189,14 @@ pub(crate) fn context() -> Context {
 /// One instruction, which an interrupt comes before or behind; and every interrupt ends as many
 /// pins as it began.
 #[inline(always)]
-pub(super) fn pin() {
+pub(crate) fn pin() {
     // SAFETY: as in `cpu_index`. The compiler moves no access to memory over it.
     unsafe { core::arch::asm!("inc dword ptr gs:[28]", options(nostack)) };
 }
 
 /// Ends one [`pin`]. Any context.
 #[inline(always)]
-pub(super) fn unpin() {
+pub(crate) fn unpin() {
     // SAFETY: as in `pin`.
     unsafe { core::arch::asm!("dec dword ptr gs:[28]", options(nostack)) };
 }
@@ -201,13 +224,60 @@ pub(crate) fn of(cpu: usize) -> &'static PerCpu {
     &BLOCKS[cpu]
 }
 
-/// The thread that runs here, or that was interrupted: this CPU's own, by its number from 1; 0 while
-/// it halts. Any context.
+/// The thread that runs here, or that was interrupted, by its number: this CPU's own has that of the
+/// CPU from 1, unless [another](set_thread) was switched to; 0 while the CPU halts. Any context.
 pub(crate) fn thread() -> i32 {
-    match this().is_idle.load(Ordering::Relaxed) {
+    let this = this();
+    match this.is_idle.load(Ordering::Relaxed) {
         true => 0,
-        false => cpu_index() as i32 + 1,
+        false => match this.thread.load(Ordering::Relaxed) {
+            0 => cpu_index() as i32 + 1,
+            thread => thread,
+        },
     }
+}
+
+/// The number of the process that runs here; 0 is the kernel. Any context.
+pub(crate) fn process() -> i32 {
+    this().process.load(Ordering::Relaxed)
+}
+
+/// Says which thread of which process runs here from now on. Task context, interrupts off.
+pub(super) fn set_thread(thread: i32, process: i32) {
+    let this = this();
+    this.thread.store(thread, Ordering::Relaxed);
+    this.process.store(process, Ordering::Relaxed);
+}
+
+/// Says where the stack begins of the thread that runs here, when it makes a system call. Task
+/// context, interrupts off.
+pub(crate) fn set_kernel_rsp(top: u64) {
+    this().kernel_rsp.store(top, Ordering::Relaxed);
+}
+
+/// Says that another thread shall run on `cpu`. Task and IRQ context, any CPU: the other one must be
+/// interrupted for it.
+pub(crate) fn ask_to_reschedule(cpu: usize) {
+    of(cpu).reschedule.store(true, Ordering::Relaxed);
+}
+
+/// Whether another thread shall run here; from now on it need not. Interrupts off.
+pub(crate) fn take_reschedule() -> bool {
+    let asked = &this().reschedule;
+    asked.load(Ordering::Relaxed) && asked.swap(false, Ordering::Relaxed)
+}
+
+/// Counts one more. One instruction, which an interrupt comes before or behind, and no other CPU
+/// writes the word: so nothing is lost to a thread that is switched to in between. Any context.
+#[inline(always)]
+pub(crate) fn count(counter: &AtomicU64) {
+    #[cfg(target_os = "none")]
+    // SAFETY: the word lives as long as the reference; an aligned word is written in one piece.
+    unsafe {
+        core::arch::asm!("inc qword ptr [{}]", in(reg) counter.as_ptr(), options(nostack));
+    }
+    #[cfg(not(target_os = "none"))]
+    counter.fetch_add(1, Ordering::Relaxed);
 }
 
 /// Remembers this CPU's local APIC identifier.

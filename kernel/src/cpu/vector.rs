@@ -19,6 +19,8 @@ pub(crate) const LAST_EXCEPTION: u8 = 31;
 pub(crate) const TIMER: u8 = 0x40;
 /// An interrupt from another CPU: look whether there is something to do.
 pub(crate) const WAKE: u8 = 0x50;
+/// An interrupt from another CPU: forget what the TLB knows of a program.
+pub(crate) const SHOOTDOWN: u8 = 0x51;
 /// The first vector of those that devices are given, see `arch::handlers`.
 pub(crate) const DEVICE_FIRST: u8 = 0x60;
 /// The last vector of those that devices are given.

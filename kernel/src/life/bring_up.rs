@@ -14,12 +14,13 @@ use crate::arch::{apic, calibrate, pic, smp, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
-use crate::cpu::{clock, machine, percpu};
+use crate::cpu::{clock, machine, percpu, vector};
 use crate::dev::acpi;
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
 use crate::out::{console, description, intake, pump, virtio, ways};
+use crate::user::archive;
 
 /// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -78,6 +79,7 @@ pub(crate) fn bring_up(
     // Memory, and proper stacks for this CPU's faults.
     let memory = mem::init(info)?;
     relay::info!("heap ready: {memory}");
+    archive::begin(mem::ramdisk(info));
     tables::build(stacks::interrupt_for(0)?).load();
 
     // The machine: CPUs, interrupt controllers, clock.
@@ -109,9 +111,11 @@ pub(crate) fn bring_up(
     relay::info!("clock: {calibration}");
     relay::info!("cpus: {}", platform.processors);
 
+    machine::set_bell(smp::ring_own_bell);
+    mem::send_shootdowns_by(|cpu| smp::interrupt(cpu, vector::SHOOTDOWN));
+
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.
     percpu::set_online();
-    machine::set_bell(smp::ring_own_bell);
     apic::start_timer();
     interrupts::enable();
     let lose = options.value(&LOSE).map(|cpu| cpu as usize);

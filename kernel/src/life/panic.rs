@@ -104,8 +104,8 @@ impl fmt::Display for Report<'_> {
             return write!(
                 f,
                 "kernel stack overflow on cpu {cpu}: {name} (vector {vector}) at {rip:#x}, \
-                 rsp {rsp:#x}, cr2 {cr2:#x}, below the {} stack of cpu {} ({:#x} to {:#x})",
-                stack.kind, stack.cpu, stack.bottom, stack.top
+                 rsp {rsp:#x}, cr2 {cr2:#x}, below the {stack} ({:#x} to {:#x})",
+                stack.bottom, stack.top
             );
         }
         write!(

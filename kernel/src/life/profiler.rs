@@ -13,7 +13,7 @@ use crate::arch::sampling::{self, Kind, Machine};
 use crate::base::cmdline::Options;
 use crate::base::settings::{PROFILE, PROFILE_SOURCE};
 use crate::base::shortfall;
-use crate::cpu::{clock, percpu};
+use crate::cpu::{clock, percpu, running};
 use crate::logs::{profile, registry};
 
 /// How often a second each CPU is looked at; 0 while none is.
@@ -95,11 +95,17 @@ fn look(interrupted: &Interrupted) {
     if percpu::is_closing() {
         return;
     }
-    let stack = backtrace::of(interrupted.at);
+    let stack = match interrupted.is_user {
+        true => backtrace::of_program(interrupted.at),
+        false => backtrace::of(interrupted.at),
+    };
+    let task = running::task();
     profile::CLIENT.emit(|| Sample {
         ip: interrupted.at.ip,
         from: interrupted.context,
-        tid: percpu::thread(),
+        tid: task.tid,
+        pid: task.pid,
+        comm: task.comm,
         stack: stack.frames(),
     });
 }

@@ -13,8 +13,7 @@ pub(crate) struct Attempts {
     counts: [Counts; MAX_CPUS],
 }
 
-/// The attempts of one CPU, by context. Each is changed in its own context only, which does not
-/// interrupt itself: a load and a store are enough.
+/// The attempts of one CPU, by context. Each is changed on its CPU only, by single instructions.
 #[repr(align(128))]
 struct Counts {
     now: [AtomicU64; Context::ALL.len()],
@@ -60,11 +59,7 @@ impl Attempts {
 
     /// Counts one attempt of the calling CPU and context. Any context.
     pub(crate) fn count(&self) {
-        let count = &self.mine().now[percpu::context() as usize];
-        count.store(
-            count.load(Ordering::Relaxed).wrapping_add(1),
-            Ordering::Relaxed,
-        );
+        percpu::count(&self.mine().now[percpu::context() as usize]);
     }
 
     /// The stream of the calling CPU is closed. Task context, interrupts off.

@@ -19,7 +19,7 @@ pub(crate) static CHANNEL: PerCpu = Channel::new(Machine, &PACKETS);
 pub(super) static MOUNT: Mount = channel::mount("/metadata", &CHANNEL);
 
 /// The ring holds all of it. In small packets, of which more arrive where a line is bad.
-pub(crate) const RING: Geometry = channel::fixed(1024, 128);
+pub(crate) const RING: Geometry = channel::fixed(1024, 256);
 
 /// What viewers shall know of this kernel. It has no name for its machine, and no clock that would
 /// say when it was built.

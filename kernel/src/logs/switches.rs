@@ -12,11 +12,11 @@
 use core::fmt;
 use core::sync::atomic::{AtomicU8, Ordering};
 
+use crate::cpu::lock::Mutex;
 use arrayvec::ArrayString;
 use log::LevelFilter;
 use relay::event::filter::{self, FilterError};
 use relay::event::{Severity, registered};
-use spin::Mutex;
 
 use super::client::Client;
 use super::trigger::{self, Unknown};

@@ -1,14 +1,12 @@
 //! Physical memory: handing out frames of the usable regions.
 //!
 //! Small frames are taken from the lowest addresses up, large ones from the
-//! highest down. Nothing is handed back: what the kernel takes at bring-up
-//! (heap, stacks, page tables) it keeps.
+//! highest down. Small ones that are given back are taken again first: they are a list, each with
+//! the address of the next in its first word. Large ones are not given back: they are the heap's.
 
 use bootloader_api::info::{MemoryRegion, MemoryRegionKind};
-use x86_64::PhysAddr;
-use x86_64::structures::paging::{FrameAllocator, PhysFrame, Size2MiB, Size4KiB};
 
-use super::events;
+use super::physical::physical;
 
 /// Bytes of a small frame.
 pub(crate) const SMALL: u64 = 4096;
@@ -26,20 +24,36 @@ pub(crate) struct Frames {
     low: u64,
     /// No frame that reaches beyond is free.
     high: u64,
+    /// The first of those that were given back; 0: there is none.
+    given_back: u64,
+    /// How many they are.
+    count: u64,
+    /// Bytes in `low..high`, in whole small frames.
+    fresh: u64,
 }
 
 impl Frames {
     /// All usable frames of these regions.
     pub(crate) fn new(regions: &'static [MemoryRegion]) -> Self {
-        Self {
+        let mut frames = Self {
             regions,
             low: LOWEST,
             high: u64::MAX,
-        }
+            given_back: 0,
+            count: 0,
+            fresh: 0,
+        };
+        frames.fresh = frames.count_fresh();
+        frames
     }
 
     /// Bytes that are free, in whole small frames.
-    pub(crate) fn free(&self) -> u64 {
+    pub(super) fn free(&self) -> u64 {
+        self.fresh + self.count * SMALL
+    }
+
+    /// Bytes that were never taken, in whole small frames.
+    fn count_fresh(&self) -> u64 {
         self.usable()
             .map(|(start, end)| (end - start) & !(SMALL - 1))
             .sum()
@@ -57,19 +71,40 @@ impl Frames {
             })
     }
 
-    /// Takes the lowest free small frame.
-    fn take_small(&mut self) -> Option<u64> {
+    /// Takes a free small frame: the one that was given back last, or the lowest.
+    pub(super) fn take_small(&mut self) -> Option<u64> {
+        if let Some(count) = self.count.checked_sub(1) {
+            let start = self.given_back;
+            // SAFETY: a frame in the list is RAM that nobody else has, mapped there, and its first
+            // word was written by `give_back`.
+            self.given_back = unsafe { physical(start).cast::<u64>().read() };
+            self.count = count;
+            return Some(start);
+        }
         let start = self
             .usable()
             .filter(|&(start, end)| end - start >= SMALL)
             .map(|(start, _)| start)
             .min()?;
         self.low = start + SMALL;
+        self.fresh -= SMALL;
         Some(start)
     }
 
-    /// Takes the highest free large frame.
-    fn take_large(&mut self) -> Option<u64> {
+    /// Gives a small frame back.
+    ///
+    /// # Safety
+    /// [`take_small`](Self::take_small) has returned it, it was not given back since then, and nobody
+    /// reads or writes it any more.
+    pub(super) unsafe fn give_back(&mut self, start: u64) {
+        // SAFETY: RAM that is mapped there, and ours alone, as the caller says.
+        unsafe { physical(start).cast::<u64>().write(self.given_back) };
+        self.given_back = start;
+        self.count += 1;
+    }
+
+    /// Takes the highest large frame that was never taken.
+    pub(super) fn take_large(&mut self) -> Option<u64> {
         let start = self
             .usable()
             .filter_map(|(start, end)| {
@@ -78,27 +113,8 @@ impl Frames {
             })
             .max()?;
         self.high = start;
+        self.fresh = self.count_fresh();
         Some(start)
-    }
-}
-
-// SAFETY: every frame is handed out at most once: small ones at rising, large
-// ones at falling addresses, which do not cross. That the regions are free
-// memory is what the boot code promises with `Usable`.
-unsafe impl FrameAllocator<Size4KiB> for Frames {
-    fn allocate_frame(&mut self) -> Option<PhysFrame<Size4KiB>> {
-        let start = PhysAddr::try_new(self.take_small()?).ok()?;
-        events::frames_taken(start.as_u64(), SMALL);
-        PhysFrame::from_start_address(start).ok()
-    }
-}
-
-// SAFETY: as above.
-unsafe impl FrameAllocator<Size2MiB> for Frames {
-    fn allocate_frame(&mut self) -> Option<PhysFrame<Size2MiB>> {
-        let start = PhysAddr::try_new(self.take_large()?).ok()?;
-        events::frames_taken(start.as_u64(), LARGE);
-        PhysFrame::from_start_address(start).ok()
     }
 }
 
@@ -171,6 +187,22 @@ mod tests {
         let bytes: u64 = taken.iter().map(|(start, end)| end - start).sum();
         // What is lost is the unaligned rest between large frames.
         assert!(bytes <= total && bytes > total - LARGE);
+    }
+
+    #[test]
+    fn what_is_given_back_is_taken_again_and_counted() {
+        let memory = super::super::arena::begin();
+        let mut frames = frames(&[(memory.start, memory.start + 5 * SMALL, true)]);
+        let all: Vec<u64> = core::iter::from_fn(|| frames.take_small()).collect();
+        assert_eq!((all.len(), frames.free()), (5, 0));
+        for (given, &start) in all.iter().enumerate() {
+            // SAFETY: it was taken, and nobody uses it.
+            unsafe { frames.give_back(start) };
+            assert_eq!(frames.free(), (given as u64 + 1) * SMALL);
+        }
+        let mut again: Vec<u64> = core::iter::from_fn(|| frames.take_small()).collect();
+        again.sort_unstable();
+        assert_eq!((again, frames.free()), (all, 0));
     }
 
     #[test]

@@ -8,8 +8,10 @@ use super::error::MemoryError;
 use super::frames::{Frames, LARGE, SMALL};
 use super::heap::{self, MAX_HEAP, MIN_HEAP};
 use super::map::{self, HEAP};
+use super::peek;
 use super::space::AddressSpace;
 use super::stacks::{self, Stack, StackKind};
+use super::{physical, pool};
 
 /// What bring-up says about memory.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,9 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     let usable = frames.free();
     // SAFETY: the boot code maps physical memory at `offset`, and leaves its page
     // tables to the kernel, where nothing else changes them.
-    let mut space = unsafe { AddressSpace::active(offset, frames) };
+    let mut space = unsafe { AddressSpace::active(offset) };
+    physical::begin(offset);
+    pool::begin(frames);
     let heap = (usable / 2).min(MAX_HEAP) & !(LARGE - 1);
     if heap < MIN_HEAP {
         return Err(MemoryError::TooLittle { free: usable });
@@ -60,10 +64,23 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     }
     // SAFETY: the pages have just been mapped, to frames of their own.
     unsafe { heap::init(HEAP, heap) };
-    let left = space.free();
-    map::begin(offset, space);
+    map::begin(space)?;
+    let left = pool::free() * SMALL;
+    peek::begin(&info.memory_regions);
     register_boot_stack(info);
     Ok(Summary { usable, heap, left })
+}
+
+/// The archive of programs that the machine was started with; empty if there is none. Once, when
+/// memory was taken over.
+pub(crate) fn ramdisk(info: &BootInfo) -> &'static [u8] {
+    let length = usize::try_from(info.ramdisk_len).unwrap_or(0);
+    match info.ramdisk_addr.into_option() {
+        // SAFETY: the boot code says that so many bytes are there, mapped for ever, and that they are
+        // not usable memory: nobody is given the frames, and nobody writes them.
+        Some(at) if length != 0 => unsafe { core::slice::from_raw_parts(at as *const u8, length) },
+        _ => &[],
+    }
 }
 
 /// Makes the stack that the boot code gave to CPU 0 known. The page below it is its guard.

@@ -1,39 +1,47 @@
-//! The one address space of the kernel: what lies where, and mapping more.
+//! The kernel's part of all address spaces: what lies where, and mapping more.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use spin::Mutex;
 use x86_64::structures::paging::PageTableFlags;
 
 use super::error::MemoryError;
 use super::frames::SMALL;
+use super::lock::Guarded;
+use super::physical::physical;
 use super::space::AddressSpace;
 use super::walk;
 
 /// Where the heap is mapped.
 pub(super) const HEAP: u64 = 0xffff_c000_0000_0000;
-/// Where stacks are mapped.
+/// Where the CPUs' stacks are mapped.
 pub(super) const STACKS: u64 = 0xffff_c100_0000_0000;
+/// Where the stacks of threads are mapped, below the same entry of the topmost table.
+pub(super) const THREAD_STACKS: u64 = 0xffff_c140_0000_0000;
 /// Where device registers are mapped.
 const DEVICES: u64 = 0xffff_c200_0000_0000;
 
-/// Where physical memory is mapped.
-static OFFSET: AtomicU64 = AtomicU64::new(0);
+/// The physical address of the kernel's topmost page table.
+static ROOT: AtomicU64 = AtomicU64::new(0);
 
-static SPACE: Mutex<Option<AddressSpace>> = Mutex::new(None);
+static SPACE: Guarded<Option<AddressSpace>> = Guarded::new(None);
 
-/// Begins with `space`, in a machine whose physical memory is mapped at `offset`. Once.
-pub(super) fn begin(offset: u64, space: AddressSpace) {
-    OFFSET.store(offset, Ordering::Relaxed);
-    *SPACE.lock() = Some(space);
+/// Begins with `space`. Once.
+///
+/// # Errors
+/// When there is no memory for tables.
+pub(super) fn begin(mut space: AddressSpace) -> Result<(), MemoryError> {
+    for range in [HEAP, STACKS, DEVICES] {
+        space.make_root_entry(range)?;
+    }
+    ROOT.store(space.root(), Ordering::Relaxed);
+    SPACE.with(|slot| *slot = Some(space));
+    Ok(())
 }
 
-/// Where a physical address can be read and written. Good for all RAM, and for
-/// everything below 4 GiB, which is what the boot code maps.
-///
-/// The pointer is only as good as the address: what lies there is the caller's to know.
-pub(crate) fn physical(address: u64) -> *mut u8 {
-    OFFSET.load(Ordering::Relaxed).wrapping_add(address) as *mut u8
+/// The physical address of the kernel's topmost page table. Its upper half never changes: all
+/// address spaces have a copy. Any context.
+pub(super) fn root() -> u64 {
+    ROOT.load(Ordering::Relaxed)
 }
 
 /// The physical address of memory that the kernel has mapped, and how many of the `length` bytes
@@ -41,9 +49,8 @@ pub(crate) fn physical(address: u64) -> *mut u8 {
 ///
 /// Any context, any CPU: takes no lock.
 pub(crate) fn physical_of(address: u64, length: u64) -> Option<(u64, u64)> {
-    let (top, _) = x86_64::registers::control::Cr3::read();
-    walk::contiguous(top.start_address().as_u64(), address, length, |entry| {
-        // SAFETY: the address is that of an entry of the page tables in use, which are in RAM,
+    walk::contiguous(root(), address, length, |entry| {
+        // SAFETY: the address is that of an entry of the kernel's page tables, which are in RAM,
         // which is mapped at the offset. They are never freed. Another CPU may be adding entries
         // to them: that is one aligned 64-bit store, as this is one load.
         unsafe { AtomicU64::from_ptr(physical(entry).cast()) }.load(Ordering::Relaxed)
@@ -54,7 +61,7 @@ pub(crate) fn physical_of(address: u64, length: u64) -> Option<(u64, u64)> {
 pub(super) fn with_space<T>(
     action: impl FnOnce(&mut AddressSpace) -> Result<T, MemoryError>,
 ) -> Result<T, MemoryError> {
-    action(SPACE.lock().as_mut().ok_or(MemoryError::NotReady)?)
+    SPACE.with(|space| action(space.as_mut().ok_or(MemoryError::NotReady)?))
 }
 
 /// Maps `length` bytes of device registers at a physical address, for ever, and
@@ -83,4 +90,12 @@ pub(crate) fn map_device(address: u64, length: u64) -> Result<u64, MemoryError> 
 /// Whether a page is mapped at its own physical address. Task context.
 pub(crate) fn is_identity_mapped(page: u64) -> bool {
     with_space(|space| Ok(space.translate(page) == Some(page))).unwrap_or(false)
+}
+
+/// Tests have no kernel: this is its topmost table, of no entries.
+#[cfg(test)]
+pub(super) fn pretend_root(frame: u64) {
+    // SAFETY: a frame of the test's own.
+    unsafe { physical(frame).write_bytes(0, SMALL as usize) };
+    ROOT.store(frame, Ordering::Relaxed);
 }

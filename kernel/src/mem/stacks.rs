@@ -1,8 +1,11 @@
 //! The kernel's stacks: making them, each above an unmapped guard page, and the list of all of
 //! them.
 //!
-//! The list is for backtraces, and to tell a stack overflow from any other fault. It can be asked
+//! The CPUs' stacks are in a list, those of [`threads`] are found by their addresses: for
+//! backtraces, and to tell a stack overflow from any other fault. It can be asked
 //! in any context, also in a double fault.
+
+mod threads;
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -11,6 +14,9 @@ use super::error::MemoryError;
 use super::frames::SMALL;
 use super::map::{STACKS, with_space};
 use crate::base::cpuset::MAX_CPUS;
+
+pub(super) use threads::waiting_frames;
+pub(crate) use threads::{ThreadStack, thread_stack};
 
 /// What a stack is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +29,12 @@ pub(crate) enum StackKind {
     DoubleFault,
     /// Machine checks.
     MachineCheck,
+    /// A thread in the kernel: not one of a CPU's.
+    Thread,
 }
 
 impl StackKind {
-    /// All kinds. An entry's place is its value as a number.
+    /// All kinds that a CPU has. An entry's place is its value as a number.
     const ALL: [Self; 4] = [Self::Task, Self::Nmi, Self::DoubleFault, Self::MachineCheck];
 }
 
@@ -37,6 +45,7 @@ impl fmt::Display for StackKind {
             Self::Nmi => "NMI",
             Self::DoubleFault => "double fault",
             Self::MachineCheck => "machine check",
+            Self::Thread => "thread",
         })
     }
 }
@@ -44,7 +53,7 @@ impl fmt::Display for StackKind {
 /// One stack: mapped bytes, with or without an unmapped guard below them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stack {
-    /// The CPU that uses it.
+    /// The CPU that uses it; of a thread's, which number it is among these.
     pub(crate) cpu: usize,
     /// What it is for.
     pub(crate) kind: StackKind,
@@ -68,6 +77,15 @@ impl Stack {
     /// Whether `address` is in the guard below the stack.
     pub(crate) fn guards(&self, address: u64) -> bool {
         address < self.bottom && self.bottom - address <= self.guard
+    }
+}
+
+impl fmt::Display for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            StackKind::Thread => write!(f, "stack {} of threads", self.cpu),
+            kind => write!(f, "{kind} stack of cpu {}", self.cpu),
+        }
     }
 }
 
@@ -171,6 +189,7 @@ impl List {
     /// backtraces end at it.
     fn add(&self, stack: Stack) {
         debug_assert!(stack.guard.is_multiple_of(4096) && stack.cpu < 1 << 8);
+        debug_assert!(StackKind::ALL.contains(&stack.kind));
         let count = self.count.load(Ordering::Relaxed);
         let Some(entry) = self.entries.get(count) else {
             return;
@@ -207,12 +226,16 @@ pub(crate) fn register(stack: Stack) {
 
 /// The stack that has all of `length` bytes from `address` on mapped. Any context.
 pub(crate) fn holding(address: u64, length: u64) -> Option<Stack> {
-    KNOWN.iter().find(|stack| stack.holds(address, length))
+    let is_it = |stack: &Stack| stack.holds(address, length);
+    let threads = threads::find(address).filter(is_it);
+    threads.or_else(|| KNOWN.iter().find(is_it))
 }
 
 /// The stack whose guard `address` lies in. Any context.
 pub(crate) fn guarded_by(address: u64) -> Option<Stack> {
-    KNOWN.iter().find(|stack| stack.guards(address))
+    let is_it = |stack: &Stack| stack.guards(address);
+    let threads = threads::find(address).filter(is_it);
+    threads.or_else(|| KNOWN.iter().find(is_it))
 }
 
 #[cfg(test)]

@@ -6,9 +6,9 @@
 
 use alloc::boxed::Box;
 
+use crate::cpu::lock::Mutex;
 use relay_format::control::MAX_FRAME;
 use relay_format::frame;
-use spin::Mutex;
 
 use super::control::{self, Conversation};
 use crate::base::shortfall;

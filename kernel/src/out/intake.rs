@@ -27,8 +27,8 @@
 use alloc::collections::VecDeque;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::cpu::lock::Mutex;
 use relay::{Reader, SubBuffer};
-use spin::Mutex;
 
 use super::copies::{self, Copies};
 use crate::base::cpuset::MAX_CPUS;

@@ -12,9 +12,9 @@ use alloc::boxed::Box;
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use crate::cpu::lock::Mutex;
 use relay::SubBuffer;
 use relay::fs::Mount;
-use spin::Mutex;
 
 use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};

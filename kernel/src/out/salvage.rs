@@ -11,9 +11,9 @@ use alloc::boxed::Box;
 use alloc::vec;
 use core::fmt;
 
+use crate::cpu::lock::Mutex;
 use relay::ctf::HEADER;
 use relay::ctf::salvage::PacketCopy;
-use spin::Mutex;
 
 use super::last_line::{self, LastLine};
 use crate::arch::stop;

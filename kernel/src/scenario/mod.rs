@@ -9,6 +9,7 @@ mod flood;
 mod hang;
 mod hot;
 mod idle;
+mod init;
 mod panic;
 mod part;
 mod pattern;
@@ -36,7 +37,7 @@ use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
-static ALL: [&Scenario; 13] = [
+static ALL: [&Scenario; 14] = [
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -50,6 +51,7 @@ static ALL: [&Scenario; 13] = [
     &pattern::SCENARIO,
     &clients::SCENARIO,
     &hot::SCENARIO,
+    &init::SCENARIO,
 ];
 
 /// What the command line has to know of them.

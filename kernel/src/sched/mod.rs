@@ -1,33 +1,50 @@
-//! Threads: only what waits for something needs. A stand-in until there is a scheduler.
+//! The scheduler: which thread runs on which CPU.
+//!
+//! Every CPU has its own thread of the kernel, `cpu/N`, which is there from bring-up to the end and
+//! never leaves its CPU; the others are threads of programs. Each CPU has a queue of those that could
+//! run, with fixed priorities, and those of the same priority take turns, a timer tick each.
+//!
+//! # When threads are switched
+//!
+//! - A thread waits ([`park`]), yields, or ends.
+//! - Something was interrupted, in ring 3, or in a task of the kernel that is not pinned, and another
+//!   thread shall run: it was woken and is more important, or a tick is over.
+//! - A CPU's own thread has nothing to do ([`give_way`]): it halts the CPU only if no other thread is
+//!   ready.
+//!
+//! System calls are not interrupted: they run with interrupts off. So a thread never leaves its CPU
+//! in the middle of one, but where it waits.
+//!
+//! # The kernel's own threads
+//!
+//! An interrupt ends the halt of a CPU, and just so it makes `cpu/N` ready, before all others: what it
+//! does then is short, and then it gives way again. If it goes on for longer than a tick, it has the
+//! priority of most threads. So no program can keep the kernel from its work, whatever its priority,
+//! and a scenario that is busy for minutes leaves programs their share.
+//!
+//! # Waiting without losing a wake-up
+//!
+//! Each thread has a token. [`Thread::unpark`] gives it one, and makes it ready if it is parked;
+//! [`park`] takes it, and waits only if there is none. Who waits for a condition says where it can be
+//! woken, looks, and parks: who makes the condition true after the look has given the token by
+//! then, or will wake it. All that is under one lock, which is held for a few dozen instructions.
+//!
+//! # Ending
+//!
+//! A thread that shall end ([`end_process`]) is woken if it waits, interrupted if it runs, and ends when
+//! it is about to go back to ring 3: so never in the middle of a system call. Its slot is used again
+//! when its stack is left for good.
+//!
+//! From the ground up: [`events`], what the trace has of it; [`queue`], which holds numbers of slots; [`table`], what is known of all threads,
+//! under the lock; [`run`], the switches.
 
-use alloc::sync::Arc;
+pub(crate) mod events;
+mod queue;
+mod run;
+mod table;
 
-/// A thread.
-#[derive(Debug)]
-pub(crate) struct Thread;
-
-/// Why [`park`] came back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Woken {
-    /// Somebody has unparked the thread.
-    Unparked,
-    /// The time is over.
-    TimedOut,
-    /// The thread must end.
-    Ended,
-}
-
-impl Thread {
-    /// Lets the thread go on.
-    pub(crate) fn unpark(&self) {}
-}
-
-/// The thread that calls.
-pub(crate) fn current() -> Arc<Thread> {
-    Arc::new(Thread)
-}
-
-/// Blocks until somebody unparks the thread.
-pub(crate) fn park(_until_ticks: Option<u64>) -> Woken {
-    Woken::Ended
-}
+pub(crate) use run::{
+    Plan, SpawnError, Woken, adopt, current, end_current, end_process, give_way, leave, new_number,
+    park, preempt, reap, set_options, spawn, tick, yield_now,
+};
+pub(crate) use table::{Owner, Thread};

@@ -24,8 +24,8 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use relay_abi::Error;
-use spin::Mutex;
 
+use crate::cpu::lock::IrqMutex;
 use crate::sched::{self, Thread, Woken};
 
 /// Somebody who can be told to look again.
@@ -36,7 +36,7 @@ pub(crate) trait Wakes: Send + Sync {
 
 impl Wakes for Thread {
     fn unpark(&self) {
-        self.unpark();
+        Self::unpark(*self);
     }
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Threads;
 
 impl Parking for Threads {
     fn me(&self) -> Arc<dyn Wakes> {
-        sched::current()
+        Arc::new(sched::current())
     }
 
     fn park(&self, until_ticks: Option<u64>) -> Woken {
@@ -72,12 +72,12 @@ impl Parking for Threads {
 
 /// Who waits for something. Its lock is held with interrupts off, for a moment, and nothing but the
 /// scheduler's is taken inside.
-pub(crate) struct Waiters(Mutex<Vec<Arc<dyn Wakes>>>);
+pub(crate) struct Waiters(IrqMutex<Vec<Arc<dyn Wakes>>>);
 
 impl Waiters {
     /// Nobody.
     pub(crate) const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self(IrqMutex::new(Vec::new()))
     }
 
     /// Puts somebody on the list, once more if it is there. Task context, interrupts off.

@@ -12,6 +12,7 @@
 //! use relay::Context;
 //! use relay::clients::profile::walk::{Memory, Registers};
 //! use relay::clients::profile::{Sample, Stack};
+//! use relay::event::Chars;
 //!
 //! /// A stack of four words at address 0x1000.
 //! struct Words([u64; 4]);
@@ -27,7 +28,8 @@
 //! let mut stack = Words([0x1010, 0xAAAA, 0, 0xBBBB]);
 //! let at = Registers { ip: 0x9999, sp: 0x1000, fp: 0x1000 };
 //! let stack = Stack::of(&mut stack, at);
-//! let sample = Sample { ip: at.ip, from: Context::Task, tid: 1, stack: stack.frames() };
+//! let (ip, comm) = (at.ip, Chars::new("writer"));
+//! let sample = Sample { ip, from: Context::Task, tid: 1, pid: 1, comm, stack: stack.frames() };
 //! assert_eq!(sample.stack.iter().map(|frame| frame.0).collect::<Vec<_>>(), [0xAAAA, 0xBBBB]);
 //! ```
 

@@ -75,6 +75,8 @@ pub struct GuestConfig {
     pub runner: PathBuf,
     /// The kernel's ELF file.
     pub kernel: PathBuf,
+    /// The file that it gets as its ramdisk.
+    pub ramdisk: Option<PathBuf>,
     /// The words of the kernel's command line.
     pub words: Vec<String>,
     /// CPUs.
@@ -326,6 +328,9 @@ fn command(config: &GuestConfig) -> Command {
         Wires::Line(socket) => command.env("RELAY_SERIAL_SOCKET", socket),
         Wires::None => &mut command,
     };
+    if let Some(ramdisk) = &config.ramdisk {
+        command.env("RELAY_INITRD", ramdisk);
+    }
     if config.gdb {
         command.env("RELAY_GDB", "1");
     } else {

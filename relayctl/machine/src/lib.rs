@@ -1,7 +1,8 @@
 //! Machines for relay's kernels.
 //!
 //! [`install`] finds what this machine lacks, and installs it where that is allowed. [`workspace`]
-//! finds relay's checkout and builds its kernel. [`settings`] reads what that kernel's command line
+//! finds relay's checkout and builds its kernel and its programs, of which [`archive`] makes the
+//! ramdisk. [`settings`] reads what that kernel's command line
 //! may say. [`guest`] runs QEMU, reads its console and never leaves it behind. [`ports`] takes what
 //! the guest sends over its virtio ports, and writes a capture of it; [`port_files`] does so when
 //! the guest has ended. [`control`] passes on what others ask of a guest that runs, and asks.
@@ -11,6 +12,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod archive;
 pub mod control;
 pub mod guest;
 pub mod install;

@@ -7,10 +7,27 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
+use crate::archive;
 use crate::install::KERNEL_TARGET;
 
 /// The script that starts QEMU, relative to the workspace.
 pub const RUNNER: &str = "qemu-runner.sh";
+
+/// The package of the programs that the kernel runs, and its manifest.
+const PROGRAMS: &str = "relay-programs";
+const PROGRAMS_MANIFEST: &str = "user/programs/Cargo.toml";
+
+/// The name of the archive that is made of them.
+const RAMDISK: &str = "ramdisk.tar";
+
+/// What a machine boots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The kernel's ELF file.
+    pub kernel: PathBuf,
+    /// The archive of its programs.
+    pub ramdisk: PathBuf,
+}
 
 /// Why a package could not be built.
 #[derive(Debug)]
@@ -34,6 +51,13 @@ pub enum BuildError {
         /// How cargo ended.
         status: ExitStatus,
     },
+    /// The archive of the programs could not be made.
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        error: std::io::Error,
+    },
     /// Cargo was content, but named no executable.
     NoExecutable {
         /// The package.
@@ -52,6 +76,9 @@ impl fmt::Display for BuildError {
             Self::Cargo { program, error } => write!(f, "{}: {error}", program.display()),
             Self::Failed { package, status } => {
                 write!(f, "the build of `{package}` failed ({status})")
+            }
+            Self::Archive { path, error } => {
+                write!(f, "{}: the programs' archive: {error}", path.display())
             }
             Self::NoExecutable { package } => {
                 write!(f, "the build of `{package}` made no executable")
@@ -108,29 +135,46 @@ impl Workspace {
         })
     }
 
-    /// Builds the kernel, with some of its features, and returns its ELF file.
+    /// Builds the kernel, with some of its features, and the programs that it runs, and puts these
+    /// into an archive beside it.
     ///
     /// # Errors
     ///
-    /// When cargo cannot be run or the build fails; what the compiler has to say
-    /// is on stderr by then.
-    pub fn build_kernel(
+    /// When cargo cannot be run or the build fails, what the compiler has to say is on stderr by
+    /// then; or when the archive cannot be written.
+    pub fn build_machine(
         &self,
         release: bool,
         features: &[&str],
         quiet: bool,
-    ) -> Result<PathBuf, BuildError> {
-        let target = Some(KERNEL_TARGET);
-        self.build(&Build {
+    ) -> Result<Machine, BuildError> {
+        // Features are those of the kernel, whatever else is built with it.
+        let features: Vec<_> = features
+            .iter()
+            .map(|name| format!("kernel/{name}"))
+            .collect();
+        let features: Vec<_> = features.iter().map(String::as_str).collect();
+        let build = Build {
             package: "kernel",
-            target,
+            target: Some(KERNEL_TARGET),
             release,
-            features,
+            features: &features,
             quiet,
-        })
+        };
+        let built = self.cargo(&build, &["--package", PROGRAMS, "--bins"])?;
+        let kernel = executable(&built, "kernel")?;
+        let manifest = self.root.join(PROGRAMS_MANIFEST);
+        let programs = built.iter().filter(|one| one.manifest == manifest);
+        let programs: Vec<_> = programs.map(|one| one.path.clone()).collect();
+        let ramdisk = kernel.with_file_name(RAMDISK);
+        archive::write(&programs, &ramdisk).map_err(|error| BuildError::Archive {
+            path: ramdisk.clone(),
+            error,
+        })?;
+        Ok(Machine { kernel, ramdisk })
     }
 
-    /// The kernel's ELF file where [`build_kernel`](Self::build_kernel) puts it, if it is there.
+    /// The kernel's ELF file where [`build_machine`](Self::build_machine) puts it, if it is there.
     #[must_use]
     pub fn built_kernel(&self, release: bool) -> Option<PathBuf> {
         let profile = if release { "release" } else { "debug" };
@@ -151,13 +195,20 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// See [`build_kernel`](Self::build_kernel).
+    /// When cargo cannot be run or the build fails; what the compiler has to say is on stderr by then.
     pub fn build(&self, build: &Build<'_>) -> Result<PathBuf, BuildError> {
+        let built = self.cargo(build, &["--bin", build.package])?;
+        executable(&built, build.package)
+    }
+
+    /// Builds a package, and what else the arguments say. Returns all executables.
+    fn cargo(&self, build: &Build<'_>, arguments: &[&str]) -> Result<Vec<Executable>, BuildError> {
         // The cargo that runs us, so that the toolchain is the same.
         let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut cargo = Command::new(&program);
         cargo
-            .args(["build", "--package", build.package, "--bin", build.package])
+            .args(["build", "--package", build.package])
+            .args(arguments)
             .arg("--message-format=json-render-diagnostics")
             .current_dir(&self.root)
             .stdin(Stdio::null())
@@ -166,12 +217,19 @@ impl Workspace {
             cargo.args(["--target", target]);
         }
         if !build.features.is_empty() {
-            let folder = self.target_folder().join(build.features.join("-"));
+            let names = build
+                .features
+                .iter()
+                .map(|name| match name.split_once('/') {
+                    Some((_, name)) => name,
+                    None => name,
+                });
+            let folder = names.collect::<Vec<_>>().join("-");
             let features = build.features.join(",");
             cargo
                 .args(["--features", &features])
                 .arg("--target-dir")
-                .arg(folder);
+                .arg(self.target_folder().join(folder));
         }
         for (wanted, flag) in [(build.release, "--release"), (build.quiet, "--quiet")] {
             if wanted {
@@ -186,21 +244,41 @@ impl Workspace {
             error,
         };
         let mut child = cargo.spawn().map_err(failed)?;
-        let mut executable = None;
+        let mut built = Vec::new();
         if let Some(output) = child.stdout.take() {
             for line in BufReader::new(output).lines() {
-                let line = line.map_err(failed)?;
-                executable = executable_in(&line, build.package).or(executable);
+                built.extend(executable_in(&line.map_err(failed)?));
             }
         }
         let status = child.wait().map_err(failed)?;
-        let package = build.package.to_owned();
-        match (status.success(), executable) {
-            (false, _) => Err(BuildError::Failed { package, status }),
-            (true, None) => Err(BuildError::NoExecutable { package }),
-            (true, Some(executable)) => Ok(executable),
+        match status.success() {
+            true => Ok(built),
+            false => Err(BuildError::Failed {
+                package: build.package.to_owned(),
+                status,
+            }),
         }
     }
+}
+
+/// A program that cargo has built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Executable {
+    /// Its name.
+    name: String,
+    /// The manifest of its package.
+    manifest: PathBuf,
+    /// Where it is.
+    path: PathBuf,
+}
+
+/// The one with this name, of the package of this name.
+fn executable(built: &[Executable], name: &str) -> Result<PathBuf, BuildError> {
+    let found = built.iter().find(|one| one.name == name);
+    let path = found.map(|one| one.path.clone());
+    path.ok_or_else(|| BuildError::NoExecutable {
+        package: name.to_owned(),
+    })
 }
 
 /// Whether a folder is the root of a relay workspace.
@@ -228,16 +306,21 @@ fn is_callers_own(name: &OsString) -> bool {
         || prefixes.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// The executable that a line of cargo's JSON messages names, if it is the
-/// program `name`.
-fn executable_in(line: &str, name: &str) -> Option<PathBuf> {
+/// The executable that a line of cargo's JSON messages names, if it does.
+fn executable_in(line: &str) -> Option<Executable> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     let is_bin = message["target"]["kind"]
         .as_array()?
         .iter()
         .any(|kind| kind == "bin");
-    let is_it = message["reason"] == "compiler-artifact" && message["target"]["name"] == name;
-    (is_it && is_bin).then(|| message["executable"].as_str().map(PathBuf::from))?
+    if message["reason"] != "compiler-artifact" || !is_bin {
+        return None;
+    }
+    Some(Executable {
+        name: message["target"]["name"].as_str()?.to_owned(),
+        manifest: message["manifest_path"].as_str()?.into(),
+        path: message["executable"].as_str()?.into(),
+    })
 }
 
 #[cfg(test)]
@@ -247,15 +330,24 @@ mod tests {
     #[test]
     fn finds_the_executable_in_cargos_messages() {
         let line = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"kernel"},
-            "executable":"/t/kernel","fresh":true}"#;
-        assert_eq!(executable_in(line, "kernel"), Some("/t/kernel".into()));
-        assert_eq!(executable_in(line, "relayctl"), None);
+            "manifest_path":"/r/kernel/Cargo.toml","executable":"/t/kernel","fresh":true}"#;
+        let found = Executable {
+            name: "kernel".to_owned(),
+            manifest: "/r/kernel/Cargo.toml".into(),
+            path: "/t/kernel".into(),
+        };
+        assert_eq!(executable_in(line), Some(found.clone()));
+        assert_eq!(
+            executable(&[found.clone()], "kernel").ok(),
+            Some("/t/kernel".into())
+        );
+        assert!(executable(&[found], "relayctl").is_err());
         let library = line.replace("bin", "lib");
-        assert_eq!(executable_in(&library, "kernel"), None);
+        assert_eq!(executable_in(&library), None);
         let without = line.replace("\"/t/kernel\"", "null");
-        assert_eq!(executable_in(&without, "kernel"), None);
+        assert_eq!(executable_in(&without), None);
         for other in ["", "not json", "[]", "{}", r#"{"reason":"build-finished"}"#] {
-            assert_eq!(executable_in(other, "kernel"), None);
+            assert_eq!(executable_in(other), None);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Configuration space through the ports 0xcf8 and 0xcfc.
 
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 use virtio_drivers::transport::pci::bus::{ConfigurationAccess, DeviceFunction};
 use x86_64::instructions::port::Port;
 

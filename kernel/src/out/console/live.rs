@@ -3,7 +3,7 @@
 
 use core::fmt::Write;
 
-use spin::Mutex;
+use crate::cpu::lock::Mutex;
 
 use super::output::{self, Output};
 use crate::base::cpuset::MAX_CPUS;

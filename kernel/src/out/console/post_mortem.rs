@@ -8,10 +8,10 @@
 
 use core::fmt::Write;
 
+use crate::cpu::lock::Mutex;
 use relay::clients::klog::{self, Record};
 use relay::record::Fields;
 use relay::{Salvage, SalvagedPacket};
-use spin::Mutex;
 
 use super::line::{self, Skip};
 use super::output::{Output, skipped, unprinted};

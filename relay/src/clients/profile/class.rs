@@ -1,7 +1,7 @@
 //! What the records of a profile are.
 
 use super::walk::{self, MAX_FRAMES, Memory, Registers};
-use crate::event::Hex;
+use crate::event::{Chars, Hex};
 use relay_format::Context;
 
 crate::event! {
@@ -16,7 +16,12 @@ crate::event! {
         pub from: Context,
         /// The task that ran, or in whose time interrupts ran; 0 where the CPU had none.
         pub tid: i32,
-        /// Return addresses, that of the innermost function first.
+        /// The process of the task; 0 for the kernel's own.
+        pub pid: i32,
+        /// The task's name; that of its program.
+        pub comm: Chars<16>,
+        /// Return addresses, that of the innermost function first: those of the kernel, if it is the
+        /// kernel that was interrupted, then those of the program that had called it.
         pub stack: &'a [Hex<u64>],
     }
 

@@ -42,7 +42,7 @@ impl StreamCount {
             let Some(source) = stored.packets(stream)? else {
                 continue;
             };
-            let mut cursor = Cursor::new(stream, channel, source, false);
+            let mut cursor = Cursor::new(stream, channel, source, false, false);
             let count = cursor.count(schema, &mut wanted, &mut note);
             let count = count.map_err(|error| {
                 let path = stored.folder.join("trace").join(&stream.file);

@@ -7,7 +7,7 @@ use super::order::Order;
 use super::shown::{Next, Shown};
 use super::wanted::{Place, Wanted};
 use crate::capture::{Item, PacketSource, Stream};
-use crate::pairs::{Fit, Gap, Pairing};
+use crate::pairs::{Fit, Gap, Pairing, Since, Unclosed};
 use crate::records::{Channel, Line, Position, RecordError, Schema, Stamp};
 use crate::wire::Header;
 
@@ -28,6 +28,10 @@ pub(super) struct Cursor<'a, S> {
     pub(super) last: Option<Header>,
     /// Notes that come before the next record.
     notes: Vec<Note>,
+    /// Whether it is read only for what it tells about threads of other CPUs.
+    is_hidden: bool,
+    /// Whether the record that comes next is wanted.
+    is_wanted: bool,
     /// Pairs entries and exits, if that is wanted.
     pairing: Option<Pairing>,
     /// The time that the stream has got to, in ticks.
@@ -39,12 +43,14 @@ pub(super) struct Cursor<'a, S> {
 }
 
 impl<'a, S: PacketSource> Cursor<'a, S> {
-    /// Before a stream's first packet; entries and exits are paired, or not.
+    /// Before a stream's first packet; entries and exits are paired, or not; it is shown, or
+    /// [hidden](Self::is_hidden).
     pub(super) fn new(
         stream: &'a Stream,
         channel: &'a Channel,
         source: S,
         is_paired: bool,
+        is_hidden: bool,
     ) -> Self {
         Self {
             stream,
@@ -54,6 +60,8 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             packet: None,
             last: None,
             notes: Vec::new(),
+            is_hidden,
+            is_wanted: false,
             pairing: is_paired.then(|| Pairing::of(channel)),
             ticks: 0,
             is_dry: true,
@@ -83,6 +91,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             match found {
                 Ok(Some(found)) => {
                     self.ticks = found.stamp.ticks;
+                    self.is_wanted = found.is_wanted && !self.is_hidden;
                     // What was passed over may have left some open.
                     self.note_unclosed(schema);
                     return Ok(true);
@@ -90,11 +99,11 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 Ok(None) => {
                     let in_doubt = place.header.records.saturating_sub(position.read());
                     if in_doubt > 0 {
-                        self.gap(schema, Gap::Missing(in_doubt));
+                        self.gap(schema, wanted, Gap::Missing(in_doubt));
                     }
                     self.last = self.packet.take().map(|(header, _)| header);
                 }
-                Err(error) => self.damaged(schema, &error),
+                Err(error) => self.damaged(schema, wanted, &error),
             }
         }
     }
@@ -119,7 +128,7 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
             };
             match wanted.count(&place, position, &mut count) {
                 Ok(()) => self.last = self.packet.take().map(|(header, _)| header),
-                Err(error) => self.damaged(schema, &error),
+                Err(error) => self.damaged(schema, wanted, &error),
             }
         }
     }
@@ -142,14 +151,14 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     }
 
     /// Goes on to the next packet that may have wanted records, or to a note; false at the end.
-    fn next_packet(&mut self, schema: &Schema, wanted: &Wanted<'a>) -> std::io::Result<bool> {
+    fn next_packet(&mut self, schema: &Schema, wanted: &mut Wanted<'a>) -> std::io::Result<bool> {
         while self.notes.is_empty() && self.packet.is_none() {
             match self.source.next(&mut self.buffer)? {
                 None => return Ok(false),
                 Some(Item::Problem { offset, what }) => {
                     let what = format!("{} at {offset}: {what}", self.stream.file);
                     self.note(What::Damage(what));
-                    self.gap(schema, Gap::Damage);
+                    self.gap(schema, wanted, Gap::Damage);
                 }
                 Some(Item::Unlisted { .. }) => {}
                 Some(Item::Packet { offset, header }) => {
@@ -169,10 +178,14 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                         if let Some(pairing) = &mut self.pairing {
                             pairing.packet(self.last.as_ref(), &header);
                         }
+                        if let Some(threads) = &mut wanted.threads[self.stream.channel] {
+                            threads.packet(self.stream.cpu, self.last.as_ref(), &header);
+                            self.note_threads(threads.take_unclosed());
+                        }
                         self.note_unclosed(schema);
                         self.packet = Some((header, Position::begin(&header)));
                     } else {
-                        self.gap(schema, Gap::Unread);
+                        self.gap(schema, wanted, Gap::Unread);
                         self.last = Some(header);
                     }
                 }
@@ -182,10 +195,10 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     }
 
     /// Notes that the rest of the packet cannot be read.
-    fn damaged(&mut self, schema: &Schema, error: &RecordError) {
+    fn damaged(&mut self, schema: &Schema, wanted: &mut Wanted<'a>, error: &RecordError) {
         if let Some((header, _)) = self.packet.take() {
             self.note(What::Damage(format!("packet {}: {error}", header.number)));
-            self.gap(schema, Gap::Damage);
+            self.gap(schema, wanted, Gap::Damage);
             self.last = Some(header);
         }
     }
@@ -232,7 +245,11 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     }
 
     /// Notes that something is not there, for entries and exits.
-    fn gap(&mut self, schema: &Schema, gap: Gap) {
+    fn gap(&mut self, schema: &Schema, wanted: &mut Wanted<'a>, gap: Gap) {
+        if let Some(threads) = &mut wanted.threads[self.stream.channel] {
+            threads.gap(self.stream.cpu, gap);
+            self.note_threads(threads.take_unclosed());
+        }
         if let Some(pairing) = &mut self.pairing {
             pairing.gap(gap);
             self.note_unclosed(schema);
@@ -257,6 +274,25 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         }
     }
 
+    /// Notes calls of threads that were shown, and have no exit that is known.
+    pub(super) fn note_threads(&mut self, unclosed: Vec<(u32, Unclosed)>) {
+        let channel = self.channel;
+        let notes = unclosed.into_iter().filter(|(_, it)| it.is_shown);
+        self.notes.extend(notes.map(|(cpu, unclosed)| {
+            let event = channel.event(unclosed.class);
+            Note {
+                channel: channel.name.clone(),
+                cpu,
+                what: What::Unclosed {
+                    event: event.map_or_else(String::new, |event| event.name.clone()),
+                    number: unclosed.number,
+                    ns: unclosed.ticks,
+                    why: unclosed.why,
+                },
+            }
+        }));
+    }
+
     /// Notes what is still open at the end of the stream; whether there is something.
     pub(super) fn finish(&mut self, schema: &Schema) -> bool {
         if let Some(pairing) = &mut self.pairing {
@@ -268,6 +304,9 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
 
     /// Notes something.
     fn note(&mut self, what: What) {
+        if self.is_hidden {
+            return;
+        }
         self.notes.push(Note {
             channel: self.channel.name.clone(),
             cpu: self.stream.cpu,
@@ -280,14 +319,12 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
     pub(super) fn show<E>(
         &mut self,
         schema: &Schema,
+        wanted: &mut Wanted<'a>,
         order: &mut Order,
         show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
         if !self.notes.is_empty() {
-            return self
-                .notes
-                .drain(..)
-                .try_for_each(|note| show(Next::Note(note)));
+            return self.show_notes(show);
         }
         let Some((header, position)) = &mut self.packet else {
             return Ok(());
@@ -297,13 +334,34 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
         match position.take(self.channel, header, contents, &mut values) {
             Ok(Some(record)) => {
                 let ns = schema.nanoseconds(record.stamp.ticks);
-                let severity = Line::new(record.event, &values).severity();
+                let Stamp { id, ticks, context } = record.stamp;
                 let fit = self.pairing.as_mut().and_then(|pairing| {
-                    let Stamp { id, ticks, context } = record.stamp;
                     let fit = pairing.record(id, record.number, ticks, context, &values);
-                    pairing.note_shown(record.number);
+                    if self.is_wanted {
+                        pairing.note_shown(record.number);
+                    }
                     fit
                 });
+                let (cpu, number) = (self.stream.cpu, record.number);
+                let threads = wanted.threads[self.stream.channel].as_mut();
+                let threads = threads.filter(|threads| threads.concerns(id));
+                let (of_threads, unclosed) = match threads {
+                    Some(threads) => {
+                        let fit = threads.record(id, Since { cpu, number, ns }, &values);
+                        if self.is_wanted {
+                            threads.note_shown(cpu, number);
+                        }
+                        (fit, threads.take_unclosed())
+                    }
+                    None => (None, Vec::new()),
+                };
+                let fit = fit.or(of_threads);
+                if !self.is_wanted {
+                    self.note_threads(unclosed);
+                    self.note_unclosed(schema);
+                    return self.show_notes(show);
+                }
+                let severity = Line::new(record.event, &values).severity();
                 let stream = u64::from(self.channel.number) << 32 | u64::from(self.stream.cpu);
                 if let Some(before) = order.take(stream, record.stamp.ticks) {
                     show(Next::Note(Note {
@@ -328,14 +386,24 @@ impl<'a, S: PacketSource> Cursor<'a, S> {
                 };
                 show(Next::Record(shown, &values))?;
                 // Behind the record that tells: what it left open was entered before.
+                self.note_threads(unclosed);
                 self.note_unclosed(schema);
                 Ok(())
             }
             Ok(None) => Ok(()),
             Err(error) => {
-                self.damaged(schema, &error);
+                self.damaged(schema, wanted, &error);
                 Ok(())
             }
         }
+    }
+
+    /// Shows the notes that wait.
+    fn show_notes<E>(
+        &mut self,
+        show: &mut impl FnMut(Next<'_, '_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut notes = self.notes.drain(..);
+        notes.try_for_each(|note| show(Next::Note(note)))
     }
 }

@@ -177,8 +177,12 @@ impl Filter {
     /// Whether a stream is wanted.
     #[must_use]
     pub fn has_stream(&self, channel: &str, cpu: u32) -> bool {
-        (self.channels.is_empty() || self.channels.iter().any(|name| name == channel))
-            && self.cpus.as_ref().is_none_or(|cpus| cpus.has(cpu))
+        self.has_channel(channel) && self.cpus.as_ref().is_none_or(|cpus| cpus.has(cpu))
+    }
+
+    /// Whether a channel is wanted.
+    pub(super) fn has_channel(&self, channel: &str) -> bool {
+        self.channels.is_empty() || self.channels.iter().any(|name| name == channel)
     }
 
     /// Whether a severity is wanted.

@@ -72,15 +72,23 @@ impl<'a, S: PacketSource> Merge<'a, S> {
         };
         for stream in streams {
             let channel = &schema.channels[stream.channel];
-            if !filter.has_stream(&channel.name, stream.cpu) {
+            let is_shown = filter.has_stream(&channel.name, stream.cpu);
+            // Threads may go to CPUs that nobody wants to see.
+            let is_followed =
+                merge.wanted.threads[stream.channel].is_some() && filter.has_channel(&channel.name);
+            if !is_shown && !is_followed {
                 continue;
             }
             let Some(source) = open(stream)? else {
                 continue;
             };
-            merge
-                .cursors
-                .push(Cursor::new(stream, channel, source, filter.spans));
+            merge.cursors.push(Cursor::new(
+                stream,
+                channel,
+                source,
+                filter.spans,
+                !is_shown,
+            ));
             merge.queue(merge.cursors.len() - 1)?;
         }
         Ok(merge)
@@ -129,9 +137,16 @@ impl<'a, S: PacketSource> Merge<'a, S> {
         &mut self,
         mut show: impl FnMut(Next<'_, '_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        for threads in self.wanted.threads.iter_mut().flatten() {
+            threads.finish();
+        }
         for cursor in &mut self.cursors {
+            if let Some(threads) = &mut self.wanted.threads[cursor.stream.channel] {
+                // The first of a channel's streams tells it for all.
+                cursor.note_threads(threads.take_unclosed());
+            }
             if cursor.finish(self.schema) {
-                cursor.show(self.schema, &mut self.order, &mut show)?;
+                cursor.show(self.schema, &mut self.wanted, &mut self.order, &mut show)?;
             }
         }
         Ok(())
@@ -154,7 +169,7 @@ impl<'a, S: PacketSource> Merge<'a, S> {
                 if !is_ripe(&cursor.source) {
                     break;
                 }
-                cursor.show(self.schema, &mut self.order, &mut show)?;
+                cursor.show(self.schema, &mut self.wanted, &mut self.order, &mut show)?;
             }
             self.heap.pop();
             self.queue(place)?;

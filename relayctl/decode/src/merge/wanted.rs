@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::filter::Filter;
-use crate::pairs::{Fit, Pairing};
+use crate::pairs::{Fit, Pairing, Threads};
 use crate::query::{Head, Plan};
 use crate::records::{Channel, Event, Line, Position, RecordError, Schema, Stamp, Value};
 use crate::wire::Header;
@@ -16,6 +16,8 @@ pub(super) struct Wanted<'a> {
     filter: &'a Filter,
     /// From which tick on, and before which.
     ticks: Range<u128>,
+    /// For each channel what follows its threads, if that is wanted.
+    pub(super) threads: Vec<Option<Threads>>,
     /// For each channel the classes of which there were records, by their places.
     classes: Vec<Vec<Option<Class<'a>>>>,
 }
@@ -48,6 +50,8 @@ pub(super) struct Found {
     pub(super) stamp: Stamp,
     /// Where the next one is, if that is known already.
     behind: Option<Position>,
+    /// Whether it is wanted; what is not only tells something about threads.
+    pub(super) is_wanted: bool,
 }
 
 impl<'a> Wanted<'a> {
@@ -63,6 +67,10 @@ impl<'a> Wanted<'a> {
             schema,
             filter,
             ticks: since..until,
+            threads: match filter.spans {
+                true => schema.channels.iter().map(Threads::of).collect(),
+                false => schema.channels.iter().map(|_| None).collect(),
+            },
             classes: schema.channels.iter().map(|_| Vec::new()).collect(),
         }
     }
@@ -72,9 +80,10 @@ impl<'a> Wanted<'a> {
         u128::from(header.end) >= self.ticks.start && u128::from(header.begin) < self.ticks.end
     }
 
-    /// Goes on to the next wanted record of a packet, by its stamp: `position` is before its fields
-    /// then, and behind the last record if there is none. `values` are of no use afterwards. What is
-    /// passed over goes to `pairing`.
+    /// Goes on to the next wanted record of a packet, by its stamp, or to one that tells something
+    /// about threads, if these are followed: `position` is before its fields then, and behind the last
+    /// record if there is none. `values` are of no use afterwards. What is passed over goes to
+    /// `pairing`.
     ///
     /// # Errors
     ///
@@ -93,7 +102,14 @@ impl<'a> Wanted<'a> {
             ..
         } = *place;
         let filter = self.filter;
-        let found = |stamp, behind| Ok(Some(Found { stamp, behind }));
+        let found = |stamp, behind, is_wanted| {
+            Ok(Some(Found {
+                stamp,
+                behind,
+                is_wanted,
+            }))
+        };
+        let threads = self.threads[place.at].as_ref();
         let classes = &mut self.classes[place.at];
         while let Some(stamp) = position.peek(header, contents)? {
             let is_in_time = self.ticks.contains(&u128::from(stamp.ticks));
@@ -101,7 +117,7 @@ impl<'a> Wanted<'a> {
             let known = known.and_then(|at| class(classes, (self.schema, filter), channel, at));
             // What is not known is an error when it is taken.
             let Some(class) = known else {
-                return found(stamp, None);
+                return found(stamp, None, true);
             };
             let head = Head {
                 ticks: stamp.ticks,
@@ -117,7 +133,11 @@ impl<'a> Wanted<'a> {
             let is_open = is_in_time && class.is_wanted && said != Some(false);
             let is_clear = said == Some(true) && !class.has_level && !class.has_module;
             if is_open && is_clear {
-                return found(stamp, None);
+                return found(stamp, None, true);
+            }
+            let is_concern = threads.is_some_and(|threads| threads.concerns(stamp.id));
+            if !is_open && is_concern {
+                return found(stamp, None, false);
             }
             if !is_open && pairing.is_none() && position.skip(class.event, header, contents)? {
                 continue;
@@ -134,9 +154,9 @@ impl<'a> Wanted<'a> {
                             .as_ref()
                             .is_none_or(|plan| plan.holds(&head, record.who, values))
                 });
-            if is_wanted {
+            if is_wanted || is_concern {
                 let behind = std::mem::replace(position, before);
-                return found(stamp, Some(behind));
+                return found(stamp, Some(behind), is_wanted);
             }
             if let (Some(pairing), Some(record)) = (&mut pairing, taken) {
                 let Stamp { id, ticks, context } = record.stamp;
@@ -168,7 +188,7 @@ impl<'a> Wanted<'a> {
                     position.take(place.channel, header, contents, &mut values)?;
                 }
             }
-            *count += 1;
+            *count += u64::from(found.is_wanted);
         }
         Ok(())
     }

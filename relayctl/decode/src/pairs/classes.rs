@@ -2,22 +2,27 @@
 
 use std::collections::HashMap;
 
+use super::roles::tells_threads;
 use super::stack::{End, Pairing};
 use crate::records::{Channel, Event};
 
 impl Pairing {
     /// For the records of a stream of a channel. Of one that all CPUs write to it pairs nothing:
-    /// what they do does not lie in each other.
+    /// what they do does not lie in each other. System calls are left to [`Threads`](super::Threads)
+    /// where it is told which threads run.
     #[must_use]
     pub fn of(channel: &Channel) -> Self {
         let mut ends = HashMap::new();
         if !channel.is_global {
+            let is_left = tells_threads(channel);
+            let is_own = |(first, _): &(&str, &str)| !is_left || *first != "syscall";
             let exits: HashMap<_, _> = channel
                 .events()
-                .filter_map(|event| Some((name_of_exit(&event.name)?, event)))
+                .filter_map(|event| Some((name_of_exit(&event.name).filter(is_own)?, event)))
                 .collect();
             let entries = channel.events();
-            let entries = entries.filter_map(|event| Some((name_of_entry(&event.name)?, event)));
+            let entries = entries
+                .filter_map(|event| Some((name_of_entry(&event.name).filter(is_own)?, event)));
             for (kind, (name, entry)) in (0..).zip(entries) {
                 let Some(exit) = exits.get(&name) else {
                     continue;
@@ -40,12 +45,12 @@ impl Pairing {
 }
 
 /// What is entered, if a class is an entry: two parts of its name.
-fn name_of_entry(name: &str) -> Option<(&str, &str)> {
+pub(super) fn name_of_entry(name: &str) -> Option<(&str, &str)> {
     name_of(name, "_entry", "syscall_entry_")
 }
 
 /// What is left, if a class is an exit.
-fn name_of_exit(name: &str) -> Option<(&str, &str)> {
+pub(super) fn name_of_exit(name: &str) -> Option<(&str, &str)> {
     name_of(name, "_exit", "syscall_exit_")
 }
 

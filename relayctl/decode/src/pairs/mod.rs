@@ -1,4 +1,5 @@
-//! What has an entry and an exit: which exit belongs to which entry, in the records of one stream.
+//! What has an entry and an exit: which exit belongs to which entry, in the records of one stream; and
+//! what threads do, across the streams of all CPUs.
 //!
 //! Classes that are called `NAME_entry` and `NAME_exit`, or `syscall_entry_NAME` and
 //! `syscall_exit_NAME`, are the two ends of something that takes a while. On a CPU such things lie
@@ -8,7 +9,9 @@
 //! that has lost records there is no pair at all, since its header only says how many, not where.
 //!
 //! [`Pairing`] takes the records of one stream as they come, and keeps a bounded number of open
-//! entries, whatever comes.
+//! entries, whatever comes. [`Threads`] takes those of all streams, by their time: system calls are
+//! paired there, if the channel tells which threads run, since a thread may leave a call on another
+//! CPU than it entered it on.
 //!
 //! ```
 //! use relay_decode::pairs::{Fit, Gap, Pair, Pairing, Why};
@@ -29,10 +32,13 @@
 //! ```
 
 mod classes;
+mod roles;
 mod stack;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod why;
 
-pub use stack::{Fit, MAX_OPEN, Pair, Pairing, Unclosed};
+pub use stack::{Fit, Link, MAX_OPEN, Pair, Pairing, Since, Unclosed};
+pub use threads::{MAX_THREADS, Threads};
 pub use why::{Gap, Why};

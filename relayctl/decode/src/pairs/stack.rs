@@ -48,11 +48,45 @@ pub struct Pair {
     pub depth: usize,
 }
 
+/// A record that something lasts since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Since {
+    /// Its CPU.
+    pub cpu: u32,
+    /// Its number in the stream of that.
+    pub number: u64,
+    /// When it was, in nanoseconds after the machine's start.
+    pub ns: u64,
+}
+
+/// What lasts from one record of a thread to another one, maybe on another CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A system call.
+    Call,
+    /// A wake-up, from the waker to the run queue.
+    Waking,
+    /// A message, until somebody took it.
+    Sent,
+    /// A message, until it was answered.
+    Asked,
+}
+
 /// What is known of a record that is one end of something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fit {
     /// An exit, with its entry.
     Exit(Pair),
+    /// The end of what a thread did, with its beginning.
+    Since(Link, Since),
+    /// A CPU's switch from one thread to another: since when the one had run, and, if it was woken,
+    /// since when the other was.
+    Switch {
+        /// Since when the thread has run that is left.
+        ran: Option<Since>,
+        /// Since when the thread waits for its CPU that runs now.
+        woken: Option<Since>,
+    },
     /// An exit whose entry is not known.
     NoEntry(Why),
     /// An entry whose exit will not be known.
@@ -63,7 +97,7 @@ pub enum Fit {
 impl fmt::Display for Fit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exit(_) => Ok(()),
+            Self::Exit(_) | Self::Since(..) | Self::Switch { .. } => Ok(()),
             Self::NoEntry(Why::Gap(gap)) => write!(f, "entry lost: {gap} before it"),
             Self::NoEntry(why) => write!(f, "no entry: {why}"),
             Self::NoExit(Why::Gap(gap)) => write!(f, "not paired: {gap} beside it"),
@@ -79,7 +113,7 @@ pub struct Unclosed {
     pub class: u16,
     /// Its number in the stream.
     pub number: u64,
-    /// When it was, in ticks.
+    /// When it was, in ticks; in nanoseconds, if it is what a thread did.
     pub ticks: u64,
     /// Why.
     pub why: Why,

@@ -166,6 +166,7 @@ proptest! {
                     *ends.entry(pair.entry as usize).or_default() += 1;
                 }
                 Some(Fit::NoEntry(_)) => prop_assert!(is.is_exit()),
+                Some(Fit::Since(..) | Fit::Switch { .. }) => prop_assert!(false, "no thread is told of"),
                 Some(Fit::NoExit(_)) => {
                     prop_assert!(is.is_entry());
                     *ends.entry(*place).or_default() += 1;

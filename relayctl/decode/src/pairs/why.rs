@@ -15,6 +15,8 @@ pub enum Gap {
     Damage,
     /// What nobody wanted to read: before or behind a time, for example.
     Unread,
+    /// Records that came when later ones had been read.
+    Order,
 }
 
 impl fmt::Display for Gap {
@@ -26,6 +28,7 @@ impl fmt::Display for Gap {
             Self::Lost(1) => f.write_str("1 record was lost"),
             Self::Lost(records) => write!(f, "{records} records were lost"),
             Self::Damage => f.write_str("records cannot be read"),
+            Self::Order => f.write_str("records came out of order"),
             Self::Unread => f.write_str("records were not read"),
         }
     }
@@ -42,6 +45,10 @@ pub enum Why {
     End,
     /// More was open than is kept.
     TooMany,
+    /// It is not told which thread the CPU ran.
+    NoThread,
+    /// The thread has ended before.
+    Ended,
 }
 
 impl fmt::Display for Why {
@@ -50,6 +57,8 @@ impl fmt::Display for Why {
             Self::Gap(gap) => gap.fmt(f),
             Self::Unwritten => f.write_str("it was not written"),
             Self::End => f.write_str("still open at the end"),
+            Self::NoThread => f.write_str("the thread is not known"),
+            Self::Ended => f.write_str("the thread has ended"),
             Self::TooMany => f.write_str("too much is open"),
         }
     }

@@ -98,8 +98,8 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "smoke",
             "serial=klogg",
-            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood trace evlog user \
-             profile with commas between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
+            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood trace evlog \
+             user profile with commas between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
         ),
     ] {
         let what = what.replace("GENERAL", &general);

@@ -111,8 +111,9 @@ fn try_bench(args: &BenchArgs) -> Result<(), BenchError> {
     write("")?;
     let workspace =
         Workspace::find().map_err(|error| BenchError::Kernel(RunError::Build(error)))?;
-    let elf = kernel(args.kernel.as_deref(), (true, &[]), args.json, &workspace);
-    let measures = collect(args, &elf.map_err(BenchError::Kernel)?).map_err(BenchError::Run)?;
+    let built = kernel(args.kernel.as_deref(), (true, &[]), args.json, &workspace);
+    let (elf, _) = built.map_err(BenchError::Kernel)?;
+    let measures = collect(args, &elf).map_err(BenchError::Run)?;
     let rows = measures.rows();
     write(&chart::draw(&rows))?;
     let text = match args.json {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use relay_decode::escape::printable;
 use relay_decode::merge::Shown;
-use relay_decode::pairs::Fit;
+use relay_decode::pairs::{Fit, Link, Since};
 use relay_decode::records::{Line, Value, text_record};
 use relay_format::Severity;
 
@@ -180,9 +180,43 @@ fn push_field(
                 push_duration(out, shown.ns.saturating_sub(begin));
                 write!(out, ", depth {})", pair.depth)
             }
+            Some(Fit::Since(link, since)) => {
+                let what = match link {
+                    Link::Call => "took",
+                    Link::Waking => "waking took",
+                    Link::Sent => "waited",
+                    Link::Asked => "answered after",
+                };
+                let _ = write!(out, " ({what} ");
+                push_since(out, shown, since);
+                out.write_char(')')
+            }
+            Some(Fit::Switch { ran, woken }) => {
+                out.push_str(" (");
+                if let Some(since) = ran {
+                    out.push_str("ran ");
+                    push_since(out, shown, since);
+                }
+                if let Some(since) = woken {
+                    out.push_str(if ran.is_some() { "; " } else { "" });
+                    out.push_str("next was woken ");
+                    push_since(out, shown, since);
+                    out.push_str(" before");
+                }
+                out.write_char(')')
+            }
             Some(fit) => write!(out, " ({fit})"),
         },
     };
+}
+
+/// Appends how long something has lasted, and since which CPU if that is another.
+fn push_since(out: &mut String, shown: &Shown<'_>, since: Since) {
+    push_duration(out, shown.ns.saturating_sub(since.ns));
+    if since.cpu != shown.cpu {
+        // Writing to a `String` cannot fail.
+        let _ = write!(out, " since cpu {}", since.cpu);
+    }
 }
 
 /// Appends how long something took: three digits behind the point of the unit that fits.

@@ -77,9 +77,17 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "timeout")]
     pub(crate) gdb: bool,
 
-    /// Boot this ELF file and build nothing
+    /// Boot this ELF file and build nothing; without --ramdisk it has no ramdisk
     #[arg(long, value_name = "ELF")]
     pub(crate) kernel: Option<PathBuf>,
+
+    /// Give the kernel this file as its ramdisk, instead of the programs that are built with it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ramdisk: Option<PathBuf>,
+
+    /// Give the kernel no ramdisk: it has no programs then
+    #[arg(long, conflicts_with = "ramdisk")]
+    pub(crate) no_ramdisk: bool,
 
     /// How the guest's records leave it: over virtio ports, a serial port, or COM1
     #[arg(long, value_enum, default_value_t)]

@@ -19,7 +19,7 @@ pub(in crate::commands) enum RunError {
     Install(InstallError),
     /// The workspace was not found, or the kernel was not built.
     Build(BuildError),
-    /// The kernel's ELF file cannot be read.
+    /// The kernel's ELF file, or the ramdisk, cannot be read.
     Kernel {
         /// The file.
         path: PathBuf,

@@ -70,7 +70,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let workspace = Workspace::find().map_err(RunError::Build)?;
     // The kernel is built like relayctl was.
     let release = !cfg!(debug_assertions);
-    let kernel = kernel(
+    let (kernel, built) = kernel(
         args.kernel.as_deref(),
         (release, features(&args.scenario)),
         args.quiet,
@@ -87,6 +87,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
         let checked = takes.check(&args.scenario, settings, args.cpus());
         checked.map_err(|error| RunError::Usage(error.to_string()))?;
     }
+    let ramdisk = ramdisk(args, built)?;
     if args.gdb {
         let kernel = shlex::bytes::try_quote(kernel.as_os_str().as_encoded_bytes());
         say(format!(
@@ -108,6 +109,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let config = GuestConfig {
         runner: workspace.root.join(RUNNER),
         kernel: kernel.clone(),
+        ramdisk,
         words,
         smp: args.smp,
         memory: args.memory,
@@ -172,6 +174,10 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "arguments": arguments(),
             "kernel": printable(kernel.as_os_str().as_encoded_bytes()),
             "kernel_image": image.map(Image::json),
+            "ramdisk": config
+                .ramdisk
+                .as_ref()
+                .map(|ramdisk| printable(ramdisk.as_os_str().as_encoded_bytes())),
             "kernel_command_line": config.words.join(" "),
             "smp": args.smp,
             "memory_mib": args.memory,
@@ -254,14 +260,29 @@ fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View>
     View::start(out, Renderer::new(colour, Some(symbols)), folder)
 }
 
+/// The ramdisk that the guest gets: the one that was named, or the one that was built with the
+/// kernel.
+fn ramdisk(args: &RunArgs, built: Option<PathBuf>) -> Result<Option<PathBuf>, RunError> {
+    let Some(named) = &args.ramdisk else {
+        return Ok(built.filter(|_| !args.no_ramdisk));
+    };
+    let error = |error| RunError::Kernel {
+        path: named.clone(),
+        error,
+    };
+    let path = fs::canonicalize(named).map_err(error)?;
+    fs::File::open(&path).map_err(error)?;
+    Ok(Some(path))
+}
+
 /// The kernel's ELF file: the one that was named, or one that is built, for release or not, with
-/// features; and what it needs to run.
+/// features, and then its ramdisk, too; and what it needs to run.
 pub(super) fn kernel(
     named: Option<&Path>,
     (release, features): (bool, &[&str]),
     quiet: bool,
     workspace: &Workspace,
-) -> Result<PathBuf, RunError> {
+) -> Result<(PathBuf, Option<PathBuf>), RunError> {
     let mut system = RealSystem {
         folder: workspace.root.clone(),
         say: |what| say(what),
@@ -275,11 +296,12 @@ pub(super) fn kernel(
         let path = fs::canonicalize(path).map_err(error)?;
         fs::File::open(&path).map_err(error)?;
         need(&[Need::Qemu])?;
-        return Ok(path);
+        return Ok((path, None));
     }
     need(&[Need::RustTarget, Need::Qemu])?;
-    let built = workspace.build_kernel(release, features, quiet);
-    built.map_err(RunError::Build)
+    let built = workspace.build_machine(release, features, quiet);
+    let built = built.map_err(RunError::Build)?;
+    Ok((built.kernel, Some(built.ramdisk)))
 }
 
 /// The features of the kernel that a scenario needs to show all that it can.

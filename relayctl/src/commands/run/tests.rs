@@ -21,6 +21,7 @@ fn watch_capturing(script: &str, patience: Duration, capture: Option<Capture>) -
     let config = GuestConfig {
         runner: "/bin/sh".into(),
         kernel: "-c".into(),
+        ramdisk: None,
         words: vec![script.to_owned()],
         smp: 1,
         memory: 32,

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use relay_decode::escape::json;
 use relay_decode::merge::Shown;
-use relay_decode::pairs::{Fit, Pair};
+use relay_decode::pairs::{Fit, Link, Pair, Since};
 use relay_decode::records::{Event, Line, Value, json_record};
 
 /// Appends a record as a JSON object.
@@ -70,12 +70,45 @@ fn push_span(out: &mut Vec<u8>, shown: &Shown<'_>) {
                 ",\"span\":{{\"entry\":{entry},\"begin_ns\":{begin},\"ns\":{ns},\"depth\":{depth}}}"
             );
         }
+        Some(Fit::Since(link, since)) => {
+            let link = match link {
+                Link::Call => "call",
+                Link::Waking => "waking",
+                Link::Sent => "sent",
+                Link::Asked => "asked",
+            };
+            let _ = write!(out, ",\"span\":{{\"{link}\":");
+            push_since(out, shown, since);
+            out.push(b'}');
+        }
+        Some(Fit::Switch { ran, woken }) => {
+            let _ = write!(out, ",\"span\":{{");
+            let both = [("ran", ran), ("woken", woken)];
+            let both = both.into_iter().filter_map(|(name, it)| Some((name, it?)));
+            for (at, (name, since)) in both.enumerate() {
+                let comma = if at > 0 { "," } else { "" };
+                let _ = write!(out, "{comma}\"{name}\":");
+                push_since(out, shown, since);
+            }
+            out.push(b'}');
+        }
         Some(fit) => {
             let _ = write!(out, ",\"span\":{{\"unpaired\":");
             let _ = json(&mut *out, &fit.to_string());
             out.push(b'}');
         }
     }
+}
+
+/// Appends the record that something lasts since, and how long it has lasted.
+fn push_since(out: &mut Vec<u8>, shown: &Shown<'_>, since: Since) {
+    let Since { cpu, number, ns } = since;
+    let lasts = shown.ns.saturating_sub(ns);
+    // Writing to a `Vec` cannot fail.
+    let _ = write!(
+        out,
+        "{{\"cpu\":{cpu},\"number\":{number},\"begin_ns\":{ns},\"ns\":{lasts}}}"
+    );
 }
 
 /// Appends where in the source a record comes from, if that is known: the file as the class has it,

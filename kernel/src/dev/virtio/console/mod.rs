@@ -34,7 +34,7 @@ mod tests;
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use spin::{Mutex, Once};
+use spin::Once;
 use virtio_drivers::transport::DeviceType;
 
 use self::driver::{Driver, OpenError};
@@ -47,6 +47,7 @@ use super::pci::{self, PciDevice};
 use crate::arch::{apic, handlers};
 use crate::base::shortfall;
 use crate::cpu::clock;
+use crate::cpu::lock::Mutex;
 use crate::dev::pci::msix::Target;
 
 /// The console device of this machine.

@@ -1,0 +1,398 @@
+//! Ports: where threads of programs call each other.
+//!
+//! A thread *calls* a port: its message waits in the port's queue until a thread *receives* it, does
+//! what is asked, and *replies*; until then the caller waits. Beside that a port has notification
+//! bits, which anybody may set without waiting, and which the next thread that receives gets.
+//!
+//! ```text
+//! of a member (a thread of a program):   Idle -> Sent       by itself, in `call`
+//!                                        Sent -> Taken      by who receives it
+//!                                        Taken -> Answered  by who replies; or ends, or receives again: `Ended`
+//!                                        Sent -> Answered   by the port when it closes: `Ended`
+//!                                        Answered -> Idle   by itself; any -> Idle when it is to end
+//! ```
+//!
+//! Each step is under the lock of the member's exchange; the port's queue has members in `Sent`, and
+//! such as have gone on since, which are passed over. Who changes `Sent` or `Taken` unparks the member:
+//! it looks again. A thread that waits to receive is in the port's list of receivers before it looks
+//! for the last time, and is unparked by who puts something there.
+//!
+//! A port closes when nobody is left who may receive at it: when the last handle with that right is
+//! given back, or dies with its program.
+
+use alloc::collections::VecDeque;
+use alloc::sync::{Arc, Weak};
+use alloc::vec::Vec;
+use core::fmt;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use arrayvec::ArrayVec;
+use relay_abi::{Error, MESSAGE_BYTES, ready, rights};
+
+use super::handles::Entry;
+use super::poll::Pollable;
+use super::process::Member;
+use super::waiting::Waiters;
+use crate::cpu::lock::IrqMutex;
+use crate::sched::{self, Thread, Woken};
+
+/// The most messages that wait at a port.
+const MOST: usize = 128;
+
+/// What a thread says to another.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) words: [u64; 3],
+    pub(super) bytes: ArrayVec<u8, MESSAGE_BYTES>,
+    /// A handle that goes with it.
+    pub(super) passed: Option<Entry>,
+}
+
+/// Where a member is in a call of its.
+#[derive(Debug, Default)]
+enum Exchange {
+    /// It makes none.
+    #[default]
+    Idle,
+    /// Nobody has received it.
+    Sent(Message),
+    /// Somebody has.
+    Taken,
+    /// It is over.
+    Answered(Result<Message, Error>),
+}
+
+/// A member's place for a call.
+#[derive(Debug)]
+pub(super) struct Seat(IrqMutex<Exchange>);
+
+impl Seat {
+    /// It makes no call.
+    pub(super) const fn new() -> Self {
+        Self(IrqMutex::new(Exchange::Idle))
+    }
+
+    /// Takes the message, if nobody has.
+    fn take(&self) -> Option<Message> {
+        let mut exchange = self.0.lock();
+        if !matches!(*exchange, Exchange::Sent(_)) {
+            return None;
+        }
+        match core::mem::replace(&mut *exchange, Exchange::Taken) {
+            Exchange::Sent(message) => Some(message),
+            _ => None,
+        }
+    }
+
+    /// Answers it, if it still waits.
+    fn answer(&self, answer: Result<Message, Error>) {
+        let mut exchange = self.0.lock();
+        if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
+            let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
+            drop(exchange);
+            drop(before);
+        }
+    }
+
+    /// The answer, if there is one: then the seat is idle again.
+    fn answered(&self) -> Option<Result<Message, Error>> {
+        let mut exchange = self.0.lock();
+        if !matches!(*exchange, Exchange::Answered(_)) {
+            return None;
+        }
+        match core::mem::take(&mut *exchange) {
+            Exchange::Answered(answer) => Some(answer),
+            _ => None,
+        }
+    }
+
+    /// Gives the call up.
+    fn give_up(&self) {
+        let before = core::mem::take(&mut *self.0.lock());
+        drop(before);
+    }
+}
+
+/// What a port has under its lock.
+#[derive(Debug, Default)]
+struct State {
+    /// Who calls, in order.
+    callers: VecDeque<Weak<Member>>,
+    /// Who waits to receive.
+    receivers: Vec<Thread>,
+    bits: u64,
+    is_closed: bool,
+}
+
+/// A port.
+pub(super) struct Port {
+    number: u64,
+    state: IrqMutex<State>,
+    waiters: Waiters,
+    /// Handles that may receive.
+    receiving: AtomicUsize,
+}
+
+impl fmt::Debug for Port {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Port")
+            .field("number", &self.number)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What was received.
+#[derive(Debug)]
+pub(super) enum Received {
+    /// A message, of this member, which waits for the answer.
+    Message(Arc<Member>, Message),
+    /// Notification bits.
+    Bits(u64),
+}
+
+/// The number of the next port.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+impl Port {
+    /// A new one, with a first handle that may do all.
+    pub(super) fn open() -> PortEnd {
+        let port = Arc::new(Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            state: IrqMutex::new(State::default()),
+            waiters: Waiters::new(),
+            receiving: AtomicUsize::new(0),
+        });
+        PortEnd::new(port, true)
+    }
+
+    /// Its number, for the trace.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Sends a message for `me`, and waits for the answer. Task context, interrupts off.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
+    pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
+        *me.seat.0.lock() = Exchange::Sent(message);
+        if let Err(error) = self.queue(me) {
+            me.seat.give_up();
+            return Err(error);
+        }
+        loop {
+            let woken = sched::park(None);
+            if let Some(answer) = me.seat.answered() {
+                return answer;
+            }
+            if woken == Woken::Ended {
+                me.seat.give_up();
+                return Err(Error::Killed);
+            }
+        }
+    }
+
+    /// Puts `me` into the queue, and wakes somebody who receives.
+    fn queue(&self, me: &Arc<Member>) -> Result<(), Error> {
+        let receiver = {
+            let mut state = self.state.lock();
+            if state.is_closed {
+                return Err(Error::Ended);
+            }
+            if state.callers.len() >= MOST {
+                // Who has been ended while it waited is still there.
+                state.callers.retain(|caller| caller.strong_count() != 0);
+                if state.callers.len() >= MOST {
+                    return Err(Error::NoRoom);
+                }
+            }
+            state.callers.push_back(Arc::downgrade(me));
+            state.receivers.pop()
+        };
+        self.wake(receiver);
+        Ok(())
+    }
+
+    /// Wakes a thread that receives, and who polls.
+    fn wake(&self, receiver: Option<Thread>) {
+        if let Some(receiver) = receiver {
+            receiver.unpark();
+        }
+        self.waiters.wake_all();
+    }
+
+    /// Sets notification bits. Task context, interrupts off.
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    pub(super) fn notify(&self, bits: u64) -> Result<(), Error> {
+        let receiver = {
+            let mut state = self.state.lock();
+            if state.is_closed {
+                return Err(Error::Ended);
+            }
+            state.bits |= bits;
+            state.receivers.pop()
+        };
+        self.wake(receiver);
+        Ok(())
+    }
+
+    /// Waits for a message or bits, at most until a time in ticks. Task context, interrupts off.
+    ///
+    /// # Errors
+    /// [`Error::TimedOut`], [`Error::Killed`].
+    pub(super) fn receive(&self, until: Option<u64>) -> Result<Received, Error> {
+        let me = sched::current();
+        loop {
+            if let Some(received) = self.try_receive(me) {
+                return Ok(received);
+            }
+            match sched::park(until) {
+                Woken::Unparked => {}
+                woken => {
+                    self.state
+                        .lock()
+                        .receivers
+                        .retain(|receiver| *receiver != me);
+                    return match (woken, self.try_take()) {
+                        (Woken::Ended, _) => Err(Error::Killed),
+                        (_, Some(received)) => Ok(received),
+                        (_, None) => Err(Error::TimedOut),
+                    };
+                }
+            }
+        }
+    }
+
+    /// What there is, now; otherwise `me` is in the list of those who wait.
+    fn try_receive(&self, me: Thread) -> Option<Received> {
+        loop {
+            let caller = {
+                let mut state = self.state.lock();
+                if state.bits != 0 {
+                    return Some(Received::Bits(core::mem::take(&mut state.bits)));
+                }
+                let Some(caller) = state.callers.pop_front() else {
+                    if !state.receivers.contains(&me) {
+                        state.receivers.push(me);
+                    }
+                    return None;
+                };
+                state.receivers.retain(|receiver| *receiver != me);
+                caller
+            };
+            if let Some(received) = Self::take(&caller) {
+                return Some(received);
+            }
+        }
+    }
+
+    /// What there is, now.
+    fn try_take(&self) -> Option<Received> {
+        loop {
+            let caller = {
+                let mut state = self.state.lock();
+                if state.bits != 0 {
+                    return Some(Received::Bits(core::mem::take(&mut state.bits)));
+                }
+                state.callers.pop_front()?
+            };
+            if let Some(received) = Self::take(&caller) {
+                return Some(received);
+            }
+        }
+    }
+
+    /// The message of a caller, if it still waits.
+    fn take(caller: &Weak<Member>) -> Option<Received> {
+        let member = caller.upgrade()?;
+        let message = member.seat.take()?;
+        Some(Received::Message(member, message))
+    }
+
+    /// Nobody receives any more: who calls gets an answer that says so.
+    fn close(&self) {
+        let callers = {
+            let mut state = self.state.lock();
+            state.is_closed = true;
+            core::mem::take(&mut state.callers)
+        };
+        for member in callers.iter().filter_map(Weak::upgrade) {
+            answer(&member, Err(Error::Ended));
+        }
+        self.waiters.wake_all();
+    }
+}
+
+/// Answers the call of a member, which may have gone on, and has it look. Task context, interrupts
+/// off.
+pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
+    member.seat.answer(answer);
+    if let Some(thread) = member.thread() {
+        thread.unpark();
+    }
+}
+
+impl Pollable for Port {
+    fn look(&self, wanted: u16) -> u16 {
+        let state = self.state.lock();
+        let is_there = state.bits != 0 || !state.callers.is_empty();
+        let mut found = 0;
+        if is_there {
+            found |= ready::READABLE;
+        }
+        if state.is_closed {
+            found |= ready::ENDED;
+        }
+        found & wanted
+    }
+
+    fn announce(&self) {}
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+/// A port, as a handle has it.
+#[derive(Debug)]
+pub(super) struct PortEnd {
+    port: Arc<Port>,
+    receives: bool,
+}
+
+impl PortEnd {
+    fn new(port: Arc<Port>, receives: bool) -> Self {
+        if receives {
+            port.receiving.fetch_add(1, Ordering::Relaxed);
+        }
+        Self { port, receives }
+    }
+
+    /// The same, for a handle with these rights.
+    pub(super) fn with_rights(&self, held: u32) -> Self {
+        let receives = self.receives && held & rights::RECEIVE != 0;
+        Self::new(Arc::clone(&self.port), receives)
+    }
+
+    /// The port.
+    pub(super) fn port(&self) -> &Arc<Port> {
+        &self.port
+    }
+}
+
+impl Clone for PortEnd {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.port), self.receives)
+    }
+}
+
+impl Drop for PortEnd {
+    fn drop(&mut self) {
+        // ORDERING: AcqRel: who closes the port sees what was done by the other handles.
+        if self.receives && self.port.receiving.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.port.close();
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! Programs that run: processes, and the threads that are their members.
+//!
+//! A process lives as long as one of its threads does. What it has it gives back when the last of
+//! them ends: handles at once, memory when its stack in the kernel is left, too. Who has a handle of
+//! it can ask how it ended.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use arrayvec::ArrayString;
+use relay_abi::{Ended, Error, PATH_BYTES, ThreadOptions, ready};
+use spin::Once;
+
+use super::handles::{Entry, Handles};
+use super::poll::Pollable;
+use super::port::{self, Seat};
+use super::waiting::Waiters;
+use crate::arch::user;
+use crate::cpu::lock::IrqMutex;
+use crate::cpu::running::Comm;
+use crate::mem::UserSpace;
+use crate::sched::{self, Owner, Plan, SpawnError, Thread};
+
+/// The most threads of a process.
+const MOST_THREADS: usize = 64;
+
+/// A program that runs, or has run.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pid: i32,
+    name: ArrayString<PATH_BYTES>,
+    pub(super) handles: Handles,
+    life: IrqMutex<Life>,
+    waiters: Waiters,
+}
+
+/// How far it is.
+#[derive(Debug)]
+struct Life {
+    /// Its threads that have not ended.
+    threads: usize,
+    /// What it will have ended by, when there are none.
+    ended: Ended,
+}
+
+impl Process {
+    /// One without threads, with these handles.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`]: there is no number for it.
+    pub(super) fn new(name: &str, handles: Vec<Option<Entry>>) -> Result<Arc<Self>, Error> {
+        let pid = sched::new_number().ok_or(Error::NoRoom)?;
+        let mut short = ArrayString::new();
+        short.push_str(&name[..name.floor_char_boundary(PATH_BYTES)]);
+        Ok(Arc::new(Self {
+            pid,
+            name: short,
+            handles: Handles::new(handles),
+            life: IrqMutex::new(Life {
+                threads: 0,
+                ended: Ended::Not,
+            }),
+            waiters: Waiters::new(),
+        }))
+    }
+
+    /// Its number: that of its first thread.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The program's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How it ended.
+    pub(crate) fn ended(&self) -> Ended {
+        let life = self.life.lock();
+        match life.threads {
+            0 => life.ended,
+            _ => Ended::Not,
+        }
+    }
+
+    /// Ends it so, unless it is about to end otherwise; whether that was not so. Its threads end as
+    /// soon as they can. Task context.
+    pub(crate) fn end(&self, how: Ended) -> bool {
+        let is_first = {
+            let mut life = self.life.lock();
+            let is_first = life.ended == Ended::Not;
+            if is_first {
+                life.ended = how;
+            }
+            is_first
+        };
+        sched::end_process(self.pid);
+        is_first
+    }
+
+    /// One more thread, unless there are too many, or it is about to end.
+    fn add_thread(&self) -> Result<(), Error> {
+        let mut life = self.life.lock();
+        if life.ended != Ended::Not {
+            return Err(Error::Killed);
+        }
+        if life.threads >= MOST_THREADS {
+            return Err(Error::NoRoom);
+        }
+        life.threads += 1;
+        Ok(())
+    }
+
+    /// One less. With the last one it is over.
+    fn remove_thread(&self) {
+        let is_over = {
+            let mut life = self.life.lock();
+            life.threads -= 1;
+            let is_over = life.threads == 0;
+            if is_over && life.ended == Ended::Not {
+                life.ended = Ended::Exited(0);
+            }
+            is_over
+        };
+        if is_over {
+            self.handles.close_all();
+            self.waiters.wake_all();
+        }
+    }
+}
+
+impl Pollable for Process {
+    fn look(&self, wanted: u16) -> u16 {
+        match self.ended() {
+            Ended::Not => 0,
+            _ => ready::ENDED & wanted,
+        }
+    }
+
+    fn announce(&self) {}
+
+    fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+}
+
+/// A thread of a process.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(super) process: Arc<Process>,
+    pub(super) space: Arc<UserSpace>,
+    /// Where its calls of ports are.
+    pub(super) seat: Seat,
+    /// Whose call it has received and not answered.
+    pub(super) serves: IrqMutex<Option<Arc<Self>>>,
+    thread: Once<Thread>,
+}
+
+impl Member {
+    /// The thread; `None`: it has not been made yet.
+    pub(super) fn thread(&self) -> Option<Thread> {
+        self.thread.get().copied()
+    }
+
+    /// Whose call it has received: it has answered now. Task context.
+    pub(super) fn stop_serving(&self) -> Option<Arc<Self>> {
+        self.serves.lock().take()
+    }
+}
+
+impl Owner for Member {
+    fn on_end(&self, _thread: Thread) {
+        if let Some(caller) = self.stop_serving() {
+            port::answer(&caller, Err(Error::Ended));
+        }
+        self.process.remove_thread();
+    }
+}
+
+/// Starts a thread of a process, at `entry` on `stack`, with these arguments. Task context.
+///
+/// # Errors
+/// [`Error::NoRoom`]; [`Error::BadArgument`]: its options; [`Error::Killed`]: the process is about to
+/// end.
+pub(super) fn start_thread(
+    process: &Arc<Process>,
+    space: &Arc<UserSpace>,
+    [entry, stack]: [u64; 2],
+    arguments: [u64; 2],
+    options: ThreadOptions,
+) -> Result<Thread, Error> {
+    process.add_thread()?;
+    let started = try_start(process, space, [entry, stack], arguments, options);
+    if started.is_err() {
+        process.remove_thread();
+    }
+    started
+}
+
+/// The same, when the thread is counted.
+fn try_start(
+    process: &Arc<Process>,
+    space: &Arc<UserSpace>,
+    [entry, stack]: [u64; 2],
+    arguments: [u64; 2],
+    options: ThreadOptions,
+) -> Result<Thread, Error> {
+    let is_first = process.life.lock().threads == 1;
+    let number = match is_first && entry != 0 {
+        true => process.pid,
+        false => sched::new_number().ok_or(Error::NoRoom)?,
+    };
+    let member = Arc::new(Member {
+        process: Arc::clone(process),
+        space: Arc::clone(space),
+        seat: Seat::new(),
+        serves: IrqMutex::new(None),
+        thread: Once::new(),
+    });
+    let plan = Plan {
+        comm: Comm::new(&process.name),
+        number,
+        process: process.pid,
+        options,
+        beginning: user::beginning(entry, stack, arguments),
+        space: Arc::clone(space),
+        owner: Arc::clone(&member) as Arc<dyn Owner>,
+    };
+    let thread = sched::spawn(plan).map_err(|error| match error {
+        SpawnError::NoRoom => Error::NoRoom,
+        SpawnError::BadOptions => Error::BadArgument,
+    })?;
+    member.thread.call_once(|| thread);
+    if process.life.lock().ended != Ended::Not {
+        // Who ended it meanwhile has not seen the new thread.
+        sched::end_process(process.pid);
+    }
+    thread.unpark();
+    Ok(thread)
+}

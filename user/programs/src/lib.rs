@@ -1,0 +1,18 @@
+//! What the programs of relay's kernel are made of, as far as it can be tested on a host.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`plan`] | what `init` starts, with which rights, and whether again |
+//! | [`table`] | the names that `init` keeps |
+//! | [`check`] | the packets that `readers` takes: whether each byte is as it must be |
+//! | [`lines`] | the records that `dmesg` shows |
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod check;
+pub mod lines;
+pub mod plan;
+pub mod table;

@@ -1,0 +1,199 @@
+//! What `init` starts, with which rights, and whether again.
+//!
+//! Its arguments are programs, separated by `;`. A program is its name and its arguments, separated
+//! by blanks or commas: a word of the kernel's command line has no blanks. `restarts=3` in the place
+//! of a program says how often one that dies may be started again, each.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+use relay_abi::{Ended, MESSAGE_BYTES, PATH_BYTES, rights};
+
+/// How often a program that dies is started again, unless it is said.
+pub const RESTARTS: u32 = 3;
+
+/// The most programs that `init` starts: it polls all of them and its port.
+pub const MOST: usize = 60;
+
+/// A program to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// Its name in the archive.
+    pub name: String,
+    /// Its arguments, separated by single blanks.
+    pub arguments: String,
+}
+
+/// What `init` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The programs, in the order in which they are started.
+    pub programs: Vec<Wanted>,
+    /// How often one of them may be started again after it has died.
+    pub restarts: u32,
+}
+
+/// What is wrong with what `init` is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlanError {
+    /// The number of restarts is none.
+    Restarts(String),
+    /// A name is too long for the kernel.
+    Name(String),
+    /// The arguments of this program are too long for the kernel.
+    Arguments(String),
+    /// There are too many programs.
+    TooMany,
+}
+
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restarts(found) => write!(f, "restarts={found} is no number"),
+            Self::Name(name) => write!(f, "the name '{name}' has more than {PATH_BYTES} bytes"),
+            Self::Arguments(name) => {
+                write!(
+                    f,
+                    "the arguments of {name} have more than {MESSAGE_BYTES} bytes"
+                )
+            }
+            Self::TooMany => write!(f, "there are more than {MOST} programs"),
+        }
+    }
+}
+
+impl core::error::Error for PlanError {}
+
+impl Plan {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, PlanError> {
+        let mut plan = Self {
+            programs: Vec::new(),
+            restarts: RESTARTS,
+        };
+        for item in text.split(';') {
+            let is_between = |c: char| c == ',' || c.is_ascii_whitespace();
+            let mut words = item.split(is_between).filter(|word| !word.is_empty());
+            let Some(name) = words.next() else {
+                continue;
+            };
+            if let Some(number) = name.strip_prefix("restarts=") {
+                let parsed = number.parse();
+                plan.restarts = parsed.map_err(|_| PlanError::Restarts(number.into()))?;
+                continue;
+            }
+            if name.len() > PATH_BYTES {
+                return Err(PlanError::Name(name.into()));
+            }
+            let arguments = words.collect::<Vec<_>>().join(" ");
+            if arguments.len() > MESSAGE_BYTES {
+                return Err(PlanError::Arguments(name.into()));
+            }
+            if plan.programs.len() == MOST {
+                return Err(PlanError::TooMany);
+            }
+            plan.programs.push(Wanted {
+                name: name.into(),
+                arguments,
+            });
+        }
+        Ok(plan)
+    }
+}
+
+/// What a program may do with relay's files: no more than it is for. All may look and write;
+/// programs that nobody here knows get all rights but to start others.
+#[must_use]
+pub fn rights_of(name: &str) -> u32 {
+    let few = rights::OBSERVE | rights::WRITE;
+    match name {
+        "hello" | "crash" | "spin" | "pingpong" | "dmesg" => few,
+        "readers" => few | rights::CONSUME | rights::MAP,
+        "tracectl" => few | rights::CONTROL,
+        _ => rights::ALL & !rights::SPAWN,
+    }
+}
+
+/// What is done when a program has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is started again.
+    Again,
+    /// That is all, and it ended well.
+    Well,
+    /// That is all, and it did not.
+    Badly,
+}
+
+/// What is done when a program has ended like this and was started again so often before. One that
+/// says how it ended is believed; one that a fault or somebody has ended is started again.
+#[must_use]
+pub fn next(ended: Ended, restarted: u32, limit: u32) -> Next {
+    match ended {
+        Ended::Exited(0) => Next::Well,
+        Ended::Exited(_) => Next::Badly,
+        Ended::Faulted(_) | Ended::Killed if restarted < limit => Next::Again,
+        Ended::Faulted(_) | Ended::Killed | Ended::Not => Next::Badly,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(plan: &Plan) -> Vec<(&str, &str)> {
+        let programs = plan.programs.iter();
+        programs
+            .map(|one| (one.name.as_str(), one.arguments.as_str()))
+            .collect()
+    }
+
+    #[test]
+    fn programs_are_read_with_their_arguments() {
+        let plan = Plan::parse("hello;readers,/flood,/klog; dmesg  20 ;;").expect("it is good");
+        let wanted = [("hello", ""), ("readers", "/flood /klog"), ("dmesg", "20")];
+        assert_eq!(names(&plan), wanted);
+        assert_eq!(plan.restarts, RESTARTS);
+        let plan = Plan::parse("restarts=0;crash,hlt").expect("it is good");
+        assert_eq!(
+            (names(&plan), plan.restarts),
+            (alloc::vec![("crash", "hlt")], 0)
+        );
+        assert_eq!(Plan::parse("").map(|plan| plan.programs.len()), Ok(0));
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_is_refused() {
+        let long = "x".repeat(MESSAGE_BYTES + 1);
+        let error = |text: &str| Plan::parse(text).expect_err("it is wrong");
+        assert_eq!(error(&long), PlanError::Name(long.clone()));
+        let arguments = alloc::format!("hello {long}");
+        assert_eq!(error(&arguments), PlanError::Arguments("hello".into()));
+        assert_eq!(error("restarts=x"), PlanError::Restarts("x".into()));
+        assert_eq!(error(&"hello;".repeat(MOST + 1)), PlanError::TooMany);
+        assert!(Plan::parse(&"hello;".repeat(MOST)).is_ok());
+    }
+
+    #[test]
+    fn who_dies_is_started_again_up_to_the_limit() {
+        assert_eq!(next(Ended::Exited(0), 9, 0), Next::Well);
+        assert_eq!(next(Ended::Exited(1), 0, 3), Next::Badly);
+        for died in [Ended::Faulted(14), Ended::Killed] {
+            assert_eq!(next(died, 2, 3), Next::Again);
+            assert_eq!(next(died, 3, 3), Next::Badly);
+        }
+    }
+
+    #[test]
+    fn nobody_but_init_starts_programs_and_few_consume() {
+        for name in ["hello", "readers", "tracectl", "another"] {
+            assert_eq!(rights_of(name) & rights::SPAWN, 0, "{name}");
+        }
+        assert_eq!(rights_of("dmesg") & rights::CONSUME, 0);
+        assert_ne!(rights_of("readers") & rights::CONSUME, 0);
+    }
+}
