@@ -341,8 +341,8 @@ impl Plan {
         Some(tables)
     }
 
-    /// Maps the physical addresses `run`, large pages, at `offset`: but `constant` cannot be written,
-    /// and the large pages that it has only in part are made of small ones.
+    /// Maps the physical addresses `run`, large pages, at `offset`: but `constant` cannot be
+    /// written, and the large pages that it has only in part are made of small ones.
     fn map_run(&mut self, offset: u64, run: Span, constant: Span, flags: PageTableFlags) {
         let outer = constant.outward(LARGE_PAGE);
         let inner = match constant.inward(LARGE_PAGE) {

@@ -61,7 +61,12 @@ impl CpuSet {
 
     /// The members, from the lowest number up.
     pub(crate) fn iter(self) -> impl Iterator<Item = usize> {
-        (0..MAX_CPUS).filter(move |&cpu| self.contains(cpu))
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            let cpu = rest.trailing_zeros();
+            rest &= rest.wrapping_sub(1);
+            (cpu < u32::BITS).then_some(cpu as usize)
+        })
     }
 
     /// The member after `cpu`, going round; `cpu` itself when it is the only one,

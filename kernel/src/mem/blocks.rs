@@ -1,9 +1,8 @@
 //! Which pieces of the heap programs may see: whole pages, that nothing else shares.
 //!
-//! A mapping holds the piece. If the kernel frees it meanwhile it is *left*: it is really freed when
-//! the last holder goes.
+//! A mapping holds the piece. If the kernel frees it meanwhile it is *left*: it is really freed
+//! when the last holder goes.
 
-use super::heap;
 use super::lock::Guarded;
 
 /// The most pieces of whole pages that are known; more are allocated, and cannot be mapped.
@@ -83,6 +82,21 @@ impl<const N: usize> Blocks<N> {
         Some((block.start, block.length))
     }
 
+    /// Holds the piece at `start`, which is held, once more.
+    fn hold_again(&mut self, start: u64) -> bool {
+        let Some(index) = self.position(|block| block.start == start) else {
+            return false;
+        };
+        let block = &mut self.entries[index];
+        match block.holders.checked_add(1) {
+            Some(more) if block.holders != 0 => {
+                block.holders = more;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Ends one holding of the piece at `start`.
     fn release(&mut self, start: u64) -> Fate {
         let Some(index) = self.position(|block| block.start == start) else {
@@ -117,57 +131,27 @@ pub(super) fn add(start: u64, length: u64) {
     BLOCKS.with(|blocks| blocks.add(start, length));
 }
 
-/// Whether the allocation at `start`, which the kernel frees, goes back to the heap now; else it does
-/// when its last holder goes. Task and IRQ context.
+/// Whether the allocation at `start`, which the kernel frees, goes back to the heap now; else it
+/// does when its last holder goes. Task and IRQ context.
 pub(super) fn leave(start: u64) -> bool {
     BLOCKS.with(|blocks| blocks.leave(start)) == Fate::Free
 }
 
-/// A page-aligned piece of the kernel's heap that programs may see, held: its memory stays what it is
-/// as long as this is there, even if the kernel has freed it.
-#[derive(Debug)]
-pub(crate) struct SharedBlock {
-    start: u64,
-    length: u64,
+/// Holds the piece that the byte at `address` is in, if the kernel still has it: where it starts,
+/// and its bytes. Task and IRQ context.
+pub(super) fn hold(address: u64) -> Option<(u64, u64)> {
+    BLOCKS.with(|blocks| blocks.hold(address))
 }
 
-impl SharedBlock {
-    /// The piece that the byte at `address` is in: one that was allocated with the alignment of a page
-    /// or more, and is not freed. Task and IRQ context.
-    pub(crate) fn holding(address: u64) -> Option<Self> {
-        let (start, length) = BLOCKS.with(|blocks| blocks.hold(address))?;
-        Some(Self { start, length })
-    }
-
-    /// Its first byte, in the kernel.
-    pub(crate) fn start(&self) -> u64 {
-        self.start
-    }
-
-    /// Its bytes: whole pages.
-    pub(crate) fn len(&self) -> u64 {
-        self.length
-    }
-
-    /// Holds it once more. `None` only after 2^32 times.
-    pub(super) fn again(&self) -> Option<Self> {
-        BLOCKS.with(|blocks| {
-            let index = blocks.position(|block| block.start == self.start)?;
-            let block = &mut blocks.entries[index];
-            block.holders = block.holders.checked_add(1)?;
-            Some(())
-        })?;
-        Some(Self { ..*self })
-    }
+/// Holds the piece at `start`, which is held, once more; whether that worked. Task and IRQ context.
+pub(super) fn hold_again(start: u64) -> bool {
+    BLOCKS.with(|blocks| blocks.hold_again(start))
 }
 
-impl Drop for SharedBlock {
-    fn drop(&mut self) {
-        if BLOCKS.with(|blocks| blocks.release(self.start)) == Fate::Free {
-            // SAFETY: `leave` has told the heap to keep this allocation, and this was its last holder.
-            unsafe { heap::free_pages(self.start, self.length) };
-        }
-    }
+/// Ends one holding of the piece at `start`; whether it goes back to the heap with it. Task and IRQ
+/// context.
+pub(super) fn release(start: u64) -> bool {
+    BLOCKS.with(|blocks| blocks.release(start)) == Fate::Free
 }
 
 #[cfg(test)]
@@ -185,8 +169,12 @@ mod tests {
         assert_eq!(blocks.hold(0xfff), None);
         assert_eq!(blocks.leave(0x1000), Fate::Stays);
         assert_eq!(blocks.hold(0x1000), None, "nobody new gets what is left");
+        assert!(blocks.hold_again(0x1000), "who has it can share it");
+        assert_eq!(blocks.release(0x1000), Fate::Stays);
         assert_eq!(blocks.release(0x1000), Fate::Stays);
         assert_eq!(blocks.release(0x1000), Fate::Free);
+        assert!(!blocks.hold_again(0x1000));
+        assert!(!blocks.hold_again(0x8000), "nobody holds it");
         assert_eq!(blocks.leave(0x8000), Fate::Free);
         assert_eq!(blocks.count, 0);
     }

@@ -21,6 +21,17 @@ relay::event! {
         migratetype: i32,
     }
 
+    /// Frames are given back.
+    #[event(channel = "trace", name = "kmem_mm_page_free", facility = "mem", enabled = false)]
+    struct PageFree {
+        /// Where they begin.
+        page: Hex<u64>,
+        /// The number of the first.
+        pfn: u64,
+        /// How many: this power of two.
+        order: u32,
+    }
+
     /// Memory of the heap was taken.
     #[event(channel = "trace", name = "kmem_kmalloc", facility = "mem", enabled = false)]
     struct Kmalloc {
@@ -57,6 +68,15 @@ pub(super) fn frames_taken(start: u64, size: u64) {
         order: size.trailing_zeros().saturating_sub(FRAME),
         gfp_flags: 0,
         migratetype: 0,
+    });
+}
+
+/// A small frame is given back.
+pub(super) fn frame_given_back(start: u64) {
+    trace::emit(|| PageFree {
+        page: Hex(start),
+        pfn: start >> FRAME,
+        order: 0,
     });
 }
 

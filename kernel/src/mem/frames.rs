@@ -94,8 +94,8 @@ impl Frames {
     /// Gives a small frame back.
     ///
     /// # Safety
-    /// [`take_small`](Self::take_small) has returned it, it was not given back since then, and nobody
-    /// reads or writes it any more.
+    /// [`take_small`](Self::take_small) has returned it, it was not given back since then, and
+    /// nobody reads or writes it any more.
     pub(super) unsafe fn give_back(&mut self, start: u64) {
         // SAFETY: RAM that is mapped there, and ours alone, as the caller says.
         unsafe { physical(start).cast::<u64>().write(self.given_back) };

@@ -23,8 +23,8 @@ const GRAIN: usize = 8;
 /// Its lock is held with interrupts off, so that a CPU cannot be interrupted by
 /// one of its own handlers wanting the heap. NMI handlers must not use it.
 ///
-/// What is aligned to pages (the rings' memory) has its last page for itself, too, with zeros behind
-/// its end, and is known to [`blocks`]: programs may see it.
+/// What is aligned to pages (the rings' memory) has its last page for itself, too, with zeros
+/// behind its end, and is known to [`blocks`]: programs may see it.
 struct Heap(LockedHeap);
 
 #[cfg_attr(target_os = "none", global_allocator)]
@@ -92,8 +92,8 @@ pub(super) unsafe fn free_pages(start: u64, length: u64) {
 #[inline(always)]
 fn call_site() -> u64 {
     let address: u64;
-    // SAFETY: all of the kernel keeps frame pointers (`build.rs`): the word above that of the caller
-    // is the return address.
+    // SAFETY: all of the kernel keeps frame pointers (`build.rs`): the word above that of the
+    // caller is the return address.
     unsafe {
         core::arch::asm!("mov {}, [rbp + 8]", out(reg) address,
             options(readonly, nostack, preserves_flags));

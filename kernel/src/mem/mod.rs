@@ -1,9 +1,9 @@
-//! Memory: frames, page tables, the heap, stacks with guard pages, device registers, and the address
-//! spaces of programs.
+//! Memory: frames, page tables, the heap, stacks with guard pages, device registers, and the
+//! address spaces of programs.
 //!
-//! The upper half of the address space is the kernel's, and the same in all spaces: what is mapped in
-//! it stays mapped. The lower half is a program's, and comes and goes: [`user`], [`shootdown`]. What
-//! this module maps in the upper half lies in a part that the boot code leaves alone:
+//! The upper half of the address space is the kernel's, and the same in all spaces: what is mapped
+//! in it stays mapped. The lower half is a program's, and comes and goes: [`user`], [`shootdown`].
+//! What this module maps in the upper half lies in a part that the boot code leaves alone:
 //!
 //! | address | what |
 //! |---|---|
@@ -15,9 +15,11 @@
 //! From the ground up; a lower file never imports a higher one. Locks are taken downwards, too: who
 //! holds one takes only those of lower files.
 //!
-//! - [`lock`]: held with interrupts off; [`physical`](mod@physical): where physical memory is mapped;
+//! - [`lock`]: held with interrupts off; [`physical`](mod@physical): where physical memory is
+//!   mapped;
 //! - [`frames`]: physical memory, frame by frame; [`pool`]: all there are, behind a lock;
-//! - [`heap`]: the allocator, with [`blocks`]: the pieces of it that programs may see;
+//! - [`blocks`]: the pieces of the heap that programs may see; [`heap`]: the allocator; [`shared`]:
+//!   such a piece, held;
 //! - [`error`]: what can go wrong;
 //! - [`walk`]: page tables, read only; [`space`]: the kernel's page tables, written;
 //! - [`map`]: the kernel's own address space; [`stacks`]: the stacks in it;
@@ -38,19 +40,20 @@ mod map;
 mod peek;
 mod physical;
 mod pool;
+mod shared;
 mod shootdown;
 mod space;
 pub(crate) mod stacks;
 mod user;
 mod walk;
 
-pub(crate) use blocks::SharedBlock;
 pub(crate) use error::MemoryError;
 pub(crate) use heap::with_heap_locked;
 pub(crate) use init::{init, ramdisk};
 pub(crate) use map::{is_identity_mapped, map_device, physical_of};
 pub(crate) use peek::Peek;
 pub(crate) use physical::physical;
+pub(crate) use shared::SharedBlock;
 pub(crate) use shootdown::{on_shootdown, send_shootdowns_by};
 pub(crate) use user::{Rights, SpaceError, UserSpace, enter_space};
 

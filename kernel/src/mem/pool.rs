@@ -50,6 +50,8 @@ pub(super) fn take_for_program() -> Option<u64> {
 /// It was taken here, is given back once, and no page table that a CPU may still use has it: nobody
 /// reads or writes it any more.
 pub(super) unsafe fn give_back(frame: u64) {
+    // Before: somebody else may get it then.
+    events::frame_given_back(frame);
     POOL.with(|pool| {
         if let Some(pool) = pool {
             // SAFETY: the caller's promise.

@@ -15,15 +15,15 @@
 //! | wait | who unmaps | until each one's `done` has reached its own `asked` | acquire |
 //! | free | who unmaps | gives the frames back, under the lock again | |
 //!
-//! *No CPU is left out*: of "add myself, then walk the tables" and "clear, then read the loaders", each
-//! with a full fence in between, one sees the other: either the loader is asked, or its walks, which
-//! come behind its addition, find the entries cleared. Who leaves has flushed by its write of CR3
-//! before it stops being asked.
+//! *No CPU is left out*: of "add myself, then walk the tables" and "clear, then read the loaders",
+//! each with a full fence in between, one sees the other: either the loader is asked, or its walks,
+//! which come behind its addition, find the entries cleared. Who leaves has flushed by its write of
+//! CR3 before it stops being asked.
 //!
 //! *Nobody waits for ever*: who asks holds no lock and has pinned nothing that others wait for, and
-//! while it waits it forgets what others ask of it, interrupts on or off. Every other CPU either has
-//! interrupts on, or waits likewise, or is at a lock whose holder waits for nobody (`Guarded`), or in
-//! a handler that ends. A CPU that stops for good leaves its space first.
+//! while it waits it forgets what others ask of it, interrupts on or off. Every other CPU either
+//! has interrupts on, or waits likewise, or is at a lock whose holder waits for nobody (`Guarded`),
+//! or in a handler that ends. A CPU that stops for good leaves its space first.
 //!
 //! A whole flush each time: a count is all there is to say, so requests cannot run out of room, and
 //! any number of them is one flush.

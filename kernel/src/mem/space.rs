@@ -107,8 +107,8 @@ impl AddressSpace {
         Ok(bottom)
     }
 
-    /// Maps `length` bytes of data at `bottom` to fresh small frames. What was mapped before an error
-    /// stays.
+    /// Maps `length` bytes of data at `bottom` to fresh small frames. What was mapped before an
+    /// error stays.
     pub(super) fn map_data(&mut self, bottom: u64, length: u64) -> Result<(), MemoryError> {
         for address in (bottom..bottom + length).step_by(SMALL as usize) {
             let frame = FrameAllocator::<Size4KiB>::allocate_frame(&mut Pool)

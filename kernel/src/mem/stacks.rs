@@ -5,9 +5,9 @@
 //! backtraces, and to tell a stack overflow from any other fault. It can be asked
 //! in any context, also in a double fault.
 
+mod stack;
 mod threads;
 
-use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::error::MemoryError;
@@ -15,79 +15,9 @@ use super::frames::SMALL;
 use super::map::{STACKS, with_space};
 use crate::base::cpuset::MAX_CPUS;
 
+pub(crate) use stack::{Stack, StackKind};
 pub(super) use threads::waiting_frames;
 pub(crate) use threads::{ThreadStack, thread_stack};
-
-/// What a stack is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StackKind {
-    /// Tasks, interrupts and most exceptions.
-    Task,
-    /// Non-maskable interrupts.
-    Nmi,
-    /// Double faults.
-    DoubleFault,
-    /// Machine checks.
-    MachineCheck,
-    /// A thread in the kernel: not one of a CPU's.
-    Thread,
-}
-
-impl StackKind {
-    /// All kinds that a CPU has. An entry's place is its value as a number.
-    const ALL: [Self; 4] = [Self::Task, Self::Nmi, Self::DoubleFault, Self::MachineCheck];
-}
-
-impl fmt::Display for StackKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Task => "task",
-            Self::Nmi => "NMI",
-            Self::DoubleFault => "double fault",
-            Self::MachineCheck => "machine check",
-            Self::Thread => "thread",
-        })
-    }
-}
-
-/// One stack: mapped bytes, with or without an unmapped guard below them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stack {
-    /// The CPU that uses it; of a thread's, which number it is among these.
-    pub(crate) cpu: usize,
-    /// What it is for.
-    pub(crate) kind: StackKind,
-    /// Its lowest mapped address.
-    pub(crate) bottom: u64,
-    /// One past its highest mapped address.
-    pub(crate) top: u64,
-    /// Bytes below `bottom` that are not mapped on purpose.
-    pub(crate) guard: u64,
-}
-
-impl Stack {
-    /// Whether the `length` bytes from `address` on are mapped bytes of the stack.
-    pub(crate) fn holds(&self, address: u64, length: u64) -> bool {
-        address >= self.bottom
-            && address
-                .checked_add(length)
-                .is_some_and(|end| end <= self.top)
-    }
-
-    /// Whether `address` is in the guard below the stack.
-    pub(crate) fn guards(&self, address: u64) -> bool {
-        address < self.bottom && self.bottom - address <= self.guard
-    }
-}
-
-impl fmt::Display for Stack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            StackKind::Thread => write!(f, "stack {} of threads", self.cpu),
-            kind => write!(f, "{kind} stack of cpu {}", self.cpu),
-        }
-    }
-}
 
 /// The tops of a CPU's interrupt stacks.
 #[derive(Debug, Clone, Copy)]
@@ -277,5 +207,25 @@ mod tests {
         for (cpu, stack) in list.iter().enumerate() {
             assert_eq!(stack, Stack { cpu, ..STACK });
         }
+    }
+
+    #[test]
+    fn addresses_tell_the_stacks_of_threads() {
+        let stacks = threads::pretend(2);
+        for (number, &stack) in stacks.iter().enumerate() {
+            for address in [stack.bottom - stack.guard, stack.bottom, stack.top - 1] {
+                assert_eq!(threads::find(address), Some(stack));
+            }
+            assert_eq!(holding(stack.top - 8, 8), Some(stack));
+            assert_eq!(holding(stack.top - 7, 8), None);
+            assert_eq!(holding(stack.bottom - 8, 8), None);
+            assert_eq!(guarded_by(stack.bottom - 8), Some(stack));
+            assert_eq!(guarded_by(stack.bottom), None);
+            assert_eq!(stack.to_string(), format!("stack {number} of threads"));
+        }
+        assert_eq!(threads::find(stacks[1].top + stacks[1].guard), None);
+        assert_eq!(threads::find(stacks[0].bottom - stacks[0].guard - 1), None);
+        assert_eq!(threads::find(u64::MAX), None);
+        threads::pretend(0);
     }
 }

@@ -230,8 +230,24 @@ relay::event! {
     }
 }
 
+/// Whether anybody is told of threads that are woken. Any context.
+#[inline]
+pub(super) fn is_waking_told() -> bool {
+    <SchedWaking as relay::event::Event>::is_enabled()
+        || <SchedWakeup as relay::event::Event>::is_enabled()
+        || <SchedWakeupNew as relay::event::Event>::is_enabled()
+        || <SchedMigrateTask as relay::event::Event>::is_enabled()
+}
+
+/// Whether anybody is told of switches. Any context.
+#[inline]
+pub(super) fn is_switch_told() -> bool {
+    <SchedSwitch as relay::event::Event>::is_enabled()
+}
+
 /// This CPU leaves one thread, in this state, and goes on with another.
 #[inline(always)]
+#[inline(never)]
 pub(crate) fn switch(prev: &Task, next: &Task, state: Left) {
     trace::emit(|| SchedSwitch {
         prev_comm: prev.comm,

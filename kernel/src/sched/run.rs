@@ -9,8 +9,8 @@ use relay_abi::{LEAST_PRIORITY, ThreadOptions};
 use super::events::{self, Left};
 use super::queue::NONE;
 use super::table::{
-    BODIES, Body, EARLIEST, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE, Table,
-    Thread, must_end,
+    BODIES, Body, EARLIEST, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE, TOKENS,
+    Table, Thread, must_end, take_token,
 };
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
@@ -101,8 +101,10 @@ impl Thread {
         let Some(thread) = table.get(self) else {
             return;
         };
-        thread.has_token = true;
-        if thread.state == State::Parked {
+        let is_parked = thread.state == State::Parked;
+        // ORDERING: pairs with `take_token`.
+        TOKENS[usize::from(self.slot)].store(true, Ordering::Release);
+        if is_parked {
             wake(&mut table, self.slot);
         }
     }
@@ -128,15 +130,20 @@ fn wake(table: &mut Table, slot: u16) {
     thread.cpu = cpu;
     thread.deadline = u64::MAX;
     thread.has_run = true;
-    let task = thread.task();
-    events::waking(&task, cpu);
-    if before != cpu && !is_new {
-        events::migrate(&task, before, cpu);
-    }
-    table.make_ready(slot, true);
-    match is_new {
-        true => events::wakeup_new(&task, cpu),
-        false => events::wakeup(&task, cpu),
+    match events::is_waking_told() {
+        true => {
+            let task = thread.task();
+            events::waking(&task, cpu);
+            if before != cpu && !is_new {
+                events::migrate(&task, before, cpu);
+            }
+            table.make_ready(slot, true);
+            match is_new {
+                true => events::wakeup_new(&task, cpu),
+                false => events::wakeup(&task, cpu),
+            }
+        }
+        false => table.make_ready(slot, true),
     }
     let running = table.running[cpu];
     let is_own = usize::from(running) == cpu;
@@ -181,7 +188,9 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
             let thread = table.slot(from);
             thread.state = State::Parked;
             thread.deadline = until;
-            EARLIEST.fetch_min(until, Ordering::Relaxed);
+            if until != u64::MAX {
+                EARLIEST.fetch_min(until, Ordering::Relaxed);
+            }
         }
         Leaves::Ended => table.slot(from).state = State::Ended,
     }
@@ -192,17 +201,19 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
     if to == from {
         return;
     }
-    let next = *next;
-    let before = table.slot(from).task();
+    let next = next.task();
+    let before = events::is_switch_told().then(|| table.slot(from).task());
     table.running[cpu] = to;
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
     drop(table);
-    let left = match leaves {
-        Leaves::Before | Leaves::Behind => Left::Runnable,
-        Leaves::Parked(_) => Left::Waiting,
-        Leaves::Ended => Left::Gone,
-    };
-    events::switch(&before, &next.task(), left);
+    if let Some(before) = before {
+        let left = match leaves {
+            Leaves::Before | Leaves::Behind => Left::Runnable,
+            Leaves::Parked(_) => Left::Waiting,
+            Leaves::Ended => Left::Gone,
+        };
+        events::switch(&before, &next, left);
+    }
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
 }
@@ -230,10 +241,10 @@ fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
 }
 
 /// Sets the calling CPU up for a thread: its number, its stack for what comes from ring 3, its memory.
-fn enter(slot: usize, thread: &Slot) {
+fn enter(slot: usize, thread: &Task) {
     let body = BODIES[slot].lock();
     let top = body.as_ref().map_or(0, |body| body.stack.top());
-    running::set(&thread.task());
+    running::set(thread);
     percpu::set_kernel_rsp(top);
     tables::set_kernel_stack(top);
     enter_space(body.as_ref().map(|body| &*body.space));
@@ -244,20 +255,18 @@ fn enter(slot: usize, thread: &Slot) {
 pub(crate) fn park(until: Option<u64>) -> Woken {
     let slot = here();
     let until = until.unwrap_or(u64::MAX);
-    let mut table = TABLE.lock();
+    let table = TABLE.lock();
     if must_end(slot) {
         return Woken::Ended;
     }
-    if core::mem::take(&mut table.slot(slot as u16).has_token) {
+    if take_token(slot) {
         return Woken::Unparked;
     }
-    if clock::ticks() >= until {
+    if until != u64::MAX && clock::ticks() >= until {
         return Woken::TimedOut;
     }
     go_on(table, Leaves::Parked(until));
-    let mut table = TABLE.lock();
-    let has_token = core::mem::take(&mut table.slot(slot as u16).has_token);
-    match has_token {
+    match take_token(slot) {
         _ if must_end(slot) => Woken::Ended,
         true => Woken::Unparked,
         false => Woken::TimedOut,
@@ -419,6 +428,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     } = plan;
     SAVED[slot].prepare(&stack, begin);
     MUST_END[slot].store(false, Ordering::Relaxed);
+    TOKENS[slot].store(false, Ordering::Relaxed);
     *BODIES[slot].lock() = Some(Body {
         stack,
         space: plan.space,

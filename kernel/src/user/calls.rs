@@ -7,7 +7,6 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::any::Any;
 
-use arrayvec::ArrayVec;
 use relay_abi::{
     Call, Ended, Error, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
     ThreadOptions, USER_BEGIN, USER_END, rights,
@@ -150,16 +149,16 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         }
         Call::Call => {
             let port = handles.port(a, rights::SEND)?;
-            let message = message(me, [b, c, d], e, f)?;
+            let message = message(me, me, [b, c, d], [e, f])?;
             let tid = sched::current().tid();
-            let (bytes, has_handle) = (message.bytes.len(), message.passed.is_some());
-            events::message_send(port.port().number(), tid, bytes, has_handle);
-            let answer = port.port().call(me, message)?;
-            take_in(me, answer, [e, f >> 16 & 0xffff], back)
+            let (bytes, has_handle) = (message.length, message.passed.is_some());
+            events::message_send(port.number(), tid, bytes, has_handle);
+            let answer = port.call(me, message)?;
+            take_in(me, me, answer, [e, f >> 16 & 0xffff], back)
         }
         Call::Receive => {
             let port = handles.port(a, rights::RECEIVE)?;
-            receive(me, port.port(), until(b), [c, d], back)
+            receive(me, &port, until(b), [c, d], back)
         }
         Call::Reply => {
             reply(me, [b, c, d], e, a)?;
@@ -168,12 +167,12 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         Call::ReplyReceive => {
             let port = handles.port(a, rights::RECEIVE)?;
             reply(me, [b, c, d], e, f)?;
-            receive(me, port.port(), None, [e, f >> 16 & 0xffff], back)
+            receive(me, &port, None, [e, f >> 16 & 0xffff], back)
         }
         Call::Notify => {
             let port = handles.port(a, rights::SEND)?;
-            events::message_notify(port.port().number(), b, sched::current().tid());
-            port.port().notify(b)?;
+            events::message_notify(port.number(), b, sched::current().tid());
+            port.notify(b)?;
             Ok(0)
         }
         _ => files(me, call, arguments, back),
@@ -321,12 +320,20 @@ fn options(memory: &(impl Memory + ?Sized), at: u64) -> Result<ThreadOptions, Er
     Ok(options)
 }
 
-/// A message with these words, and what `lengths` says of the buffer and of a handle.
-fn message(me: &Member, words: [u64; 3], buffer: u64, lengths: u64) -> Result<Message, Error> {
-    let mut room = [0; MESSAGE_BYTES];
+/// A message with these words, and what `lengths` says of the buffer and of a handle. Its bytes are
+/// put into the seat of who calls.
+fn message(
+    me: &Member,
+    caller: &Member,
+    words: [u64; 3],
+    [buffer, lengths]: [u64; 2],
+) -> Result<Message, Error> {
     let length = (lengths & 0xffff) as usize;
-    let bytes = room.get_mut(..length).ok_or(Error::BadArgument)?;
-    Memory::read(&*me.space, buffer, bytes)?;
+    if length != 0 {
+        let mut bytes = caller.seat.bytes.lock();
+        let bytes = bytes.get_mut(..length).ok_or(Error::BadArgument)?;
+        Memory::read(&*me.space, buffer, bytes)?;
+    }
     let passed = match (lengths >> 32) as u32 {
         NO_HANDLE => None,
         handle => {
@@ -337,26 +344,27 @@ fn message(me: &Member, words: [u64; 3], buffer: u64, lengths: u64) -> Result<Me
             Some(entry)
         }
     };
-    let bytes: ArrayVec<u8, MESSAGE_BYTES> = bytes.iter().copied().collect();
     Ok(Message {
         words,
-        bytes,
+        length,
         passed,
     })
 }
 
-/// Gives a message to the program: as many bytes as there is room for.
+/// Gives a message of a call to the program: as many bytes as there is room for.
 fn take_in(
     me: &Member,
+    caller: &Member,
     message: Message,
     [buffer, room]: [u64; 2],
     back: &mut Back,
 ) -> Result<u64, Error> {
-    let length = message
-        .bytes
-        .len()
-        .min(usize::try_from(room).unwrap_or(usize::MAX));
-    Memory::write(&*me.space, buffer, &message.bytes[..length])?;
+    let room = usize::try_from(room).unwrap_or(usize::MAX);
+    let length = message.length.min(room);
+    if length != 0 {
+        let bytes = caller.seat.bytes.lock();
+        Memory::write(&*me.space, buffer, &bytes[..length])?;
+    }
     [back.rsi, back.rdx, back.r10] = message.words;
     back.r8 = me.process.handles.add_passed(message.passed).into();
     Ok(length as u64)
@@ -382,9 +390,9 @@ fn receive(
         Received::Message(caller, message) => {
             let client = caller.thread().map_or(0, |thread| thread.tid());
             let server = sched::current().tid();
-            events::message_receive(port.number(), client, server, message.bytes.len());
+            events::message_receive(port.number(), client, server, message.length);
             back.rdi = caller.process.pid() as u64;
-            match take_in(me, message, place, back) {
+            match take_in(me, &caller, message, place, back) {
                 Ok(length) => {
                     *me.serves.lock() = Some(caller);
                     Ok(length)
@@ -400,10 +408,12 @@ fn receive(
 
 /// Answers whose call was received last.
 fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result<(), Error> {
-    let answer = message(me, words, buffer, lengths)?;
-    let caller = me.stop_serving().ok_or(Error::NotFound)?;
+    let caller = me.serves.lock().clone().ok_or(Error::NotFound)?;
+    // With what is wrong here, the caller waits on: the thread may answer again.
+    let answer = message(me, &caller, words, [buffer, lengths])?;
+    me.stop_serving();
     let client = caller.thread().map_or(0, |thread| thread.tid());
-    events::message_reply(0, client, sched::current().tid(), answer.bytes.len());
+    events::message_reply(0, client, sched::current().tid(), answer.length);
     port::answer(&caller, Ok(answer));
     Ok(())
 }

@@ -26,7 +26,6 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use arrayvec::ArrayVec;
 use relay_abi::{Error, MESSAGE_BYTES, ready, rights};
 
 use super::handles::Entry;
@@ -39,11 +38,12 @@ use crate::sched::{self, Thread, Woken};
 /// The most messages that wait at a port.
 const MOST: usize = 128;
 
-/// What a thread says to another.
+/// What a thread says to another. The bytes lie in the seat of the one that calls, both ways.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) words: [u64; 3],
-    pub(super) bytes: ArrayVec<u8, MESSAGE_BYTES>,
+    /// How many bytes.
+    pub(super) length: usize,
     /// A handle that goes with it.
     pub(super) passed: Option<Entry>,
 }
@@ -64,17 +64,25 @@ enum Exchange {
 
 /// A member's place for a call.
 #[derive(Debug)]
-pub(super) struct Seat(IrqMutex<Exchange>);
+pub(super) struct Seat {
+    exchange: IrqMutex<Exchange>,
+    /// The bytes of the message, then those of the answer. The member writes them before it sends,
+    /// and who answers does while the message is taken.
+    pub(super) bytes: IrqMutex<[u8; MESSAGE_BYTES]>,
+}
 
 impl Seat {
     /// It makes no call.
     pub(super) const fn new() -> Self {
-        Self(IrqMutex::new(Exchange::Idle))
+        Self {
+            exchange: IrqMutex::new(Exchange::Idle),
+            bytes: IrqMutex::new([0; MESSAGE_BYTES]),
+        }
     }
 
     /// Takes the message, if nobody has.
     fn take(&self) -> Option<Message> {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if !matches!(*exchange, Exchange::Sent(_)) {
             return None;
         }
@@ -86,7 +94,7 @@ impl Seat {
 
     /// Answers it, if it still waits.
     fn answer(&self, answer: Result<Message, Error>) {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
             let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
             drop(exchange);
@@ -96,7 +104,7 @@ impl Seat {
 
     /// The answer, if there is one: then the seat is idle again.
     fn answered(&self) -> Option<Result<Message, Error>> {
-        let mut exchange = self.0.lock();
+        let mut exchange = self.exchange.lock();
         if !matches!(*exchange, Exchange::Answered(_)) {
             return None;
         }
@@ -108,7 +116,7 @@ impl Seat {
 
     /// Gives the call up.
     fn give_up(&self) {
-        let before = core::mem::take(&mut *self.0.lock());
+        let before = core::mem::take(&mut *self.exchange.lock());
         drop(before);
     }
 }
@@ -175,7 +183,7 @@ impl Port {
     /// # Errors
     /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
     pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
-        *me.seat.0.lock() = Exchange::Sent(message);
+        *me.seat.exchange.lock() = Exchange::Sent(message);
         if let Err(error) = self.queue(me) {
             me.seat.give_up();
             return Err(error);
@@ -241,11 +249,12 @@ impl Port {
     /// Waits for a message or bits, at most until a time in ticks. Task context, interrupts off.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Killed`].
+    /// [`Error::TimedOut`], [`Error::Killed`]; [`Error::Ended`]: the last handle that may receive was
+    /// given back meanwhile.
     pub(super) fn receive(&self, until: Option<u64>) -> Result<Received, Error> {
         let me = sched::current();
         loop {
-            if let Some(received) = self.try_receive(me) {
+            if let Some(received) = self.try_receive(me)? {
                 return Ok(received);
             }
             match sched::park(until) {
@@ -266,24 +275,31 @@ impl Port {
     }
 
     /// What there is, now; otherwise `me` is in the list of those who wait.
-    fn try_receive(&self, me: Thread) -> Option<Received> {
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    fn try_receive(&self, me: Thread) -> Result<Option<Received>, Error> {
         loop {
             let caller = {
                 let mut state = self.state.lock();
                 if state.bits != 0 {
-                    return Some(Received::Bits(core::mem::take(&mut state.bits)));
+                    let bits = core::mem::take(&mut state.bits);
+                    return Ok(Some(Received::Bits(bits)));
                 }
-                let Some(caller) = state.callers.pop_front() else {
+                if let Some(caller) = state.callers.pop_front() {
+                    state.receivers.retain(|receiver| *receiver != me);
+                    caller
+                } else if state.is_closed {
+                    return Err(Error::Ended);
+                } else {
                     if !state.receivers.contains(&me) {
                         state.receivers.push(me);
                     }
-                    return None;
-                };
-                state.receivers.retain(|receiver| *receiver != me);
-                caller
+                    return Ok(None);
+                }
             };
             if let Some(received) = Self::take(&caller) {
-                return Some(received);
+                return Ok(Some(received));
             }
         }
     }
@@ -313,11 +329,15 @@ impl Port {
 
     /// Nobody receives any more: who calls gets an answer that says so.
     fn close(&self) {
-        let callers = {
+        let (callers, receivers) = {
             let mut state = self.state.lock();
             state.is_closed = true;
-            core::mem::take(&mut state.callers)
+            let callers = core::mem::take(&mut state.callers);
+            (callers, core::mem::take(&mut state.receivers))
         };
+        for receiver in receivers {
+            receiver.unpark();
+        }
         for member in callers.iter().filter_map(Weak::upgrade) {
             answer(&member, Err(Error::Ended));
         }

@@ -13,7 +13,7 @@ use super::super::frames::SMALL;
 use super::super::lock::Guarded;
 use super::super::map::{THREAD_STACKS, with_space};
 use super::super::pool;
-use super::{Stack, StackKind};
+use super::stack::{Stack, StackKind};
 
 /// Bytes of a thread's stack: interrupts and most exceptions use it, too.
 const LENGTH: u64 = 32 * 1024;
@@ -110,6 +110,13 @@ pub(super) fn find(address: u64) -> Option<Stack> {
     (number < MADE.load(Ordering::Acquire)).then(|| place(number))
 }
 
+/// The first `count` stacks, as if they were mapped.
+#[cfg(test)]
+pub(super) fn pretend(count: u64) -> Vec<Stack> {
+    MADE.store(count, Ordering::Release);
+    (0..count).map(place).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,26 +130,5 @@ mod tests {
             assert_eq!(next.bottom - next.guard, this.top);
             assert!(this.top.is_multiple_of(16));
         }
-    }
-
-    #[test]
-    fn addresses_tell_the_stack() {
-        MADE.store(2, Ordering::Release);
-        for number in 0..2 {
-            let stack = place(number);
-            for address in [stack.bottom - SMALL, stack.bottom, stack.top - 1] {
-                assert_eq!(find(address), Some(stack));
-            }
-            assert_eq!(super::super::holding(stack.top - 8, 8), Some(stack));
-            assert_eq!(super::super::holding(stack.top - 7, 8), None);
-            assert_eq!(super::super::holding(stack.bottom - 8, 8), None);
-            assert_eq!(super::super::guarded_by(stack.bottom - 8), Some(stack));
-            assert_eq!(super::super::guarded_by(stack.bottom), None);
-            assert_eq!(stack.to_string(), format!("stack {number} of threads"));
-        }
-        assert_eq!(find(place(2).bottom), None);
-        assert_eq!(find(THREAD_STACKS - 1), None);
-        assert_eq!(find(u64::MAX), None);
-        MADE.store(0, Ordering::Release);
     }
 }

@@ -11,8 +11,8 @@ pub(crate) enum SpaceError {
     Quota,
     /// There are too many pieces, or no gap is large enough.
     NoRoom,
-    /// The range is none that a program can have, is not of whole pages, or is not mapped as it must
-    /// be.
+    /// The range is none that a program can have, is not of whole pages, or is not mapped as it
+    /// must be.
     BadAddress,
     /// Something is there, or a page that must stay empty.
     InUse,

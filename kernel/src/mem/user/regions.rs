@@ -5,9 +5,9 @@ use core::ops::Range;
 
 use relay_abi::{USER_BEGIN, USER_END};
 
-use super::super::blocks::SharedBlock;
 use super::super::frames::SMALL;
-use super::SpaceError;
+use super::super::shared::SharedBlock;
+use super::error::SpaceError;
 
 /// The most pieces of a space.
 const CAPACITY: usize = 256;
@@ -206,7 +206,7 @@ mod tests {
             (USER_END - SMALL, SMALL + 1),
             (USER_END, SMALL),
             (0xffff_8000_0000_0000, SMALL),
-            (u64::MAX & !0xfff, SMALL),
+            (!0xfff, SMALL),
             (0x40_0000, u64::MAX),
             (0x40_0000, u64::MAX - 0x40_0000),
         ] {

@@ -6,19 +6,20 @@ use core::sync::atomic::Ordering;
 
 use relay_abi::USER_END;
 
-use super::super::blocks::SharedBlock;
 use super::super::frames::SMALL;
 use super::super::lock::Guarded;
 use super::super::map;
 use super::super::physical::physical;
+use super::super::shared::SharedBlock;
 use super::super::shootdown::{self, Loaders};
 use super::copy::copy;
+use super::error::SpaceError;
 use super::regions::{Kind, Region, Regions, whole_pages};
+use super::rights::Rights;
 use super::tables::{ADDRESS, Budget, PRESENT, SHARED, Tables, allows, frame, frame_back, present};
-use super::{Rights, SpaceError};
 
-/// A program's address space. Task context, interrupts on or off; [`unmap`](Self::unmap) with no lock
-/// held that a CPU could wait for with interrupts off.
+/// A program's address space. Task context, interrupts on or off; [`unmap`](Self::unmap) with no
+/// lock held that a CPU could wait for with interrupts off.
 #[derive(Debug)]
 pub(crate) struct UserSpace {
     root: u64,
@@ -66,8 +67,8 @@ impl UserSpace {
         self.inner.with(|inner| inner.budget.charged())
     }
 
-    /// Maps fresh zeroed pages for `bytes` at `at`, or anywhere with an empty page on both sides, and
-    /// returns where.
+    /// Maps fresh zeroed pages for `bytes` at `at`, or anywhere with an empty page on both sides,
+    /// and returns where.
     ///
     /// # Errors
     /// Why not.
@@ -88,9 +89,9 @@ impl UserSpace {
         })
     }
 
-    /// Maps `bytes` of the kernel's `block` from `offset` on, to be read, anywhere with an empty page
-    /// on both sides, and returns where. Whole pages. The block is held, and its pages are charged,
-    /// until they are unmapped.
+    /// Maps `bytes` of the kernel's `block` from `offset` on, to be read, anywhere with an empty
+    /// page on both sides, and returns where. Whole pages. The block is held, and its pages are
+    /// charged, until they are unmapped.
     ///
     /// # Errors
     /// Why not.
@@ -153,8 +154,8 @@ impl UserSpace {
         Ok(())
     }
 
-    /// Writes to pages of the program's own, whatever it may do with them itself. For who fills them
-    /// before the program runs.
+    /// Writes to pages of the program's own, whatever it may do with them itself. For who fills
+    /// them before the program runs.
     ///
     /// # Errors
     /// [`SpaceError::BadAddress`]: not all are mapped; some bytes may be written.
@@ -278,8 +279,8 @@ impl Inner {
 }
 
 impl Drop for UserSpace {
-    /// Gives everything back. If a CPU were still in it, that would be taken from under it: then all
-    /// stays where it is, for ever.
+    /// Gives everything back. If a CPU were still in it, that would be taken from under it: then
+    /// all stays where it is, for ever.
     fn drop(&mut self) {
         let cpus = self.loaders.cpus();
         let inner = self.inner.get_mut();
@@ -297,8 +298,8 @@ impl Drop for UserSpace {
 /// This CPU goes on in `space`; `None`: in the kernel's own. Interrupts are off. Whoever owns the
 /// space keeps it until all CPUs have left it.
 pub(crate) fn enter_space(space: Option<&UserSpace>) {
-    // SAFETY: a space's upper half is the kernel's; root and loaders are not freed while a CPU is in
-    // it: see `drop`.
+    // SAFETY: a space's upper half is the kernel's; root and loaders are not freed while a CPU is
+    // in it: see `drop`.
     unsafe { shootdown::enter(space.map(|space| (space.root, &*space.loaders))) };
 }
 

@@ -5,7 +5,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use super::super::frames::SMALL;
 use super::super::physical::physical;
 use super::super::{map, pool};
-use super::{Rights, SpaceError};
+use super::error::SpaceError;
+use super::rights::Rights;
 
 /// Bits of entries (Intel SDM Vol. 3A, tables 4-15 to 4-20).
 pub(super) const PRESENT: u64 = 1 << 0;

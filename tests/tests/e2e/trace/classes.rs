@@ -19,6 +19,8 @@ const LTTNG: &[(&str, &str)] = &[
     ("x86_irq_vectors_local_timer_exit", "vector i32"),
     ("x86_irq_vectors_reschedule_entry", "vector i32"),
     ("x86_irq_vectors_reschedule_exit", "vector i32"),
+    ("x86_irq_vectors_call_function_entry", "vector i32"),
+    ("x86_irq_vectors_call_function_exit", "vector i32"),
     ("x86_irq_vectors_error_apic_entry", "vector i32"),
     ("x86_irq_vectors_error_apic_exit", "vector i32"),
     ("x86_irq_vectors_spurious_apic_entry", "vector i32"),
@@ -42,6 +44,7 @@ const LTTNG: &[(&str, &str)] = &[
         "kmem_mm_page_alloc",
         "page x64, pfn u64, order u32, gfp_flags u32, migratetype i32",
     ),
+    ("kmem_mm_page_free", "page x64, pfn u64, order u32"),
     (
         "kmem_kmalloc",
         "call_site x64, ptr x64, bytes_req u64, bytes_alloc u64, gfp_flags u32",
