@@ -233,12 +233,14 @@ pub(crate) fn of(cpu: usize) -> &'static PerCpu {
 /// CPU from 1, unless [another](set_thread) was switched to; 0 while the CPU halts. Any context.
 pub(crate) fn thread() -> i32 {
     let this = this();
-    match this.is_idle.load(Ordering::Relaxed) {
-        true => 0,
-        false => match this.thread.load(Ordering::Relaxed) {
-            0 => cpu_index() as i32 + 1,
-            thread => thread,
+    let own = cpu_index() as i32 + 1;
+    match this.thread.load(Ordering::Relaxed) {
+        // It may have halted, and be idle still when an interrupt has switched to another thread.
+        thread if thread == 0 || thread == own => match this.is_idle.load(Ordering::Relaxed) {
+            true => 0,
+            false => own,
         },
+        thread => thread,
     }
 }
 

@@ -11,7 +11,7 @@ use super::queue::NONE;
 use super::rules::Leaves;
 use super::table::{
     BODIES, Body, EARLIEST, MOVING, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE,
-    Table, Thread, must_end,
+    TOKENS, Table, Thread, must_end, take_token,
 };
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
@@ -102,8 +102,10 @@ impl Thread {
         let Some(thread) = table.get(self) else {
             return;
         };
-        thread.has_token = true;
-        if thread.state == State::Parked {
+        let is_parked = thread.state == State::Parked;
+        // ORDERING: pairs with `take_token`.
+        TOKENS[usize::from(self.slot)].store(true, Ordering::Release);
+        if is_parked {
             wake(&mut table, self.slot);
         }
     }
@@ -119,16 +121,18 @@ pub(crate) fn owner() -> Option<Arc<dyn Owner>> {
 /// important than what does.
 fn wake(table: &mut Table, slot: u16) {
     let is_left = !SAVED[usize::from(slot)].is_running();
-    let task = table.slot(slot).task();
     let placed = table.place(slot, percpu::online(), is_left);
     let cpu = placed.cpu;
-    events::waking(&task, cpu);
-    if placed.before != cpu && !placed.is_new {
-        events::migrate(&task, placed.before, cpu);
-    }
-    match placed.is_new {
-        true => events::wakeup_new(&task, cpu),
-        false => events::wakeup(&task, cpu),
+    if events::is_waking_told() {
+        let task = table.slot(slot).task();
+        events::waking(&task, cpu);
+        if placed.before != cpu && !placed.is_new {
+            events::migrate(&task, placed.before, cpu);
+        }
+        match placed.is_new {
+            true => events::wakeup_new(&task, cpu),
+            false => events::wakeup(&task, cpu),
+        }
     }
     if placed.asks {
         interrupt(cpu);
@@ -148,8 +152,11 @@ fn interrupt(cpu: usize) {
 fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
     let cpu = percpu::cpu_index();
     let (from, to) = table.switch(cpu, leaves);
-    if let Leaves::Parked(until) = leaves {
+    if let Leaves::Parked(until) = leaves
+        && until != u64::MAX
+    {
         EARLIEST.fetch_min(until, Ordering::Relaxed);
+        events::sleep(table.slot(from).number, || clock::nanos(until));
     }
     if to == from {
         return;
@@ -207,20 +214,18 @@ fn enter(slot: usize, thread: &Task) {
 pub(crate) fn park(until: Option<u64>) -> Woken {
     let slot = here();
     let until = until.unwrap_or(u64::MAX);
-    let mut table = TABLE.lock();
+    let table = TABLE.lock();
     if must_end(slot) {
         return Woken::Ended;
     }
-    if core::mem::take(&mut table.slot(slot as u16).has_token) {
+    if take_token(slot) {
         return Woken::Unparked;
     }
-    if clock::ticks() >= until {
+    if until != u64::MAX && clock::ticks() >= until {
         return Woken::TimedOut;
     }
     go_on(table, Leaves::Parked(until));
-    let mut table = TABLE.lock();
-    let has_token = core::mem::take(&mut table.slot(slot as u16).has_token);
-    match has_token {
+    match take_token(slot) {
         _ if must_end(slot) => Woken::Ended,
         true => Woken::Unparked,
         false => Woken::TimedOut,
@@ -278,7 +283,8 @@ pub(crate) fn tick() {
 fn wake_due(table: &mut Table, now: u64) {
     for slot in 0..SLOTS as u16 {
         if table.is_due(slot, now) {
-            wake(table, slot);
+            let number = table.slot(slot).number;
+            events::slept(number, || clock::nanos(now), || wake(table, slot));
         }
     }
     EARLIEST.store(table.earliest(), Ordering::Relaxed);
@@ -343,6 +349,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     } = plan;
     SAVED[slot].prepare(&stack, begin);
     MUST_END[slot].store(false, Ordering::Relaxed);
+    TOKENS[slot].store(false, Ordering::Relaxed);
     *BODIES[slot].lock() = Some(Body {
         stack,
         space: plan.space,
@@ -384,7 +391,10 @@ fn checked(options: ThreadOptions) -> Result<(u32, CpuSet), SpawnError> {
 pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
     let (priority, cpus) = checked(options)?;
     let mut table = TABLE.lock();
-    let leaves = table.set_options(percpu::cpu_index(), priority, cpus);
+    let cpu = percpu::cpu_index();
+    let task = table.slot(here() as u16).task();
+    events::priority(&task, priority as i32);
+    let leaves = table.set_options(cpu, priority, cpus);
     go_on(table, leaves);
     Ok(())
 }

@@ -76,8 +76,6 @@ pub(super) struct Slot {
     /// Where it runs, or has run last.
     pub(super) cpu: usize,
     pub(super) state: State,
-    /// Somebody has unparked it.
-    pub(super) has_token: bool,
     /// When it stops waiting, in ticks.
     pub(super) deadline: u64,
     /// It was woken for the first time.
@@ -96,7 +94,6 @@ impl Slot {
         cpus: CpuSet::EMPTY,
         cpu: 0,
         state: State::Free,
-        has_token: false,
         deadline: u64::MAX,
         has_run: true,
         is_first: false,
@@ -231,6 +228,16 @@ pub(super) static SAVED: [Saved; SLOTS] = [const { Saved::new() }; SLOTS];
 /// The thread that each CPU has left and may not run again: it is ready, and in no queue, until who
 /// runs next there has placed it. [`NONE`]: no such thread.
 pub(super) static MOVING: [AtomicU16; MAX_CPUS] = [const { AtomicU16::new(NONE) }; MAX_CPUS];
+
+/// Threads that somebody has unparked. They are given under the table's lock, and taken under it
+/// before a thread waits.
+pub(super) static TOKENS: [AtomicBool; SLOTS] = [const { AtomicBool::new(false) }; SLOTS];
+
+/// Takes the token of the thread in this slot, if it has one.
+pub(super) fn take_token(slot: usize) -> bool {
+    // ORDERING: Acquire: what was done before it was given is seen. A load first: most have none.
+    TOKENS[slot].load(Ordering::Relaxed) && TOKENS[slot].swap(false, Ordering::Acquire)
+}
 
 /// Threads that shall end.
 pub(super) static MUST_END: [AtomicBool; SLOTS] = [const { AtomicBool::new(false) }; SLOTS];

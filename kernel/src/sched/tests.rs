@@ -15,6 +15,7 @@ const FIRST_SLOT: u16 = MAX_CPUS as u16;
 /// A machine.
 struct Machine {
     table: Box<Table>,
+    tokens: [bool; 256],
     /// The CPUs that are asked to look.
     asked: [bool; CPUS],
     /// What each CPU has left, and whose stack it still uses.
@@ -36,6 +37,7 @@ impl Machine {
         }
         Self {
             table,
+            tokens: [false; 256],
             asked: [false; CPUS],
             leaving: [NONE; CPUS],
             is_moving: [false; CPUS],
@@ -47,6 +49,7 @@ impl Machine {
     fn spawn(&mut self, priority: u32, cpus: u32) -> u16 {
         let is_free = |slot: &u16| self.table.slots.0[usize::from(*slot)].state == State::Free;
         let slot = (FIRST_SLOT..).find(is_free).expect("there is room");
+        self.tokens[usize::from(slot)] = false;
         *self.table.slot(slot) = Slot {
             priority,
             cpus: CpuSet::from_bits(cpus).and(self.online),
@@ -62,7 +65,7 @@ impl Machine {
         let slot = self.spawn(priority, cpus);
         self.unpark(slot);
         // As if it had waited once.
-        self.table.slot(slot).has_token = false;
+        self.tokens[usize::from(slot)] = false;
         slot
     }
 
@@ -77,9 +80,8 @@ impl Machine {
     }
 
     fn unpark(&mut self, slot: u16) {
-        let thread = self.table.slot(slot);
-        thread.has_token = true;
-        if thread.state == State::Parked {
+        self.tokens[usize::from(slot)] = true;
+        if self.table.slot(slot).state == State::Parked {
             self.wake(slot);
         }
     }
@@ -109,7 +111,7 @@ impl Machine {
     /// As `park`; whether the thread goes on at once.
     fn park(&mut self, cpu: usize, until: Option<u64>) -> bool {
         let running = self.table.running[cpu];
-        if core::mem::take(&mut self.table.slot(running).has_token) {
+        if core::mem::take(&mut self.tokens[usize::from(running)]) {
             return true;
         }
         self.switch(cpu, Leaves::Parked(until.unwrap_or(u64::MAX)));
@@ -331,7 +333,7 @@ fn a_token_is_kept_until_it_is_taken_and_a_time_ends_waiting() {
     machine.tick(1, 100);
     machine.calm();
     assert_eq!(machine.table.running[0], thread);
-    assert!(!machine.table.slot(thread).has_token);
+    assert!(!machine.tokens[usize::from(thread)]);
     assert_eq!(machine.table.earliest(), u64::MAX);
     machine.check();
 }
@@ -455,7 +457,8 @@ fn compare(machine: &mut Machine, oracle: &[Oracle; 256], seed: u64) {
         let found = (thread.state != State::Free, thread.state == State::Parked);
         assert_eq!(found, (said.lives, said.waits), "seed {seed}, slot {slot}");
         if said.lives {
-            assert_eq!(thread.has_token, said.has_token, "seed {seed}, slot {slot}");
+            let has_token = machine.tokens[usize::from(slot)];
+            assert_eq!(has_token, said.has_token, "seed {seed}, slot {slot}");
             assert!(thread.level() == level(thread.priority));
         }
     }

@@ -24,6 +24,8 @@ use super::start;
 use super::waiting::Threads;
 use crate::arch::frame::TrapFrame;
 use crate::cpu::{clock, percpu};
+use crate::logs::evlog;
+use crate::logs::operator::ProgramKilled;
 use crate::logs::registry::NAMES;
 use crate::logs::user::Writer;
 use crate::mem::Rights;
@@ -123,7 +125,13 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         }
         Call::Kill => {
             let process = handles.process(a, rights::END)?;
-            process.end(Ended::Killed);
+            if process.end(Ended::Killed) {
+                evlog::emit(|| ProgramKilled {
+                    program: process.name(),
+                    process: process.pid(),
+                    by: me.process.pid(),
+                });
+            }
             Ok(0)
         }
         Call::MemoryMap => {
@@ -152,13 +160,13 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
             let message = message(me, me, [b, c, d], [e, f])?;
             let tid = sched::current().tid();
             let (bytes, has_handle) = (message.length, message.passed.is_some());
-            events::message_send(port.port().number(), tid, bytes, has_handle);
-            let answer = port.port().call(me, message)?;
+            events::message_send(port.number(), tid, bytes, has_handle);
+            let answer = port.call(me, message)?;
             take_in(me, me, answer, [e, f >> 16 & 0xffff], back)
         }
         Call::Receive => {
             let port = handles.port(a, rights::RECEIVE)?;
-            receive(me, port.port(), until(b), [c, d], back)
+            receive(me, &port, until(b), [c, d], back)
         }
         Call::Reply => {
             reply(me, [b, c, d], e, a)?;
@@ -167,12 +175,12 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         Call::ReplyReceive => {
             let port = handles.port(a, rights::RECEIVE)?;
             reply(me, [b, c, d], e, f)?;
-            receive(me, port.port(), None, [e, f >> 16 & 0xffff], back)
+            receive(me, &port, None, [e, f >> 16 & 0xffff], back)
         }
         Call::Notify => {
             let port = handles.port(a, rights::SEND)?;
-            events::message_notify(port.port().number(), b, sched::current().tid());
-            port.port().notify(b)?;
+            events::message_notify(port.number(), b, sched::current().tid());
+            port.notify(b)?;
             Ok(0)
         }
         _ => files(me, call, arguments, back),

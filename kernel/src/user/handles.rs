@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use relay_abi::{Error, Handle, NO_HANDLE};
 
 use super::file::open::OpenFile;
-use super::port::PortEnd;
+use super::port::{Port, PortEnd};
 use super::process::Process;
 use crate::cpu::lock::IrqMutex;
 
@@ -44,17 +44,6 @@ impl Entry {
             rights: self.rights & rights,
         }
     }
-
-    /// What it is of, if it has all these rights.
-    ///
-    /// # Errors
-    /// [`Error::NoRight`].
-    pub(super) fn check(self, rights: u32) -> Result<Object, Error> {
-        match self.rights & rights == rights {
-            true => Ok(self.object),
-            false => Err(Error::NoRight),
-        }
-    }
 }
 
 impl Object {
@@ -77,6 +66,29 @@ impl Handles {
         Self(IrqMutex::new(first))
     }
 
+    /// What `look` finds in the entry, if that has these rights. Task context.
+    ///
+    /// # Errors
+    /// [`Error::BadHandle`], [`Error::NoRight`]; [`Error::WrongKind`]: it finds nothing.
+    fn find<T>(
+        &self,
+        handle: u64,
+        rights: u32,
+        look: impl FnOnce(&Object) -> Option<&T>,
+    ) -> Result<T, Error>
+    where
+        T: Clone,
+    {
+        let place = usize::try_from(handle).map_err(|_| Error::BadHandle)?;
+        let table = self.0.lock();
+        let entry = table.get(place).and_then(Option::as_ref);
+        let entry = entry.ok_or(Error::BadHandle)?;
+        if entry.rights & rights != rights {
+            return Err(Error::NoRight);
+        }
+        look(&entry.object).cloned().ok_or(Error::WrongKind)
+    }
+
     /// The entry. Task context.
     ///
     /// # Errors
@@ -87,24 +99,15 @@ impl Handles {
         entry.cloned().ok_or(Error::BadHandle)
     }
 
-    /// What it is of, if it has these rights. Task context.
-    ///
-    /// # Errors
-    /// [`Error::BadHandle`], [`Error::NoRight`].
-    pub(super) fn object(&self, handle: u64, rights: u32) -> Result<Object, Error> {
-        let handle = Handle::try_from(handle).map_err(|_| Error::BadHandle)?;
-        self.get(handle)?.check(rights)
-    }
-
     /// That it is of the files, with these rights. Task context.
     ///
     /// # Errors
-    /// As [`object`](Self::object); [`Error::WrongKind`].
+    /// [`Error::BadHandle`], [`Error::NoRight`], [`Error::WrongKind`].
     pub(super) fn files(&self, handle: u64, rights: u32) -> Result<(), Error> {
-        match self.object(handle, rights)? {
-            Object::Files => Ok(()),
-            _ => Err(Error::WrongKind),
-        }
+        self.find(handle, rights, |object| match object {
+            Object::Files => Some(&()),
+            _ => None,
+        })
     }
 
     /// The open file. Task context.
@@ -112,21 +115,21 @@ impl Handles {
     /// # Errors
     /// As [`files`](Self::files).
     pub(super) fn file(&self, handle: u64, rights: u32) -> Result<Arc<OpenFile>, Error> {
-        match self.object(handle, rights)? {
-            Object::File(file) => Ok(file),
-            _ => Err(Error::WrongKind),
-        }
+        self.find(handle, rights, |object| match object {
+            Object::File(file) => Some(file),
+            _ => None,
+        })
     }
 
     /// The port. Task context.
     ///
     /// # Errors
     /// As [`files`](Self::files).
-    pub(super) fn port(&self, handle: u64, rights: u32) -> Result<PortEnd, Error> {
-        match self.object(handle, rights)? {
-            Object::Port(port) => Ok(port),
-            _ => Err(Error::WrongKind),
-        }
+    pub(super) fn port(&self, handle: u64, rights: u32) -> Result<Arc<Port>, Error> {
+        self.find(handle, rights, |object| match object {
+            Object::Port(end) => Some(end.port()),
+            _ => None,
+        })
     }
 
     /// The program. Task context.
@@ -134,10 +137,10 @@ impl Handles {
     /// # Errors
     /// As [`files`](Self::files).
     pub(super) fn process(&self, handle: u64, rights: u32) -> Result<Arc<Process>, Error> {
-        match self.object(handle, rights)? {
-            Object::Process(process) => Ok(process),
-            _ => Err(Error::WrongKind),
-        }
+        self.find(handle, rights, |object| match object {
+            Object::Process(process) => Some(process),
+            _ => None,
+        })
     }
 
     /// Puts an entry into the first free place. Task context.

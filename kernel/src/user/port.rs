@@ -249,11 +249,12 @@ impl Port {
     /// Waits for a message or bits, at most until a time in ticks. Task context, interrupts off.
     ///
     /// # Errors
-    /// [`Error::TimedOut`], [`Error::Killed`].
+    /// [`Error::TimedOut`], [`Error::Killed`]; [`Error::Ended`]: the last handle that may receive was
+    /// given back meanwhile.
     pub(super) fn receive(&self, until: Option<u64>) -> Result<Received, Error> {
         let me = sched::current();
         loop {
-            if let Some(received) = self.try_receive(me) {
+            if let Some(received) = self.try_receive(me)? {
                 return Ok(received);
             }
             match sched::park(until) {
@@ -274,24 +275,31 @@ impl Port {
     }
 
     /// What there is, now; otherwise `me` is in the list of those who wait.
-    fn try_receive(&self, me: Thread) -> Option<Received> {
+    ///
+    /// # Errors
+    /// [`Error::Ended`].
+    fn try_receive(&self, me: Thread) -> Result<Option<Received>, Error> {
         loop {
             let caller = {
                 let mut state = self.state.lock();
                 if state.bits != 0 {
-                    return Some(Received::Bits(core::mem::take(&mut state.bits)));
+                    let bits = core::mem::take(&mut state.bits);
+                    return Ok(Some(Received::Bits(bits)));
                 }
-                let Some(caller) = state.callers.pop_front() else {
+                if let Some(caller) = state.callers.pop_front() {
+                    state.receivers.retain(|receiver| *receiver != me);
+                    caller
+                } else if state.is_closed {
+                    return Err(Error::Ended);
+                } else {
                     if !state.receivers.contains(&me) {
                         state.receivers.push(me);
                     }
-                    return None;
-                };
-                state.receivers.retain(|receiver| *receiver != me);
-                caller
+                    return Ok(None);
+                }
             };
             if let Some(received) = Self::take(&caller) {
-                return Some(received);
+                return Ok(Some(received));
             }
         }
     }
@@ -321,11 +329,15 @@ impl Port {
 
     /// Nobody receives any more: who calls gets an answer that says so.
     fn close(&self) {
-        let callers = {
+        let (callers, receivers) = {
             let mut state = self.state.lock();
             state.is_closed = true;
-            core::mem::take(&mut state.callers)
+            let callers = core::mem::take(&mut state.callers);
+            (callers, core::mem::take(&mut state.receivers))
         };
+        for receiver in receivers {
+            receiver.unpark();
+        }
         for member in callers.iter().filter_map(Weak::upgrade) {
             answer(&member, Err(Error::Ended));
         }

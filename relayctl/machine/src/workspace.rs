@@ -338,7 +338,7 @@ mod tests {
         };
         assert_eq!(executable_in(line), Some(found.clone()));
         assert_eq!(
-            executable(&[found.clone()], "kernel").ok(),
+            executable(std::slice::from_ref(&found), "kernel").ok(),
             Some("/t/kernel".into())
         );
         assert!(executable(&[found], "relayctl").is_err());

@@ -115,3 +115,35 @@ fn the_summary_tells_how_many_cpus_the_machine_had() {
     // QEMU takes the last one: the console has two CPUs.
     assert_eq!(last(&["--", "-smp", "2"]), "scenario smoke on 2 CPUs: pass");
 }
+
+#[test]
+fn a_ramdisk_is_given_to_the_machine_if_it_is_named() {
+    let script = print_good() + "printf '%s\\n' \"$@\" | grep -A1 '^-initrd'; exit 33";
+    let disk = folder("ramdisk").join("a disk.tar");
+    fs::write(&disk, "programs").expect("there is room");
+    let name = disk.to_str().expect("it is UTF-8");
+    let out = capture();
+    let shown = out.to_str().expect("it is UTF-8");
+    let left = run(&script, &["--smp", "2", "--ramdisk", name, "--out", shown]);
+    assert_eq!(left.code, Some(0), "{}", left.err);
+    assert!(
+        left.out.ends_with(&format!("\n-initrd\n{name}\n")),
+        "{}",
+        left.out
+    );
+    assert_eq!(run_json(&out)["ramdisk"], name);
+    // Another kernel has no programs of ours.
+    let left = run(&script, &["--smp", "2"]);
+    assert_eq!(
+        (left.code, left.out.as_str()),
+        (Some(0), GOOD),
+        "{}",
+        left.err
+    );
+    let missing = format!("{name}.not");
+    let left = run(&script, &["--ramdisk", &missing]);
+    assert_eq!(left.code, Some(3), "{}", left.err);
+    assert!(left.err.contains("a disk.tar.not: "), "{}", left.err);
+    let left = run(&script, &["--ramdisk", name, "--no-ramdisk"]);
+    assert_eq!(left.code, Some(2), "{}", left.err);
+}

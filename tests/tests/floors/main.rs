@@ -25,7 +25,7 @@ struct House {
     floors: &'static str,
 }
 
-const HOUSES: [House; 10] = [
+const HOUSES: [House; 12] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
@@ -61,7 +61,7 @@ const HOUSES: [House; 10] = [
     House {
         root: "kernel/src/main.rs",
         within: "",
-        floors: "base cpu logs mem arch dev out life scenario",
+        floors: "base cpu logs mem arch dev sched user out life scenario",
     },
     House {
         root: "relayctl/decode/src/lib.rs",
@@ -71,7 +71,17 @@ const HOUSES: [House; 10] = [
     House {
         root: "relayctl/machine/src/lib.rs",
         within: "",
-        floors: "install workspace settings guest control port_files ports",
+        floors: "archive install workspace settings guest control port_files ports",
+    },
+    House {
+        root: "user/rt/src/lib.rs",
+        within: "",
+        floors: "sys time memory heap files say port names process thread provoke entry",
+    },
+    House {
+        root: "user/programs/src/lib.rs",
+        within: "",
+        floors: "plan table lines check",
     },
     House {
         root: "relayctl/src/main.rs",

@@ -338,6 +338,10 @@ mod tests {
     use alloc::vec::Vec;
     use relay_format::{Context, Loss};
 
+    /// What is done to a packet to make it wrong.
+    type OfHeader = fn(&mut Header);
+    type OfPacket = fn(&mut Header, &mut Vec<u8>);
+
     /// A record of flood, with its stamp.
     fn record(sequence: u64, cpu: u32, time: u64, length: u16) -> Vec<u8> {
         let mut digest = CRC.digest();
@@ -444,12 +448,12 @@ mod tests {
 
     #[test]
     fn every_part_of_a_header_is_checked() {
-        let cases: [(fn(&mut Header), Wrong); 11] = [
+        let cases: [(OfHeader, Wrong); 11] = [
             (|header| header.magic += 1, Wrong::Magic),
             (|header| header.content_size = 8, Wrong::Sizes),
             (|header| header.content_size += 4, Wrong::Sizes),
             (|header| header.packet_size += 8, Wrong::Sizes),
-            (|header| header.packet_size = u64::MAX & !63, Wrong::Sizes),
+            (|header| header.packet_size = !63, Wrong::Sizes),
             (|header| header.cpu_id += 1, Wrong::Cpu),
             (|header| header.timestamp_end = 989, Wrong::Times),
             (|header| header.events_discarded = 1, Wrong::Losses),
@@ -473,7 +477,7 @@ mod tests {
     #[test]
     fn every_part_of_a_record_is_checked() {
         const FIRST: usize = stamp::SIZE;
-        let cases: [(fn(&mut Header, &mut Vec<u8>), Wrong); 9] = [
+        let cases: [(OfPacket, Wrong); 9] = [
             (|_, records| records[5] = 2, Wrong::RecordStamp),
             (|_, records| records[6] |= 0xC0, Wrong::RecordStamp),
             (|_, records| records[0] = 0, Wrong::RecordTime),
@@ -500,7 +504,7 @@ mod tests {
     #[test]
     fn a_packet_follows_the_one_before() {
         assert_eq!(take_second(|_| {}), Ok(()));
-        let cases: [(fn(&mut Header), Wrong); 7] = [
+        let cases: [(OfHeader, Wrong); 7] = [
             (|header| header.uuid[0] = 1, Wrong::Stream),
             (|header| header.stream_id = 4, Wrong::Stream),
             (|header| header.timestamp_begin = 1009, Wrong::Times),

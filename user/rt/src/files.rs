@@ -226,10 +226,11 @@ impl File {
         sys::file_reset(self.handle())
     }
 
-    /// Waits until some of [`ready`](relay_abi::ready) is there. Returns what.
+    /// Waits until some of [`ready`](relay_abi::ready) is there. Returns what: nothing if the time is
+    /// over.
     ///
     /// # Errors
-    /// The kernel's: `TimedOut`.
+    /// The kernel's.
     pub fn wait(&self, wanted: u16, timeout: Option<Duration>) -> Result<u16, Error> {
         let mut items = [PollItem {
             handle: self.handle(),
@@ -296,10 +297,11 @@ impl Drop for Packet<'_> {
     }
 }
 
-/// Waits until one of up to 64 handles is ready; without a time-out, for ever. Returns how many are.
+/// Waits until one of up to 64 handles is ready; without a time-out, for ever. Returns how many are:
+/// none if the time is over.
 ///
 /// # Errors
-/// The kernel's: `TimedOut` if none is.
+/// The kernel's.
 pub fn poll(items: &mut [PollItem], timeout: Option<Duration>) -> Result<usize, Error> {
     sys::poll(items, timeout.map_or(u64::MAX, nanos))
 }

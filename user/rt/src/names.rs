@@ -4,9 +4,11 @@
 //! bytes of text. The message to `init` has the [operation](Operation) in its first word and the
 //! name in its bytes; the answer has an [`Error`]'s number in its first word, or 0.
 
-use relay_abi::{Error, Handle};
+use relay_abi::{Error, Handle, rights};
 
+use crate::files::Owned;
 use crate::port::{self, Bytes, Port, Says};
+use crate::sys;
 
 /// The handle of `init`'s port, which `init` gives to what it starts.
 pub const INIT: Handle = 1;
@@ -41,9 +43,11 @@ impl Operation {
 /// # Errors
 /// The kernel's, or `init`'s: `Busy` if another program has the name.
 pub fn register(name: &str, port: &Port) -> Result<(), Error> {
+    // Who finds the port may send, and no more.
+    let sends = sys::duplicate(port.handle(), rights::SEND | rights::PASS).map(Owned::new)?;
     let says = Says {
         words: [Operation::Register as u64, 0, 0],
-        pass: Some(port.handle()),
+        pass: Some(sends.handle()),
     };
     ask(says, name).map(|_| ())
 }

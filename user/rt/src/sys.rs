@@ -492,10 +492,10 @@ pub fn file_map(file: Handle) -> Result<(u64, u64), Error> {
 }
 
 /// Waits until one of these is ready, for so many nanoseconds; `u64::MAX`: for ever. Returns how many
-/// are.
+/// are: none if the time is over.
 ///
 /// # Errors
-/// The kernel's: `TimedOut` if none is.
+/// The kernel's.
 pub fn poll(items: &mut [PollItem], timeout_ns: u64) -> Result<usize, Error> {
     let count = items.len() as u64;
     let items = room(items.as_mut_bytes()).0;

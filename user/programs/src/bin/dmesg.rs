@@ -8,6 +8,7 @@ extern crate alloc;
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use programs::lines::{self, Next};
 use relay_format::stamp::{self, Stamp, TIME_BITS};
@@ -19,6 +20,9 @@ relay_rt::entry!(run);
 /// How many records of each CPU, unless it is said, and at most.
 const FEW: u64 = 16;
 const MANY: u64 = 256;
+
+/// How long CPUs may take to hand over what they have.
+const HAND_OVER: Duration = Duration::from_millis(50);
 
 /// Room for the last records of a CPU, in bytes.
 const ROOM: usize = 64 * 1024;
@@ -37,6 +41,21 @@ fn run(arguments: &'static str) -> u32 {
     let files = Files::given();
     let mut all = Vec::new();
     let mut code = 0;
+    // Only what was handed over can be looked at; a CPU does that at its next timer interrupt.
+    for path in files
+        .paths()
+        .filter(|path| path.text().starts_with("/klog/"))
+    {
+        let asked = files.observe(path.text()).and_then(|file| file.flush());
+        if let Err(error) = asked {
+            relay::warn!(
+                "dmesg: {}: the newest are not there: {}",
+                path.text(),
+                error
+            );
+        }
+    }
+    time::sleep(HAND_OVER);
     for path in files
         .paths()
         .filter(|path| path.text().starts_with("/klog/"))
