@@ -3,6 +3,8 @@
 use relay_abi::Ended;
 
 use super::definition::{Scenario, Verdict};
+use crate::arch::user::Walls;
+use crate::arch::walls;
 use crate::base::cmdline::Options;
 use crate::base::settings::{About, Preset, Setting, Takes};
 use crate::cpu::clock::Timeout;
@@ -18,7 +20,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
         settings: &[PROGRAMS],
     },
     boot_cpu,
-    other_cpu: |_| {},
+    other_cpu: |_| _ = has_walls(),
     on_timer: |_| {},
     on_ipi: |_| {},
     on_nmi: |_| {},
@@ -41,6 +43,9 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         relay::error!("there are no programs: the machine was started without their archive");
         return Verdict::Fail;
     }
+    if !has_walls() {
+        return Verdict::Fail;
+    }
     // What the first program needs for good is there before anything is counted: page tables of the
     // kernel's, room in lists.
     if !ends_well("") {
@@ -52,6 +57,20 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     match is_good & before.is_back() {
         true => Verdict::Pass,
         false => Verdict::Fail,
+    }
+}
+
+/// Tries the walls between programs and the kernel on this CPU, and tells; whether they stand.
+fn has_walls() -> bool {
+    match walls::check() {
+        Ok(Walls { smep, smap, umip }) => {
+            relay::debug!("the walls of ring 3 stand: smep {smep}, smap {smap}, umip {umip}");
+            true
+        }
+        Err(error) => {
+            relay::error!("the walls of ring 3: {error}");
+            false
+        }
     }
 }
 
