@@ -1,6 +1,7 @@
 //! Programs in ring 3.
 
 mod basics;
+mod nmis;
 mod walls;
 
 use std::path::Path;
