@@ -94,8 +94,9 @@ fn is_wanted(path: &str, channels: &str) -> bool {
 
 /// Reads a file until it has ended.
 fn read(path: String, mut file: File) -> Found {
+    let overwrites = file.info().is_ok_and(|info| info.flags & 1 != 0);
     let mut found = Found {
-        stream: Stream::new(Kind::of(&path)),
+        stream: Stream::new(Kind::of(&path), overwrites),
         path,
         mapped: 0,
         copied: 0,
