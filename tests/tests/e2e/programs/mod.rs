@@ -2,6 +2,7 @@
 
 mod basics;
 mod nmis;
+mod readers;
 mod walls;
 
 use std::path::Path;
