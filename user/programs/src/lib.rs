@@ -6,6 +6,7 @@
 //! | [`table`] | the names that `init` keeps |
 //! | [`check`] | the packets that `readers` takes: whether each byte is as it must be |
 //! | [`lines`] | the records that `dmesg` shows |
+//! | [`wild`] | the calls of `random`, which no program should make |
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -16,3 +17,4 @@ pub mod check;
 pub mod lines;
 pub mod plan;
 pub mod table;
+pub mod wild;
