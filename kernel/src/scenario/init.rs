@@ -7,6 +7,7 @@ use crate::base::cmdline::Options;
 use crate::base::settings::{About, Preset, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::life::idle;
+use crate::logs::registry::NAMES;
 use crate::mem::{self, heap};
 use crate::sched;
 use crate::user::{archive, start};
@@ -96,6 +97,8 @@ impl Memory {
         let is_back = |now: Self| now.frames >= self.frames && now.used <= self.used;
         idle::until(|| {
             sched::reap();
+            // Rings that programs have had replaced.
+            NAMES.files().for_each(|file| _ = file.reclaim());
             is_back(Self::now()) || patience.expired()
         });
         let (now, Self { frames, used }) = (Self::now(), self);

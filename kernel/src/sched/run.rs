@@ -221,23 +221,30 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
 /// The slot of the thread that runs next on this CPU, taken out of its queue. Where nobody is ready,
 /// it is the CPU's own: it looks around, and halts.
 fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
-    while let Some(slot) = table.pop(cpu) {
+    let mut kept = None;
+    let found = loop {
+        let Some(slot) = table.pop(cpu) else {
+            break None;
+        };
         if table.slot(slot).cpus.contains(cpu) {
-            return slot;
+            break Some(slot);
         }
         if slot == from {
-            // Its stack is not left yet: whoever comes next here moves it.
-            table.make_ready(slot, false);
-            percpu::ask_to_reschedule(cpu);
-            break;
+            kept = Some(slot);
+            continue;
         }
         let elsewhere = table.best_cpu(slot, percpu::online());
         table.slot(slot).cpu = elsewhere;
         table.make_ready(slot, true);
         interrupt(elsewhere);
+    };
+    if let Some(slot) = kept {
+        // Its stack is not left yet: whoever comes next here moves it.
+        table.make_ready(slot, false);
+        percpu::ask_to_reschedule(cpu);
     }
-    // It is ready, if somebody has put it into the queue: then it was popped above.
-    cpu as u16
+    // The CPU's own is not in the queue: it would have been found, since it may run here.
+    found.unwrap_or(cpu as u16)
 }
 
 /// Sets the calling CPU up for a thread: its number, its stack for what comes from ring 3, its memory.

@@ -215,9 +215,8 @@ impl Random {
             let is_taken = match call {
                 Call::Exit | Call::ThreadExit => self.once_in(2048),
                 Call::Spawn => self.once_in(16),
-                Call::Kill | Call::ThreadStart | Call::FileResize | Call::FileReset => {
-                    self.once_in(4)
-                }
+                Call::FileResize => false,
+                Call::Kill | Call::ThreadStart | Call::FileReset => self.once_in(4),
                 Call::Sleep | Call::FileMap | Call::Write => self.once_in(4),
                 // It has no time-out.
                 Call::ReplyReceive => !has_end && self.once_in(4),
