@@ -94,6 +94,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
     };
     let verdict = scenario::run(&options);
     profiler::stop();
+    shut_down::finish_snapshot();
     let all_parked = shut_down::park_others();
     let lacks = base::shortfall::is_noted();
     if lacks {

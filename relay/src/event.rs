@@ -22,7 +22,7 @@
 //! ```
 
 mod emit;
-mod extent;
+pub mod extent;
 mod fields;
 pub mod filter;
 #[doc(hidden)]
@@ -40,7 +40,6 @@ mod tests;
 mod value;
 
 pub use emit::Event;
-pub use extent::next_record;
 pub use fields::FieldsMut;
 pub use read::Values;
 pub use registry::*;

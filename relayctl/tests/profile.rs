@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use synthetic::profiled::{CLASSES, PROFILE, Sample, with_profile};
+use synthetic::profiled::{CLASSES, PROFILE, Sample, with_profile, with_programs};
 use synthetic::{
     IRQ, Left, NMI, Stream, TASK, capture, metadata_packets, other_boot, recorded, relayctl,
 };
@@ -627,6 +627,56 @@ fn what_takes_the_samples_is_told_whatever_is_wanted() {
         let wanted = "no record of this boot has form:";
         assert!(left.err.contains(wanted), "{}", left.err);
     }
+}
+
+#[test]
+fn what_programs_do_is_shown_with_their_names() {
+    let [outer, hot] = [outer, hot].map(address);
+    let back = outer + 1;
+    let in_kernel = 0xffff_8000_0000_1000;
+    let mut stream = Stream::new(PROFILE, 0, 0);
+    for n in 2..4 {
+        stream.sample_of(n * MS, (3, "prog"), (hot, TASK, 12, &[back]));
+    }
+    // In a call: the kernel's functions, then the program's.
+    let called = (in_kernel, TASK, 12, &[hot + 1, back][..]);
+    stream.sample_of(4 * MS, (3, "prog"), called);
+    stream.sample_of(5 * MS, (0, "cpu/0"), (in_kernel, TASK, 1, &[]));
+    // One whose file is not there.
+    stream.sample_of(6 * MS, (4, "../prog"), (hot, TASK, 13, &[]));
+    let out = made("programs", 1, &with_programs(), vec![stream]);
+    let programs = synthetic::folder("programs");
+    std::os::unix::fs::symlink(elf(), programs.join("prog")).expect("it is writable");
+    let named = ["--programs", programs.to_str().expect("it is text")];
+
+    let folded = |args: &[&str]| {
+        let left = with_elf("export", &out, &[&["-f", "folded"], args].concat());
+        assert_eq!(left.code, Some(0), "{}", left.err);
+        left.out.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        folded(&named),
+        [
+            format!("../prog;../prog {hot:#x} 1"),
+            "0xffff800000001000 1".to_owned(),
+            "prog;profile::outer;profile::hot 2".to_owned(),
+            "prog;profile::outer;profile::hot;0xffff800000001000 1".to_owned(),
+        ]
+    );
+    // They are not beside the kernel.
+    let unnamed = folded(&[]);
+    let line = format!("prog;prog {back:#x};prog {hot:#x} 2");
+    assert!(unnamed.contains(&line), "{unnamed:?}");
+    let by = rows(&profiled(&out, &["--by", "program"]));
+    let one = |name, count| (name, Some(count), count);
+    assert_eq!(
+        by,
+        owned(&[
+            one("prog (process 3)", 3),
+            one("kernel", 1),
+            one("../prog (process 4)", 1)
+        ])
+    );
 }
 
 #[test]

@@ -41,6 +41,14 @@ fn machine() -> Vec<Vec<u8>> {
     packets
 }
 
+/// The same, but what CPU 1 claims, and its load, come before the log: they make room first.
+fn early() -> Vec<Vec<u8>> {
+    let mut packets = machine();
+    let described = metadata_packets(&metadata(2), 4000).len();
+    packets[described..].rotate_right(2);
+    packets
+}
+
 /// A capture of what comes on one port, at most so large; `panic` comes on another one.
 fn make(max_size: u64, keep: Keep, packets: &[Vec<u8>], panic: &[Vec<u8>]) -> (PathBuf, Totals) {
     let out = folder("sizes").join("capture");
@@ -156,6 +164,102 @@ fn verify_stat_and_cat_tell_of_it() {
     assert_eq!(run["capture"]["left_out"], totals.left_out);
 }
 
+/// What every reading command says of a capture.
+fn said(out: &Path) -> Vec<(Option<i32>, String, String)> {
+    let commands: [&[&str]; 8] = [
+        &["verify"],
+        &["verify", "--json"],
+        &["stat"],
+        &["stat", "--json"],
+        &["stat", "--channel", "claims"],
+        &["cat"],
+        &["cat", "--json"],
+        &["export", "--format", "jsonl"],
+    ];
+    let all = commands.iter().map(|command| {
+        let words = command.iter().map(AsRef::as_ref);
+        let left = relayctl(&words.chain([out.as_os_str()]).collect::<Vec<_>>());
+        (left.code, left.out, left.err)
+    });
+    all.collect()
+}
+
+/// The files of a trace, without its indexes, with their lengths.
+fn files(out: &Path) -> Vec<(String, u64)> {
+    let entries = fs::read_dir(out.join("trace")).expect("it is there");
+    let entries = entries.map(|entry| entry.expect("it is readable"));
+    let files = entries.filter(|entry| entry.path().is_file());
+    let mut files: Vec<_> = files
+        .map(|entry| {
+            let name = entry.file_name().into_string().expect("UTF-8");
+            (name, entry.metadata().expect("it is readable").len())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// The streams of [`early`] of which nothing is kept.
+const EMPTIED: [&str; 2] = ["claims_1", "flood_1"];
+
+#[test]
+fn a_stream_of_which_nothing_is_kept_has_no_file() {
+    let (out, totals) = make(9_000, Keep::Newest, &early(), &[]);
+    let kept: Vec<_> = files(&out).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        kept,
+        ["claims_0", "flood_0", "klog_0", "klog_1", "metadata"]
+    );
+    assert!(files(&out).iter().all(|(_, length)| *length > 0));
+    let list = fs::read_to_string(out.join("packets")).expect("it is kept");
+    for file in EMPTIED {
+        assert!(!out.join(format!("trace/index/{file}.idx")).exists());
+        let told = format!("{file} left-out 0 0 ");
+        assert!(list.contains(&told), "{list}");
+    }
+    // They came: that is told as before.
+    let (balance, verdict) = judge(&out);
+    assert_eq!(verdict, Verdict::Open);
+    assert_eq!((balance.lost.missing, balance.unaccounted), (0, 0));
+    assert_eq!(
+        balance.attempted,
+        judge(&make(1 << 20, Keep::Newest, &early(), &[]).0)
+            .0
+            .attempted
+    );
+    let without = said(&out);
+    let told = format!("open: {} bytes that came are left out", totals.left_out);
+    assert!(without[0].1.contains(&told), "{without:?}");
+    assert!(without.iter().all(|(code, ..)| *code == Some(0)));
+    for file in EMPTIED {
+        fs::write(out.join("trace").join(file), b"").expect("it is writable");
+    }
+    assert_eq!(said(&out), without);
+}
+
+#[test]
+fn a_capture_that_was_cut_off_has_its_holes_and_says_the_same_without_them() {
+    let out = folder("sizes").join("capture");
+    let options = Options {
+        max_size: 9_000,
+        keep: Keep::Newest,
+        ..Options::new(&out, Kind::Live)
+    };
+    let capture = Capture::create(&options).expect("it is writable");
+    let mut port = capture.port(0);
+    early().iter().for_each(|packet| port.push(packet));
+    // Nobody ends it.
+    drop((port, capture));
+    let with = said(&out);
+    assert_eq!(judge(&out).1, Verdict::Open);
+    assert_eq!(judge(&out).0.lost.missing, 0);
+    // Who ends it may be stopped when these are removed, and the list is not written anew.
+    for file in EMPTIED {
+        fs::remove_file(out.join("trace").join(file)).expect("it has a hole");
+    }
+    assert_eq!(said(&out), with);
+}
+
 #[test]
 fn a_line_about_what_is_left_out_cannot_explain_more_away() {
     let (out, _) = make(9_000, Keep::Newest, &machine(), &[]);
@@ -199,9 +303,13 @@ proptest! {
     /// Whatever the size: the sums are those of the whole, nothing is missing, and what is there
     /// can be shown.
     #[test]
-    fn any_size_explains_what_is_not_there(max_size in 3_000u64..40_000, newest: bool) {
+    fn any_size_explains_what_is_not_there(
+        max_size in 3_000u64..40_000,
+        newest: bool,
+        is_early: bool,
+    ) {
         let keep = if newest { Keep::Newest } else { Keep::Oldest };
-        let packets = machine();
+        let packets = if is_early { early() } else { machine() };
         let (out, totals) = make(max_size, keep, &packets, &[]);
         let (whole, _) = judge(&make(1 << 20, keep, &packets, &[]).0);
         let (balance, verdict) = judge(&out);
@@ -213,6 +321,7 @@ proptest! {
         };
         prop_assert_eq!(verdict, expected);
         prop_assert_eq!(shown(&out), balance.delivered);
+        prop_assert!(files(&out).iter().all(|(_, length)| *length > 0), "{:?}", files(&out));
         let metadata = fs::metadata(out.join("trace/metadata")).expect("it is there").len();
         prop_assert!(totals.bytes <= max_size.max(metadata) + 4096, "{} bytes", totals.bytes);
         let _ = fs::remove_dir_all(out);

@@ -342,3 +342,165 @@ fn what_is_open_when_all_streams_are_closed_is_told_to_who_follows() {
     std::fs::remove_file(out.join("run.json")).expect("it is there");
     assert_eq!(ends(&out, &["--follow"]).1, told);
 }
+
+/// The classes of threads, as the kernel has them: a switch, a wake-up, and a call.
+const SWITCH: u16 = 400;
+const WAKING: u16 = 401;
+const CALL: (u16, u16) = (402, 403);
+const SEND: u16 = 404;
+const REPLY: u16 = 405;
+
+/// A machine with two CPUs, and these classes beside the others.
+fn with_threads() -> String {
+    let text = with_classes(
+        &[
+            classes(),
+            event(
+                SWITCH,
+                "sched_switch",
+                "",
+                "utf8_t _prev_comm[16]; int32_t _prev_tid; int32_t _next_tid;",
+            ),
+            event(
+                WAKING,
+                "sched_waking",
+                "",
+                "utf8_t _comm[16]; int32_t _tid;",
+            ),
+            event(CALL.0, "syscall_entry_read", "", "uint32_t _file;"),
+            event(CALL.1, "syscall_exit_read", "", "int64_t _ret;"),
+            event(SEND, "message_send", "", "uint64_t _port; int32_t _client;"),
+            event(
+                REPLY,
+                "message_reply",
+                "",
+                "uint64_t _port; int32_t _client;",
+            ),
+        ]
+        .concat(),
+    );
+    assert!(text.contains("cpus = 1;"));
+    text.replace("cpus = 1;", "cpus = 2;")
+}
+
+fn switch(stream: &mut Stream, ticks: u64, prev: i32, next: i32) {
+    let fields = [&[b'x'; 16][..], &prev.to_le_bytes(), &next.to_le_bytes()].concat();
+    stream.record(SWITCH, ticks, TASK, &fields);
+}
+
+fn waking(stream: &mut Stream, ticks: u64, thread: i32) {
+    let fields = [&[b'x'; 16][..], &thread.to_le_bytes()].concat();
+    stream.record(WAKING, ticks, IRQ, &fields);
+}
+
+fn message(stream: &mut Stream, class: u16, ticks: u64, client: i32) {
+    let fields = [&[1; 8][..], &client.to_le_bytes()].concat();
+    stream.record(class, ticks, TASK, &fields);
+}
+
+/// What `cat --json --spans` says of the ends, by CPU and number.
+fn far_ends(out: &Path, args: &[&str]) -> Vec<(u64, u64, Value)> {
+    let left = cat(
+        out,
+        &[&["--json", "--spans", "--channel", "sched"], args].concat(),
+    );
+    assert_eq!(left.code, Some(0), "{left:?}");
+    let records = left
+        .out
+        .lines()
+        .map(|line| -> Value { serde_json::from_str(line).expect("it is JSON") });
+    let spans = records.filter_map(|record| {
+        let number = |name: &str| record[name].as_u64().expect("a number");
+        let place = (number("cpu"), number("number"));
+        record
+            .get("span")
+            .map(|span| (place.0, place.1, span.clone()))
+    });
+    spans.collect()
+}
+
+fn since(cpu: u64, number: u64, begin: u64, end: u64) -> Value {
+    let ns = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / 2_611_200_000) as u64;
+    let (begin, end) = (ns(begin), ns(end));
+    json!({ "cpu": cpu, "number": number, "begin_ns": begin, "ns": end - begin })
+}
+
+/// A thread calls on CPU 0, waits, is woken there, and goes on on CPU 1. Each CPU has two packets.
+fn moved() -> [Stream; 2] {
+    [0, 1].map(|cpu| Stream::new(SCHED, cpu, 0))
+}
+
+#[test]
+fn threads_are_followed_from_one_cpu_to_another() {
+    let [mut first, mut second] = moved();
+    switch(&mut first, 1_000, 0, 7);
+    first.record(CALL.0, 2_000, TASK, &[0; 4]);
+    message(&mut first, SEND, 2_500, 7);
+    switch(&mut first, 3_000, 7, 0);
+    message(&mut second, REPLY, 3_500, 7);
+    waking(&mut first, 4_000, 7);
+    let packets = [first.packet(4_100, 0), second.packet(4_200, 0)];
+    switch(&mut second, 5_000, 0, 7);
+    second.record(CALL.1, 9_000, TASK, &[0; 8]);
+    let mut all = metadata_packets(&with_threads(), 1 << 14);
+    all.extend(packets);
+    all.extend([first.packet(9_000, 1), second.packet(9_100, 1)]);
+    let out = capture("threads", &all);
+    let ends = far_ends(&out, &[]);
+    let expected = [
+        (0, 3, json!({ "ran": since(0, 0, 1_000, 3_000) })),
+        (1, 0, json!({ "asked": since(0, 2, 2_500, 3_500) })),
+        (1, 1, json!({ "woken": since(0, 4, 4_000, 5_000) })),
+        (1, 2, json!({ "call": since(0, 1, 2_000, 9_000) })),
+    ];
+    assert_eq!(ends, expected);
+    // What is shown does not change what is paired.
+    assert_eq!(far_ends(&out, &["--cpu", "1"]), expected[1..]);
+    let calls = ["--where", "event == syscall_exit_read"];
+    assert_eq!(far_ends(&out, &calls), expected[3..]);
+    let text = cat(&out, &["--spans", "--channel", "sched"]).out;
+    for ending in [
+        "next_tid=0 (ran 766 ns)\n",
+        "client=7 (answered after 383 ns, from cpu 0)\n",
+        "next_tid=7 (next was woken 383 ns before, from cpu 0)\n",
+        "ret=0 (took 2.681 us, from cpu 0)\n",
+    ] {
+        assert!(text.contains(ending), "{ending} in {text}");
+    }
+}
+
+#[test]
+fn no_thread_is_followed_across_a_loss_on_any_cpu() {
+    let [mut first, mut second] = moved();
+    switch(&mut first, 1_000, 0, 7);
+    first.record(CALL.0, 2_000, TASK, &[0; 4]);
+    switch(&mut first, 3_000, 7, 0);
+    waking(&mut first, 4_000, 7);
+    // Meanwhile something was lost on the other CPU: the thread may have been there.
+    switch(&mut second, 1_500, 0, 8);
+    let early = second.packet(2_000, 0);
+    second.lost[0] = 1;
+    switch(&mut second, 3_500, 8, 0);
+    let lossy = second.packet(3_600, 0);
+    switch(&mut second, 5_000, 0, 7);
+    second.record(CALL.1, 9_000, TASK, &[0; 8]);
+    let mut all = metadata_packets(&with_threads(), 1 << 14);
+    all.extend([
+        first.packet(9_000, 1),
+        early,
+        lossy,
+        second.packet(9_100, 1),
+    ]);
+    let out = capture("threads", &all);
+    let left = cat(&out, &["--spans", "--channel", "sched"]);
+    let lost = "ret=0 (entry lost: 1 record was lost before it)\n";
+    assert!(left.out.contains(lost), "{}", left.out);
+    assert!(
+        left.out.contains("next_tid=0 (ran 766 ns)\n"),
+        "{}",
+        left.out
+    );
+    assert!(!left.out.contains("woken"), "{}", left.out);
+    let open = "-- sched cpu 0: syscall_entry_read of record 1, at 0.000000: exit lost";
+    assert!(left.out.contains(open), "{}", left.out);
+}

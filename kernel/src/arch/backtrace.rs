@@ -18,8 +18,8 @@ use relay::clients::profile::Stack;
 use relay::clients::profile::walk::{Memory, Registers};
 
 use super::frame::TrapFrame;
-use super::traps;
-use crate::mem::{Peek, stacks};
+use super::{traps, user};
+use crate::mem::{LOWER_HALF, Peek, stacks};
 
 /// The return addresses of the function that this is inlined into, and of its callers. Any context.
 #[inline(always)]
@@ -94,7 +94,9 @@ impl OneStack {
 impl Memory for OneStack {
     fn word(&mut self, address: u64) -> Option<u64> {
         if let Some(peek) = &mut self.program {
-            return peek.word(address);
+            // A program may put anything there: an address of the kernel would look like a function
+            // of the kernel that has called it.
+            return peek.word(address).filter(|word| *word < LOWER_HALF);
         }
         if !address.is_multiple_of(8) || !self.known?.holds(address, 8) {
             return None;
@@ -116,7 +118,8 @@ impl Memory for OneStack {
     }
 
     fn interrupted(&mut self, frame: u64, address: u64) -> Option<Registers> {
-        if self.program.is_some() || address != traps::return_address() {
+        let is_way_in = [traps::return_address(), user::return_address()].contains(&address);
+        if self.program.is_some() || address == 0 || !is_way_in {
             return None;
         }
         // Behind the two words of the frame.

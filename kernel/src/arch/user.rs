@@ -134,6 +134,10 @@ extern "C" fn entry() {
         "push r15",
         "mov rdi, rsp",
         "call {dispatch}",
+        // Who follows frames finds this address behind the frame of `dispatch`.
+        ".globl relay_call_return",
+        ".hidden relay_call_return",
+        "relay_call_return:",
         "pop r15",
         "pop r14",
         "pop r13",
@@ -162,6 +166,25 @@ extern "C" fn entry() {
         vector = const SYSTEM_CALL,
         dispatch = sym traps::system_call,
     )
+}
+
+#[cfg(target_os = "none")]
+unsafe extern "C" {
+    /// Where a system call's function returns to, in [`entry`].
+    static relay_call_return: u8;
+}
+
+/// Where a system call's function returns to: the program's [`TrapFrame`] lies right above that
+/// address on the stack. Any context.
+#[cfg(target_os = "none")]
+pub(super) fn return_address() -> u64 {
+    &raw const relay_call_return as u64
+}
+
+/// Nobody calls the kernel on the host.
+#[cfg(not(target_os = "none"))]
+pub(super) fn return_address() -> u64 {
+    0
 }
 
 /// A thread's registers at its beginning: it goes to `entry` on `stack`, with these arguments.

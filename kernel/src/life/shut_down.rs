@@ -1,10 +1,31 @@
 //! The end of the machine in order.
 
-use super::{close, others};
+use super::{close, idle, others};
+use crate::cpu::clock::Timeout;
+use crate::cpu::patience::Patience;
 use crate::dev::{self, ExitCode};
-use crate::logs::evlog;
 use crate::logs::operator::CpuNotClosed;
-use crate::out::{console, control, pump, virtio};
+use crate::logs::{evlog, snapshot};
+use crate::out::{console, control, pump, recorder, virtio};
+
+/// The longest that the end waits for a snapshot, also while sinks move: something else may keep
+/// them moving. Nothing but the word that it was taken is at stake.
+const SNAPSHOT_MS: u64 = 30_000;
+
+/// Waits for the snapshot that was asked for last, so that the log tells that it was taken: closing
+/// the streams sends all that they hold, and tells of none. What is asked for from here on is not
+/// waited for. Task context, on the boot CPU.
+pub(crate) fn finish_snapshot() {
+    let number = snapshot::asked().number;
+    if recorder::has_taken(number) {
+        return;
+    }
+    let longest = Timeout::after_ms(SNAPSHOT_MS);
+    let mut patience = Patience::after_ms(pump::PATIENCE_MS, pump::moved());
+    idle::until(|| {
+        recorder::has_taken(number) || patience.is_over(pump::moved()) || longest.expired()
+    });
+}
 
 /// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
 /// Task context, on the boot CPU.

@@ -1,6 +1,8 @@
 //! What the operators of this machine are told: the events of evlog. A type, once it was given,
 //! stays: their programs know it by that.
 
+use relay::event::Hex;
+
 relay::event! {
     /// A CPU has failed, and with it the machine.
     #[event(
@@ -220,5 +222,88 @@ relay::event! {
     )]
     pub(crate) struct ScenarioFailed<'a> {
         pub(crate) name: &'a str,
+    }
+
+    /// A program was started.
+    #[event(
+        channel = "evlog",
+        facility = "program",
+        type = 1,
+        severity = Info,
+        text = "{program} was started, as process {process}"
+    )]
+    pub(crate) struct ProgramStarted<'a> {
+        pub(crate) program: &'a str,
+        pub(crate) process: i32,
+    }
+
+    /// A program has come to its end by itself. 0 means that all went well.
+    #[event(
+        channel = "evlog",
+        facility = "program",
+        type = 2,
+        severity = Info,
+        text = "{program}, process {process}, has ended with code {code}"
+    )]
+    pub(crate) struct ProgramEnded<'a> {
+        pub(crate) program: &'a str,
+        pub(crate) process: i32,
+        pub(crate) code: u32,
+    }
+
+    /// A program did what a program cannot do: it was ended.
+    #[event(
+        channel = "evlog",
+        facility = "program",
+        type = 3,
+        severity = Error,
+        text = "{program}, process {process}, was ended: {fault} at {ip:#x}, address {address:#x}"
+    )]
+    pub(crate) struct ProgramFaulted<'a> {
+        pub(crate) program: &'a str,
+        pub(crate) process: i32,
+        /// The thread that did it.
+        pub(crate) tid: i32,
+        /// The exception's number, and its name.
+        pub(crate) vector: u32,
+        pub(crate) fault: &'a str,
+        pub(crate) error_code: Hex<u64>,
+        /// What it used, if it is a page fault.
+        pub(crate) address: Hex<u64>,
+        pub(crate) ip: Hex<u64>,
+        pub(crate) sp: Hex<u64>,
+        pub(crate) flags: Hex<u64>,
+        pub(crate) rax: Hex<u64>,
+        pub(crate) rbx: Hex<u64>,
+        pub(crate) rcx: Hex<u64>,
+        pub(crate) rdx: Hex<u64>,
+        pub(crate) rsi: Hex<u64>,
+        pub(crate) rdi: Hex<u64>,
+        pub(crate) rbp: Hex<u64>,
+        pub(crate) r8: Hex<u64>,
+        pub(crate) r9: Hex<u64>,
+        pub(crate) r10: Hex<u64>,
+        pub(crate) r11: Hex<u64>,
+        pub(crate) r12: Hex<u64>,
+        pub(crate) r13: Hex<u64>,
+        pub(crate) r14: Hex<u64>,
+        pub(crate) r15: Hex<u64>,
+        /// Return addresses in the program, that of the innermost function first.
+        pub(crate) backtrace: &'a [Hex<u64>],
+    }
+
+    /// Somebody has ended a program.
+    #[event(
+        channel = "evlog",
+        facility = "program",
+        type = 4,
+        severity = Notice,
+        text = "{program}, process {process}, was ended by process {by}"
+    )]
+    pub(crate) struct ProgramKilled<'a> {
+        pub(crate) program: &'a str,
+        pub(crate) process: i32,
+        /// 0: the kernel has, because the machine comes to its end.
+        pub(crate) by: i32,
     }
 }

@@ -51,7 +51,7 @@ pub(crate) use error::MemoryError;
 pub(crate) use heap::with_heap_locked;
 pub(crate) use init::{init, ramdisk};
 pub(crate) use map::{is_identity_mapped, map_device, physical_of};
-pub(crate) use peek::Peek;
+pub(crate) use peek::{LOWER_HALF, Peek};
 pub(crate) use physical::physical;
 pub(crate) use shared::SharedBlock;
 pub(crate) use shootdown::{on_shootdown, send_shootdowns_by};

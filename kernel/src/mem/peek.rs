@@ -31,7 +31,7 @@ const LARGE: u64 = 1 << 7;
 /// The physical address in an entry.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// One past the lower half: all that a program can have lies below.
-const LOWER_HALF: u64 = 1 << 47;
+pub(crate) const LOWER_HALF: u64 = 1 << 47;
 
 /// The regions of physical memory, once they are known.
 static REGIONS: Once<&'static [MemoryRegion]> = Once::new();

@@ -86,12 +86,27 @@ impl Recorder {
     }
 }
 
-/// The last snapshot that was taken of the streams of all CPUs that are up: others have written
-/// nothing, and never say so. Any context.
-pub(crate) fn taken() -> u32 {
+/// The last snapshots that were taken of the streams of the CPUs that are up: others have written
+/// nothing, and never say so.
+fn taken_by_cpu() -> impl Iterator<Item = u32> {
     let streams = CpuSet::from_bits(STREAMS.load(Ordering::Relaxed)).and(percpu::online());
-    let taken = streams.iter().map(|cpu| TAKEN[cpu].load(Ordering::Acquire));
-    taken.min().unwrap_or(0)
+    streams.iter().map(|cpu| TAKEN[cpu].load(Ordering::Acquire))
+}
+
+/// The last snapshot that was taken of all streams.
+fn taken() -> u32 {
+    taken_by_cpu().min().unwrap_or(0)
+}
+
+/// Whether the snapshot with this number, or a later one, was taken of all streams: of none it is.
+/// Any context.
+pub(crate) fn has_taken(number: u32) -> bool {
+    taken_by_cpu().all(|taken| is_at_least(taken, number))
+}
+
+/// Whether a number that comes round is this one, or one of those after it.
+fn is_at_least(taken: u32, number: u32) -> bool {
+    taken.wrapping_sub(number) <= u32::MAX / 2
 }
 
 /// Says in the log that a snapshot was taken, when it was of all streams: once. It is no statement:
@@ -114,4 +129,20 @@ fn tell() {
             snapshot::why()
         ),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_is_recorded_nothing_is_waited_for() {
+        assert!(has_taken(0) && has_taken(7));
+    }
+
+    #[test]
+    fn numbers_come_round() {
+        assert!(is_at_least(7, 7) && is_at_least(8, 7) && !is_at_least(6, 7));
+        assert!(is_at_least(0, u32::MAX) && !is_at_least(u32::MAX, 0));
+    }
 }

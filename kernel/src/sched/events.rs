@@ -26,17 +26,6 @@ pub(crate) enum Left {
     Gone = 0x40,
 }
 
-/// What a thread does when the state of all is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Status {
-    /// It could run, or does.
-    Runnable = 2,
-    /// It has ended, and was not taken away yet.
-    Ended = 4,
-    /// It waits for something.
-    Waiting = 5,
-}
-
 relay::event! {
     /// This CPU goes on with another thread.
     #[event(channel = "trace", name = "sched_switch", facility = "sched", enabled = false)]
@@ -167,17 +156,6 @@ relay::event! {
         prio: i32,
     }
 
-    /// A thread waits for the end of a process.
-    #[event(channel = "trace", name = "sched_process_wait", facility = "sched", enabled = false)]
-    struct SchedProcessWait {
-        /// The name of the thread that waits.
-        comm: Comm,
-        /// The number of the process that it waits for.
-        tid: i32,
-        /// The priority of the thread that waits.
-        prio: i32,
-    }
-
     /// A thread has another priority from now on.
     #[event(channel = "trace", name = "sched_pi_setprio", facility = "sched", enabled = false)]
     struct SchedPiSetprio {
@@ -221,7 +199,7 @@ relay::event! {
         mode: i32,
         /// Not told: 1.
         submode: i32,
-        /// 2: it could run; 4: it has ended; 5: it waits for something.
+        /// 2: it could run.
         status: i32,
         /// Its CPU.
         cpu: u32,
@@ -351,16 +329,6 @@ pub(crate) fn free(task: &Task) {
     });
 }
 
-/// `waiter` waits for the end of the process `pid`.
-#[inline(always)]
-pub(crate) fn wait(waiter: &Task, pid: i32) {
-    trace::emit(|| SchedProcessWait {
-        comm: waiter.comm,
-        tid: pid,
-        prio: waiter.priority,
-    });
-}
-
 /// A thread, which still tells its old priority, has another one from now on.
 #[inline(always)]
 pub(crate) fn priority(task: &Task, new: i32) {
@@ -375,22 +343,25 @@ pub(crate) fn priority(task: &Task, new: i32) {
 /// A thread begins to sleep, until this time in nanoseconds since the machine's start. A sleep is a
 /// timer that is called like its thread.
 #[inline(always)]
-pub(crate) fn sleep(tid: i32, until_ns: u64) {
-    trace::emit(|| HrtimerStart {
-        hrtimer: sleeper(tid),
-        function: Hex(0),
-        expires: until_ns as i64,
-        softexpires: until_ns as i64,
-        mode: TimerMode::HRTIMER_MODE_ABS,
+pub(super) fn sleep(tid: i32, until_ns: impl FnOnce() -> u64) {
+    trace::emit(|| {
+        let until_ns = until_ns() as i64;
+        HrtimerStart {
+            hrtimer: sleeper(tid),
+            function: Hex(0),
+            expires: until_ns,
+            softexpires: until_ns,
+            mode: TimerMode::HRTIMER_MODE_ABS,
+        }
     });
 }
 
 /// The time of a thread that sleeps has come: `wake` wakes it.
 #[inline(always)]
-pub(crate) fn slept(tid: i32, now_ns: u64, wake: impl FnOnce()) {
+pub(super) fn slept(tid: i32, now_ns: impl FnOnce() -> u64, wake: impl FnOnce()) {
     trace::emit(|| HrtimerExpireEntry {
         hrtimer: sleeper(tid),
-        now: now_ns as i64,
+        now: now_ns() as i64,
         function: Hex(0),
     });
     wake();
@@ -410,8 +381,9 @@ pub(crate) fn states_begin() {
     trace::emit(|| StatedumpStart);
 }
 
-/// A thread as it is now: of a process that `parent` has started, 0 if the kernel has; on a CPU.
-pub(crate) fn state(task: &Task, parent: i32, status: Status, cpu: usize) {
+/// A thread that could run, as it is now: of a process that `parent` has started, 0 if the kernel has;
+/// on a CPU.
+pub(crate) fn state(task: &Task, parent: i32, cpu: usize) {
     trace::emit(|| StatedumpProcessState {
         tid: task.tid,
         pid: task.pid,
@@ -420,7 +392,7 @@ pub(crate) fn state(task: &Task, parent: i32, status: Status, cpu: usize) {
         r#type: i32::from(task.pid == 0),
         mode: 5,
         submode: 1,
-        status: status as i32,
+        status: WAITS_FOR_CPU,
         cpu: cpu as u32,
         file_table_address: Hex(0),
     });
@@ -430,6 +402,9 @@ pub(crate) fn state(task: &Task, parent: i32, status: Status, cpu: usize) {
 pub(crate) fn states_end() {
     trace::emit(|| StatedumpEnd);
 }
+
+/// The status of a thread that could run, as LTTng tells it whether it does or not.
+const WAITS_FOR_CPU: i32 = 2;
 
 /// The most bytes of a program's name that are told.
 const NAME: usize = 64;
@@ -468,7 +443,5 @@ mod tests {
     fn states_are_what_viewers_know() {
         let states = [Left::Runnable, Left::Waiting, Left::Gone];
         assert_eq!(states.map(|state| state as i64), [0, 1, 64]);
-        let states = [Status::Runnable, Status::Ended, Status::Waiting];
-        assert_eq!(states.map(|state| state as i32), [2, 4, 5]);
     }
 }

@@ -190,6 +190,7 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
             thread.deadline = until;
             if until != u64::MAX {
                 EARLIEST.fetch_min(until, Ordering::Relaxed);
+                events::sleep(thread.number, || clock::nanos(until));
             }
         }
         Leaves::Ended => table.slot(from).state = State::Ended,
@@ -339,7 +340,10 @@ fn wake_due(table: &mut Table, now: u64) {
             continue;
         }
         match thread.deadline {
-            deadline if deadline <= now => wake(table, slot),
+            deadline if deadline <= now => {
+                let number = thread.number;
+                events::slept(number, || clock::nanos(now), || wake(table, slot));
+            }
             deadline => earliest = earliest.min(deadline),
         }
     }
@@ -479,6 +483,7 @@ pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
     let slot = here() as u16;
     let mut table = TABLE.lock();
     let thread = table.slot(slot);
+    events::priority(&thread.task(), priority as i32);
     thread.priority = priority;
     thread.cpus = cpus;
     // Behind the others here; where it may not run, it is moved when its stack is left.

@@ -24,6 +24,8 @@ use super::start;
 use super::waiting::Threads;
 use crate::arch::frame::TrapFrame;
 use crate::cpu::{clock, percpu};
+use crate::logs::evlog;
+use crate::logs::operator::ProgramKilled;
 use crate::logs::registry::NAMES;
 use crate::logs::user::Writer;
 use crate::mem::Rights;
@@ -123,7 +125,13 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         }
         Call::Kill => {
             let process = handles.process(a, rights::END)?;
-            process.end(Ended::Killed);
+            if process.end(Ended::Killed) {
+                evlog::emit(|| ProgramKilled {
+                    program: process.name(),
+                    process: process.pid(),
+                    by: me.process.pid(),
+                });
+            }
             Ok(0)
         }
         Call::MemoryMap => {

@@ -18,6 +18,8 @@ use super::waiting::Waiters;
 use crate::arch::user;
 use crate::cpu::lock::IrqMutex;
 use crate::cpu::running::Comm;
+use crate::logs::evlog;
+use crate::logs::operator::ProgramEnded;
 use crate::mem::UserSpace;
 use crate::sched::{self, Owner, Plan, SpawnError, Thread};
 
@@ -113,16 +115,23 @@ impl Process {
 
     /// One less. With the last one it is over.
     fn remove_thread(&self) {
-        let is_over = {
+        let (is_over, ended) = {
             let mut life = self.life.lock();
             life.threads -= 1;
             let is_over = life.threads == 0;
             if is_over && life.ended == Ended::Not {
                 life.ended = Ended::Exited(0);
             }
-            is_over
+            (is_over, life.ended)
         };
         if is_over {
+            if let Ended::Exited(code) = ended {
+                evlog::emit(|| ProgramEnded {
+                    program: self.name(),
+                    process: self.pid,
+                    code,
+                });
+            }
             self.handles.close_all();
             self.waiters.wake_all();
         }

@@ -9,6 +9,10 @@ use super::archive;
 use super::handles::{Entry, Object};
 use super::loader::{self, LoadError};
 use super::process::{self, Process};
+use crate::cpu::percpu;
+use crate::logs::evlog;
+use crate::logs::operator::ProgramStarted;
+use crate::sched::events::{self, Task};
 
 /// Starts the program `name` of the archive, with these handles, and tells of it. Task context.
 ///
@@ -32,6 +36,12 @@ pub(super) fn start(
     let process = Process::new(name, handles)?;
     let begin = [loaded.entry, loaded.stack];
     process::start_thread(&process, &loaded.space, begin, loaded.arguments, options)?;
+    let pid = process.pid();
+    events::exec(name, pid);
+    evlog::emit(|| ProgramStarted {
+        program: name,
+        process: pid,
+    });
     Ok(process)
 }
 
@@ -40,6 +50,12 @@ pub(super) fn start(
 /// # Errors
 /// As [`start`].
 pub(crate) fn first(name: &str, arguments: &str) -> Result<Arc<Process>, Error> {
+    // What there is before any program: viewers know from here on whose each thread is.
+    events::states_begin();
+    for cpu in percpu::online().iter() {
+        events::state(&Task::of_cpu(cpu), 0, cpu);
+    }
+    events::states_end();
     let files = Entry {
         object: Object::Files,
         rights: relay_abi::rights::ALL,

@@ -17,7 +17,8 @@ use relay_format::class::{Field, Kind, StreamClass, WHO};
 ///
 /// ```
 /// use relay::Context;
-/// use relay::event::{EventClass, Field, Kind, StreamClass, next_record};
+/// use relay::event::extent::next_record;
+/// use relay::event::{EventClass, Field, Kind, StreamClass};
 /// use relay::record::{Fields, STAMP, Stamp};
 ///
 /// const TOLD: EventClass = EventClass {

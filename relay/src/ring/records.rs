@@ -213,6 +213,14 @@ impl<'a> Records<'a> {
         filled
     }
 
+    /// Whether there is something to read, although what an [`Observer`](super::Observer) is just
+    /// copying can be read only then: as [`Reader::is_readable`].
+    #[must_use]
+    pub fn is_readable(&mut self) -> bool {
+        self.settle();
+        self.taken.is_some() || self.open_range().is_some() || self.reader.is_readable()
+    }
+
     /// As [`Reader::prepare_to_sleep`]: whether nothing is left to read.
     #[must_use = "whether to sleep"]
     pub fn prepare_to_sleep(&mut self) -> bool {

@@ -41,7 +41,13 @@ pub struct Sample {
     pub from: Option<Context>,
     /// The thread that ran.
     pub thread: i32,
-    /// The return addresses, the innermost first, without `ip`.
+    /// The process of the thread; 0 is the kernel. Earlier kernels do not tell: they had no other.
+    pub process: i32,
+    /// What the thread is called; of a program the program's name, cut if it is long. Empty if that
+    /// is not told.
+    pub name: String,
+    /// The return addresses, the innermost first, without `ip`: those of the kernel, then those of the
+    /// program.
     pub stack: Vec<u64>,
 }
 
@@ -103,6 +109,14 @@ fn sample(event: &Event, values: &[Value<'_>]) -> Result<Sample, Fault> {
     let ip = value("ip").and_then(Value::as_unsigned);
     let from = value("from").and_then(Value::as_integer);
     let thread = value("tid").and_then(Value::as_integer);
+    let process = value("pid").and_then(Value::as_integer);
+    let name = match value("comm") {
+        Some(Value::Text(name)) => {
+            let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+            String::from_utf8_lossy(name).into_owned()
+        }
+        _ => String::new(),
+    };
     let stack = match value("stack") {
         Some(Value::List(stack)) => stack.iter().map(Value::as_unsigned).collect(),
         _ => None,
@@ -116,6 +130,9 @@ fn sample(event: &Event, values: &[Value<'_>]) -> Result<Sample, Fault> {
         thread: thread
             .and_then(|thread| i32::try_from(thread).ok())
             .ok_or(fault("tid", "an integer of 32 bits"))?,
+        process: i32::try_from(process.unwrap_or(0))
+            .map_err(|_| fault("pid", "an integer of 32 bits"))?,
+        name,
         stack: stack.ok_or(fault("stack", "a sequence of integers without sign"))?,
     })
 }

@@ -6,7 +6,7 @@ use relay_decode::profile::{MAX_STACK, Sample, Source};
 use relay_format::Context;
 
 use super::frames::Frames;
-use crate::symbols::Address;
+use crate::symbols::{Address, Programs};
 
 /// One sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,10 @@ pub(crate) struct Taken {
     pub(crate) from: Option<Context>,
     /// The thread.
     pub(crate) thread: i32,
+    /// Its process; 0 is the kernel.
+    pub(crate) process: i32,
+    /// The place of its name.
+    pub(crate) name: usize,
     /// The place of its stack.
     pub(crate) stack: usize,
 }
@@ -30,8 +34,10 @@ pub(crate) struct Profile {
     pub(crate) frames: Frames,
     /// Each different stack: numbers of functions, the innermost first.
     pub(crate) stacks: Vec<Box<[usize]>>,
-    /// The place of a stack by its addresses.
-    places: HashMap<(u64, Vec<u64>), usize>,
+    /// What threads are called.
+    pub(crate) names: Vec<String>,
+    /// The place of a stack by its addresses, and the program that they are of.
+    places: HashMap<(u64, Vec<u64>, Option<usize>), usize>,
     /// The samples.
     pub(crate) samples: Vec<Taken>,
     /// What took them, and since when.
@@ -47,6 +53,7 @@ impl Profile {
         Self {
             frames,
             stacks: Vec::new(),
+            names: Vec::new(),
             places: HashMap::new(),
             samples: Vec::new(),
             sources: Vec::new(),
@@ -60,17 +67,37 @@ impl Profile {
             ip,
             from,
             thread,
+            process,
+            name,
             stack,
         } = sample;
         self.full += u64::from(stack.len() >= MAX_STACK);
-        let addresses = (ip, stack);
+        let name = match self.names.iter().position(|known| *known == name) {
+            Some(place) => place,
+            None => {
+                self.names.push(name);
+                self.names.len() - 1
+            }
+        };
+        // What runs in the kernel for a program is the program's, too.
+        let program = (process != 0).then_some(name);
+        let addresses = (ip, stack, program);
         let stack = match self.places.get(&addresses) {
             Some(place) => *place,
             None => {
                 let mut frames = Vec::new();
-                self.frames.push(Address::Instruction(ip), &mut frames);
-                for address in &addresses.1 {
-                    self.frames.push(Address::Return(*address), &mut frames);
+                let returns = addresses.1.iter().map(|address| Address::Return(*address));
+                for address in std::iter::once(Address::Instruction(ip)).chain(returns) {
+                    match program {
+                        Some(program) if Programs::has(address.number()) => {
+                            let program = &self.names[program];
+                            self.frames.push_of(program, address, &mut frames);
+                        }
+                        _ => self.frames.push(address, &mut frames),
+                    }
+                }
+                if let Some(program) = program {
+                    self.frames.push_program(&self.names[program], &mut frames);
                 }
                 self.stacks.push(frames.into());
                 self.places.insert(addresses, self.stacks.len() - 1);
@@ -82,6 +109,8 @@ impl Profile {
             ns,
             from,
             thread,
+            process,
+            name,
             stack,
         });
     }

@@ -144,10 +144,11 @@ mod tests {
 
     use super::*;
     use crate::profile::Frames;
+    use crate::symbols::Programs;
 
     /// A profile without symbols: functions are called by their addresses.
     fn profile(stacks: &[Vec<u64>]) -> Profile {
-        let mut profile = Profile::new(Frames::new(None));
+        let mut profile = Profile::new(Frames::new(None, Programs::of(None)));
         for (stack, ns) in stacks.iter().zip(0..) {
             let (ip, stack) = stack.split_first().expect("something ran");
             let (from, thread) = (None, 0);
@@ -156,6 +157,8 @@ mod tests {
                 ip: *ip,
                 from,
                 thread,
+                process: 0,
+                name: String::new(),
                 stack,
             };
             profile.add(0, ns, sample);

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Color, Effects, Style};
 
-use relay_decode::console::{Line, Record, backtrace_frame, instruction_pointer};
+use relay_decode::console::{Line, Record, backtrace_frame, instruction_pointer, program_frame};
 use relay_decode::escape::printable;
 use relay_decode::merge::Note;
 use relay_format::Severity;
 
 use super::lazy::LazySymbols;
-use crate::symbols::Address;
+use crate::symbols::{Address, Programs};
 
 /// The style of everything about a record that is not its message.
 pub(crate) const META: Style = Style::new().effects(Effects::DIMMED);
@@ -78,6 +78,8 @@ pub(crate) struct Renderer {
     colour: bool,
     /// What addresses are looked up in.
     symbols: Option<LazySymbols>,
+    /// What addresses of programs are looked up in.
+    programs: Programs,
     /// Where the CPU was that showed its registers last.
     instruction: Option<u64>,
 }
@@ -89,8 +91,15 @@ impl Renderer {
         Self {
             colour,
             symbols,
+            programs: Programs::of(None),
             instruction: None,
         }
+    }
+
+    /// Gives names to addresses of these programs, too.
+    #[must_use]
+    pub(crate) fn with_programs(self, programs: Programs) -> Self {
+        Self { programs, ..self }
     }
 
     /// Shows one line: `line` is what [`Line::parse`] made of `text`.
@@ -137,16 +146,21 @@ impl Renderer {
     /// Appends the function and source line if `message` is a backtrace's line;
     /// functions inlined there come first, each in front of the one it is inlined into.
     fn resolve(&self, shown: &mut String, message: &str) {
-        let Some(symbols) = &self.symbols else { return };
-        let Some((number, address)) = backtrace_frame(message) else {
-            return;
+        let frames = match (backtrace_frame(message), &self.symbols) {
+            (Some((number, address)), Some(symbols)) => {
+                // The trace of an exception begins with the instruction that failed.
+                let is_first = number == 0 && self.instruction == Some(address);
+                symbols.frames(place(is_first, address))
+            }
+            (Some(_), None) => return,
+            (None, _) => match program_frame(message) {
+                // It always begins so.
+                Some((program, number, address)) => {
+                    self.programs.frames(program, place(number == 0, address))
+                }
+                None => return,
+            },
         };
-        // The trace of an exception begins with the instruction that failed.
-        let address = match number == 0 && self.instruction == Some(address) {
-            true => Address::Instruction(address),
-            false => Address::Return(address),
-        };
-        let frames = symbols.frames(address);
         if frames.is_empty() {
             return;
         }
@@ -163,6 +177,14 @@ impl Renderer {
         } else {
             write!(shown, "{text}")
         };
+    }
+}
+
+/// The address of an instruction that failed, or one that a function returns to.
+fn place(has_failed: bool, address: u64) -> Address {
+    match has_failed {
+        true => Address::Instruction(address),
+        false => Address::Return(address),
     }
 }
 

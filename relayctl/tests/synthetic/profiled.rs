@@ -35,6 +35,16 @@ event {
 };
 ";
 
+/// Both classes, as a kernel declares them that runs programs.
+pub(crate) fn with_programs() -> String {
+    let (thread, more) = (
+        "int32_t _tid;",
+        "int32_t _tid;\n        int32_t _pid; utf8_t _comm[16];",
+    );
+    assert!(CLASSES.contains(thread));
+    CLASSES.replace(thread, more)
+}
+
 /// The metadata of a machine with so many CPUs, a profiler, and these classes of its records.
 pub(crate) fn with_profile(cpus: u32, classes: &str) -> String {
     let text = metadata(cpus);
@@ -64,6 +74,29 @@ impl Stream {
     pub(crate) fn source(&mut self, ticks: u64, name: &str, hertz: u32) {
         let payload = Payload::default().text(name).bytes(hertz.to_le_bytes());
         self.record(SOURCE, ticks, super::TASK, &payload.0);
+    }
+
+    /// A sample of a thread of a process with a name.
+    pub(crate) fn sample_of(
+        &mut self,
+        ticks: u64,
+        (process, name): (i32, &str),
+        (ip, from, thread, stack): Sample<'_>,
+    ) {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name.as_bytes());
+        let length = u16::try_from(stack.len()).expect("it is short");
+        let mut payload = Payload::default()
+            .bytes(ip.to_le_bytes())
+            .bytes([from])
+            .bytes(thread.to_le_bytes())
+            .bytes(process.to_le_bytes())
+            .bytes(comm)
+            .bytes(length.to_le_bytes());
+        for address in stack {
+            payload = payload.bytes(address.to_le_bytes());
+        }
+        self.record(SAMPLE, ticks, super::NMI, &payload.0);
     }
 
     /// A sample.

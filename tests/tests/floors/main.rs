@@ -61,7 +61,7 @@ const HOUSES: [House; 12] = [
     House {
         root: "kernel/src/main.rs",
         within: "",
-        floors: "base cpu logs mem arch dev out life scenario",
+        floors: "base cpu logs mem arch dev sched user out life scenario",
     },
     House {
         root: "relayctl/decode/src/lib.rs",

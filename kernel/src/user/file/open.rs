@@ -10,7 +10,6 @@ use relay_abi::{Error, FileInfo, How, PATH_BYTES, rights};
 use spin::Mutex;
 use zerocopy::IntoBytes;
 
-use super::packets::Mapping;
 use crate::logs::registry;
 use crate::user::memory::Memory;
 
@@ -34,6 +33,17 @@ pub(crate) struct OpenFile {
 pub(super) struct State {
     pub(super) used: Use,
     pub(super) mappings: ArrayVec<Mapping, MAPPINGS>,
+}
+
+/// A ring's blocks, which a program can see. It may have unmapped them since: then what it is told of
+/// places in there is its own mistake.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mapping {
+    /// Where they begin, and how many bytes they have.
+    pub(super) start: usize,
+    pub(super) length: usize,
+    /// Where the program has them.
+    pub(super) at: u64,
 }
 
 /// In which way it is used: a consumer decides that by what it does first.

@@ -7,19 +7,8 @@ use relay::fs::{Window, WindowError};
 use relay_abi::Error;
 
 use super::COPY_MOST;
-use super::open::{HELD, OpenFile, State, Use};
+use super::open::{HELD, Mapping, OpenFile, State, Use};
 use crate::user::memory::Memory;
-
-/// A ring's blocks, which a program can see. It may have unmapped them since: then what it is told of
-/// places in there is its own mistake.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Mapping {
-    /// Where they begin, and how many bytes they have.
-    start: usize,
-    length: usize,
-    /// Where the program has them.
-    at: u64,
-}
 
 /// A packet that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -36,7 +36,7 @@ impl Pollable for OpenFile {
                 let is_readable = window.reader_mut().is_readable();
                 (is_readable, window.reader().is_at_end())
             }
-            Use::Records(records) => (records.peek().is_some(), records.is_at_end()),
+            Use::Records(records) => (records.is_readable(), records.is_at_end()),
             Use::Observe(observer, _) => (observer.is_readable(), observer.is_at_end()),
             Use::Changing => (false, false),
         };

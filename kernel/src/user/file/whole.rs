@@ -1,6 +1,7 @@
 //! Where records end: programs are given whole ones.
 
-use relay::event::{StreamClass, next_record};
+use relay::event::StreamClass;
+use relay::event::extent::next_record;
 use relay::record::Fields;
 
 /// How many of the first of these bytes are whole records, and at most `room`: all, if they fit.

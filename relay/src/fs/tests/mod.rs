@@ -89,6 +89,10 @@ impl Streams for NoStreams {
         Err(StreamError::NotStarted)
     }
 
+    fn reset_own(&self, _cpu: usize, _: Storage) -> Result<(), StreamError> {
+        Err(StreamError::NotStarted)
+    }
+
     fn reclaim(&self, _cpu: usize) -> usize {
         0
     }

@@ -3,7 +3,8 @@
 //! The oldest: nothing more is written. The newest: the oldest packets make room. Their bytes are
 //! given back to the file system where they lie, so that nothing moves while somebody reads; the
 //! list says what is left out. When the capture ends, the files are written anew without the holes,
-//! because other readers of CTF want none.
+//! because other readers of CTF want none; a stream that keeps nothing has no file then, since an
+//! empty one is no stream to them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +16,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::folder::{METADATA, PACKETS, TRACE, open_file};
 use super::index::{self, Index};
 use super::left_out::{LeftOut, Runs};
+use super::lttng_index;
 use crate::wire::Header;
 
 /// The folder of a boot within that of its capture, and the name of a stream's file there.
@@ -138,12 +140,14 @@ pub(super) fn punch(path: &Path, length: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes the files of a boot anew, without their holes, and the list.
+/// Writes the files of a boot anew, without their holes, and the list. Files of streams that keep
+/// nothing are removed, with their indexes: what they are called. What is left out of them stays in
+/// the list.
 ///
 /// # Errors
 ///
 /// When they cannot be read or written. What is there then is what was there before.
-pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
+pub(super) fn close_holes(folder: &Path) -> io::Result<Vec<String>> {
     let path = folder.join(PACKETS);
     let all = Index::read(BufReader::new(open_file(&path)?))?;
     let mut list = String::new();
@@ -164,9 +168,14 @@ pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
         }
     })?;
     let streams = all.files().filter(|file| all.begin(file) > 0);
-    let mut new = Vec::new();
+    let (mut new, mut emptied) = (Vec::new(), Vec::new());
     for file in streams {
-        new.push((folder.join(TRACE).join(file), all.begin(file)));
+        let path = folder.join(TRACE).join(file);
+        // By its length: bytes that have no line are not thrown away.
+        match fs::metadata(&path)?.len() <= all.begin(file) {
+            true => emptied.push(file.to_owned()),
+            false => new.push((path, all.begin(file))),
+        }
     }
     let mut written = fs::write(new_name(&path), list);
     for (path, begin) in &new {
@@ -174,13 +183,21 @@ pub(super) fn close_holes(folder: &Path) -> io::Result<()> {
     }
     // All of them are there before the first takes its place.
     new.push((path, 0));
-    for (path, _) in &new {
-        match written {
-            Ok(()) => fs::rename(new_name(path), path)?,
-            Err(_) => drop(fs::remove_file(new_name(path))),
+    if let Err(error) = written {
+        for (path, _) in &new {
+            let _ = fs::remove_file(new_name(path));
         }
+        return Err(error);
     }
-    written
+    // Before the list: to the old one what lies in a hole is not there either.
+    for file in &emptied {
+        let _ = fs::remove_file(folder.join(lttng_index::path_of(file)));
+        fs::remove_file(folder.join(TRACE).join(file))?;
+    }
+    for (path, _) in &new {
+        fs::rename(new_name(path), path)?;
+    }
+    Ok(emptied)
 }
 
 /// What a file is called until it takes the place of the one before.

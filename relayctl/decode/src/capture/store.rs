@@ -417,15 +417,22 @@ impl Store {
             return;
         }
         for within in self.newest.boots() {
-            let folder = self.folder.join(within);
-            if let Err(error) = keep::close_holes(&folder) {
-                // What has a hole is no trace to viewers, whatever an index says.
-                self.unindexed
-                    .retain(|(of, _)| self.folder.join(of) != folder);
-                self.say(&format!(
-                    "{}: its files keep their holes, which only relayctl reads: {error}",
-                    folder.display()
-                ));
+            let folder = self.folder.join(&within);
+            match keep::close_holes(&folder) {
+                Ok(emptied) => {
+                    for file in emptied {
+                        self.forget(&within.join(TRACE).join(&file));
+                        self.unindexed.remove(&(within.clone(), file));
+                    }
+                }
+                Err(error) => {
+                    // What has a hole is no trace to viewers, whatever an index says.
+                    self.unindexed.retain(|(of, _)| *of != within);
+                    self.say(&format!(
+                        "{}: its files keep their holes, which only relayctl reads: {error}",
+                        folder.display()
+                    ));
+                }
             }
         }
         // The handles are of files that are not there any more, and nothing more comes.

@@ -280,6 +280,16 @@ pub fn backtrace_frame(message: &str) -> Option<(u32, u64)> {
     Some((number(frame)?, hexadecimal(address.trim_start())?))
 }
 
+/// The program, the frame's number and the address in a line of the backtrace of a program
+/// (`  init #0 0x0000000000401234`), if the message is one.
+#[must_use]
+pub fn program_frame(message: &str) -> Option<(&str, u32, u64)> {
+    let (program, frame) = message.strip_prefix("  ")?.split_once(" #")?;
+    let is_name = !program.is_empty() && !program.contains([' ', '#']);
+    let (frame, address) = frame.split_once(' ')?;
+    is_name.then_some((program, number(frame)?, hexadecimal(address)?))
+}
+
 /// Where the CPU was when it failed, if the message is the first line of its
 /// registers (`rip 0xffffffff80201234 rsp ...`).
 #[must_use]

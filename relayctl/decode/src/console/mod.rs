@@ -13,5 +13,6 @@ mod splitter;
 pub use ledger::{Ledger, MAX_CPUS, Stream};
 pub use line::{
     EndNotice, Line, LostNotice, Record, SkipNotice, backtrace_frame, instruction_pointer,
+    program_frame,
 };
 pub use splitter::{LineSplitter, MAX_LINE, RawLine};

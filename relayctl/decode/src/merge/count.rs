@@ -40,6 +40,15 @@ impl StreamCount {
                 continue;
             }
             let Some(source) = stored.packets(stream)? else {
+                // All of it is left out: it is a stream that keeps nothing.
+                if !stored.left_out(stream).is_empty() {
+                    counts.push(Self {
+                        channel: channel.name.clone(),
+                        cpu: stream.cpu,
+                        wanted: 0,
+                        of: 0,
+                    });
+                }
                 continue;
             };
             let mut cursor = Cursor::new(stream, channel, source, false, false);

@@ -32,6 +32,7 @@
 //! ```
 
 mod classes;
+mod names;
 mod roles;
 mod stack;
 #[cfg(test)]

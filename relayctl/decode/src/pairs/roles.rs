@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::classes::{name_of_entry, name_of_exit};
+use super::names::{name_of_entry, name_of_exit};
 use crate::records::{Channel, Event};
 
 /// What records of a class say about threads. Numbers are places of fields, but for those of calls,

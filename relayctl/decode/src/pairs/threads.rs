@@ -314,3 +314,6 @@ impl Threads {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

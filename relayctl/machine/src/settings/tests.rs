@@ -49,7 +49,7 @@ fn everything_else_is_refused_with_what_there_is() {
             "flod",
             "",
             "there is no scenario 'flod'; the scenarios are smoke, idle, panic, hang, flood, \
-             stress, recorder, drain, cost, types, pattern, clients, hot. Did you mean 'flood'?",
+             stress, recorder, drain, cost, types, pattern, clients, hot, init. Did you mean 'flood'?",
         ),
         (
             "smoke",
@@ -98,8 +98,8 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "smoke",
             "serial=klogg",
-            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood trace evlog user \
-             profile with commas between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
+            "serial=klogg: the value must be all, off, or some of klog[@LEVEL] flood trace evlog \
+             user profile with commas between them (LEVEL: error, warn, info, debug, trace). Did you mean 'klog'?",
         ),
     ] {
         let what = what.replace("GENERAL", &general);
@@ -221,7 +221,7 @@ fn within(bytes: &[u8]) -> Result<Option<Settings>, SettingsError> {
 #[test]
 fn the_section_is_found_and_damage_is_told() {
     let found = within(&elf(SECTION, SAMPLE.as_bytes()));
-    assert!(found.is_ok_and(|found| found.is_some_and(|found| found.scenarios.len() == 13)));
+    assert!(found.is_ok_and(|found| found.is_some_and(|found| found.scenarios.len() == 14)));
     assert!(within(&elf(".other", SAMPLE.as_bytes())).is_ok_and(|found| found.is_none()));
     let cut = within(&elf(SECTION, &SAMPLE.as_bytes()[..99]));
     assert!(matches!(cut, Err(SettingsError::Text(_))));

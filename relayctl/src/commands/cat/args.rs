@@ -67,6 +67,11 @@ pub(crate) struct CatArgs {
     #[arg(default_value_if("verbose", ArgPredicate::Equals("true".into()), template::VERBOSE))]
     pub(crate) log_format: Template,
 
+    /// The folder with the programs' ELF files, called as the programs are: where a record tells
+    /// of a program's fault, its functions are shown
+    #[arg(long, value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
+
     /// When to use colour
     #[arg(long, value_enum, default_value_t)]
     pub(crate) color: ColorChoice,

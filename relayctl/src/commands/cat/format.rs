@@ -188,20 +188,19 @@ fn push_field(
                     Link::Asked => "answered after",
                 };
                 let _ = write!(out, " ({what} ");
-                push_since(out, shown, since);
+                push_since(out, shown, since, "");
                 out.write_char(')')
             }
             Some(Fit::Switch { ran, woken }) => {
                 out.push_str(" (");
                 if let Some(since) = ran {
                     out.push_str("ran ");
-                    push_since(out, shown, since);
+                    push_since(out, shown, since, "");
                 }
                 if let Some(since) = woken {
                     out.push_str(if ran.is_some() { "; " } else { "" });
                     out.push_str("next was woken ");
-                    push_since(out, shown, since);
-                    out.push_str(" before");
+                    push_since(out, shown, since, " before");
                 }
                 out.write_char(')')
             }
@@ -211,11 +210,12 @@ fn push_field(
 }
 
 /// Appends how long something has lasted, and since which CPU if that is another.
-fn push_since(out: &mut String, shown: &Shown<'_>, since: Since) {
+fn push_since(out: &mut String, shown: &Shown<'_>, since: Since, behind: &str) {
     push_duration(out, shown.ns.saturating_sub(since.ns));
+    out.push_str(behind);
     if since.cpu != shown.cpu {
         // Writing to a `String` cannot fail.
-        let _ = write!(out, " since cpu {}", since.cpu);
+        let _ = write!(out, ", from cpu {}", since.cpu);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `relayctl cat`: the records of a capture, merged by time.
 
 mod args;
+mod fault;
 mod format;
 mod printer;
 mod template;

@@ -6,10 +6,11 @@ use relay_decode::escape::printable;
 use relay_decode::merge::Next;
 
 use super::args::CatArgs;
-use super::format;
 use super::template::Template;
+use super::{fault, format};
 use crate::commands::walk::{Viewer, WalkError, Walked, push_json};
 use crate::exit::Exit;
+use crate::symbols::Programs;
 use crate::terminal::note_style;
 
 /// Writes records and notes.
@@ -23,6 +24,8 @@ pub(super) struct Printer<W: Write = StdoutLock<'static>> {
     colour: bool,
     /// How a record is shown; as JSON if not by this.
     format: Option<Template>,
+    /// What addresses of programs are looked up in.
+    programs: Programs,
     /// Whether data is shown in full.
     whole: bool,
     /// The boot whose records are shown.
@@ -47,6 +50,7 @@ impl Printer {
             colour: args.color.for_stream(&stdout) && !args.json,
             out: BufWriter::with_capacity(1 << 16, stdout.lock()),
             format: (!args.json).then_some(format),
+            programs: Programs::of(args.programs.clone()),
             whole: args.verbose,
             boot: 1,
             text: String::new(),
@@ -63,6 +67,7 @@ impl<W: Write> Printer<W> {
             is_terminal: false,
             colour: false,
             format: None,
+            programs: Programs::of(None),
             whole: false,
             boot: 1,
             text: String::new(),
@@ -103,6 +108,7 @@ impl<W: Write> Viewer for Printer<W> {
                     self.colour,
                     self.whole,
                 );
+                fault::push(&mut self.text, &self.programs, &shown, values);
                 self.out.write_all(self.text.as_bytes())
             }
             (Next::Note(note), None) => {

@@ -1,12 +1,12 @@
 //! What a format is, and what it is made of.
 
 use std::io::Write;
-use std::path::Path;
 
 use relay_decode::merge::Filter;
 
 use super::error::ExportError;
 use crate::commands::boots::Selection;
+use crate::commands::profile::Elves;
 use crate::commands::source::Source;
 use crate::exit::Exit;
 
@@ -28,6 +28,6 @@ pub(super) struct Job<'a> {
     pub(super) selection: &'a Selection,
     /// Its records.
     pub(super) filter: &'a Filter,
-    /// The kernel's ELF file, if it was named.
-    pub(super) elf: Option<&'a Path>,
+    /// The ELF files that were named.
+    pub(super) elves: Elves<'a>,
 }

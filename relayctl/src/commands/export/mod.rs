@@ -18,6 +18,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::boots::Which;
 use super::filter::FilterArgs;
+use super::profile::Elves;
 use super::source::Source;
 use crate::exit::Exit;
 use crate::terminal::say;
@@ -54,6 +55,11 @@ pub(crate) struct ExportArgs {
     /// still the kernel that ran]
     #[arg(long, value_name = "PATH")]
     pub(crate) elf: Option<PathBuf>,
+
+    /// The folder with the programs' ELF files, called as the programs are, for formats of profiles
+    /// [default: the kernel's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
 }
 
 /// Reads the name of a format.
@@ -87,7 +93,10 @@ fn try_export(args: &ExportArgs) -> Result<Exit, ExportError> {
         source: &source,
         selection: &selection,
         filter: &args.wanted.filter(),
-        elf: args.elf.as_deref(),
+        elves: Elves {
+            kernel: args.elf.as_deref(),
+            programs: args.programs.as_deref(),
+        },
     };
     let output = args
         .output

@@ -15,7 +15,7 @@ use crate::terminal::say;
 pub(super) fn each(job: &Job<'_>, mut take: impl FnMut(&Gathered)) -> Result<Exit, ExportError> {
     let (mut is_good, mut samples, mut failed) = (job.selection.problems.is_empty(), 0, None);
     for boot in &job.selection.boots {
-        match gather(job.source, boot, job.filter, job.elf) {
+        match gather(job.source, boot, job.filter, job.elves) {
             Ok(gathered) => {
                 is_good &= !gathered.is_damaged;
                 samples += gathered.profile.samples.len();

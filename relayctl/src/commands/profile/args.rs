@@ -25,6 +25,8 @@ pub(crate) enum By {
     Context,
     /// The thread that ran
     Thread,
+    /// The program that ran, or the kernel's own threads
+    Program,
 }
 
 impl By {
@@ -37,6 +39,7 @@ impl By {
             Self::Cpu => "cpu",
             Self::Context => "context",
             Self::Thread => "thread",
+            Self::Program => "program",
         }
     }
 
@@ -96,6 +99,10 @@ pub(crate) struct ProfileArgs {
     /// ran]
     #[arg(long, value_name = "PATH")]
     pub(crate) elf: Option<PathBuf>,
+
+    /// The folder with the programs' ELF files, called as the programs are [default: the kernel's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) programs: Option<PathBuf>,
 
     /// When to use colour, and draw bars
     #[arg(long, value_enum, default_value_t)]

@@ -14,6 +14,7 @@ use crate::commands::source::{Source, SourceError};
 use crate::commands::walk::say_unknown_fields;
 use crate::exit::Exit;
 use crate::profile::{Frames, Profile};
+use crate::symbols::Programs;
 use crate::terminal::say;
 
 /// Why there is no profile.
@@ -76,6 +77,15 @@ impl From<WrongElf> for ProfileError {
     }
 }
 
+/// The ELF files that somebody named.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::commands) struct Elves<'a> {
+    /// The kernel's.
+    pub(in crate::commands) kernel: Option<&'a Path>,
+    /// The folder of the programs'.
+    pub(in crate::commands) programs: Option<&'a Path>,
+}
+
 /// The ledger of one CPU's samples: of the whole boot, whatever is wanted of it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::commands) struct Stream {
@@ -121,7 +131,7 @@ pub(in crate::commands) fn gather(
     source: &Source,
     boot: &BootFolder,
     filter: &Filter,
-    named: Option<&Path>,
+    named: Elves<'_>,
 ) -> Result<Gathered, ProfileError> {
     let mut channels = filter.channels.iter();
     if let Some(name) = channels.find(|name| *name != CHANNEL) {
@@ -134,9 +144,15 @@ pub(in crate::commands) fn gather(
     let (stored, audit) = source.audited(boot)?;
     filter.check(&stored.schema).map_err(ProfileError::Filter)?;
     say_unknown_fields(&filter, &stored.schema);
-    let known = elf::symbols(named, &stored.kernel)?;
+    let known = elf::symbols(named.kernel, &stored.kernel)?;
     let (symbols, elf) = known.map(|known| (known.symbols, known.path)).unzip();
-    let mut profile = Profile::new(Frames::new(symbols));
+    let told = stored.kernel.path.as_deref().map(Path::new);
+    let programs = match (named.programs, elf.as_deref().or(told)) {
+        (Some(folder), _) => Programs::of(Some(folder.to_owned())),
+        (None, Some(kernel)) => Programs::beside(kernel),
+        (None, None) => Programs::of(None),
+    };
+    let mut profile = Profile::new(Frames::new(symbols, programs));
     let mut faults = Vec::new();
     each_told(&stored, &filter, SAMPLE, &mut faults, |cpu, ns, told| {
         if let Told::Sample(sample) = told {

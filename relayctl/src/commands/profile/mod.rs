@@ -11,7 +11,7 @@ use std::io;
 
 pub(crate) use args::ProfileArgs;
 pub(super) use facts::Facts;
-pub(super) use gather::{Gathered, ProfileError, gather};
+pub(super) use gather::{Elves, Gathered, ProfileError, gather};
 
 use super::boots::title;
 use super::source::Source;
@@ -33,10 +33,14 @@ fn try_profile(args: &ProfileArgs) -> Result<Exit, ProfileError> {
     selection.problems.iter().for_each(say);
     let filter = args.wanted.filter();
     let bars = args.color.for_stream(&io::stdout());
+    let elves = Elves {
+        kernel: args.elf.as_deref(),
+        programs: args.programs.as_deref(),
+    };
     let mut exit = Exit::check(selection.problems.is_empty());
     let mut text = String::new();
     for boot in &selection.boots {
-        let gathered = match gather(&source, boot, &filter, args.elf.as_deref()) {
+        let gathered = match gather(&source, boot, &filter, elves) {
             Ok(gathered) => gathered,
             Err(error) if selection.of == 1 => return Err(error),
             // The others can be shown.

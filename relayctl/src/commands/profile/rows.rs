@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use relay_decode::escape::printable;
 use relay_format::Context;
 
 use super::args::{By, ProfileArgs, Sort};
@@ -123,6 +124,18 @@ pub(super) fn rows(args: &ProfileArgs, profile: &Profile) -> Result<Rows, NoFunc
             &is_wanted,
             |taken| taken.thread,
             |thread| format!("thread {thread}"),
+        ),
+        By::Program => by_sample(
+            profile,
+            &is_wanted,
+            |taken| (taken.process, (taken.process != 0).then_some(taken.name)),
+            |(process, name)| match name {
+                Some(name) => {
+                    let name = printable(profile.names[name].as_bytes());
+                    format!("{name} (process {process})")
+                }
+                None => "kernel".to_owned(),
+            },
         ),
     };
     if args.sort == Sort::Total {

@@ -41,7 +41,7 @@ use super::captures::{arguments, unix_ms, versions};
 use super::ctl::desk;
 use crate::exit::Exit;
 use crate::signals;
-use crate::symbols::ElfFile;
+use crate::symbols::{ElfFile, Programs};
 use crate::terminal::{
     Aside, LazySymbols, Output, Renderer, say, settle_talk, talk_aside, tell, unlocked,
 };
@@ -127,8 +127,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let folder = capture.folder().to_owned();
     let mut watch = Watch::new(args);
     if !args.quiet {
+        let programs = Programs::beside(&kernel);
         let symbols = LazySymbols::new(kernel.clone(), workspace.root);
-        watch.view = Some(view(args, symbols, &folder).map_err(RunError::Output)?);
+        watch.view = Some(view(args, symbols, programs, &folder).map_err(RunError::Output)?);
     }
     let mut console = capture.console_line(CONSOLE);
     if let (Some(wire), Wires::None) = (&wire, &config.wires) {
@@ -246,7 +247,12 @@ fn print(is_json: bool, summary: String, is_hurried: impl FnMut() -> bool) {
 }
 
 /// Begins to show what comes to the capture in `folder`: on stdout, unless that is for the summary.
-fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View> {
+fn view(
+    args: &RunArgs,
+    symbols: LazySymbols,
+    programs: Programs,
+    folder: &Path,
+) -> io::Result<View> {
     let (out, colour) = match args.json {
         true => (
             unlocked(&io::stderr())?,
@@ -257,7 +263,8 @@ fn view(args: &RunArgs, symbols: LazySymbols, folder: &Path) -> io::Result<View>
             args.color.for_stream(&io::stdout()),
         ),
     };
-    View::start(out, Renderer::new(colour, Some(symbols)), folder)
+    let renderer = Renderer::new(colour, Some(symbols)).with_programs(programs);
+    View::start(out, renderer, folder)
 }
 
 /// The ramdisk that the guest gets: the one that was named, or the one that was built with the

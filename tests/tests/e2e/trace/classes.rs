@@ -1,7 +1,7 @@
 //! The events of the channel trace as the metadata of a real capture describes them, compared with
 //! what viewers know.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The events that LTTng's kernel tracer has, with their fields and types as it writes them:
@@ -12,6 +12,51 @@ const LTTNG: &[(&str, &str)] = &[
         "sched_switch",
         "prev_comm comm, prev_tid i32, prev_prio i32, prev_state i64, next_comm comm, \
          next_tid i32, next_prio i32",
+    ),
+    (
+        "sched_waking",
+        "comm comm, tid i32, prio i32, target_cpu i32",
+    ),
+    (
+        "sched_wakeup",
+        "comm comm, tid i32, prio i32, target_cpu i32",
+    ),
+    (
+        "sched_wakeup_new",
+        "comm comm, tid i32, prio i32, target_cpu i32",
+    ),
+    (
+        "sched_migrate_task",
+        "comm comm, tid i32, prio i32, orig_cpu i32, dest_cpu i32",
+    ),
+    (
+        "sched_process_fork",
+        "parent_comm comm, parent_tid i32, parent_pid i32, parent_ns_inum u32, child_comm comm, \
+         child_tid i32, vtids[1] i32, child_pid i32, child_ns_inum u32",
+    ),
+    (
+        "sched_process_exec",
+        "filename string, tid i32, old_tid i32",
+    ),
+    ("sched_process_exit", "comm comm, tid i32, prio i32"),
+    ("sched_process_free", "comm comm, tid i32, prio i32"),
+    (
+        "sched_pi_setprio",
+        "comm comm, tid i32, oldprio i32, newprio i32",
+    ),
+    ("lttng_statedump_start", ""),
+    ("lttng_statedump_end", ""),
+    (
+        "lttng_statedump_process_state",
+        "tid i32, pid i32, ppid i32, name comm, type i32, mode i32, submode i32, status i32, \
+         cpu u32, file_table_address x64",
+    ),
+    ("syscall_entry_unknown", "id i32, args[6] u64"),
+    ("syscall_exit_unknown", "ret i64, id i32, args[6] u64"),
+    ("syscall_entry_close", "fd u32"),
+    (
+        "x86_exceptions_page_fault_user",
+        "address x64, ip x64, error_code x8",
     ),
     ("irq_handler_entry", "irq i32, name string"),
     ("irq_handler_exit", "irq i32, ret i32"),
@@ -66,13 +111,27 @@ const OWN: &[(&str, &str)] = &[
     ),
     ("drain_submit", "stream u32, cpu u32, packet u64, own u32"),
     ("drain_return", "stream u32, cpu u32, packet u64, own u32"),
+    (
+        "message_send",
+        "port u64, client i32, bytes u32, has_handle enum8",
+    ),
+    (
+        "message_receive",
+        "port u64, client i32, server i32, bytes u32",
+    ),
+    (
+        "message_reply",
+        "port u64, client i32, server i32, bytes u32",
+    ),
+    ("message_notify", "port u64, bits x64, sender i32"),
     ("pattern_begin", ""),
     ("pattern_end", ""),
 ];
 
 /// The facilities that can be switched, beside those of scenarios.
-const FACILITIES: [&str; 10] = [
-    "cpu", "drain", "fault", "idle", "ipi", "irq", "mem", "sched", "timer", "virtio",
+const FACILITIES: [&str; 12] = [
+    "cpu", "drain", "fault", "idle", "ipc", "ipi", "irq", "mem", "sched", "syscall", "timer",
+    "virtio",
 ];
 
 /// A class, as the metadata describes it.
@@ -169,6 +228,22 @@ pub(super) fn assert_known(capture: &Path) {
         .filter(|facility| *facility != "pattern")
         .collect();
     assert_eq!(facilities, FACILITIES.into_iter().collect());
+    // Each call has an entry and an exit, which begins with what it has returned.
+    let of = |begin: &str| {
+        let calls = classes.iter();
+        let calls = calls.filter_map(|class| Some((class.name.strip_prefix(begin)?, class)));
+        calls.collect::<BTreeMap<_, _>>()
+    };
+    let (entries, exits) = (of("syscall_entry_"), of("syscall_exit_"));
+    assert!(entries.keys().eq(exits.keys()));
+    assert!(entries.len() > 1, "{:?}", entries.keys());
+    for (name, exit) in &exits {
+        assert!(
+            exit.fields.starts_with("ret i64"),
+            "{name}: {}",
+            exit.fields
+        );
+    }
     // What analyses read: a number with names there ends them.
     for class in &classes {
         let read = ["sched_", "irq_", "x86_irq_", "power_"];
@@ -176,7 +251,8 @@ pub(super) fn assert_known(capture: &Path) {
             assert!(!class.fields.contains(" enum"), "{}", class.name);
         }
         // What is in no table is of a scenario.
-        let is_known = known(&class) || ["types", "stress", "scenario"].contains(&&*class.facility);
+        let others = ["types", "stress", "scenario", "syscall"];
+        let is_known = known(&class) || others.contains(&&*class.facility);
         assert!(is_known, "{} is in no table", class.name);
     }
 }

@@ -124,6 +124,22 @@ fn a_record_brings_out_what_was_before_it() {
     }
 }
 
+/// The last line of the log before the end asks for one: the end waits for it.
+#[test]
+fn the_end_waits_for_the_snapshot_that_was_asked_for_last() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let set = ["seconds=2", "trace-snapshot=info"];
+    let run = run(folder.path(), "idle", &[&RECORDER[..], &set].concat(), &[]);
+    run.assert_code(0);
+    assert_judged(folder.path(), "complete");
+    let last = when(&logged(folder.path(), "heartbeat 2")[0]);
+    let told = logged(folder.path(), "snapshot ");
+    assert!(
+        told.iter().any(|told| when(told) > last),
+        "{last}: {told:#?}"
+    );
+}
+
 #[test]
 fn the_host_has_a_snapshot_taken() {
     let folder = tempfile::tempdir().expect("there is room");

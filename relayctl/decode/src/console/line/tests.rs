@@ -193,7 +193,7 @@ proptest! {
         let at = at.min(text.len());
         if cut { text.truncate(at); } else { text.insert(at, with); }
         let _ = Line::parse(&text);
-        let _ = (backtrace_frame(&text), instruction_pointer(&text));
+        let _ = (backtrace_frame(&text), instruction_pointer(&text), program_frame(&text));
     }
 
     /// What the kernel prints is read back field by field.
@@ -214,4 +214,23 @@ proptest! {
         };
         prop_assert_eq!(Line::parse(&text), Line::Record(expected));
     }
+}
+
+#[test]
+fn a_programs_backtrace_names_the_program() {
+    let frame = program_frame("  init #12 0x0000000000401234");
+    assert_eq!(frame, Some(("init", 12, 0x40_1234)));
+    for text in [
+        "init #0 0x10",
+        "   #0 0x10",
+        "  #0 0x10",
+        "  a b #0 0x10",
+        "  a #x 0x10",
+        "  a #0 10",
+        "  a #0",
+    ] {
+        assert_eq!(program_frame(text), None, "{text}");
+    }
+    // It is none of the kernel's.
+    assert_eq!(backtrace_frame("  init #12 0x0000000000401234"), None);
 }
