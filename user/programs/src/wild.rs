@@ -262,7 +262,7 @@ impl Random {
             Kind::Handle => self.handle(),
             Kind::Place => self.place(places),
             Kind::Length => self.one_of(&LENGTHS),
-            Kind::Ns => match has_end || !self.once_in(512) {
+            Kind::Ns => match has_end || !self.once_in(4096) {
                 true => self.one_of(&[0, 0, 0, 1, 1000, 100_000, 2_000_000]),
                 false => u64::MAX,
             },

@@ -43,7 +43,7 @@ const LEAF_CALLS: u64 = 300;
 /// A leaf ends after this, whatever it waits for.
 const LEAF_LIFE: Duration = Duration::from_millis(200);
 /// A child that has not reported for so long is ended: all its threads wait for each other.
-const STUCK: Duration = Duration::from_millis(500);
+const STUCK: Duration = Duration::from_millis(200);
 /// Results that are counted: no error, and each error.
 const RESULTS: usize = 1 + Error::ALL.len();
 
@@ -261,7 +261,7 @@ fn child(seed: u64, threads: u64, child: u64) -> Result<(), Error> {
 fn serve() -> ! {
     let mut bytes = Bytes::new();
     loop {
-        for handle in (SHARED..40).filter(|handle| *handle != FEW) {
+        for handle in (SHARED..128).filter(|handle| *handle != FEW) {
             let Ok(come) = sys::receive(handle, 0, &mut [0; MESSAGE_BYTES]) else {
                 continue;
             };
