@@ -137,7 +137,7 @@ pub struct Places {
 }
 
 /// Addresses that are nobody's, or the kernel's, or none.
-const NOWHERE: [u64; 14] = [
+pub const NOWHERE: [u64; 14] = [
     0,
     1,
     0xfff,

@@ -115,6 +115,18 @@ impl Fault {
         }
     }
 
+    /// Writes a byte at an address, which must be one that the program may not write.
+    #[cfg(target_os = "none")]
+    pub fn write_at(address: u64) {
+        // SAFETY: it faults there. Where the kernel is wrong and it does not, the value is the one
+        // that is there.
+        unsafe { core::arch::asm!("lock or byte ptr [{}], 0", in(reg) address) }
+    }
+
+    /// A host's program does not.
+    #[cfg(not(target_os = "none"))]
+    pub fn write_at(_address: u64) {}
+
     /// A host's program does none of it.
     #[cfg(not(target_os = "none"))]
     pub fn provoke(self) {}

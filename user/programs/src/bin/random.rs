@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use core::time::Duration;
 
+use programs::raw;
 use programs::wild::{Places, Random};
 use relay_abi::{
     Call, Ended, Error, Handle, MESSAGE_BYTES, NORMAL_PRIORITY, PollItem, Spawn, ThreadOptions,
@@ -25,7 +26,6 @@ use relay_abi::{
 use relay_rt::files::{self, FILES, Files, Owned};
 use relay_rt::port::{self, Bytes, Port, Says};
 use relay_rt::process::{NORMAL, Process};
-use relay_rt::sys::Registers;
 use relay_rt::{provoke, relay, sys, thread, time};
 
 relay_rt::entry!(run);
@@ -387,18 +387,4 @@ fn places(seed: u64) -> &'static Places {
             filter("evlog", "all"),
         ],
     }))
-}
-
-#[expect(unsafe_code, reason = "calls that no program should make")]
-mod raw {
-    use super::{Registers, sys};
-
-    /// Makes a call.
-    pub(super) fn call(number: u64, arguments: [u64; 6]) -> Registers {
-        // SAFETY: the addresses are those of `Places`, which nobody relies on, of constants, of
-        // nothing, and numbers that are not thought about. Where one of these meets what the
-        // program does rely on, it goes wrong: that ends this process, which is started again. It
-        // has no other purpose.
-        unsafe { sys::raw(number, arguments) }
-    }
 }
