@@ -292,6 +292,11 @@ pub(crate) fn set_closing() {
     this().is_closing.store(true, Ordering::Relaxed);
 }
 
+/// Says that it is done with that, and that some are still open. As [`set_closing`].
+pub(crate) fn end_closing() {
+    this().is_closing.store(false, Ordering::Relaxed);
+}
+
 /// Whether this CPU has begun to close its streams. An NMI that wrote now could come between the end
 /// of a stream and the end of its count: it must not write any more. Any context.
 pub(crate) fn is_closing() -> bool {

@@ -2,7 +2,7 @@
 
 use x86_64::instructions::interrupts;
 
-use super::{park, thread};
+use super::{close, park, thread};
 use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
@@ -29,6 +29,7 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
         let has_more = print();
+        close::taken();
         virtio::listen();
         pump::poll();
         assert_eq!(

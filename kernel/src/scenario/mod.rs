@@ -31,6 +31,7 @@ use crate::base::describe::{Text, describe};
 use crate::base::settings::About;
 use crate::cpu::{clock, percpu};
 use crate::life;
+use crate::life::programs::{self, Programs};
 use crate::logs::evlog;
 use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
 
@@ -90,12 +91,19 @@ pub(crate) fn run(options: &Options<'static>) -> Verdict {
     };
     let online = percpu::online();
     let About { name, about, .. } = scenario.about;
+    let Ok(programs) = programs::begin(options) else {
+        return Verdict::Fail;
+    };
     relay::info!("scenario {name}: {about} (cpus {online})");
     evlog::emit(|| ScenarioBegun { name });
     RUNNING.call_once(|| (scenario, *options));
     smp::wake(online.without(CpuSet::only(percpu::cpu_index())));
     let (begin, halted) = (clock::ticks(), percpu::halted());
     let verdict = (scenario.boot_cpu)(options);
+    let verdict = match programs.is_none_or(Programs::finish) {
+        true => verdict,
+        false => Verdict::Fail,
+    };
     let took = clock::ticks().wrapping_sub(begin);
     let halted = percpu::halted().wrapping_sub(halted);
     relay::debug!(

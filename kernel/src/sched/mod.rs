@@ -44,7 +44,7 @@ mod run;
 mod table;
 
 pub(crate) use run::{
-    Plan, SpawnError, Woken, adopt, current, end_current, end_process, give_way, leave, new_number,
-    park, preempt, reap, set_options, spawn, tick, yield_now,
+    Plan, SpawnError, Woken, adopt, current, end_all, end_current, end_process, give_way, leave,
+    new_number, park, preempt, reap, set_options, spawn, tick, yield_now,
 };
 pub(crate) use table::{Owner, Thread};

@@ -507,10 +507,20 @@ extern "C" fn begin() -> ! {
 
 /// Has all threads of a process end. Task context.
 pub(crate) fn end_process(process: i32) {
+    end_those(|of| of == process);
+}
+
+/// Has all threads of all programs end. Task context.
+pub(crate) fn end_all() {
+    end_those(|_| true);
+}
+
+/// Has the threads of these processes end, if they are any: the CPUs' own are of process 0.
+fn end_those(shall_end: impl Fn(i32) -> bool) {
     let mut table = TABLE.lock();
     for slot in 0..SLOTS as u16 {
         let thread = *table.slot(slot);
-        if thread.process != process || process == 0 {
+        if thread.process == 0 || !shall_end(thread.process) {
             continue;
         }
         MUST_END[usize::from(slot)].store(true, Ordering::Relaxed);

@@ -21,7 +21,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use relay_abi::Error;
 
@@ -97,8 +97,8 @@ impl Waiters {
         let place = list.iter().position(|other| Arc::ptr_eq(other, who));
         // The last reference may be the list's: it is dropped behind the lock.
         let gone = place.map(|place| list.swap_remove(place));
-        // Lists of files are there for ever: however many have waited, nothing is kept for them.
-        let room = list.is_empty().then(|| core::mem::take(&mut *list));
+        // Lists of streams are there for good: what waits there is to leave nothing behind.
+        let room = list.is_empty().then(|| mem::take(&mut *list));
         drop(list);
         drop((gone, room));
     }
