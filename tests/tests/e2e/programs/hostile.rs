@@ -59,7 +59,10 @@ fn random_calls_harm_nobody() {
     let run = run(folder.path(), 8, "random,18,100000,4,4", &[]);
     run.assert_code(0);
     let said = said(folder.path());
-    let has = |begin: &str| said.iter().any(|(by, text)| by == "random" && text.starts_with(begin));
+    let has = |begin: &str| {
+        said.iter()
+            .any(|(by, text)| by == "random" && text.starts_with(begin))
+    };
     assert!(has("random: seed 18 calls 10"), "{said:?}");
     // Calls came far: they were done, and they failed by everything that is looked at.
     assert!(has("random: done "), "{said:?}");

@@ -1,4 +1,4 @@
-//! `random SEED CALLS [PROCESSES [THREADS]]`: makes so many system calls with arguments of a seeded
+//! `random SEED CALLS [PROCESSES [THREADS [trace]]]`: makes so many system calls with arguments of a seeded
 //! generator, in several processes of several threads each, and starts those again that have ended
 //! themselves. Now and then it ends one in the middle of whatever it is doing. Says how many calls
 //! there were, and what they got.
@@ -66,7 +66,14 @@ fn run(arguments: &'static str) -> u32 {
         ("child", Ok(seed), Ok(threads), Ok(place)) => child(seed, threads, place),
         ("leaf", Ok(seed), ..) => leaf(seed),
         (seed, Ok(calls), Ok(processes), Ok(threads)) => match seed.parse() {
-            Ok(seed) => supervise(seed, calls, processes.clamp(1, 16), threads.clamp(1, 32)),
+            Ok(seed) => {
+                let is_traced = words.next() == Some("trace");
+                let (processes, threads) = (processes.clamp(1, 16), threads.clamp(1, 32));
+                let done = switch(is_traced, "all")
+                    .and_then(|()| supervise(seed, calls, processes, threads));
+                done.and_then(|()| switch(is_traced, "off"))
+                    .and_then(|()| drain(is_traced))
+            }
             Err(_) => return 2,
         },
         _ => return 2,
@@ -78,6 +85,33 @@ fn run(arguments: &'static str) -> u32 {
             1
         }
     }
+}
+
+/// Sets the trace, if it is wanted: with it on, and left to programs, there is something to take.
+fn switch(is_traced: bool, to: &str) -> Result<(), Error> {
+    match is_traced {
+        true => Files::given().filter("trace", to),
+        false => Ok(()),
+    }
+}
+
+/// Takes what nobody has: rings that were replaced are freed when they are read.
+fn drain(is_traced: bool) -> Result<(), Error> {
+    let is_trace = |path: &files::Path| path.text().starts_with("/trace/");
+    for path in Files::given()
+        .paths()
+        .filter(|path| is_traced && is_trace(path))
+    {
+        let file = Files::given().consume(path.text())?;
+        for _ in 0..3 {
+            file.flush()?;
+            time::sleep(Duration::from_millis(20));
+            while let Ok(packet) = file.take() {
+                packet.give_back()?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A process that makes calls.
@@ -366,7 +400,7 @@ fn places(seed: u64) -> &'static Places {
         fixed: address(b"what nobody may write, in the program's constants: it is only read"),
         poll: POLL.as_ptr().expose_provenance() as u64,
         pieces: [0; 16],
-        paths: ["/user/0", "/klog/1", "/flood/2", "/trace/3", "/user/5"]
+        paths: ["/user/0", "/klog/1", "/trace/2", "/trace/3", "/trace/5"]
             .map(|path| [address(path.as_bytes()), path.len() as u64]),
         options: [
             options(20, 0),
@@ -383,7 +417,7 @@ fn places(seed: u64) -> &'static Places {
         entry: provoke::without_stack().unwrap_or_default(),
         filters: [
             filter("log", "info"),
-            filter("trace", "off"),
+            filter("trace-snapshot", "off"),
             filter("evlog", "all"),
         ],
     }))

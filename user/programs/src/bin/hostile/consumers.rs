@@ -186,6 +186,10 @@ fn copy_wrong() -> Result<String, Error> {
 
 fn hold_everything() -> Result<String, Error> {
     let file = filled()?;
+    let before = file.info()?;
+    // More packets than can be held.
+    resize(&file, 4096, 32)?;
+    fill()?;
     let (mut held, mut got) = (alloc::vec::Vec::new(), Got::new());
     loop {
         match sys::file_take(file.handle()) {
@@ -205,6 +209,7 @@ fn hold_everything() -> Result<String, Error> {
         back.add(sys::file_give_back(file.handle(), number));
     }
     let goes_on = drain(&file)? > 0;
+    resize(&file, before.subbuf_size, before.subbuf_count)?;
     Ok(format!(
         "{count} packets, then {got}; given back {back}, goes on {goes_on}"
     ))
@@ -359,7 +364,7 @@ fn resize_while_taking() -> Result<String, Error> {
     })?;
     let mut got = Got::new();
     for round in 0..30 {
-        got.add(file.resize([4096, 8192][round % 2], 16 + round as u64));
+        got.add(file.resize([4096, 8192][round % 2], [16, 32][round / 2 % 2]));
         time::sleep(Duration::from_millis(2));
     }
     let taken = takes.join();

@@ -144,7 +144,7 @@ fn move_while_woken() -> Result<String, Error> {
     let other = move || {
         let _ = sys::notify(send, 1);
     };
-    against(ROUNDS, other, |round| {
+    against(ROUNDS / 4, other, |round| {
         let cpus = 1 << (round % 8);
         // Never behind the one that wakes it: that would not let it go on.
         let options = ThreadOptions {
