@@ -166,6 +166,8 @@ impl Memory {
             |now: Self| now.frames >= self.frames && (now.used <= self.used || !is_heap_theirs);
         idle::until(|| {
             sched::reap();
+            // Rings that programs have had replaced.
+            registry::NAMES.files().for_each(|file| _ = file.reclaim());
             is_back(Self::now()) || patience.expired()
         });
         let (now, Self { frames, used }) = (Self::now(), self);

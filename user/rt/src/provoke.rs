@@ -205,9 +205,47 @@ impl Fault {
         }
     }
 
+    /// Writes a byte at an address, which must be one that the program may not write.
+    #[cfg(target_os = "none")]
+    pub fn write_at(address: u64) {
+        // SAFETY: it faults there. Where the kernel is wrong and it does not, the value is the one
+        // that is there.
+        unsafe { core::arch::asm!("lock or byte ptr [{}], 0", in(reg) address) }
+    }
+
+    /// A host's program does not.
+    #[cfg(not(target_os = "none"))]
+    pub fn write_at(_address: u64) {}
+
     /// A host's program does none of it.
     #[cfg(not(target_os = "none"))]
     pub fn provoke(self) {}
+}
+
+/// Where a thread may begin that has no stack: it sleeps for as many nanoseconds as its argument
+/// says, and ends. `None` on a host.
+#[must_use]
+pub fn without_stack() -> Option<u64> {
+    #[cfg(target_os = "none")]
+    {
+        Some(sleep_and_end as extern "C" fn() -> ! as *const () as u64)
+    }
+    #[cfg(not(target_os = "none"))]
+    None
+}
+
+#[cfg(target_os = "none")]
+#[unsafe(naked)]
+extern "C" fn sleep_and_end() -> ! {
+    core::arch::naked_asm!(
+        "mov eax, {sleep}",
+        "syscall",
+        "2: mov eax, {exit}",
+        "syscall",
+        "jmp 2b",
+        sleep = const relay_abi::Call::Sleep as u64,
+        exit = const relay_abi::Call::ThreadExit as u64,
+    )
 }
 
 /// Pushes until the stack has ended.

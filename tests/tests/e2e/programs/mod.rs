@@ -1,6 +1,7 @@
 //! Programs in ring 3.
 
 mod basics;
+mod hostile;
 mod nmis;
 mod readers;
 mod walls;
