@@ -225,7 +225,6 @@ pub(super) fn is_switch_told() -> bool {
 
 /// This CPU leaves one thread, in this state, and goes on with another.
 #[inline(always)]
-#[inline(never)]
 pub(crate) fn switch(prev: &Task, next: &Task, state: Left) {
     trace::emit(|| SchedSwitch {
         prev_comm: prev.comm,

@@ -109,11 +109,6 @@ impl Thread {
         }
     }
 
-    /// Whether it shall end. Task and IRQ context.
-    pub(crate) fn must_end(self) -> bool {
-        must_end(usize::from(self.slot))
-    }
-
     /// Who it belongs to; `None`: to the kernel, or it has ended. Task context.
     pub(crate) fn owner(self) -> Option<Arc<dyn Owner>> {
         let body = BODIES[usize::from(self.slot)].lock();

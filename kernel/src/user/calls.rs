@@ -426,6 +426,9 @@ fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result
     Ok(())
 }
 
+/// The most handles that a program begins with.
+const MOST_PASSED: usize = 8;
+
 /// Starts a program.
 fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
     let handles = &me.process.handles;
@@ -437,7 +440,7 @@ fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
     let name = text(memory, [wanted.name, wanted.name_len], &mut name)?;
     let place = [wanted.arguments, wanted.arguments_len];
     let arguments = text(memory, place, &mut arguments)?;
-    let mut numbers = [0_u8; 8 * size_of::<u32>()];
+    let mut numbers = [0_u8; MOST_PASSED * size_of::<u32>()];
     let count = length(wanted.handles_len)?;
     let numbers = numbers
         .get_mut(..count.saturating_mul(size_of::<u32>()))
