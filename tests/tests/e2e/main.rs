@@ -14,6 +14,7 @@ mod failure;
 mod identity;
 mod moments;
 mod profile;
+mod programs;
 #[path = "../../../relayctl/tests/readers/mod.rs"]
 mod readers;
 mod recorder;
