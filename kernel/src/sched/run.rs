@@ -198,11 +198,11 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
         return;
     }
     let next = next.task();
-    let before = events::is_switch_told().then(|| table.slot(from).task());
     table.running[cpu] = to;
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
-    drop(table);
-    if let Some(before) = before {
+    if events::is_switch_told() {
+        // Under the lock: before somebody can wake the thread that is left.
+        let before = table.slot(from).task();
         let left = match leaves {
             Leaves::Before | Leaves::Behind => Left::Runnable,
             Leaves::Parked(_) => Left::Waiting,
@@ -210,6 +210,7 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
         };
         events::switch(&before, &next, left);
     }
+    drop(table);
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
 }
@@ -482,10 +483,14 @@ pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
 /// Where a thread begins: on its own stack, interrupts off.
 extern "C" fn begin() -> ! {
     let slot = here();
-    let beginning = BODIES[slot]
-        .lock()
-        .as_mut()
-        .and_then(|body| body.beginning.take());
+    let body = BODIES[slot].lock().as_mut().and_then(|body| {
+        let beginning = body.beginning.take()?;
+        Some((beginning, Arc::clone(&body.owner)))
+    });
+    let beginning = body.map(|(beginning, owner)| {
+        owner.on_begin(current());
+        beginning
+    });
     leave();
     match beginning {
         Some(frame) => user::resume(&frame),

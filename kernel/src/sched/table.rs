@@ -42,8 +42,12 @@ impl Thread {
     }
 }
 
-/// Who a thread belongs to: told when it ends.
+/// Who a thread belongs to: told when it begins and when it ends.
 pub(crate) trait Owner: Any + Send + Sync {
+    /// A thread of it begins: it runs for the first time. Task context, on that thread, interrupts
+    /// off.
+    fn on_begin(&self, thread: Thread);
+
     /// A thread of it is about to end. Task context, on that thread, interrupts off; it is in the
     /// kernel's own address space.
     fn on_end(&self, thread: Thread);

@@ -420,8 +420,6 @@ fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result
     // With what is wrong here, the caller waits on: the thread may answer again.
     let answer = message(me, &caller, words, [buffer, lengths])?;
     me.stop_serving();
-    let client = caller.thread().map_or(0, |thread| thread.tid());
-    events::message_reply(0, client, sched::current().tid(), answer.length);
     port::answer(&caller, Ok(answer));
     Ok(())
 }
