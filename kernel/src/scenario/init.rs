@@ -3,9 +3,12 @@
 use relay_abi::Ended;
 
 use super::definition::{Scenario, Verdict};
+use super::part::Part;
 use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, Preset, Setting, Takes};
 use crate::cpu::clock::Timeout;
+use crate::cpu::percpu;
 use crate::life::idle;
 use crate::mem::{self, heap};
 use crate::sched;
@@ -18,7 +21,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
         settings: &[PROGRAMS],
     },
     boot_cpu,
-    other_cpu: |_| {},
+    other_cpu: |_| Part::of(percpu::cpu_index()).end(),
     on_timer: |_| {},
     on_ipi: |_| {},
     on_nmi: |_| {},
@@ -32,8 +35,8 @@ const PROGRAMS: Setting = Setting {
     default: Preset::Else("hello"),
 };
 
-/// How long the stacks of threads that have ended may take to be left.
-const PATIENCE_MS: u64 = 1_000;
+/// How long other CPUs may take to come up, and the stacks of threads that have ended to be left.
+const PATIENCE_MS: u64 = 5_000;
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
     let programs = options.text(&PROGRAMS).unwrap_or("hello");
@@ -46,6 +49,10 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
     if !ends_well("") {
         return Verdict::Fail;
     }
+    // So is what the other CPUs take as they come up: a slow host may have them late.
+    let patience = Timeout::after_ms(PATIENCE_MS);
+    let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
+    idle::until(|| others.iter().all(|cpu| Part::of(cpu).is_done()) || patience.expired());
     sched::reap();
     let before = Memory::now();
     let is_good = ends_well(programs);

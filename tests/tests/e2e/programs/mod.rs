@@ -1,6 +1,7 @@
 //! Programs in ring 3.
 
 mod basics;
+mod trace;
 
 use std::path::Path;
 use std::process::Command;
