@@ -200,9 +200,17 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
     let next = next.task();
     table.running[cpu] = to;
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
+    // An interrupt may have come while the CPU's own thread had halted it.
+    let was_idle = percpu::end_idle();
+    if was_idle {
+        events::awake(cpu);
+    }
     if events::is_switch_told() {
         // Under the lock: before somebody can wake the thread that is left.
-        let before = table.slot(from).task();
+        let before = match was_idle {
+            true => Task::idle(cpu),
+            false => table.slot(from).task(),
+        };
         let left = match leaves {
             Leaves::Before | Leaves::Behind => Left::Runnable,
             Leaves::Parked(_) => Left::Waiting,
