@@ -142,7 +142,8 @@ fn wake(table: &mut Table, slot: u16) {
     }
     let running = table.running[cpu];
     let is_own = usize::from(running) == cpu;
-    let is_better = table.slot(slot).level() < table.slot(running).level();
+    // A CPU that is about to come up looks by itself.
+    let is_better = running != NONE && table.slot(slot).level() < table.slot(running).level();
     // A CPU's own thread may be about to halt.
     if is_own || is_better {
         interrupt(cpu);
@@ -427,10 +428,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     IS_USED.store(true, Ordering::Relaxed);
     let stack = stacks::thread_stack().map_err(|_| SpawnError::NoRoom)?;
     let mut table = TABLE.lock();
-    let mut slots = table.slots.0.iter();
-    let slot = slots
-        .position(|slot| slot.state == State::Free && slot.number == 0)
-        .ok_or(SpawnError::NoRoom)?;
+    let slot = table.free().map(usize::from).ok_or(SpawnError::NoRoom)?;
     let Plan {
         number, process, ..
     } = plan;

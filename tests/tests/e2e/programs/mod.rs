@@ -1,6 +1,8 @@
 //! Programs in ring 3.
 
 mod basics;
+mod evlog;
+mod profile;
 mod trace;
 
 use std::path::Path;
