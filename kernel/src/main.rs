@@ -116,6 +116,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
 fn run_other_cpu() -> ! {
     life::thread::begin();
     out::virtio::join();
+    life::programs::join();
     scenario::take_part();
     life::idle::forever()
 }

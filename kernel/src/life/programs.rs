@@ -5,16 +5,19 @@
 //! their end ends. The scenario `init` does nothing but wait for init's end, which comes first there.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use relay::fs::Mount;
 use relay_abi::Ended;
 
 use super::{close, idle};
 use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
 use crate::base::settings::{PROGRAMS, TAKEN};
 use crate::cpu::clock::Timeout;
 use crate::cpu::lock::IrqMutex;
 use crate::cpu::patience::Patience;
+use crate::cpu::percpu;
 use crate::logs::{registry, user};
 use crate::mem::{self, heap};
 use crate::sched;
@@ -31,6 +34,12 @@ const PATIENCE_MS: u64 = 20_000;
 /// How long the stacks of threads that have ended may take to be left.
 const LEAVE_MS: u64 = 1_000;
 
+/// How long other CPUs may take to have what they need for good.
+const JOIN_MS: u64 = 5_000;
+
+/// The CPUs that have it, a bit each.
+static JOINED: AtomicU32 = AtomicU32::new(0);
+
 /// The first program, from its start until it is known to have ended.
 static INIT: IrqMutex<Option<Arc<Process>>> = IrqMutex::new(None);
 
@@ -45,6 +54,11 @@ pub(crate) struct Programs {
 /// Programs are not started; why was logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotStarted;
+
+/// This CPU, which is not CPU 0, has what it needs for good. Task context.
+pub(crate) fn join() {
+    JOINED.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Release);
+}
 
 /// Starts the programs that the options name, if they name any, and counts the memory before. Task
 /// context on CPU 0, when all CPUs are up.
@@ -75,6 +89,11 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
         return Err(NotStarted);
     }
     drop(warm_up);
+    // So is what other CPUs take as they come up.
+    let patience = Timeout::after_ms(JOIN_MS);
+    let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
+    let joined = || CpuSet::from_bits(JOINED.load(Ordering::Acquire));
+    idle::until(|| others.without(joined()).is_empty() || patience.expired());
     sched::reap();
     let before = Memory::now();
     *INIT.lock() = Some(start_init(programs)?);

@@ -165,10 +165,10 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
         MOVING[cpu].store(from, Ordering::Relaxed);
     }
     let next = table.slot(to).task();
-    let before = events::is_switch_told().then(|| table.slot(from).task());
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
-    drop(table);
-    if let Some(before) = before {
+    if events::is_switch_told() {
+        // Under the lock: before somebody can wake the thread that is left.
+        let before = table.slot(from).task();
         let left = match leaves {
             Leaves::Before | Leaves::Behind | Leaves::Elsewhere => Left::Runnable,
             Leaves::Parked(_) => Left::Waiting,
@@ -176,6 +176,7 @@ fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
         };
         events::switch(&before, &next, left);
     }
+    drop(table);
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
     settle();
@@ -402,10 +403,14 @@ pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
 /// Where a thread begins: on its own stack, interrupts off.
 extern "C" fn begin() -> ! {
     settle();
-    let beginning = BODIES[here()]
-        .lock()
-        .as_mut()
-        .and_then(|body| body.beginning.take());
+    let body = BODIES[here()].lock().as_mut().and_then(|body| {
+        let beginning = body.beginning.take()?;
+        Some((beginning, Arc::clone(&body.owner)))
+    });
+    let beginning = body.map(|(beginning, owner)| {
+        owner.on_begin(current());
+        beginning
+    });
     leave();
     match beginning {
         Some(frame) => user::resume(&frame),

@@ -42,8 +42,12 @@ impl Thread {
     }
 }
 
-/// Who a thread belongs to: told when it ends.
+/// Who a thread belongs to: told when it begins and when it ends.
 pub(crate) trait Owner: Any + Send + Sync {
+    /// A thread of it begins: it runs for the first time. Task context, on that thread, interrupts
+    /// off.
+    fn on_begin(&self, thread: Thread);
+
     /// A thread of it is about to end. Task context, on that thread, interrupts off; it is in the
     /// kernel's own address space.
     fn on_end(&self, thread: Thread);
@@ -172,6 +176,14 @@ impl Table {
         (is_it && lives).then_some(slot)
     }
 
+    /// A slot for a thread of a program. The first are the CPUs' own, also of those that are not up
+    /// yet: a CPU may come up while programs run.
+    pub(super) fn free(&self) -> Option<u16> {
+        let mut slots = self.slots.0.iter().enumerate().skip(MAX_CPUS);
+        let found = slots.find(|(_, slot)| slot.state == State::Free && slot.number == 0);
+        found.map(|(slot, _)| slot as u16)
+    }
+
     /// The slot.
     pub(super) fn slot(&mut self, slot: u16) -> &mut Slot {
         &mut self.slots.0[usize::from(slot)]
@@ -251,4 +263,28 @@ pub(super) static EARLIEST: AtomicU64 = AtomicU64::new(u64::MAX);
 /// Whether the thread in this slot shall end.
 pub(super) fn must_end(slot: usize) -> bool {
     MUST_END[slot].load(Ordering::Relaxed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_of_cpus_are_kept_for_them_and_no_thread_waits_for_one_that_is_not_up() {
+        let mut table = Table::new();
+        let slot = table.free().expect("all are free");
+        assert_eq!(usize::from(slot), MAX_CPUS);
+        let comm = Comm::new("new");
+        // CPU 0 is up, and runs another program; CPU 1 is not up.
+        let online = CpuSet::from_bits(0b11);
+        *table.slot(slot) = Slot {
+            cpus: online,
+            ..Slot::new(FIRST_NUMBER, FIRST_NUMBER, comm, 0)
+        };
+        assert_ne!(table.free(), Some(slot));
+        table.running[0] = 40;
+        assert_eq!(table.best_cpu(slot, online), 0);
+        table.running[1] = 1;
+        assert_eq!(table.best_cpu(slot, online), 1);
+    }
 }

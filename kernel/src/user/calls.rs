@@ -420,11 +420,12 @@ fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result
     // With what is wrong here, the caller waits on: the thread may answer again.
     let answer = message(me, &caller, words, [buffer, lengths])?;
     me.stop_serving();
-    let client = caller.thread().map_or(0, |thread| thread.tid());
-    events::message_reply(0, client, sched::current().tid(), answer.length);
     port::answer(&caller, Ok(answer));
     Ok(())
 }
+
+/// The most handles that a program begins with.
+const MOST_PASSED: usize = 8;
 
 /// Starts a program.
 fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
@@ -437,7 +438,7 @@ fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
     let name = text(memory, [wanted.name, wanted.name_len], &mut name)?;
     let place = [wanted.arguments, wanted.arguments_len];
     let arguments = text(memory, place, &mut arguments)?;
-    let mut numbers = [0_u8; 8 * size_of::<u32>()];
+    let mut numbers = [0_u8; MOST_PASSED * size_of::<u32>()];
     let count = length(wanted.handles_len)?;
     let numbers = numbers
         .get_mut(..count.saturating_mul(size_of::<u32>()))

@@ -28,6 +28,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::{Error, MESSAGE_BYTES, ready, rights};
 
+use super::events;
 use super::handles::Entry;
 use super::poll::Pollable;
 use super::process::Member;
@@ -66,6 +67,8 @@ enum Exchange {
 #[derive(Debug)]
 pub(super) struct Seat {
     exchange: IrqMutex<Exchange>,
+    /// The number of the port that it called last.
+    port: AtomicU64,
     /// The bytes of the message, then those of the answer. The member writes them before it sends,
     /// and who answers does while the message is taken.
     pub(super) bytes: IrqMutex<[u8; MESSAGE_BYTES]>,
@@ -76,6 +79,7 @@ impl Seat {
     pub(super) const fn new() -> Self {
         Self {
             exchange: IrqMutex::new(Exchange::Idle),
+            port: AtomicU64::new(0),
             bytes: IrqMutex::new([0; MESSAGE_BYTES]),
         }
     }
@@ -92,10 +96,19 @@ impl Seat {
         }
     }
 
-    /// Answers it, if it still waits.
-    fn answer(&self, answer: Result<Message, Error>) {
+    /// Answers `client`, whose seat it is, if it still waits.
+    fn answer(&self, client: i32, answer: Result<Message, Error>) {
         let mut exchange = self.exchange.lock();
         if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
+            // Under the lock: before the client can go on.
+            let port = self.port.load(Ordering::Relaxed);
+            match &answer {
+                Ok(message) => {
+                    let server = sched::current().tid();
+                    events::message_reply(port, client, server, message.length);
+                }
+                Err(_) => events::message_reply(port, client, 0, 0),
+            }
             let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
             drop(exchange);
             drop(before);
@@ -190,6 +203,7 @@ impl Port {
     /// # Errors
     /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
     pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
+        me.seat.port.store(self.number, Ordering::Relaxed);
         *me.seat.exchange.lock() = Exchange::Sent(message);
         if let Err(error) = self.queue(me) {
             me.seat.give_up();
@@ -376,8 +390,9 @@ impl Port {
 /// Answers the call of a member, which may have gone on, and has it look. Task context, interrupts
 /// off.
 pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
-    member.seat.answer(answer);
+    // Who has a seat in a call has begun: it is known as a thread.
     if let Some(thread) = member.thread() {
+        member.seat.answer(thread.tid(), answer);
         thread.unpark();
     }
 }

@@ -50,11 +50,6 @@ impl ThreadStack {
     pub(crate) fn top(&self) -> u64 {
         place(u64::from(self.number)).top
     }
-
-    /// Its lowest address.
-    pub(crate) fn bottom(&self) -> u64 {
-        place(u64::from(self.number)).bottom
-    }
 }
 
 impl Drop for ThreadStack {

@@ -1,9 +1,12 @@
 //! Programs in ring 3.
 
 mod basics;
+mod evlog;
 mod hostile;
 mod nmis;
+mod profile;
 mod readers;
+mod trace;
 mod walls;
 
 use std::path::Path;
