@@ -11,13 +11,21 @@ fn programs_start_say_something_and_give_everything_back() {
     let run = run(folder.path(), 8, "hello;hello;tracectl", &[]);
     run.assert_code(0);
     run.assert_complete(8);
-    assert!(has_said(folder.path(), "init", "hello has ended with code 0"));
+    assert!(has_said(
+        folder.path(),
+        "init",
+        "hello has ended with code 0"
+    ));
     let lists = |what: &str| {
         let said = said(folder.path());
-        said.iter().any(|(by, text)| by == "tracectl" && text.contains(what))
+        said.iter()
+            .any(|(by, text)| by == "tracectl" && text.contains(what))
     };
     for cpu in 0..8 {
-        assert!(lists(&format!("/klog/{cpu} ")), "the log of cpu {cpu} is listed");
+        assert!(
+            lists(&format!("/klog/{cpu} ")),
+            "the log of cpu {cpu} is listed"
+        );
     }
 }
 
@@ -57,7 +65,8 @@ fn calls_cost_what_they_should() {
     let cost = |name: &str| {
         let begin = format!("costs: {name} ");
         let texts = said.iter().filter(|(by, _)| by == "costs");
-        let mut found = texts.filter_map(|(_, text)| text.strip_prefix(&begin)?.parse::<u64>().ok());
+        let mut found =
+            texts.filter_map(|(_, text)| text.strip_prefix(&begin)?.parse::<u64>().ok());
         found.next().unwrap_or_else(|| panic!("{name}: {said:?}"))
     };
     assert!(cost("null") <= 150, "{said:?}");

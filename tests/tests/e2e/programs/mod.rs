@@ -23,7 +23,9 @@ fn run(folder: &Path, smp: u32, programs: &str, others: &[&str]) -> Run {
 /// The records of a channel, as `relayctl cat --json` has them.
 fn records(folder: &Path, channel: &str) -> Vec<Value> {
     let mut cat = Command::new(relayctl());
-    cat.arg("cat").arg(folder).args(["--json", "--channel", channel]);
+    cat.arg("cat")
+        .arg(folder)
+        .args(["--json", "--channel", channel]);
     let output = cat.output().expect("relayctl starts");
     let text = String::from_utf8(output.stdout).expect("it is UTF-8");
     let lines = text.lines();
@@ -36,7 +38,8 @@ fn records(folder: &Path, channel: &str) -> Vec<Value> {
 fn said(folder: &Path) -> Vec<(String, String)> {
     let field = |record: &Value, name: &str| {
         let text = record["fields"][name].as_str();
-        text.unwrap_or_else(|| panic!("{record} has no {name}")).to_owned()
+        text.unwrap_or_else(|| panic!("{record} has no {name}"))
+            .to_owned()
     };
     let records = records(folder, "user");
     let records = records.iter();
