@@ -29,14 +29,17 @@ const PROGRAMS: Setting = Setting {
     key: "programs",
     about: "programs that init starts, separated by ';', each with arguments behind ','",
     takes: Takes::Text("NAME[,ARGUMENT...][;...]"),
-    default: Preset::Else("hello"),
+    default: Preset::Else(SOME),
 };
+
+/// Programs that show something: one says hello, one reads the kernel's log, one lists all channels.
+const SOME: &str = "hello;dmesg,2;tracectl";
 
 /// How long the stacks of threads that have ended may take to be left.
 const PATIENCE_MS: u64 = 1_000;
 
 fn boot_cpu(options: &Options<'static>) -> Verdict {
-    let programs = options.text(&PROGRAMS).unwrap_or("hello");
+    let programs = options.text(&PROGRAMS).unwrap_or(SOME);
     if !archive::is_there() {
         relay::error!("there are no programs: the machine was started without their archive");
         return Verdict::Fail;
