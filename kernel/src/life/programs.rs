@@ -24,6 +24,9 @@ use crate::sched;
 use crate::user::process::Process;
 use crate::user::{archive, start};
 
+/// Programs that show something: one says hello, one reads the kernel's log, one lists all channels.
+const SOME: &str = "hello;dmesg,2;tracectl";
+
 /// The scenario that is there for programs: the heap is as it was when it is over.
 const ALONE: &str = "init";
 
@@ -68,7 +71,7 @@ pub(crate) fn join() {
 pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarted> {
     let is_alone = options.scenario == ALONE;
     let given = options.text(&PROGRAMS);
-    let Some(programs) = given.or(is_alone.then_some("hello")) else {
+    let Some(programs) = given.or(is_alone.then_some(SOME)) else {
         return match options.value(&TAKEN) {
             None => Ok(None),
             Some(_) => {

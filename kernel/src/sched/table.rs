@@ -175,15 +175,6 @@ impl Table {
         let lives = !matches!(slot.state, State::Free | State::Ended);
         (is_it && lives).then_some(slot)
     }
-
-    /// A slot for a thread of a program. The first are the CPUs' own, also of those that are not up
-    /// yet: a CPU may come up while programs run.
-    pub(super) fn free(&self) -> Option<u16> {
-        let mut slots = self.slots.0.iter().enumerate().skip(MAX_CPUS);
-        let found = slots.find(|(_, slot)| slot.state == State::Free && slot.number == 0);
-        found.map(|(slot, _)| slot as u16)
-    }
-
     /// The slot.
     pub(super) fn slot(&mut self, slot: u16) -> &mut Slot {
         &mut self.slots.0[usize::from(slot)]
