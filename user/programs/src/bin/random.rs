@@ -44,6 +44,8 @@ const LEAF_CALLS: u64 = 300;
 const LEAF_LIFE: Duration = Duration::from_millis(200);
 /// A child that has not reported for so long is ended: all its threads wait for each other.
 const STUCK: Duration = Duration::from_millis(200);
+/// How often it is tried to give a stream its ring back.
+const RESTORES: u32 = 100;
 /// Results that are counted: no error, and each error.
 const RESULTS: usize = 1 + Error::ALL.len();
 
@@ -69,10 +71,13 @@ fn run(arguments: &'static str) -> u32 {
             Ok(seed) => {
                 let is_traced = words.next() == Some("trace");
                 let (processes, threads) = (processes.clamp(1, 16), threads.clamp(1, 32));
-                let done = switch(is_traced, "all")
-                    .and_then(|()| supervise(seed, calls, processes, threads));
-                done.and_then(|()| switch(is_traced, "off"))
-                    .and_then(|()| drain(is_traced))
+                switch(is_traced, "all")
+                    .and_then(|()| shapes())
+                    .and_then(|shapes| {
+                        supervise(seed, calls, processes, threads)?;
+                        switch(is_traced, "off")?;
+                        restore(&shapes)
+                    })
             }
             Err(_) => return 2,
         },
@@ -95,20 +100,45 @@ fn switch(is_traced: bool, to: &str) -> Result<(), Error> {
     }
 }
 
-/// Takes what nobody has: rings that were replaced are freed when they are read.
-fn drain(is_traced: bool) -> Result<(), Error> {
-    let is_trace = |path: &files::Path| path.text().starts_with("/trace/");
-    for path in Files::given()
-        .paths()
-        .filter(|path| is_traced && is_trace(path))
-    {
-        let file = Files::given().consume(path.text())?;
-        for _ in 0..3 {
+/// The files, each with the shape of its ring.
+fn shapes() -> Result<Vec<(files::Path, [u64; 2])>, Error> {
+    let shape = |path: files::Path| {
+        let info = Files::given().observe(path.text())?.info()?;
+        Ok((path, [info.subbuf_size, info.subbuf_count]))
+    };
+    Files::given().paths().map(shape).collect()
+}
+
+/// Has all streams go on in rings of these shapes, and takes what nobody has: a ring that was replaced
+/// is freed when it is read.
+fn restore(shapes: &[(files::Path, [u64; 2])]) -> Result<(), Error> {
+    // Leaves may go on for so long, and rings are replaced at a CPU's next tick.
+    time::sleep(2 * LEAF_LIFE);
+    for (path, shape) in shapes {
+        let path = path.text();
+        let consumed = Files::given().consume(path);
+        let is_consumed = consumed.is_ok();
+        let file = consumed.or_else(|_| Files::given().observe(path))?;
+        let mut is_restored = false;
+        for _ in 0..RESTORES {
             file.flush()?;
-            time::sleep(Duration::from_millis(20));
-            while let Ok(packet) = file.take() {
+            time::sleep(Duration::from_millis(10));
+            while is_consumed && let Ok(packet) = file.take() {
                 packet.give_back()?;
             }
+            let info = file.info()?;
+            let is_as_before = [info.subbuf_size, info.subbuf_count] == *shape;
+            if is_as_before && is_restored {
+                break;
+            }
+            is_restored = is_as_before;
+            if !is_as_before {
+                // An old ring may still be there: then again.
+                let _ = file.resize(shape[0], shape[1]);
+            }
+        }
+        if !is_restored {
+            relay::warn!("random: {path} has not the ring that it had");
         }
     }
     Ok(())
