@@ -175,6 +175,7 @@ impl Table {
         let lives = !matches!(slot.state, State::Free | State::Ended);
         (is_it && lives).then_some(slot)
     }
+
     /// The slot.
     pub(super) fn slot(&mut self, slot: u16) -> &mut Slot {
         &mut self.slots.0[usize::from(slot)]
