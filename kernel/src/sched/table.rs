@@ -256,27 +256,3 @@ pub(super) static EARLIEST: AtomicU64 = AtomicU64::new(u64::MAX);
 pub(super) fn must_end(slot: usize) -> bool {
     MUST_END[slot].load(Ordering::Relaxed)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_of_cpus_are_kept_for_them_and_no_thread_waits_for_one_that_is_not_up() {
-        let mut table = Table::new();
-        let slot = table.free().expect("all are free");
-        assert_eq!(usize::from(slot), MAX_CPUS);
-        let comm = Comm::new("new");
-        // CPU 0 is up, and runs another program; CPU 1 is not up.
-        let online = CpuSet::from_bits(0b11);
-        *table.slot(slot) = Slot {
-            cpus: online,
-            ..Slot::new(FIRST_NUMBER, FIRST_NUMBER, comm, 0)
-        };
-        assert_ne!(table.free(), Some(slot));
-        table.running[0] = 40;
-        assert_eq!(table.best_cpu(slot, online), 0);
-        table.running[1] = 1;
-        assert_eq!(table.best_cpu(slot, online), 1);
-    }
-}
