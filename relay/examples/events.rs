@@ -37,6 +37,7 @@ const TRACE: StreamClass = StreamClass {
     name: "trace",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[Stage::CLASS],
 };
 static TRACE_PACKETS: Packets = Packets::new(TRACE.id, &UUID);

@@ -12,6 +12,7 @@
 //!     name: "sched",
 //!     is_global: false,
 //!     overwrites: false,
+//!     is_taken: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",

@@ -251,8 +251,33 @@ pub(crate) const SERIAL: Setting = Setting {
     default: Preset::Else("all where there are no virtio ports, but a com2"),
 };
 
+/// What init is told.
+pub(crate) const PROGRAMS: Setting = Setting {
+    key: "programs",
+    about: "programs that init starts beside the scenario, separated by ';', each with arguments behind ','",
+    takes: Takes::Text("NAME[,ARGUMENT...][;...]"),
+    default: Preset::Else("some in the scenario init, none in others"),
+};
+
+/// The channels that programs may take, by the names that they have in [`super::carried`].
+pub(crate) const TAKEABLE: [Choice; 5] = [
+    Choice::new("flood", "the load of scenarios"),
+    Choice::new("trace", "what the machine does"),
+    Choice::new("evlog", "events for those who run the machine"),
+    Choice::new("user", "what programs write"),
+    Choice::new("profile", "samples of what every CPU does"),
+];
+
+/// Which of them programs take.
+pub(crate) const TAKEN: Setting = Setting {
+    key: "taken",
+    about: "the channels that programs take: they do not leave the machine, but are claimed",
+    takes: Takes::SomeOf(&TAKEABLE),
+    default: Preset::Else("none"),
+};
+
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 19] = [
+pub(crate) const GENERAL: [Setting; 21] = [
     LOG,
     LOG_SIZE,
     TRACE,
@@ -272,6 +297,8 @@ pub(crate) const GENERAL: [Setting; 19] = [
     TSC_HZ,
     SERIAL,
     LINE,
+    PROGRAMS,
+    TAKEN,
 ];
 
 /// How long a scenario shall last; at most a year.

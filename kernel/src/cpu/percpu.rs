@@ -220,6 +220,11 @@ pub(crate) fn end_idle() -> bool {
     was_idle
 }
 
+/// Whether this CPU waits for interrupts, or did when the one came that is handled. Any context.
+pub(crate) fn is_idle() -> bool {
+    this().is_idle.load(Ordering::Relaxed)
+}
+
 /// This CPU's block. Any context.
 pub(crate) fn this() -> &'static PerCpu {
     &BLOCKS[cpu_index() % MAX_CPUS]
@@ -299,6 +304,11 @@ pub(crate) fn set_apic_id(id: u32) {
 /// Says that this CPU begins to close its streams. Task context, interrupts off.
 pub(crate) fn set_closing() {
     this().is_closing.store(true, Ordering::Relaxed);
+}
+
+/// Says that it is done with that, and that some are still open. As [`set_closing`].
+pub(crate) fn end_closing() {
+    this().is_closing.store(false, Ordering::Relaxed);
 }
 
 /// Whether this CPU has begun to close its streams. An NMI that wrote now could come between the end

@@ -1,5 +1,6 @@
 //! Closing: the streams of a CPU come to their end.
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::{hint, ptr};
 
 use relay::StreamError;
@@ -11,6 +12,9 @@ use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::logs::{claims, klog, trace};
 use crate::out::{console, intake, pump, virtio};
+
+/// What programs take shall be closed.
+static ARE_TAKEN_ASKED: AtomicBool = AtomicBool::new(false);
 
 /// Ends the streams of the calling CPU: their last packets say that they are the last, and its
 /// claims are made. Task context. Nothing is written in between: interrupts are off, and
@@ -34,13 +38,34 @@ pub(crate) fn this_cpu() {
                 }
                 registry::claim();
             }
-            // klog is read by the console, too; what nobody reads is not waited for.
+            // klog is read by the console, too; what nobody reads is not waited for: programs have
+            // ended.
             let has_reader = match ptr::eq(channel, &klog::CHANNEL) {
                 true => intake::has_user(percpu::cpu_index()),
-                false => pump::has_sink(),
+                false => pump::has_sink() && !registry::is_taken_from(channel),
             };
             close(|| registry::close(channel), has_reader, &mut patience);
         }
+    });
+}
+
+/// Has every CPU close what programs take, when it is idle next: so they see that it has ended. Task
+/// context, when nobody writes to it any more but programs, which then lose what they write.
+pub(super) fn ask_taken() {
+    ARE_TAKEN_ASKED.store(true, Ordering::Relaxed);
+}
+
+/// Closes what programs take of the calling CPU, if that was asked for, and as far as there is room:
+/// it is tried again the next time. Task context of the CPU's own thread, so that no record is half
+/// written.
+pub(super) fn taken() {
+    if !ARE_TAKEN_ASKED.load(Ordering::Relaxed) {
+        return;
+    }
+    interrupts::without_interrupts(|| {
+        percpu::set_closing();
+        registry::close_taken(percpu::cpu_index());
+        percpu::end_closing();
     });
 }
 

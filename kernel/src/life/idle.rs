@@ -2,10 +2,11 @@
 
 use x86_64::instructions::interrupts;
 
-use super::{park, thread};
+use super::{close, park, thread};
 use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
+use crate::sched;
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
 /// the console is looked after.
@@ -29,8 +30,10 @@ pub(crate) fn until(mut done: impl FnMut() -> bool) {
 pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
     loop {
         let has_more = print();
+        close::taken();
         virtio::listen();
         pump::poll();
+        sched::reap();
         assert_eq!(
             percpu::pins(),
             0,

@@ -5,6 +5,7 @@
 //! - [`close`]: a CPU's streams come to their end; [`park`]: a CPU does;
 //! - [`thread`]: what runs on a CPU; [`idle`]: waiting;
 //! - [`profiler`]: what each CPU does, many times a second;
+//! - [`programs`]: programs beside a scenario, and what they take;
 //! - [`others`]: the other CPUs; [`error`], [`bring_up`]: the beginning; [`shut_down`]: the end;
 //! - [`panic`](mod@panic): the other end.
 
@@ -16,5 +17,6 @@ mod others;
 pub(crate) mod panic;
 mod park;
 pub(crate) mod profiler;
+pub(crate) mod programs;
 pub(crate) mod shut_down;
 pub(crate) mod thread;

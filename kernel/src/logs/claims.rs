@@ -41,6 +41,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     name: "claims",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[Claim::CLASS, NoRing::CLASS],
 };
 

@@ -117,6 +117,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     name: "flood",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[Flood::CLASS],
 };
 

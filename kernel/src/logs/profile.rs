@@ -18,6 +18,7 @@ const STREAM: StreamClass = StreamClass {
     name: "profile",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[Sample::CLASS, Source::CLASS],
 };
 

@@ -1,7 +1,8 @@
 //! The list of this kernel's channels, and what is done with all of them. All are alike to relay.
 
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::ptr;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use relay::StreamError;
 use relay::ctf::Packets;
@@ -17,7 +18,7 @@ use super::{claims, evlog, flood, klog, load, metadata, profile, shared, trace, 
 use crate::base::carried::Carried;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
-use crate::base::settings::LOG_SIZE;
+use crate::base::settings::{LOG_SIZE, TAKEABLE, TAKEN};
 use crate::cpu::clock;
 
 /// Where readers find them: `/klog/0`.
@@ -56,6 +57,9 @@ static ATTEMPTS: [(&Mount, &Attempts); 3] = [
 /// Which channels leave the machine.
 static CARRIED: Once<Carried> = Once::new();
 
+/// Which of these programs take: a bit for each of [`TAKEABLE`].
+static ARE_TAKEN: AtomicU64 = AtomicU64::new(0);
+
 /// Gives the channels their names and starts the log on the boot CPU. The first thing of all, once
 /// the CPU knows its number.
 pub(crate) fn start_early() {
@@ -67,11 +71,59 @@ pub(crate) fn start_early() {
     debug_assert!(named && started, "the log was started before");
 }
 
-/// Says which channels leave the machine; all do before that. What does not is neither described
-/// nor claimed. Task context on the boot CPU, once, before the rings are made.
+/// Says which channels leave the machine, or are taken by programs; all leave it before that. What
+/// does neither is neither described nor claimed. Task context on the boot CPU, once, before the
+/// rings are made.
 pub(crate) fn carry(carried: Carried, options: &Options<'_>) {
     CARRIED.call_once(|| carried);
+    let taken = options.value(&TAKEN).unwrap_or_default();
+    ARE_TAKEN.store(taken, Ordering::Relaxed);
     load::choose(options);
+    for name in TAKEABLE.map(|choice| choice.word) {
+        if is_taken_by_name(name) && !carried.has(name) {
+            relay::error!("taken={name}: the channel is not carried, so that it has no rings");
+        }
+    }
+}
+
+/// Whether programs take the channel, or both of the load, so that no sink does. Any context.
+pub(crate) fn is_taken(mount: &Mount) -> bool {
+    is_taken_by_name(match load::goes_to(mount) {
+        Some(_) => "flood",
+        None => mount.path().trim_start_matches('/'),
+    })
+}
+
+/// The same, by the name that settings have.
+fn is_taken_by_name(name: &str) -> bool {
+    let place = TAKEABLE.iter().position(|choice| choice.word == name);
+    place.is_some_and(|place| ARE_TAKEN.load(Ordering::Relaxed) & (1 << place) != 0)
+}
+
+/// Whether programs take a channel that every CPU has a stream of. Any context.
+pub(crate) fn is_taken_from(channel: &PerCpu) -> bool {
+    let clients = CLIENTS.iter().map(|client| (client.channel, client.mount));
+    let mut all = clients.chain([(&flood::CHANNEL, &flood::MOUNT)]);
+    all.any(|(known, mount)| ptr::eq(known, channel) && is_taken(mount))
+}
+
+/// The channels that programs take and that are there. Any context.
+pub(crate) fn taken() -> impl Iterator<Item = &'static Mount> {
+    NAMES
+        .channels()
+        .filter(|mount| is_carried(mount) && is_taken(mount))
+}
+
+/// Closes the streams of the calling CPU in the channels that programs take, as [`close`] does; CPU 0
+/// that of all. Where there is no room for the last packet nothing is done: it is to be called again.
+/// Task context, interrupts off, when nobody writes to them any more but NMIs, which must not.
+pub(crate) fn close_taken(cpu: usize) {
+    for channel in all().filter(|channel| is_taken_from(channel) && !channel.is_closed(cpu)) {
+        let _ = close(channel);
+    }
+    if cpu == 0 && load::is_shared() && is_taken(&shared::MOUNT) && !shared::CHANNEL.is_closed(0) {
+        let _ = close_shared();
+    }
 }
 
 /// Whether a channel leaves the machine. Any context.
@@ -92,7 +144,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static PerCpu> {
 }
 
 /// The channels of which a panic sends what is left, with their hooks: the description of all first,
-/// what may be much last. Any context.
+/// what may be much last; not those that programs take. Any context.
 pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Packets)> {
     let first: [(&Mount, _, _); 3] = [
         (&metadata::MOUNT, &metadata::CHANNEL, &metadata::PACKETS),
@@ -102,7 +154,7 @@ pub(crate) fn salvaged() -> impl Iterator<Item = (&'static PerCpu, &'static Pack
     let clients = CLIENTS.map(|client| (client.mount, client.channel, client.packets));
     let flood = [(&flood::MOUNT, &flood::CHANNEL, &flood::PACKETS)];
     let salvaged = first.into_iter().chain(clients).chain(flood);
-    let carried = salvaged.filter(|(mount, ..)| is_carried(mount));
+    let carried = salvaged.filter(|(mount, ..)| is_carried(mount) && !is_taken(mount));
     carried.map(|(_, channel, packets)| (channel, packets))
 }
 
@@ -135,7 +187,7 @@ fn tell_missing(cpus: usize) {
     let carried = NAMES.channels().filter(|mount| is_carried(mount));
     let has_one = |mount: &&Mount| {
         let alone: [&Mount; 2] = [&metadata::MOUNT, &shared::MOUNT];
-        alone.into_iter().any(|known| core::ptr::eq(known, *mount))
+        alone.into_iter().any(|known| ptr::eq(known, *mount))
     };
     let of_each = carried.filter(|mount| !has_one(mount));
     for mount in of_each {
@@ -163,14 +215,14 @@ pub(crate) fn largest_packet(cpus: usize) -> usize {
 pub(crate) fn class_of(mount: &Mount) -> Option<StreamClass> {
     let clients = CLIENTS.iter().map(|client| (client.mount, client.stream));
     let mut all = STREAMS.into_iter().chain(clients);
-    all.find(|(known, _)| core::ptr::eq(*known, mount))
+    all.find(|(known, _)| ptr::eq(*known, mount))
         .map(|(_, class)| class)
 }
 
 /// The largest sub-buffers that a channel may be given while the machine runs: the buffers of who
 /// prints the log, and of a slow line, were made for those that there were. Any context.
 pub(crate) fn most_subbuf(mount: &Mount) -> usize {
-    let most = match core::ptr::eq(mount, &klog::MOUNT) {
+    let most = match ptr::eq(mount, &klog::MOUNT) {
         true => klog::MAX_PACKET,
         false => MOST_SUBBUF,
     };
@@ -189,12 +241,15 @@ pub(crate) fn describe(cpus: usize) {
     let carried = STREAMS.iter().filter(|(mount, _)| is_carried(mount));
     let described = carried.map(|(mount, stream)| StreamClass {
         overwrites: load::goes_to(mount) == Some(true) && load::overwrites(),
+        is_taken: is_taken(mount),
         ..*stream
     });
     let clients = CLIENTS.iter().filter(|client| is_carried(client.mount));
-    let streams: Vec<_> = described
-        .chain(clients.map(|client| client.described()))
-        .collect();
+    let clients = clients.map(|client| StreamClass {
+        is_taken: is_taken(client.mount),
+        ..client.described()
+    });
+    let streams: Vec<_> = described.chain(clients).collect();
     metadata::describe(&streams, cpus);
 }
 
@@ -222,7 +277,7 @@ pub(crate) fn close(channel: &PerCpu) -> Result<(), StreamError> {
         (&klog::CHANNEL, &klog::ATTEMPTS),
         (&flood::CHANNEL, &flood::ATTEMPTS),
     ]);
-    for (_, attempts) in counted.filter(|(counted, _)| core::ptr::eq(*counted, channel)) {
+    for (_, attempts) in counted.filter(|(counted, _)| ptr::eq(*counted, channel)) {
         attempts.close();
     }
     Ok(())

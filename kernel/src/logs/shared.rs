@@ -48,6 +48,7 @@ pub(super) const STREAM: StreamClass = StreamClass {
     name: "shared",
     is_global: true,
     overwrites: false,
+    is_taken: false,
     events: &[Shared::CLASS],
 };
 

@@ -23,6 +23,7 @@ const STREAM: StreamClass = StreamClass {
     name: "trace",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[],
 };
 

@@ -25,6 +25,7 @@ const STREAM: StreamClass = StreamClass {
     name: "user",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[],
 };
 

@@ -90,9 +90,11 @@ enum Source {
 
 impl Stream {
     /// The streams of `cpu` that leave the machine, in the order of the registry, but for the
-    /// metadata: that is [sent](super::description) by itself.
+    /// metadata: that is [sent](super::description) by itself. Not those that programs take.
     fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
-        let carried = NAMES.channels().filter(|mount| registry::is_carried(mount));
+        let carried = NAMES.channels();
+        let carried =
+            carried.filter(|mount| registry::is_carried(mount) && !registry::is_taken(mount));
         carried.filter_map(move |mount| {
             let file = mount.file(cpu).ok()?;
             let source = match mount.path() {

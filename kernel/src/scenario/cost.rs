@@ -18,7 +18,7 @@ use super::definition::{Scenario, Verdict};
 use super::part::Part;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::MAX_CPUS;
-use crate::base::settings::About;
+use crate::base::settings::{About, COUNT};
 use crate::cpu::machine::Machine;
 use crate::cpu::{clock, percpu};
 use crate::life::idle;
@@ -28,7 +28,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "cost",
         about: "what writing costs, in instructions (--accel icount)",
-        settings: &[],
+        settings: &[COUNT],
     },
     boot_cpu,
     other_cpu: |_| {},
@@ -222,6 +222,7 @@ fn carried(nothing: Cost) -> Option<()> {
     let part = Part::of(percpu::cpu_index());
     let timer = &percpu::this().timer_irqs;
     let (mut stored, mut lost) = (None, None);
+    let mut sum = 0;
     for _ in 0..ROUNDS {
         interrupts::without_interrupts(|| {
             for _ in 0..BATCH {
@@ -229,6 +230,7 @@ fn carried(nothing: Cost) -> Option<()> {
                 let start = clock::counter();
                 let written = flood::CHANNEL.emit(&record);
                 let took = clock::counter().wrapping_sub(start);
+                sum += took;
                 note(
                     if written.is_ok() {
                         &mut stored
@@ -246,7 +248,7 @@ fn carried(nothing: Cost) -> Option<()> {
     let stats = flood::CHANNEL.stats(percpu::cpu_index());
     let full = stats.map_or(0, |stats| stats.lost.total());
     relay::info!(
-        "{tried} records of flood tried, {full} found no room",
+        "{tried} records of flood tried, {full} found no room, all took {sum} instructions",
         tried = ROUNDS * BATCH
     );
     tell("a record of flood that finds room", stored?, nothing);

@@ -6,7 +6,7 @@ use super::definition::{Scenario, Verdict};
 use super::part::Part;
 use crate::arch::frame::Interrupted;
 use crate::base::cmdline::Options;
-use crate::base::settings::{About, COUNT, Preset, SECONDS, SUBBUF, Setting, Takes};
+use crate::base::settings::{About, COUNT, MODE, Preset, SECONDS, SPARES, SUBBUF, Setting, Takes};
 use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
@@ -16,7 +16,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
         name: "flood",
         about: "every CPU writes as fast as it can, from task and interrupt context",
-        settings: &[RECORDS, SECONDS, SUBBUF, COUNT],
+        settings: &[RECORDS, SECONDS, SUBBUF, COUNT, MODE, SPARES],
     },
     boot_cpu,
     other_cpu: take_part,

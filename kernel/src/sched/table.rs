@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::NORMAL_PRIORITY;
 
@@ -158,7 +158,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             slots: Slots([Slot::FREE; SLOTS]),
             queues: [const { Queue::new() }; MAX_CPUS],
@@ -174,14 +174,6 @@ impl Table {
         let is_it = slot.number == thread.number;
         let lives = !matches!(slot.state, State::Free | State::Ended);
         (is_it && lives).then_some(slot)
-    }
-
-    /// A slot for a thread of a program. The first are the CPUs' own, also of those that are not up
-    /// yet: a CPU may come up while programs run.
-    pub(super) fn free(&self) -> Option<u16> {
-        let mut slots = self.slots.0.iter().enumerate().skip(MAX_CPUS);
-        let found = slots.find(|(_, slot)| slot.state == State::Free && slot.number == 0);
-        found.map(|(slot, _)| slot as u16)
     }
 
     /// The slot.
@@ -208,38 +200,10 @@ impl Table {
         queues[cpu].pop(slots)
     }
 
-    /// How much a CPU has to do: threads that are ready or run, without its own. Too much, if it is
-    /// not up yet.
-    fn load(&self, cpu: usize) -> usize {
-        let running = self.running[cpu];
-        if running == NONE {
-            return usize::MAX;
-        }
-        self.queues[cpu].len() + usize::from(usize::from(running) != cpu)
-    }
-
-    /// Where a thread should run next: where it was, unless another CPU has less to do. One whose
-    /// stack is not left yet stays where it is: so no CPU ever waits for another to leave a stack.
-    pub(super) fn best_cpu(&self, slot: u16, online: CpuSet) -> usize {
-        let thread = &self.slots.0[usize::from(slot)];
-        if SAVED[usize::from(slot)].is_running() {
-            return thread.cpu;
-        }
-        if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
-            return thread.cpu;
-        }
-        let allowed = thread.cpus.and(online);
-        if allowed == CpuSet::only(thread.cpu) {
-            return thread.cpu;
-        }
-        let mut best = None;
-        for cpu in allowed.iter() {
-            let rank = (self.load(cpu), usize::from(cpu != thread.cpu));
-            if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, cpu));
-            }
-        }
-        best.map_or(thread.cpu, |(_, cpu)| cpu)
+    /// Takes a thread out of the middle of its queue.
+    pub(super) fn remove(&mut self, slot: u16, cpu: usize, level: usize) {
+        let Self { slots, queues, .. } = self;
+        queues[cpu].remove(slots, slot, level);
     }
 }
 
@@ -265,6 +229,10 @@ pub(super) static TABLE: IrqMutex<Table> = IrqMutex::new(Table::new());
 pub(super) static BODIES: [IrqMutex<Option<Body>>; SLOTS] = [const { IrqMutex::new(None) }; SLOTS];
 pub(super) static SAVED: [Saved; SLOTS] = [const { Saved::new() }; SLOTS];
 
+/// The thread that each CPU has left and may not run again: it is ready, and in no queue, until who
+/// runs next there has placed it. [`NONE`]: no such thread.
+pub(super) static MOVING: [AtomicU16; MAX_CPUS] = [const { AtomicU16::new(NONE) }; MAX_CPUS];
+
 /// Threads that somebody has unparked. They are given under the table's lock, and taken under it
 /// before a thread waits.
 pub(super) static TOKENS: [AtomicBool; SLOTS] = [const { AtomicBool::new(false) }; SLOTS];
@@ -287,28 +255,4 @@ pub(super) static EARLIEST: AtomicU64 = AtomicU64::new(u64::MAX);
 /// Whether the thread in this slot shall end.
 pub(super) fn must_end(slot: usize) -> bool {
     MUST_END[slot].load(Ordering::Relaxed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn slots_of_cpus_are_kept_for_them_and_no_thread_waits_for_one_that_is_not_up() {
-        let mut table = Table::new();
-        let slot = table.free().expect("all are free");
-        assert_eq!(usize::from(slot), MAX_CPUS);
-        let comm = Comm::new("new");
-        // CPU 0 is up, and runs another program; CPU 1 is not up.
-        let online = CpuSet::from_bits(0b11);
-        *table.slot(slot) = Slot {
-            cpus: online,
-            ..Slot::new(FIRST_NUMBER, FIRST_NUMBER, comm, 0)
-        };
-        assert_ne!(table.free(), Some(slot));
-        table.running[0] = 40;
-        assert_eq!(table.best_cpu(slot, online), 0);
-        table.running[1] = 1;
-        assert_eq!(table.best_cpu(slot, online), 1);
-    }
 }

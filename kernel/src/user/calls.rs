@@ -75,7 +75,7 @@ pub(crate) fn call(frame: &mut TrapFrame) {
 
 /// The thread that runs here, as a member of its process.
 pub(super) fn member() -> Option<Arc<Member>> {
-    let owner = sched::current().owner()?;
+    let owner = sched::owner()?;
     let any: Arc<dyn Any + Send + Sync> = owner;
     any.downcast().ok()
 }
@@ -458,7 +458,12 @@ fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
         passed.push(Some(entry));
     }
     let process = start::start(name, arguments, passed, wanted.options)?;
-    let object = Object::Process(process);
+    let object = Object::Process(Arc::clone(&process));
     let rights = rights::END | rights::OBSERVE;
-    handles.add(Entry { object, rights }).map(u64::from)
+    let handle = handles.add(Entry { object, rights });
+    if handle.is_err() {
+        // Nobody could end it: what is refused has not happened.
+        process.end(Ended::Killed);
+    }
+    handle.map(u64::from)
 }

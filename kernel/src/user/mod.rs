@@ -21,6 +21,6 @@ mod loader;
 mod memory;
 mod poll;
 mod port;
-mod process;
+pub(crate) mod process;
 pub(crate) mod start;
 mod waiting;

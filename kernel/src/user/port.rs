@@ -145,6 +145,13 @@ struct State {
     is_closed: bool,
 }
 
+impl State {
+    /// Whether there is something to receive.
+    fn is_there(&self) -> bool {
+        self.bits != 0 || !self.callers.is_empty()
+    }
+}
+
 /// A port.
 pub(super) struct Port {
     number: u64,
@@ -273,18 +280,36 @@ impl Port {
             }
             match sched::park(until) {
                 Woken::Unparked => {}
-                woken => {
-                    self.state
-                        .lock()
-                        .receivers
-                        .retain(|receiver| *receiver != me);
-                    return match (woken, self.try_take()) {
-                        (Woken::Ended, _) => Err(Error::Killed),
-                        (_, Some(received)) => Ok(received),
-                        (_, None) => Err(Error::TimedOut),
-                    };
+                Woken::TimedOut => {
+                    self.leave(me);
+                    return self.try_take().ok_or(Error::TimedOut);
+                }
+                Woken::Ended => {
+                    self.leave(me);
+                    self.pass_on();
+                    return Err(Error::Killed);
                 }
             }
+        }
+    }
+
+    /// `me` does not wait any more.
+    fn leave(&self, me: Thread) {
+        let mut state = self.state.lock();
+        state.receivers.retain(|receiver| *receiver != me);
+    }
+
+    /// Who was woken for what is there does not take it: somebody else is woken.
+    fn pass_on(&self) {
+        let receiver = {
+            let mut state = self.state.lock();
+            match state.is_there() {
+                true => state.receivers.pop(),
+                false => None,
+            }
+        };
+        if let Some(receiver) = receiver {
+            receiver.unpark();
         }
     }
 
@@ -296,12 +321,15 @@ impl Port {
         loop {
             let caller = {
                 let mut state = self.state.lock();
+                if state.is_there() {
+                    // Who goes on is not one of those who can be woken.
+                    state.receivers.retain(|receiver| *receiver != me);
+                }
                 if state.bits != 0 {
                     let bits = core::mem::take(&mut state.bits);
                     return Ok(Some(Received::Bits(bits)));
                 }
                 if let Some(caller) = state.callers.pop_front() {
-                    state.receivers.retain(|receiver| *receiver != me);
                     caller
                 } else if state.is_closed {
                     return Err(Error::Ended);
@@ -372,9 +400,8 @@ pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
 impl Pollable for Port {
     fn look(&self, wanted: u16) -> u16 {
         let state = self.state.lock();
-        let is_there = state.bits != 0 || !state.callers.is_empty();
         let mut found = 0;
-        if is_there {
+        if state.is_there() {
             found |= ready::READABLE;
         }
         if state.is_closed {

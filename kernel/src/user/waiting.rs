@@ -21,7 +21,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use relay_abi::Error;
 
@@ -97,8 +97,10 @@ impl Waiters {
         let place = list.iter().position(|other| Arc::ptr_eq(other, who));
         // The last reference may be the list's: it is dropped behind the lock.
         let gone = place.map(|place| list.swap_remove(place));
+        // Lists of streams are there for good: what waits there is to leave nothing behind.
+        let room = list.is_empty().then(|| mem::take(&mut *list));
         drop(list);
-        drop(gone);
+        drop((gone, room));
     }
 
     /// Has all of them look again. Task and IRQ context, interrupts off.
@@ -106,6 +108,12 @@ impl Waiters {
         for waiter in self.0.lock().iter() {
             waiter.unpark();
         }
+    }
+
+    /// How many there is room for.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.0.lock().capacity()
     }
 
     /// How many there are.
@@ -118,5 +126,30 @@ impl Waiters {
 impl fmt::Debug for Waiters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiters").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sleeper;
+
+    impl Wakes for Sleeper {
+        fn unpark(&self) {}
+    }
+
+    #[test]
+    fn a_list_keeps_no_memory_for_those_who_have_gone() {
+        let waiters = Waiters::new();
+        let all: Vec<Arc<dyn Wakes>> = (0..20).map(|_| Arc::new(Sleeper) as _).collect();
+        for who in &all {
+            assert_eq!(waiters.add(who), Ok(()));
+        }
+        assert_eq!(waiters.count(), all.len());
+        for who in &all {
+            waiters.remove(who);
+        }
+        assert_eq!((waiters.count(), waiters.room()), (0, 0));
     }
 }

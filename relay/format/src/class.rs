@@ -134,6 +134,9 @@ pub struct StreamClass {
     pub is_global: bool,
     /// Whether its rings overwrite what nobody has read: packets may be absent then.
     pub overwrites: bool,
+    /// Whether somebody in the machine takes its packets, so that they are not in the capture; what
+    /// its writers claim is.
+    pub is_taken: bool,
     /// The kinds of its records.
     pub events: &'static [EventClass],
 }

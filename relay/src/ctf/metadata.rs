@@ -15,6 +15,7 @@
 //!     name: "sched",
 //!     is_global: false,
 //!     overwrites: false,
+//!     is_taken: false,
 //!     events: &[EventClass {
 //!         id: 1,
 //!         name: "switch",
@@ -107,6 +108,9 @@ impl Trace<'_> {
             }
             if stream.overwrites {
                 writeln!(f, "    mode_{} = \"overwrite\";", stream.id)?;
+            }
+            if stream.is_taken {
+                writeln!(f, "    taken_{} = \"programs\";", stream.id)?;
             }
         }
         self.env.iter().try_for_each(|entry| write!(f, "{entry}"))?;

@@ -31,6 +31,7 @@ use relay_format::class::{Field, Kind, StreamClass, WHO};
 ///     name: "tales",
 ///     is_global: false,
 ///     overwrites: false,
+///     is_taken: false,
 ///     events: &[TOLD],
 /// };
 ///

@@ -188,6 +188,7 @@ fn an_id_by_hand_is_kept_and_not_collected() {
         name: "sched",
         is_global: false,
         overwrites: false,
+        is_taken: false,
         events: &[ByHand::CLASS],
     };
     assert_eq!((ByHand::id(), SCHED.events[0].id), (7, 7));

@@ -51,6 +51,7 @@ const STREAM: StreamClass = StreamClass {
     name: "attempts",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[Attempt::CLASS],
 };
 

@@ -29,6 +29,7 @@ fn metadata(template: &str, kind: Kind) -> String {
         name: "klog",
         is_global: false,
         overwrites: false,
+        is_taken: false,
         events,
     }];
     let trace = Trace {

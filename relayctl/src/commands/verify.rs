@@ -41,6 +41,7 @@ struct VerifiedStream<'a> {
     channel: &'a str,
     cpu: u32,
     verdict: &'static str,
+    attempted: u64,
     packets: u64,
     /// The number of the last packet that is there.
     last_packet: Option<u64>,
@@ -209,7 +210,8 @@ fn json(audit: &Audit, number: u32, uuid: Uuid) -> String {
         VerifiedStream {
             channel: &stream.channel,
             cpu: stream.cpu,
-            verdict: verdict.name(),
+            verdict: stream.word(),
+            attempted: stream.balance().attempted,
             packets: stream.packets,
             last_packet: stream.last.map(|last| last.number),
             problems: verdict.problems(),
@@ -281,6 +283,10 @@ fn text(audit: &Audit) -> String {
                 None => writeln!(text, "open: {}: no packet", stream.file),
             };
         }
+    }
+    for stream in audit.streams.iter().filter(|stream| stream.is_taken) {
+        let (file, attempted) = (&stream.file, stream.balance().attempted);
+        let _ = writeln!(text, "{file}: taken by programs; {attempted} claimed");
     }
     for stream in &audit.streams {
         if let Some(lost) = stream.ringless() {

@@ -2,9 +2,9 @@
 //!
 //! Of every packet the [header](relay_format::packet) is checked by itself and against the packets
 //! of the stream before it: magic number, sizes, CPU, times, packet and record numbers, losses. Of
-//! streams whose records tell their length, `flood` and what is formatted for `klog`, each record is
-//! checked: stamps never go back, lengths add up, and those of `flood` have the right checksum and
-//! data. The lengths of other records are in the metadata, which this does not read: of these, the
+//! streams whose records tell their length, `flood`, `shared` and what is formatted for `klog`, each
+//! record is checked: stamps never go back, lengths add up, and those of the first two have the right
+//! checksum and data. The lengths of other records are in the metadata, which this does not read: of these, the
 //! first stamp is checked.
 
 use core::fmt;
@@ -40,6 +40,8 @@ pub enum Wrong {
     Number,
     /// The number of its first record is not the next, and nothing was overwritten.
     Ordinal,
+    /// It is the last, and other records were overwritten than those that are not there.
+    Overwritten,
     /// The kernel said something else of it than its header.
     Said,
     /// A record is cut off.
@@ -69,6 +71,7 @@ impl fmt::Display for Wrong {
             Self::Stream => "it is of another stream",
             Self::Number => "its number is not the next",
             Self::Ordinal => "the number of its first record is not the next",
+            Self::Overwritten => "what is not there is not what was overwritten",
             Self::Said => "the kernel said something else of it",
             Self::RecordCut => "a record is cut off",
             Self::RecordStamp => "a record's stamp is wrong",
@@ -85,6 +88,8 @@ impl fmt::Display for Wrong {
 pub enum Kind {
     /// Those of scenarios.
     Flood,
+    /// The same, of all CPUs in one stream.
+    Shared,
     /// Lines that were formatted. Statements are among them, whose lengths the metadata tells.
     Klog,
     /// Others.
@@ -97,6 +102,7 @@ impl Kind {
     pub fn of(path: &str) -> Self {
         match path.split('/').nth(1) {
             Some("flood") => Self::Flood,
+            Some("shared") => Self::Shared,
             Some("klog") => Self::Klog,
             _ => Self::Other,
         }
@@ -118,6 +124,8 @@ pub struct Said {
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
     kind: Kind,
+    /// What nobody has read is overwritten: packets may be absent.
+    overwrites: bool,
     /// The header of the packet before.
     last: Option<Header>,
     /// Packets that were taken.
@@ -128,21 +136,25 @@ pub struct Stream {
     pub checked: u64,
     /// Records in packets before the first that was taken.
     pub missed: u64,
+    /// Records in packets that are not there between others.
+    pub gaps: u64,
     /// Packets that are wrong.
     pub wrong: u64,
 }
 
 impl Stream {
-    /// One of which nothing was taken.
+    /// One of which nothing was taken, and whether it overwrites what nobody has read.
     #[must_use]
-    pub const fn new(kind: Kind) -> Self {
+    pub const fn new(kind: Kind, overwrites: bool) -> Self {
         Self {
             kind,
+            overwrites,
             last: None,
             packets: 0,
             records: 0,
             checked: 0,
             missed: 0,
+            gaps: 0,
             wrong: 0,
         }
     }
@@ -165,8 +177,16 @@ impl Stream {
         let last = self.last.replace(header);
         self.records += header.records;
         match &last {
-            Some(last) => follows(&header, last)?,
+            Some(last) => self.gaps += follows(&header, last, self.overwrites)?,
             None => self.missed = header.ordinal,
+        }
+        // What is overwritten is counted by the packets that are written after that, and a packet may
+        // be written before others in front of it are overwritten: only the last one tells of all.
+        let (gaps, missed) = (self.gaps, self.missed);
+        let is_final = header.flags & FINAL != 0;
+        let told = gaps..=gaps + missed;
+        if is_final && self.overwrites && !told.contains(&header.overwritten) {
+            return Err(Wrong::Overwritten);
         }
         if (said.number, said.records, said.records_at)
             != (header.packet_seq_num, header.records, SIZE)
@@ -233,8 +253,9 @@ fn sound(header: &Header, length: usize) -> Result<usize, Wrong> {
     Ok((content / 8) as usize)
 }
 
-/// Whether a packet follows the one before it.
-fn follows(header: &Header, last: &Header) -> Result<(), Wrong> {
+/// Whether a packet follows the one before it, in a stream that may overwrite. Returns how many records
+/// are absent between them.
+fn follows(header: &Header, last: &Header, overwrites: bool) -> Result<u64, Wrong> {
     let stream = |of: &Header| (of.uuid, of.stream_id, of.cpu_id);
     if stream(header) != stream(last) {
         return Err(Wrong::Stream);
@@ -249,12 +270,13 @@ fn follows(header: &Header, last: &Header) -> Result<(), Wrong> {
     }
     let overwritten = header.overwritten - last.overwritten;
     let number = last.packet_seq_num.wrapping_add(1);
-    if header.packet_seq_num != number && overwritten == 0 || header.packet_seq_num < number {
+    let may_lack = overwrites || overwritten > 0;
+    if header.packet_seq_num != number && !may_lack || header.packet_seq_num < number {
         return Err(Wrong::Number);
     }
     let next = last.ordinal.wrapping_add(last.records);
     match header.ordinal.checked_sub(next) {
-        Some(gap) if gap == 0 || gap <= overwritten => Ok(()),
+        Some(gap) if gap <= overwritten || overwrites => Ok(gap),
         _ => Err(Wrong::Ordinal),
     }
 }
@@ -281,6 +303,10 @@ fn records(header: &Header, bytes: &[u8], kind: Kind) -> Result<u64, Wrong> {
         } else {
             let length = match kind {
                 Kind::Flood => flood(id, body, header.cpu_id, context as u8)?,
+                Kind::Shared => {
+                    let (cpu, body) = body.split_first_chunk().ok_or(Wrong::RecordCut)?;
+                    size_of_val(cpu) + flood(id, body, u32::from_le_bytes(*cpu), context as u8)?
+                }
                 Kind::Klog => match klog(id, body)? {
                     Some(length) => length,
                     None => return Ok(checked),
@@ -407,11 +433,11 @@ mod tests {
 
     fn take(change: impl FnOnce(&mut Header, &mut Vec<u8>)) -> Result<(), Wrong> {
         let (bytes, said) = packet(change);
-        Stream::new(Kind::Flood).take(&bytes, &said)
+        Stream::new(Kind::Flood, false).take(&bytes, &said)
     }
 
     fn take_second(change: impl FnOnce(&mut Header)) -> Result<(), Wrong> {
-        let mut stream = Stream::new(Kind::Flood);
+        let mut stream = Stream::new(Kind::Flood, false);
         let (bytes, said) = packet(|_, _| {});
         stream.take(&bytes, &said).expect("it is right");
         let (bytes, said) = second(change);
@@ -420,7 +446,7 @@ mod tests {
 
     #[test]
     fn what_is_right_is_counted() {
-        let mut stream = Stream::new(Kind::Flood);
+        let mut stream = Stream::new(Kind::Flood, false);
         let (bytes, said) = packet(|_, _| {});
         assert_eq!(stream.take(&bytes, &said), Ok(()));
         assert!(!stream.is_final());
@@ -441,7 +467,7 @@ mod tests {
         // Without the padding.
         let (bytes, said) = packet(|_, _| {});
         let content = bytes.len() - 1;
-        let mut other = Stream::new(Kind::Other);
+        let mut other = Stream::new(Kind::Other, false);
         assert_eq!(other.take(&bytes[..content], &said), Ok(()));
         assert_eq!((other.records, other.checked), (3, 0));
     }
@@ -469,7 +495,7 @@ mod tests {
             records_at: SIZE,
             records: 0,
         };
-        let mut stream = Stream::new(Kind::Flood);
+        let mut stream = Stream::new(Kind::Flood, false);
         assert_eq!(stream.take(&[0; SIZE - 1], &said), Err(Wrong::Short));
         assert_eq!((stream.packets, stream.wrong), (1, 1));
     }
@@ -497,7 +523,7 @@ mod tests {
         let (bytes, said) = packet(|_, _| {});
         let mut wrong = said;
         wrong.records = 2;
-        let mut stream = Stream::new(Kind::Flood);
+        let mut stream = Stream::new(Kind::Flood, false);
         assert_eq!(stream.take(&bytes, &wrong), Err(Wrong::Said));
     }
 
@@ -525,11 +551,58 @@ mod tests {
             })
         };
         assert_eq!((gap(10), gap(9)), (Ok(()), Err(Wrong::Ordinal)));
-        let mut stream = Stream::new(Kind::Flood);
+        let mut stream = Stream::new(Kind::Flood, false);
         let (bytes, said) = packet(|header, _| *header = header.with_losses(&Losses([2; 6])));
         assert_eq!(stream.take(&bytes, &said), Ok(()));
         let (bytes, said) = second(|_| {});
         assert_eq!(stream.take(&bytes, &said), Err(Wrong::Losses));
+    }
+
+    #[test]
+    fn what_overwrites_may_lack_packets_and_its_last_one_tells_of_how_many_records() {
+        let end = |overwritten| {
+            let mut stream = Stream::new(Kind::Flood, true);
+            let (bytes, said) = packet(|header, _| header.ordinal = 2);
+            stream.take(&bytes, &said).expect("it is right");
+            let (bytes, said) = second(|header| {
+                header.packet_seq_num = 4;
+                header.ordinal = 10;
+            });
+            assert_eq!(stream.take(&bytes, &said), Ok(()), "a later one will tell");
+            let (bytes, said) = second(|header| {
+                header.packet_seq_num = 5;
+                header.ordinal = 10;
+                header.overwritten = overwritten;
+                header.timestamp_begin = 1020;
+                header.flags = FINAL;
+            });
+            let taken = stream.take(&bytes, &said);
+            assert_eq!((stream.missed, stream.gaps), (2, 5));
+            taken
+        };
+        assert_eq!([5, 7].map(end), [Ok(()); 2]);
+        assert_eq!([4, 8].map(end), [Err(Wrong::Overwritten); 2]);
+    }
+
+    #[test]
+    fn records_of_all_cpus_say_whose_they_are() {
+        let take = |cpu: u32| {
+            let (bytes, said) = packet(|header, records| {
+                records.clear();
+                let record = record(7, 6, 1000, 5);
+                records.extend(&record[..stamp::SIZE]);
+                records.extend(cpu.to_le_bytes());
+                records.extend(&record[stamp::SIZE..]);
+                header.records = 1;
+                let content = SIZE + records.len();
+                header.content_size = content as u64 * 8;
+                header.packet_size = content.next_multiple_of(8) as u64 * 8;
+            });
+            let mut stream = Stream::new(Kind::Shared, false);
+            stream.take(&bytes, &said).map(|()| stream.checked)
+        };
+        assert_eq!(take(6), Ok(1));
+        assert_eq!(take(5), Err(Wrong::RecordChecksum));
     }
 
     #[test]
@@ -543,9 +616,9 @@ mod tests {
                 let at = (state >> 8) as usize % bytes.len();
                 bytes[at] = state as u8;
             }
-            for kind in [Kind::Flood, Kind::Klog, Kind::Other] {
+            for kind in [Kind::Flood, Kind::Shared, Kind::Klog, Kind::Other] {
                 // It must not panic; what is wrong is told.
-                let _ = Stream::new(kind).take(&bytes, &said);
+                let _ = Stream::new(kind, true).take(&bytes, &said);
             }
         }
     }

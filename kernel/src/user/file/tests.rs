@@ -52,6 +52,7 @@ const CLASS: StreamClass = StreamClass {
     name: "tested",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[EventClass {
         id: 1,
         name: "told",

@@ -14,6 +14,7 @@ pub const fn stream(id: u32) -> StreamClass {
         name: CHANNEL,
         is_global: false,
         overwrites: false,
+        is_taken: false,
         events: &[],
     }
 }

@@ -11,6 +11,7 @@ pub const STREAM: StreamClass = StreamClass {
     name: "klog",
     is_global: false,
     overwrites: false,
+    is_taken: false,
     events: &[EventClass {
         id: EVENT_ID,
         name: "klog",

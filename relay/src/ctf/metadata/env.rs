@@ -6,7 +6,7 @@ use core::fmt;
 /// One entry of the block `env`. Any context.
 ///
 /// Its name must be a name of TSDL that nothing else there has: those that begin with `relay_`,
-/// `channel_`, `usage_` or `mode_`, and `cpus`, are relay's own.
+/// `channel_`, `usage_`, `mode_` or `taken_`, and `cpus`, are relay's own.
 ///
 /// ```
 /// use relay::ctf::metadata::{Env, EnvValue};

@@ -154,6 +154,9 @@ impl Claims {
             let whole = is_whole(streams, cpu, channel);
             let stream = &mut streams[place];
             stream.claimed = claim;
+            if stream.is_taken {
+                continue;
+            }
             if !stream.is_closed() {
                 // Its last packets did not come: what they held or counted is missing.
                 let claimed = sum(claim);

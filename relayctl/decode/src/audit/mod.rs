@@ -12,7 +12,7 @@ mod stream;
 use crate::balance::{Balance, Verdict};
 use crate::capture::{LineTotals, OpenError, Stored};
 
-pub use stream::StreamAudit;
+pub use stream::{StreamAudit, TAKEN};
 
 use claims::Claims;
 use ringless::Ringless;
@@ -68,10 +68,11 @@ impl Audit {
         })
     }
 
-    /// The sums over all streams.
+    /// The sums over all streams but those that programs take.
     #[must_use]
     pub fn balance(&self) -> Balance {
-        self.streams.iter().map(StreamAudit::balance).sum()
+        let streams = self.streams.iter().filter(|stream| !stream.is_taken);
+        streams.map(StreamAudit::balance).sum()
     }
 
     /// The judgement over all streams, and over the making of the capture.

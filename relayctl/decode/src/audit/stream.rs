@@ -9,6 +9,9 @@ use crate::wire::Header;
 /// The most problems of one stream that are told.
 const MAX_PROBLEMS: usize = 16;
 
+/// The word for streams that programs take.
+pub const TAKEN: &str = "taken";
+
 /// What was found in one stream.
 #[derive(Clone, Debug, Default)]
 pub struct StreamAudit {
@@ -32,6 +35,9 @@ pub struct StreamAudit {
     pub times: Option<(u64, u64)>,
     /// The header of the last packet.
     pub last: Option<Header>,
+    /// Whether programs take its packets in the machine: what was tried is what its writers say, and
+    /// the rest is theirs to prove.
+    pub is_taken: bool,
     /// Records that ordinals jump over between packets with consecutive numbers.
     skipped: u64,
     /// Records that ordinals jump over where packets are missing.
@@ -79,6 +85,7 @@ impl StreamAudit {
             channel: channel.name.clone(),
             cpu: stream.cpu,
             file: stream.file.clone(),
+            is_taken: channel.is_taken,
             runs: stored.left_out(stream),
             ..Self::default()
         };
@@ -150,6 +157,12 @@ impl StreamAudit {
                 Some(Item::Unlisted { .. }) => audit.is_unlisted = true,
                 None => break,
             }
+        }
+        if audit.is_taken && audit.packets > 0 {
+            audit.problem(
+                0,
+                "programs are said to take its packets, and there are some",
+            );
         }
         audit.conclude(channel.overwrites);
         if let Some(flood) = flood {
@@ -333,9 +346,19 @@ impl StreamAudit {
         self.contexts.iter().sum()
     }
 
-    /// The sums of the stream, up to its last packet, and what its CPU counted after that.
+    /// The sums of the stream, up to its last packet, and what its CPU counted after that. Of one
+    /// that programs take, only what was tried is known.
     #[must_use]
     pub fn balance(&self) -> Balance {
+        if self.is_taken {
+            return Balance {
+                attempted: self
+                    .claimed
+                    .iter()
+                    .fold(0, |sum, count| sum.saturating_add(*count)),
+                ..Balance::default()
+            };
+        }
         let Some(last) = &self.last else {
             let lost = Lost {
                 no_ring: self.ringless.unwrap_or(0),
@@ -399,11 +422,21 @@ impl StreamAudit {
         }
     }
 
-    /// The judgement.
+    /// The judgement in a word: `taken` where there is nothing to judge, since programs take it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match (self.verdict(), self.is_taken) {
+            (Verdict::Complete, true) => TAKEN,
+            (verdict, _) => verdict.name(),
+        }
+    }
+
+    /// The judgement. What programs take keeps nothing else from being complete.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         let is_whole = self.last.is_none_or(|last| last.uncommitted == 0) && self.cut == 0;
         let is_open = !(self.is_closed() && is_whole) || self.is_unlisted || !self.runs.is_empty();
+        let is_open = is_open && !self.is_taken;
         let mut problems = self.problems.clone();
         if self.more_problems > 0 {
             let (file, more) = (&self.file, self.more_problems);

@@ -72,6 +72,10 @@ impl<'a, S: PacketSource> Merge<'a, S> {
         };
         for stream in streams {
             let channel = &schema.channels[stream.channel];
+            // Nothing of it will ever come.
+            if channel.is_taken {
+                continue;
+            }
             let is_shown = filter.has_stream(&channel.name, stream.cpu);
             // Threads may go to CPUs that nobody wants to see.
             let is_followed =

@@ -68,6 +68,8 @@ pub struct Channel {
     pub is_global: bool,
     /// Whether its rings overwrite what nobody has read.
     pub overwrites: bool,
+    /// Whether programs take its packets in the machine, so that none is in the capture.
+    pub is_taken: bool,
     /// Its kinds of records, ascending by number.
     events: Vec<Event>,
 }
@@ -163,6 +165,7 @@ impl Schema {
         let marked = |key, word| marked_channels(&metadata.env, key, word).map_err(layout);
         let mut global = marked("usage", "global")?;
         let mut overwriting = marked("mode", "overwrite")?;
+        let mut taken = marked("taken", "programs")?;
         let mut channels = Vec::new();
         for (number, class) in metadata.streams {
             let name = u32::try_from(number)
@@ -199,10 +202,16 @@ impl Schema {
                 name,
                 is_global: global.remove(&number),
                 overwrites: overwriting.remove(&number),
+                is_taken: taken.remove(&number),
                 events,
             });
         }
-        for (key, left) in [("usage", &global), ("mode", &overwriting)] {
+        let left = [
+            ("usage", &global),
+            ("mode", &overwriting),
+            ("taken", &taken),
+        ];
+        for (key, left) in left {
             if let Some(number) = left.first() {
                 return Err(layout(format!(
                     "env.{key}_{number}: there is no such channel"

@@ -92,8 +92,11 @@ impl Totals {
         Ok(())
     }
 
-    /// Takes what a stream holds, that of a CPU or of all.
+    /// Takes what a stream holds, that of a CPU or of all; nothing of one that programs take.
     fn take(&mut self, stream: &StreamAudit, cpu: Option<u32>) {
+        if stream.is_taken {
+            return;
+        }
         let balance = stream.balance();
         self.balance += balance;
         if balance.unaccounted > 0 {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use relay_decode::audit::{Audit, StreamAudit};
+use relay_decode::audit::{Audit, StreamAudit, TAKEN};
 use relay_decode::balance::Verdict;
 use relay_decode::capture::{Boots, Capture, OpenError, Stored};
 use relay_decode::escape::printable;
@@ -17,10 +17,14 @@ fn channels(audit: &Audit) -> Vec<ChannelFacts> {
     let facts = of_one.filter_map(|streams| {
         let balances = streams.iter().map(StreamAudit::balance);
         let verdicts = streams.iter().map(StreamAudit::verdict);
+        let verdict = match Verdict::of_all(Vec::new(), verdicts) {
+            Verdict::Complete if streams.iter().all(|stream| stream.is_taken) => TAKEN,
+            verdict => verdict.name(),
+        };
         Some(ChannelFacts {
             name: streams.first()?.channel.clone(),
             balance: balances.sum(),
-            verdict: Verdict::of_all(Vec::new(), verdicts).name(),
+            verdict,
         })
     });
     facts.collect()

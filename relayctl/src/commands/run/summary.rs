@@ -63,7 +63,7 @@ pub(crate) struct ChannelFacts {
     /// The ledger of its streams.
     #[serde(flatten, serialize_with = "sums")]
     pub(crate) balance: Balance,
-    /// `complete`, `open` or `broken`.
+    /// `complete`, `open` or `broken`; `taken`: by programs.
     pub(crate) verdict: &'static str,
 }
 

@@ -127,7 +127,7 @@ fn json(audit: &Audit, boot: u32, schema: &Schema) -> String {
             records: stream.records(),
             bytes: stream.bytes,
             sums: stream.balance().into(),
-            verdict: stream.verdict().name(),
+            verdict: stream.word(),
         };
         if let Some(channel) = channels.last_mut() {
             channel.cpus.push(cpu);
@@ -186,7 +186,7 @@ fn table(audit: &Audit, schema: &Schema) -> String {
         let rate = rate(stream.records(), stream.times, schema);
         let cpu = stream.cpu.to_string();
         let mut cells = row(&stream.channel, cpu, counts, rate, &stream.balance());
-        cells.push(stream.verdict().name().to_owned());
+        cells.push(stream.word().to_owned());
         rows.push(cells);
     }
     let [_, records, _] = all;

@@ -3,8 +3,12 @@
 mod basics;
 mod cost;
 mod evlog;
+mod hostile;
+mod nmis;
 mod profile;
+mod readers;
 mod trace;
+mod walls;
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! `readers /flood /klog`: consumes every file of these channels, a thread for each: maps where that
+//! `readers flood trace`: consumes every file of these channels, a thread for each: maps where that
 //! is possible, polls, takes, checks each packet, gives it back. Ends when all files have ended, and
 //! says what it has found: a line for each file and one for all. Ends with code 0 if nothing was
 //! wrong.
@@ -82,18 +82,21 @@ fn run(arguments: &'static str) -> u32 {
     u32::from(wrong != 0 || errors != 0)
 }
 
-/// Whether a file is one of those channels.
+/// Whether a file is one of those channels, whose names may begin with a slash.
 fn is_wanted(path: &str, channels: &str) -> bool {
+    let path = path.trim_start_matches('/');
     channels.split_ascii_whitespace().any(|channel| {
+        let channel = channel.trim_start_matches('/');
         let rest = path.strip_prefix(channel);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || channel == "/")
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || channel.is_empty())
     })
 }
 
 /// Reads a file until it has ended.
 fn read(path: String, mut file: File) -> Found {
+    let overwrites = file.info().is_ok_and(|info| info.flags & 1 != 0);
     let mut found = Found {
-        stream: Stream::new(Kind::of(&path)),
+        stream: Stream::new(Kind::of(&path), overwrites),
         path,
         mapped: 0,
         copied: 0,
