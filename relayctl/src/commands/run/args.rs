@@ -270,6 +270,6 @@ pub(super) mod tests {
         assert_eq!(parse(&["--set", "seed=x"]).seed(), 1);
         let long = format!("k={}", "x".repeat(MAX_COMMAND_LINE));
         let error = parse(&["--set", &long]).kernel_words().unwrap_err();
-        assert!(error.contains("2017 bytes"), "{error}");
+        assert!(error.contains("2016 bytes"), "{error}");
     }
 }
