@@ -14,7 +14,7 @@ use super::table::{
 };
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
-use crate::base::cpuset::CpuSet;
+use crate::base::cpuset::{CpuSet, MAX_CPUS};
 use crate::cpu::lock::IrqGuard;
 use crate::cpu::running::{self, Comm, Task};
 use crate::cpu::{clock, halt_forever, percpu};
@@ -76,6 +76,7 @@ pub(crate) fn adopt() {
         state: State::Running,
         ..Slot::new(cpu as i32 + 1, 0, comm, cpu)
     };
+    table.cpus = table.cpus.with(CpuSet::only(cpu));
     table.running[cpu] = cpu as u16;
     RUNNING[cpu].store(cpu, Ordering::Relaxed);
     SAVED[cpu].adopt();
@@ -124,7 +125,7 @@ impl Thread {
 /// Makes a parked thread ready, where it is best, and sees to it that it runs there if it is more
 /// important than what does.
 fn wake(table: &mut Table, slot: u16) {
-    let cpu = table.best_cpu(slot, percpu::online());
+    let cpu = table.best_cpu(slot);
     let thread = table.slot(slot);
     let (before, is_new) = (thread.cpu, !thread.has_run);
     thread.cpu = cpu;
@@ -232,7 +233,7 @@ fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
             percpu::ask_to_reschedule(cpu);
             break;
         }
-        let elsewhere = table.best_cpu(slot, percpu::online());
+        let elsewhere = table.best_cpu(slot);
         table.slot(slot).cpu = elsewhere;
         table.make_ready(slot, true);
         interrupt(elsewhere);
@@ -423,10 +424,10 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     IS_USED.store(true, Ordering::Relaxed);
     let stack = stacks::thread_stack().map_err(|_| SpawnError::NoRoom)?;
     let mut table = TABLE.lock();
-    let mut slots = table.slots.0.iter();
-    let slot = slots
-        .position(|slot| slot.state == State::Free && slot.number == 0)
-        .ok_or(SpawnError::NoRoom)?;
+    // The first are the CPUs', whether these have come up or not.
+    let mut slots = table.slots.0.iter().enumerate().skip(MAX_CPUS);
+    let slot = slots.find(|(_, slot)| slot.state == State::Free && slot.number == 0);
+    let (slot, _) = slot.ok_or(SpawnError::NoRoom)?;
     let Plan {
         number, process, ..
     } = plan;
@@ -456,7 +457,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
 
 /// What the options say: a priority and CPUs.
 fn checked(options: ThreadOptions) -> Result<(u32, CpuSet), SpawnError> {
-    let online = percpu::online();
+    let online = TABLE.lock().cpus;
     let cpus = match options.cpus {
         0 => online,
         bits => CpuSet::from_bits(bits).and(online),

@@ -146,6 +146,8 @@ impl Links for Slots {
 pub(super) struct Table {
     pub(super) slots: Slots,
     pub(super) queues: [Queue; MAX_CPUS],
+    /// The CPUs whose own thread is there: others may be online, and are about to have it.
+    pub(super) cpus: CpuSet,
     /// Which runs on each CPU.
     pub(super) running: [u16; MAX_CPUS],
     /// The thread that runs has had a whole tick.
@@ -158,6 +160,7 @@ impl Table {
         Self {
             slots: Slots([Slot::FREE; SLOTS]),
             queues: [const { Queue::new() }; MAX_CPUS],
+            cpus: CpuSet::EMPTY,
             running: [NONE; MAX_CPUS],
             is_slice_over: [false; MAX_CPUS],
             next_number: FIRST_NUMBER,
@@ -204,7 +207,7 @@ impl Table {
 
     /// Where a thread should run next: where it was, unless another CPU has less to do. One whose
     /// stack is not left yet stays where it is: so no CPU ever waits for another to leave a stack.
-    pub(super) fn best_cpu(&self, slot: u16, online: CpuSet) -> usize {
+    pub(super) fn best_cpu(&self, slot: u16) -> usize {
         let thread = &self.slots.0[usize::from(slot)];
         if SAVED[usize::from(slot)].is_running() {
             return thread.cpu;
@@ -212,7 +215,7 @@ impl Table {
         if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
             return thread.cpu;
         }
-        let allowed = thread.cpus.and(online);
+        let allowed = thread.cpus.and(self.cpus);
         if allowed == CpuSet::only(thread.cpu) {
             return thread.cpu;
         }
