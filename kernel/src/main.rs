@@ -87,11 +87,12 @@ static TRAPS: Handlers = Handlers {
 /// Brings up the machine, runs the scenario, ends the machine.
 fn kernel_main(info: &'static mut BootInfo) -> ! {
     bring_up::begin(&TRAPS);
-    let options = bring_up::command_line(&scenario::ABOUTS);
+    let mut options = bring_up::command_line(&scenario::ABOUTS);
     let missing = match bring_up::bring_up(info, &options, run_other_cpu) {
         Ok(missing) => missing,
         Err(error) => panic!("bring-up failed: {error}"),
     };
+    scenario::settle(&mut options);
     let verdict = scenario::run(&options);
     profiler::stop();
     shut_down::finish_snapshot();
@@ -116,6 +117,7 @@ fn kernel_main(info: &'static mut BootInfo) -> ! {
 fn run_other_cpu() -> ! {
     life::thread::begin();
     out::virtio::join();
+    life::programs::join();
     scenario::take_part();
     life::idle::forever()
 }

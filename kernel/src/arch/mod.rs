@@ -8,9 +8,9 @@
 //!   the clock counts;
 //! - [`stop`]: stopping other CPUs for good;
 //! - [`segments`], [`frame`]: what traps and tables agree on, what a trap leaves on the stack;
-//! - [`handlers`]: who is told of traps; [`probe`]: reading what may not be there;
+//! - [`handlers`]: who is told of traps; [`probe`]: trying what may not be there;
 //!   [`traps`]: the stubs and what they dispatch to;
-//! - [`switch`]: from one thread to another; [`user`]: ring 3;
+//! - [`switch`]: from one thread to another; [`user`]: ring 3; [`walls`]: trying what keeps it apart;
 //! - [`tables`]: GDT, TSS, IDT; [`smp`]: starting and waking other CPUs;
 //! - [`backtrace`], [`provoke`]: for reports, and for causing them;
 //! - [`sampling`]: interrupting all CPUs again and again, to look at them.
@@ -34,3 +34,4 @@ pub(crate) mod switch;
 pub(crate) mod tables;
 mod traps;
 pub(crate) mod user;
+pub(crate) mod walls;

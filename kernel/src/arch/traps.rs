@@ -239,6 +239,8 @@ extern "C" fn dispatch(frame: &mut TrapFrame) {
             let _level = IrqLevel::nmi();
             (handlers::registered().exception)(frame);
         }
+        // Also from ring 3: there was no stack to tell what went wrong there.
+        vector::DOUBLE_FAULT => (handlers::registered().exception)(frame),
         0..=vector::LAST_EXCEPTION if frame.is_user() => {
             let address = Cr2::read_raw();
             if frame.vector == u64::from(vector::PAGE_FAULT) {

@@ -102,6 +102,29 @@ fn cpuid_7() -> (bool, (u32, u32)) {
     (true, (leaf.ebx, leaf.ecx))
 }
 
+/// What keeps supervisor mode and ring 3 apart on the CPU that calls, beside the rights of pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Walls {
+    /// Supervisor mode executes nothing of ring 3's.
+    pub(crate) smep: bool,
+    /// It touches nothing of it.
+    pub(crate) smap: bool,
+    /// Ring 3 cannot ask where descriptor tables are.
+    pub(crate) umip: bool,
+}
+
+impl Walls {
+    /// Those of the CPU that calls.
+    pub(crate) fn here() -> Self {
+        let flags = Cr4::read();
+        Self {
+            smep: flags.contains(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION),
+            smap: flags.contains(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION),
+            umip: flags.contains(Cr4Flags::USER_MODE_INSTRUCTION_PREVENTION),
+        }
+    }
+}
+
 /// Where `syscall` arrives: all registers become a [`TrapFrame`] on the stack of the thread, as if a
 /// trap had come, and go back from it.
 #[unsafe(naked)]

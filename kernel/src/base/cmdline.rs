@@ -17,6 +17,8 @@ const MAX_GIVEN: usize = 40;
 pub(crate) struct Options<'a> {
     /// `scenario=NAME`: what the machine does after bring-up. The first of all without it.
     pub(crate) scenario: &'a str,
+    /// Whether `scenario=` was there.
+    is_named: bool,
     /// Words that were not understood.
     pub(crate) complaints: usize,
     /// The scenario, if there is one with that name.
@@ -50,6 +52,18 @@ impl<'a> Options<'a> {
         let mut given = self.given.iter().flatten();
         let found = given.find(|(key, ..)| *key == setting.key);
         found.map(|(.., text)| *text)
+    }
+
+    /// Whether the scenario was asked for: by its name, or by a setting that is its own.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        let own = self.about.map_or(&[][..], |about| about.settings);
+        self.is_named || own.iter().any(|setting| self.given(setting).is_some())
+    }
+
+    /// Has the machine run this scenario.
+    pub(crate) fn choose(&mut self, about: &'static About) {
+        self.scenario = about.name;
+        self.about = Some(about);
     }
 
     /// Sets a setting; the last word counts.
@@ -143,6 +157,7 @@ pub(crate) fn parse<'a>(
 ) -> Options<'a> {
     let mut options = Options {
         scenario: scenarios.first().map_or("", |about| about.name),
+        is_named: false,
         complaints: 0,
         about: scenarios.first(),
         given: [None; MAX_GIVEN],
@@ -156,6 +171,7 @@ pub(crate) fn parse<'a>(
     // It says which others are taken, wherever it stands.
     for name in words().filter_map(|word| word.strip_prefix("scenario=")) {
         options.scenario = name;
+        options.is_named = true;
         options.about = scenarios.iter().find(|about| about.name == name);
         if options.about.is_none() {
             complain(Complaint::UnknownScenario { name, scenarios });
@@ -311,6 +327,24 @@ mod tests {
         let (options, complaints) = run("lose=1 lose=2 lose=x");
         assert_eq!(options.value(&LOSE), Some(2));
         assert_eq!(complaints.len(), 1);
+    }
+
+    #[test]
+    fn a_scenario_is_asked_for_by_name_or_by_its_settings() {
+        let is_asked_for = |text| parse(text, &SCENARIOS[1..], |_| {}).is_asked_for();
+        for (text, is) in [
+            ("", false),
+            ("log=debug", false),
+            ("scenario=second", true),
+            ("scenario=third", true),
+            ("seconds=5", true),
+        ] {
+            assert_eq!(is_asked_for(text), is, "{text}");
+        }
+        let mut options = parse("log=debug", &SCENARIOS, |_| {});
+        options.choose(&SCENARIOS[2]);
+        assert_eq!(options.scenario, "third");
+        assert_eq!(options.value(&SUBBUF), Some(65536));
     }
 
     #[test]

@@ -256,7 +256,7 @@ pub(crate) const PROGRAMS: Setting = Setting {
     key: "programs",
     about: "programs that init starts beside the scenario, separated by ';', each with arguments behind ','",
     takes: Takes::Text("NAME[,ARGUMENT...][;...]"),
-    default: Preset::Else("hello in the scenario init, none in others"),
+    default: Preset::Else("some in the scenario init, none in others"),
 };
 
 /// The channels that programs may take, by the names that they have in [`super::carried`].

@@ -19,13 +19,15 @@ pub(crate) mod vector;
 use x86_64::instructions::{hlt, interrupts};
 
 /// Turns interrupts on and halts until one has been handled, in one step: one that comes after they
-/// were turned off ends the halt. Task context, interrupts off. A function of its own, so that
-/// profiles show the time that is not used.
+/// were turned off ends the halt. Whether this CPU was idle until now: not if the interrupt has
+/// switched to another thread. Task context, interrupts off, also when it returns. A function of its
+/// own, so that profiles show the time that is not used.
 #[inline(never)]
-pub(crate) fn wait_for_interrupt() {
-    percpu::set_idle(true);
+pub(crate) fn wait_for_interrupt() -> bool {
+    percpu::set_idle();
     interrupts::enable_and_hlt();
-    percpu::set_idle(false);
+    interrupts::disable();
+    percpu::end_idle()
 }
 
 /// Stops this CPU for good: interrupts off, halted. NMIs still get their handler.

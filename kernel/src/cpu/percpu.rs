@@ -206,9 +206,23 @@ pub(crate) fn pins() -> u32 {
     this().pins.load(Ordering::Relaxed)
 }
 
-/// Says whether this CPU waits for interrupts. Task context.
-pub(super) fn set_idle(is_idle: bool) {
-    this().is_idle.store(is_idle, Ordering::Relaxed);
+/// Says that this CPU waits for interrupts. Task context, interrupts off.
+pub(super) fn set_idle() {
+    this().is_idle.store(true, Ordering::Relaxed);
+}
+
+/// Says that this CPU does not only wait for interrupts any more; whether it did. Task context,
+/// interrupts off.
+pub(crate) fn end_idle() -> bool {
+    let is_idle = &this().is_idle;
+    let was_idle = is_idle.load(Ordering::Relaxed);
+    is_idle.store(false, Ordering::Relaxed);
+    was_idle
+}
+
+/// Whether this CPU waits for interrupts, or did when the one came that is handled. Any context.
+pub(crate) fn is_idle() -> bool {
+    this().is_idle.load(Ordering::Relaxed)
 }
 
 /// This CPU's block. Any context.

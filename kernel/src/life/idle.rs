@@ -6,6 +6,7 @@ use super::{close, park, thread};
 use crate::cpu::percpu;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
+use crate::sched;
 
 /// Halts this CPU until `done` says so. In between, interrupts are handled and
 /// the console is looked after.
@@ -32,6 +33,7 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         close::taken();
         virtio::listen();
         pump::poll();
+        sched::reap();
         assert_eq!(
             percpu::pins(),
             0,

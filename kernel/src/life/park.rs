@@ -31,6 +31,7 @@ pub(super) fn park() -> ! {
     pump::finish(|| {
         console::poll();
         cpu::wait_for_interrupt();
+        interrupts::enable();
     });
     interrupts::disable();
     apic::stop_timer();

@@ -5,21 +5,27 @@
 //! their end ends. The scenario `init` does nothing but wait for init's end, which comes first there.
 
 use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use relay::fs::Mount;
 use relay_abi::Ended;
 
 use super::{close, idle};
 use crate::base::cmdline::Options;
+use crate::base::cpuset::CpuSet;
 use crate::base::settings::{PROGRAMS, TAKEN};
 use crate::cpu::clock::Timeout;
 use crate::cpu::lock::IrqMutex;
 use crate::cpu::patience::Patience;
+use crate::cpu::percpu;
 use crate::logs::{registry, user};
 use crate::mem::{self, heap};
 use crate::sched;
 use crate::user::process::Process;
 use crate::user::{archive, start};
+
+/// Programs that show something: one says hello, one reads the kernel's log, one lists all channels.
+const SOME: &str = "hello;dmesg,2;tracectl";
 
 /// The scenario that is there for programs: the heap is as it was when it is over.
 const ALONE: &str = "init";
@@ -30,6 +36,12 @@ const PATIENCE_MS: u64 = 20_000;
 
 /// How long the stacks of threads that have ended may take to be left.
 const LEAVE_MS: u64 = 1_000;
+
+/// How long other CPUs may take to have what they need for good.
+const JOIN_MS: u64 = 5_000;
+
+/// The CPUs that have it, a bit each.
+static JOINED: AtomicU32 = AtomicU32::new(0);
 
 /// The first program, from its start until it is known to have ended.
 static INIT: IrqMutex<Option<Arc<Process>>> = IrqMutex::new(None);
@@ -46,6 +58,11 @@ pub(crate) struct Programs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct NotStarted;
 
+/// This CPU, which is not CPU 0, has what it needs for good. Task context.
+pub(crate) fn join() {
+    JOINED.fetch_or(CpuSet::only(percpu::cpu_index()).bits(), Ordering::Release);
+}
+
 /// Starts the programs that the options name, if they name any, and counts the memory before. Task
 /// context on CPU 0, when all CPUs are up.
 ///
@@ -54,7 +71,7 @@ pub(crate) struct NotStarted;
 pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarted> {
     let is_alone = options.scenario == ALONE;
     let given = options.text(&PROGRAMS);
-    let Some(programs) = given.or(is_alone.then_some("hello")) else {
+    let Some(programs) = given.or(is_alone.then_some(SOME)) else {
         return match options.value(&TAKEN) {
             None => Ok(None),
             Some(_) => {
@@ -75,6 +92,11 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
         return Err(NotStarted);
     }
     drop(warm_up);
+    // So is what other CPUs take as they come up.
+    let patience = Timeout::after_ms(JOIN_MS);
+    let others = percpu::online().without(CpuSet::only(percpu::cpu_index()));
+    let joined = || CpuSet::from_bits(JOINED.load(Ordering::Acquire));
+    idle::until(|| others.without(joined()).is_empty() || patience.expired());
     sched::reap();
     let before = Memory::now();
     *INIT.lock() = Some(start_init(programs)?);
@@ -166,6 +188,8 @@ impl Memory {
             |now: Self| now.frames >= self.frames && (now.used <= self.used || !is_heap_theirs);
         idle::until(|| {
             sched::reap();
+            // Rings that programs have had replaced.
+            registry::NAMES.files().for_each(|file| _ = file.reclaim());
             is_back(Self::now()) || patience.expired()
         });
         let (now, Self { frames, used }) = (Self::now(), self);

@@ -52,6 +52,13 @@ const ASK_MS: u64 = 50;
 /// records.
 const MOMENT_MS: u64 = 400;
 
+/// How long it waits while it is not known yet whether there will be a sink, in milliseconds: the
+/// rings of all channels are made meanwhile, and their description is written.
+const BEGIN_MS: u64 = 5_000;
+
+/// It is known which sinks there are.
+static ARE_SINKS_KNOWN: AtomicBool = AtomicBool::new(false);
+
 /// The sink of a CPU's klog has moved something since it was looked at.
 static MOVES: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
@@ -116,6 +123,11 @@ pub(super) fn give_up(cpu: usize) {
         has_sink.store(false, Ordering::Release);
     }
     look_after(cpu, |_| ());
+}
+
+/// It is known from now on which sinks there are: they are waited for a moment. Any context.
+pub(super) fn know_sinks() {
+    ARE_SINKS_KNOWN.store(true, Ordering::Relaxed);
 }
 
 /// The sink of the klog of `cpu` has moved something. Task and IRQ context.
@@ -240,7 +252,11 @@ impl Intake {
 
     /// Whether the sink, which has no room, is not waited for any more.
     fn sink_is_late(&mut self) -> bool {
-        let moment = self.moment.get_or_insert(Timeout::after_ms(MOMENT_MS));
+        let wait = match ARE_SINKS_KNOWN.load(Ordering::Relaxed) {
+            true => MOMENT_MS,
+            false => BEGIN_MS,
+        };
+        let moment = self.moment.get_or_insert_with(|| Timeout::after_ms(wait));
         !self.has_sink || moment.expired()
     }
 

@@ -60,6 +60,7 @@ struct Pump {
 /// found for them. Task context on the boot CPU, once.
 pub(super) fn set_count(count: usize, sinks_found: bool) {
     SINKS_FOUND.store(sinks_found, Ordering::Relaxed);
+    intake::know_sinks();
     COUNT.store(count, Ordering::Release);
 }
 

@@ -1,4 +1,5 @@
-//! What the machine does after bring-up, chosen with `scenario=` on the command line.
+//! What the machine does after bring-up, chosen with `scenario=` on the command line; without that
+//! `init`, or `smoke` where there are no programs.
 
 mod clients;
 mod cost;
@@ -34,11 +35,13 @@ use crate::life;
 use crate::life::programs::{self, Programs};
 use crate::logs::evlog;
 use crate::logs::operator::{ScenarioBegun, ScenarioFailed, ScenarioPassed};
+use crate::user::archive;
 
 pub(crate) use definition::Verdict;
 
 /// All scenarios.
 static ALL: [&Scenario; 14] = [
+    &init::SCENARIO,
     &smoke::SCENARIO,
     &idle::SCENARIO,
     &panic::SCENARIO,
@@ -52,7 +55,6 @@ static ALL: [&Scenario; 14] = [
     &pattern::SCENARIO,
     &clients::SCENARIO,
     &hot::SCENARIO,
-    &init::SCENARIO,
 ];
 
 /// What the command line has to know of them.
@@ -74,6 +76,21 @@ pub(crate) const SETTINGS: [u8; TEXT.len()] = TEXT.to_array();
 
 /// What is being run, once the machine is up.
 static RUNNING: Once<(&'static Scenario, Options<'static>)> = Once::new();
+
+/// Settles what the machine does: where nothing was asked for and there are no programs, what needs
+/// none. Task context, when memory is there.
+pub(crate) fn settle(options: &mut Options<'static>) {
+    if options.complaints != 0 || options.is_asked_for() || archive::is_there() {
+        return;
+    }
+    let about = &smoke::SCENARIO.about;
+    relay::info!(
+        "the machine was started without programs: it runs scenario {}, not {}",
+        about.name,
+        options.scenario
+    );
+    options.choose(about);
+}
 
 /// Runs the scenario that the options name, on all CPUs, and says how it ended.
 /// The end is logged by [`conclude`].
@@ -169,7 +186,7 @@ mod tests {
     #[test]
     fn names_are_distinct_and_the_default_is_among_them() {
         let mut names: Vec<_> = ALL.iter().map(|scenario| scenario.about.name).collect();
-        assert_eq!(cmdline::parse("", &ABOUTS, |_| {}).scenario, "smoke");
+        assert_eq!(cmdline::parse("", &ABOUTS, |_| {}).scenario, "init");
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), ALL.len());

@@ -46,6 +46,15 @@ relay::event! {
         next_prio: i32,
     }
 
+    /// This CPU is about to halt, or was woken.
+    #[event(channel = "trace", name = "power_cpu_idle", facility = "idle", enabled = false)]
+    struct PowerCpuIdle {
+        /// 1: it halts; 4294967295: it does not any more.
+        state: u32,
+        /// The CPU.
+        cpu_id: u32,
+    }
+
     /// Something that a thread waits for has come: whoever runs here wakes it.
     #[event(channel = "trace", name = "sched_waking", facility = "sched", enabled = false)]
     struct SchedWaking {
@@ -225,7 +234,6 @@ pub(super) fn is_switch_told() -> bool {
 
 /// This CPU leaves one thread, in this state, and goes on with another.
 #[inline(always)]
-#[inline(never)]
 pub(crate) fn switch(prev: &Task, next: &Task, state: Left) {
     trace::emit(|| SchedSwitch {
         prev_comm: prev.comm,
@@ -235,6 +243,22 @@ pub(crate) fn switch(prev: &Task, next: &Task, state: Left) {
         next_comm: next.comm,
         next_tid: next.tid,
         next_prio: next.priority,
+    });
+}
+
+/// This CPU is about to halt.
+pub(crate) fn halts(cpu: usize) {
+    trace::emit(|| PowerCpuIdle {
+        state: 1,
+        cpu_id: cpu as u32,
+    });
+}
+
+/// This CPU is not halted any more.
+pub(crate) fn awake(cpu: usize) {
+    trace::emit(|| PowerCpuIdle {
+        state: u32::MAX,
+        cpu_id: cpu as u32,
     });
 }
 

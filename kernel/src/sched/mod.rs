@@ -19,8 +19,9 @@
 //!
 //! An interrupt ends the halt of a CPU, and just so it makes `cpu/N` ready, before all others: what it
 //! does then is short, and then it gives way again. If it goes on for longer than a tick, it has the
-//! priority of most threads. So no program can keep the kernel from its work, whatever its priority,
-//! and a scenario that is busy for minutes leaves programs their share.
+//! priority of most threads; and where more important ones do not let it go on, it has every second
+//! tick. So no program can keep the kernel from its work, whatever its priority, and a scenario that
+//! is busy for minutes leaves programs their share.
 //!
 //! # Waiting without losing a wake-up
 //!
@@ -35,16 +36,20 @@
 //! it is about to go back to ring 3: so never in the middle of a system call. Its slot is used again
 //! when its stack is left for good.
 //!
-//! From the ground up: [`events`], what the trace has of it; [`queue`], which holds numbers of slots; [`table`], what is known of all threads,
-//! under the lock; [`run`], the switches.
+//! From the ground up: [`events`], what the trace has of it; [`queue`], which holds numbers of slots;
+//! [`table`], what is known of all threads, under the lock; [`rules`], who runs next; [`run`], the
+//! switches.
 
 pub(crate) mod events;
 mod queue;
+mod rules;
 mod run;
 mod table;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use run::{
     Plan, SpawnError, Woken, adopt, current, end_all, end_current, end_process, give_way, leave,
-    new_number, park, preempt, reap, set_options, spawn, tick, yield_now,
+    new_number, owner, park, preempt, reap, set_options, spawn, tick, yield_now,
 };
 pub(crate) use table::{Owner, Thread};

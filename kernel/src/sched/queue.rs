@@ -79,6 +79,31 @@ impl Queue {
         self.len -= 1;
         Some(slot)
     }
+
+    /// Takes a slot out of the middle. One that is not in this list stays where it is.
+    pub(super) fn remove(&mut self, links: &mut impl Links, slot: u16, level: usize) {
+        let mut before = NONE;
+        let mut at = self.first[level];
+        while at != NONE && at != slot {
+            before = at;
+            at = *links.next(at);
+        }
+        if at == NONE {
+            return;
+        }
+        let next = *links.next(slot);
+        match before {
+            NONE => self.first[level] = next,
+            before => *links.next(before) = next,
+        }
+        if next == NONE {
+            self.last[level] = before;
+        }
+        if self.first[level] == NONE {
+            self.filled &= !(1 << level);
+        }
+        self.len -= 1;
+    }
 }
 
 #[cfg(test)]
@@ -110,5 +135,21 @@ mod tests {
         queue.push_back(&mut links, 8, 3);
         assert_eq!(queue.pop(&mut links), Some(9));
         assert_eq!(queue.pop(&mut links), Some(8));
+    }
+
+    #[test]
+    fn what_is_taken_out_of_the_middle_leaves_the_others_in_their_order() {
+        for gone in 0..5 {
+            let mut links = Array([7; 16]);
+            let mut queue = Queue::new();
+            (1..4).for_each(|slot| queue.push_back(&mut links, slot, 20));
+            // 0 and 4 are in no list.
+            queue.remove(&mut links, gone, 20);
+            queue.push_back(&mut links, 9, 20);
+            let order: Vec<_> = core::iter::from_fn(|| queue.pop(&mut links)).collect();
+            let wanted: Vec<_> = (1..4).filter(|&slot| slot != gone).chain([9]).collect();
+            assert_eq!(order, wanted, "without {gone}");
+            assert_eq!((queue.len(), queue.best()), (0, None));
+        }
     }
 }

@@ -2,15 +2,16 @@
 
 use alloc::sync::Arc;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use relay_abi::{LEAST_PRIORITY, ThreadOptions};
 
 use super::events::{self, Left};
 use super::queue::NONE;
+use super::rules::Leaves;
 use super::table::{
-    BODIES, Body, EARLIEST, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE, TOKENS,
-    Table, Thread, must_end, take_token,
+    BODIES, Body, EARLIEST, MOVING, MUST_END, Owner, RUNNING, SAVED, SLOTS, Slot, State, TABLE,
+    TOKENS, Table, Thread, must_end, take_token,
 };
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
@@ -76,7 +77,6 @@ pub(crate) fn adopt() {
         state: State::Running,
         ..Slot::new(cpu as i32 + 1, 0, comm, cpu)
     };
-    table.cpus = table.cpus.with(CpuSet::only(cpu));
     table.running[cpu] = cpu as u16;
     RUNNING[cpu].store(cpu, Ordering::Relaxed);
     SAVED[cpu].adopt();
@@ -109,48 +109,32 @@ impl Thread {
             wake(&mut table, self.slot);
         }
     }
+}
 
-    /// Whether it shall end. Task and IRQ context.
-    pub(crate) fn must_end(self) -> bool {
-        must_end(usize::from(self.slot))
-    }
-
-    /// Who it belongs to; `None`: to the kernel, or it has ended. Task context.
-    pub(crate) fn owner(self) -> Option<Arc<dyn Owner>> {
-        let body = BODIES[usize::from(self.slot)].lock();
-        body.as_ref().map(|body| Arc::clone(&body.owner))
-    }
+/// Who the thread that runs here belongs to; `None`: to the kernel. Task context, interrupts off.
+pub(crate) fn owner() -> Option<Arc<dyn Owner>> {
+    let body = BODIES[here()].lock();
+    body.as_ref().map(|body| Arc::clone(&body.owner))
 }
 
 /// Makes a parked thread ready, where it is best, and sees to it that it runs there if it is more
 /// important than what does.
 fn wake(table: &mut Table, slot: u16) {
-    let cpu = table.best_cpu(slot);
-    let thread = table.slot(slot);
-    let (before, is_new) = (thread.cpu, !thread.has_run);
-    thread.cpu = cpu;
-    thread.deadline = u64::MAX;
-    thread.has_run = true;
-    match events::is_waking_told() {
-        true => {
-            let task = thread.task();
-            events::waking(&task, cpu);
-            if before != cpu && !is_new {
-                events::migrate(&task, before, cpu);
-            }
-            table.make_ready(slot, true);
-            match is_new {
-                true => events::wakeup_new(&task, cpu),
-                false => events::wakeup(&task, cpu),
-            }
+    let is_left = !SAVED[usize::from(slot)].is_running();
+    let placed = table.place(slot, percpu::online(), is_left);
+    let cpu = placed.cpu;
+    if events::is_waking_told() {
+        let task = table.slot(slot).task();
+        events::waking(&task, cpu);
+        if placed.before != cpu && !placed.is_new {
+            events::migrate(&task, placed.before, cpu);
         }
-        false => table.make_ready(slot, true),
+        match placed.is_new {
+            true => events::wakeup_new(&task, cpu),
+            false => events::wakeup(&task, cpu),
+        }
     }
-    let running = table.running[cpu];
-    let is_own = usize::from(running) == cpu;
-    let is_better = table.slot(slot).level() < table.slot(running).level();
-    // A CPU's own thread may be about to halt.
-    if is_own || is_better {
+    if placed.asks {
         interrupt(cpu);
     }
 }
@@ -163,83 +147,57 @@ fn interrupt(cpu: usize) {
     }
 }
 
-/// What becomes of the thread that runs, when another one does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaves {
-    /// It could go on: before others of its priority.
-    Before,
-    /// It could go on: behind them.
-    Behind,
-    /// It waits: until a time, in ticks.
-    Parked(u64),
-    /// It is over.
-    Ended,
-}
-
 /// Has another thread run here; returns when this one does again, which may be at once. Interrupts
 /// off. `table` is locked, so that what it was asked for is still so.
 fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
     let cpu = percpu::cpu_index();
-    let from = table.running[cpu];
-    table.is_slice_over[cpu] = false;
-    match leaves {
-        Leaves::Before => table.make_ready(from, false),
-        Leaves::Behind => table.make_ready(from, true),
-        Leaves::Parked(until) => {
-            let thread = table.slot(from);
-            thread.state = State::Parked;
-            thread.deadline = until;
-            if until != u64::MAX {
-                EARLIEST.fetch_min(until, Ordering::Relaxed);
-                events::sleep(thread.number, || clock::nanos(until));
-            }
-        }
-        Leaves::Ended => table.slot(from).state = State::Ended,
+    let (from, to) = table.switch(cpu, leaves);
+    if let Leaves::Parked(until) = leaves
+        && until != u64::MAX
+    {
+        EARLIEST.fetch_min(until, Ordering::Relaxed);
+        events::sleep(table.slot(from).number, || clock::nanos(until));
     }
-    let to = next(&mut table, cpu, from);
-    let next = table.slot(to);
-    next.state = State::Running;
-    next.cpu = cpu;
     if to == from {
         return;
     }
-    let next = next.task();
-    let before = events::is_switch_told().then(|| table.slot(from).task());
-    table.running[cpu] = to;
+    if leaves == Leaves::Elsewhere {
+        MOVING[cpu].store(from, Ordering::Relaxed);
+    }
+    let next = table.slot(to).task();
     RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
-    drop(table);
-    if let Some(before) = before {
+    if events::is_switch_told() {
+        // Under the lock: before somebody can wake the thread that is left.
+        let before = table.slot(from).task();
         let left = match leaves {
-            Leaves::Before | Leaves::Behind => Left::Runnable,
+            Leaves::Before | Leaves::Behind | Leaves::Elsewhere => Left::Runnable,
             Leaves::Parked(_) => Left::Waiting,
             Leaves::Ended => Left::Gone,
         };
         events::switch(&before, &next, left);
     }
+    drop(table);
     enter(usize::from(to), &next);
     switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
+    settle();
 }
 
-/// The slot of the thread that runs next on this CPU, taken out of its queue. Where nobody is ready,
-/// it is the CPU's own: it looks around, and halts.
-fn next(table: &mut Table, cpu: usize, from: u16) -> u16 {
-    while let Some(slot) = table.pop(cpu) {
-        if table.slot(slot).cpus.contains(cpu) {
-            return slot;
-        }
-        if slot == from {
-            // Its stack is not left yet: whoever comes next here moves it.
-            table.make_ready(slot, false);
-            percpu::ask_to_reschedule(cpu);
-            break;
-        }
-        let elsewhere = table.best_cpu(slot);
-        table.slot(slot).cpu = elsewhere;
-        table.make_ready(slot, true);
-        interrupt(elsewhere);
+/// A thread goes on, perhaps on another CPU than before: what its CPU has left may go elsewhere now.
+/// Interrupts off.
+fn settle() {
+    let cpu = percpu::cpu_index();
+    let slot = MOVING[cpu].load(Ordering::Relaxed);
+    if slot == NONE {
+        return;
     }
-    // It is ready, if somebody has put it into the queue: then it was popped above.
-    cpu as u16
+    MOVING[cpu].store(NONE, Ordering::Relaxed);
+    let mut table = TABLE.lock();
+    let task = table.slot(slot).task();
+    let placed = table.place(slot, percpu::online(), true);
+    events::migrate(&task, placed.before, placed.cpu);
+    if placed.asks {
+        interrupt(placed.cpu);
+    }
 }
 
 /// Sets the calling CPU up for a thread: its number, its stack for what comes from ring 3, its memory.
@@ -295,14 +253,12 @@ pub(crate) fn give_way() -> bool {
     if !is_used() {
         return false;
     }
-    let cpu = percpu::cpu_index();
     let mut table = TABLE.lock();
     percpu::take_reschedule();
-    if table.running[cpu] != cpu as u16 || table.queues[cpu].len() == 0 {
+    let Some(leaves) = table.give_way(percpu::cpu_index()) else {
         return false;
-    }
-    table.slot(cpu as u16).is_first = false;
-    go_on(table, Leaves::Parked(u64::MAX));
+    };
+    go_on(table, leaves);
     true
 }
 
@@ -319,61 +275,33 @@ pub(crate) fn tick() {
     if is_due {
         wake_due(&mut table, now);
     }
-    table.is_slice_over[cpu] = true;
-    if table.queues[cpu].len() != 0 {
+    if table.end_slice(cpu) {
         percpu::ask_to_reschedule(cpu);
     }
 }
 
 /// Makes all ready whose time is over.
 fn wake_due(table: &mut Table, now: u64) {
-    let mut earliest = u64::MAX;
     for slot in 0..SLOTS as u16 {
-        let thread = table.slot(slot);
-        if thread.state != State::Parked {
-            continue;
-        }
-        match thread.deadline {
-            deadline if deadline <= now => {
-                let number = thread.number;
-                events::slept(number, || clock::nanos(now), || wake(table, slot));
-            }
-            deadline => earliest = earliest.min(deadline),
+        if table.is_due(slot, now) {
+            let number = table.slot(slot).number;
+            events::slept(number, || clock::nanos(now), || wake(table, slot));
         }
     }
-    EARLIEST.store(earliest, Ordering::Relaxed);
+    EARLIEST.store(table.earliest(), Ordering::Relaxed);
 }
 
 /// An interrupt is over that came while a task of this CPU ran: its own thread goes on if it had given
 /// way, and others if they shall. Interrupts off.
 pub(crate) fn preempt() {
-    let cpu = percpu::cpu_index();
-    if !is_used() || percpu::pins() != 0 || percpu::is_closing() {
+    // A halted CPU has not said yet that it is not any more: its own thread does, and gives way.
+    if !is_used() || percpu::pins() != 0 || percpu::is_closing() || percpu::is_idle() {
         return;
     }
     let mut table = TABLE.lock();
-    let running = table.running[cpu];
-    if running == NONE {
-        // It is not up yet.
-        return;
-    }
-    let own = table.slot(cpu as u16);
-    if own.state == State::Parked {
-        own.is_first = true;
-        table.make_ready(cpu as u16, true);
-    } else if !percpu::take_reschedule() {
-        return;
-    }
-    let _ = percpu::take_reschedule();
-    let is_slice_over = table.is_slice_over[cpu];
-    if is_slice_over {
-        table.slot(running).is_first = false;
-    }
-    let level = table.slot(running).level();
-    match table.queues[cpu].best() {
-        Some(best) if best < level => go_on(table, Leaves::Before),
-        Some(best) if best == level && is_slice_over => go_on(table, Leaves::Behind),
-        _ => {}
+    let is_asked = percpu::take_reschedule();
+    if let Some(leaves) = table.after_interrupt(percpu::cpu_index(), is_asked) {
+        go_on(table, leaves);
     }
 }
 
@@ -384,25 +312,15 @@ pub(crate) fn leave() {
     if must_end(here()) {
         end();
     }
-    preempt_if_asked();
-    if must_end(here()) {
-        end();
-    }
-}
-
-/// As [`preempt`], but that no interrupt has come.
-fn preempt_if_asked() {
     if !percpu::take_reschedule() {
         return;
     }
-    let cpu = percpu::cpu_index();
     let mut table = TABLE.lock();
-    let running = table.running[cpu];
-    let level = table.slot(running).level();
-    match table.queues[cpu].best() {
-        Some(best) if best < level => go_on(table, Leaves::Before),
-        Some(best) if best == level && table.is_slice_over[cpu] => go_on(table, Leaves::Behind),
-        _ => {}
+    if let Some(leaves) = table.turn(percpu::cpu_index()) {
+        go_on(table, leaves);
+        if must_end(here()) {
+            end();
+        }
     }
 }
 
@@ -424,10 +342,9 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     IS_USED.store(true, Ordering::Relaxed);
     let stack = stacks::thread_stack().map_err(|_| SpawnError::NoRoom)?;
     let mut table = TABLE.lock();
-    // The first are the CPUs', whether these have come up or not.
-    let mut slots = table.slots.0.iter().enumerate().skip(MAX_CPUS);
-    let slot = slots.find(|(_, slot)| slot.state == State::Free && slot.number == 0);
-    let (slot, _) = slot.ok_or(SpawnError::NoRoom)?;
+    // The first are the CPUs' own, also of those that are not up yet.
+    let is_free = |slot: &usize| table.slots.0[*slot].state == State::Free;
+    let slot = (MAX_CPUS..SLOTS).find(is_free).ok_or(SpawnError::NoRoom)?;
     let Plan {
         number, process, ..
     } = plan;
@@ -457,7 +374,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
 
 /// What the options say: a priority and CPUs.
 fn checked(options: ThreadOptions) -> Result<(u32, CpuSet), SpawnError> {
-    let online = TABLE.lock().cpus;
+    let online = percpu::online();
     let cpus = match options.cpus {
         0 => online,
         bits => CpuSet::from_bits(bits).and(online),
@@ -474,24 +391,26 @@ fn checked(options: ThreadOptions) -> Result<(u32, CpuSet), SpawnError> {
 /// [`SpawnError::BadOptions`].
 pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
     let (priority, cpus) = checked(options)?;
-    let slot = here() as u16;
     let mut table = TABLE.lock();
-    let thread = table.slot(slot);
-    events::priority(&thread.task(), priority as i32);
-    thread.priority = priority;
-    thread.cpus = cpus;
-    // Behind the others here; where it may not run, it is moved when its stack is left.
-    go_on(table, Leaves::Behind);
+    let cpu = percpu::cpu_index();
+    let task = table.slot(here() as u16).task();
+    events::priority(&task, priority as i32);
+    let leaves = table.set_options(cpu, priority, cpus);
+    go_on(table, leaves);
     Ok(())
 }
 
 /// Where a thread begins: on its own stack, interrupts off.
 extern "C" fn begin() -> ! {
-    let slot = here();
-    let beginning = BODIES[slot]
-        .lock()
-        .as_mut()
-        .and_then(|body| body.beginning.take());
+    settle();
+    let body = BODIES[here()].lock().as_mut().and_then(|body| {
+        let beginning = body.beginning.take()?;
+        Some((beginning, Arc::clone(&body.owner)))
+    });
+    let beginning = body.map(|(beginning, owner)| {
+        owner.on_begin(current());
+        beginning
+    });
     leave();
     match beginning {
         Some(frame) => user::resume(&frame),
@@ -537,18 +456,24 @@ fn end() -> ! {
     let thread = current();
     enter_space(None);
     events::exit(&running::task());
-    let owner = thread.owner();
-    if let Some(owner) = owner {
+    if let Some(owner) = owner() {
         owner.on_end(thread);
     }
     let table = TABLE.lock();
+    ENDED.fetch_add(1, Ordering::Relaxed);
     go_on(table, Leaves::Ended);
     // Nobody goes on with it.
     halt_forever()
 }
 
+/// How many threads have ended and were not taken back.
+static ENDED: AtomicUsize = AtomicUsize::new(0);
+
 /// Takes back what threads had that have ended, and whose stacks are left. Task context.
 pub(crate) fn reap() {
+    if ENDED.load(Ordering::Relaxed) == 0 {
+        return;
+    }
     for slot in 0..SLOTS {
         let mut table = TABLE.lock();
         let thread = table.slot(slot as u16);
@@ -559,6 +484,7 @@ pub(crate) fn reap() {
         thread.state = State::Free;
         let body = BODIES[slot].lock().take();
         thread.number = 0;
+        ENDED.fetch_sub(1, Ordering::Relaxed);
         drop(table);
         drop(body);
     }

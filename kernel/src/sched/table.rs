@@ -3,7 +3,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
-use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::NORMAL_PRIORITY;
 
@@ -42,8 +42,12 @@ impl Thread {
     }
 }
 
-/// Who a thread belongs to: told when it ends.
+/// Who a thread belongs to: told when it begins and when it ends.
 pub(crate) trait Owner: Any + Send + Sync {
+    /// A thread of it begins: it runs for the first time. Task context, on that thread, interrupts
+    /// off.
+    fn on_begin(&self, thread: Thread);
+
     /// A thread of it is about to end. Task context, on that thread, interrupts off; it is in the
     /// kernel's own address space.
     fn on_end(&self, thread: Thread);
@@ -146,8 +150,6 @@ impl Links for Slots {
 pub(super) struct Table {
     pub(super) slots: Slots,
     pub(super) queues: [Queue; MAX_CPUS],
-    /// The CPUs whose own thread is there: others may be online, and are about to have it.
-    pub(super) cpus: CpuSet,
     /// Which runs on each CPU.
     pub(super) running: [u16; MAX_CPUS],
     /// The thread that runs has had a whole tick.
@@ -156,11 +158,10 @@ pub(super) struct Table {
 }
 
 impl Table {
-    const fn new() -> Self {
+    pub(super) const fn new() -> Self {
         Self {
             slots: Slots([Slot::FREE; SLOTS]),
             queues: [const { Queue::new() }; MAX_CPUS],
-            cpus: CpuSet::EMPTY,
             running: [NONE; MAX_CPUS],
             is_slice_over: [false; MAX_CPUS],
             next_number: FIRST_NUMBER,
@@ -199,34 +200,10 @@ impl Table {
         queues[cpu].pop(slots)
     }
 
-    /// How much a CPU has to do: threads that are ready or run, without its own.
-    fn load(&self, cpu: usize) -> usize {
-        let running = self.running[cpu];
-        self.queues[cpu].len() + usize::from(running != NONE && usize::from(running) != cpu)
-    }
-
-    /// Where a thread should run next: where it was, unless another CPU has less to do. One whose
-    /// stack is not left yet stays where it is: so no CPU ever waits for another to leave a stack.
-    pub(super) fn best_cpu(&self, slot: u16) -> usize {
-        let thread = &self.slots.0[usize::from(slot)];
-        if SAVED[usize::from(slot)].is_running() {
-            return thread.cpu;
-        }
-        if self.load(thread.cpu) == 0 && thread.cpus.contains(thread.cpu) {
-            return thread.cpu;
-        }
-        let allowed = thread.cpus.and(self.cpus);
-        if allowed == CpuSet::only(thread.cpu) {
-            return thread.cpu;
-        }
-        let mut best = None;
-        for cpu in allowed.iter() {
-            let rank = (self.load(cpu), usize::from(cpu != thread.cpu));
-            if best.is_none_or(|(least, _)| rank < least) {
-                best = Some((rank, cpu));
-            }
-        }
-        best.map_or(thread.cpu, |(_, cpu)| cpu)
+    /// Takes a thread out of the middle of its queue.
+    pub(super) fn remove(&mut self, slot: u16, cpu: usize, level: usize) {
+        let Self { slots, queues, .. } = self;
+        queues[cpu].remove(slots, slot, level);
     }
 }
 
@@ -251,6 +228,10 @@ impl fmt::Debug for Body {
 pub(super) static TABLE: IrqMutex<Table> = IrqMutex::new(Table::new());
 pub(super) static BODIES: [IrqMutex<Option<Body>>; SLOTS] = [const { IrqMutex::new(None) }; SLOTS];
 pub(super) static SAVED: [Saved; SLOTS] = [const { Saved::new() }; SLOTS];
+
+/// The thread that each CPU has left and may not run again: it is ready, and in no queue, until who
+/// runs next there has placed it. [`NONE`]: no such thread.
+pub(super) static MOVING: [AtomicU16; MAX_CPUS] = [const { AtomicU16::new(NONE) }; MAX_CPUS];
 
 /// Threads that somebody has unparked. They are given under the table's lock, and taken under it
 /// before a thread waits.

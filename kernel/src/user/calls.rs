@@ -75,7 +75,7 @@ pub(crate) fn call(frame: &mut TrapFrame) {
 
 /// The thread that runs here, as a member of its process.
 pub(super) fn member() -> Option<Arc<Member>> {
-    let owner = sched::current().owner()?;
+    let owner = sched::owner()?;
     let any: Arc<dyn Any + Send + Sync> = owner;
     any.downcast().ok()
 }
@@ -420,11 +420,12 @@ fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result
     // With what is wrong here, the caller waits on: the thread may answer again.
     let answer = message(me, &caller, words, [buffer, lengths])?;
     me.stop_serving();
-    let client = caller.thread().map_or(0, |thread| thread.tid());
-    events::message_reply(0, client, sched::current().tid(), answer.length);
     port::answer(&caller, Ok(answer));
     Ok(())
 }
+
+/// The most handles that a program begins with.
+const MOST_PASSED: usize = 8;
 
 /// Starts a program.
 fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
@@ -437,7 +438,7 @@ fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
     let name = text(memory, [wanted.name, wanted.name_len], &mut name)?;
     let place = [wanted.arguments, wanted.arguments_len];
     let arguments = text(memory, place, &mut arguments)?;
-    let mut numbers = [0_u8; 8 * size_of::<u32>()];
+    let mut numbers = [0_u8; MOST_PASSED * size_of::<u32>()];
     let count = length(wanted.handles_len)?;
     let numbers = numbers
         .get_mut(..count.saturating_mul(size_of::<u32>()))
@@ -457,7 +458,12 @@ fn spawn(me: &Arc<Member>, files: u64, at: u64) -> Result<u64, Error> {
         passed.push(Some(entry));
     }
     let process = start::start(name, arguments, passed, wanted.options)?;
-    let object = Object::Process(process);
+    let object = Object::Process(Arc::clone(&process));
     let rights = rights::END | rights::OBSERVE;
-    handles.add(Entry { object, rights }).map(u64::from)
+    let handle = handles.add(Entry { object, rights });
+    if handle.is_err() {
+        // Nobody could end it: what is refused has not happened.
+        process.end(Ended::Killed);
+    }
+    handle.map(u64::from)
 }

@@ -28,6 +28,7 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::{Error, MESSAGE_BYTES, ready, rights};
 
+use super::events;
 use super::handles::Entry;
 use super::poll::Pollable;
 use super::process::Member;
@@ -66,6 +67,8 @@ enum Exchange {
 #[derive(Debug)]
 pub(super) struct Seat {
     exchange: IrqMutex<Exchange>,
+    /// The number of the port that it called last.
+    port: AtomicU64,
     /// The bytes of the message, then those of the answer. The member writes them before it sends,
     /// and who answers does while the message is taken.
     pub(super) bytes: IrqMutex<[u8; MESSAGE_BYTES]>,
@@ -76,6 +79,7 @@ impl Seat {
     pub(super) const fn new() -> Self {
         Self {
             exchange: IrqMutex::new(Exchange::Idle),
+            port: AtomicU64::new(0),
             bytes: IrqMutex::new([0; MESSAGE_BYTES]),
         }
     }
@@ -92,10 +96,19 @@ impl Seat {
         }
     }
 
-    /// Answers it, if it still waits.
-    fn answer(&self, answer: Result<Message, Error>) {
+    /// Answers `client`, whose seat it is, if it still waits.
+    fn answer(&self, client: i32, answer: Result<Message, Error>) {
         let mut exchange = self.exchange.lock();
         if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
+            // Under the lock: before the client can go on.
+            let port = self.port.load(Ordering::Relaxed);
+            match &answer {
+                Ok(message) => {
+                    let server = sched::current().tid();
+                    events::message_reply(port, client, server, message.length);
+                }
+                Err(_) => events::message_reply(port, client, 0, 0),
+            }
             let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
             drop(exchange);
             drop(before);
@@ -130,6 +143,13 @@ struct State {
     receivers: Vec<Thread>,
     bits: u64,
     is_closed: bool,
+}
+
+impl State {
+    /// Whether there is something to receive.
+    fn is_there(&self) -> bool {
+        self.bits != 0 || !self.callers.is_empty()
+    }
 }
 
 /// A port.
@@ -183,6 +203,7 @@ impl Port {
     /// # Errors
     /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
     pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
+        me.seat.port.store(self.number, Ordering::Relaxed);
         *me.seat.exchange.lock() = Exchange::Sent(message);
         if let Err(error) = self.queue(me) {
             me.seat.give_up();
@@ -259,18 +280,36 @@ impl Port {
             }
             match sched::park(until) {
                 Woken::Unparked => {}
-                woken => {
-                    self.state
-                        .lock()
-                        .receivers
-                        .retain(|receiver| *receiver != me);
-                    return match (woken, self.try_take()) {
-                        (Woken::Ended, _) => Err(Error::Killed),
-                        (_, Some(received)) => Ok(received),
-                        (_, None) => Err(Error::TimedOut),
-                    };
+                Woken::TimedOut => {
+                    self.leave(me);
+                    return self.try_take().ok_or(Error::TimedOut);
+                }
+                Woken::Ended => {
+                    self.leave(me);
+                    self.pass_on();
+                    return Err(Error::Killed);
                 }
             }
+        }
+    }
+
+    /// `me` does not wait any more.
+    fn leave(&self, me: Thread) {
+        let mut state = self.state.lock();
+        state.receivers.retain(|receiver| *receiver != me);
+    }
+
+    /// Who was woken for what is there does not take it: somebody else is woken.
+    fn pass_on(&self) {
+        let receiver = {
+            let mut state = self.state.lock();
+            match state.is_there() {
+                true => state.receivers.pop(),
+                false => None,
+            }
+        };
+        if let Some(receiver) = receiver {
+            receiver.unpark();
         }
     }
 
@@ -282,12 +321,15 @@ impl Port {
         loop {
             let caller = {
                 let mut state = self.state.lock();
+                if state.is_there() {
+                    // Who goes on is not one of those who can be woken.
+                    state.receivers.retain(|receiver| *receiver != me);
+                }
                 if state.bits != 0 {
                     let bits = core::mem::take(&mut state.bits);
                     return Ok(Some(Received::Bits(bits)));
                 }
                 if let Some(caller) = state.callers.pop_front() {
-                    state.receivers.retain(|receiver| *receiver != me);
                     caller
                 } else if state.is_closed {
                     return Err(Error::Ended);
@@ -348,8 +390,9 @@ impl Port {
 /// Answers the call of a member, which may have gone on, and has it look. Task context, interrupts
 /// off.
 pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
-    member.seat.answer(answer);
+    // Who has a seat in a call has begun: it is known as a thread.
     if let Some(thread) = member.thread() {
+        member.seat.answer(thread.tid(), answer);
         thread.unpark();
     }
 }
@@ -357,9 +400,8 @@ pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
 impl Pollable for Port {
     fn look(&self, wanted: u16) -> u16 {
         let state = self.state.lock();
-        let is_there = state.bits != 0 || !state.callers.is_empty();
         let mut found = 0;
-        if is_there {
+        if state.is_there() {
             found |= ready::READABLE;
         }
         if state.is_closed {

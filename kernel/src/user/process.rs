@@ -6,6 +6,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use arrayvec::ArrayString;
 use relay_abi::{Ended, Error, PATH_BYTES, ThreadOptions, ready};
@@ -19,7 +20,7 @@ use crate::arch::user;
 use crate::cpu::lock::IrqMutex;
 use crate::cpu::running::Comm;
 use crate::logs::evlog;
-use crate::logs::operator::ProgramEnded;
+use crate::logs::operator::{ProgramEnded, ProgramStarted};
 use crate::mem::UserSpace;
 use crate::sched::{self, Owner, Plan, SpawnError, Thread};
 
@@ -33,6 +34,8 @@ pub(crate) struct Process {
     name: ArrayString<PATH_BYTES>,
     pub(super) handles: Handles,
     life: IrqMutex<Life>,
+    /// Its first thread was made, or could not be.
+    has_begun: AtomicBool,
     waiters: Waiters,
 }
 
@@ -62,6 +65,7 @@ impl Process {
                 threads: 0,
                 ended: Ended::Not,
             }),
+            has_begun: AtomicBool::new(false),
             waiters: Waiters::new(),
         }))
     }
@@ -178,6 +182,12 @@ impl Member {
 }
 
 impl Owner for Member {
+    fn on_begin(&self, thread: Thread) {
+        if thread.tid() == self.process.pid {
+            sched::events::exec(&self.process.name, thread.tid());
+        }
+    }
+
     fn on_end(&self, _thread: Thread) {
         if let Some(caller) = self.stop_serving() {
             port::answer(&caller, Err(Error::Ended));
@@ -214,8 +224,8 @@ fn try_start(
     arguments: [u64; 2],
     options: ThreadOptions,
 ) -> Result<Thread, Error> {
-    let is_first = process.life.lock().threads == 1;
-    let number = match is_first && entry != 0 {
+    let is_first = !process.has_begun.swap(true, Ordering::Relaxed);
+    let number = match is_first {
         true => process.pid,
         false => sched::new_number().ok_or(Error::NoRoom)?,
     };
@@ -240,6 +250,13 @@ fn try_start(
         SpawnError::BadOptions => Error::BadArgument,
     })?;
     member.thread.call_once(|| thread);
+    if is_first {
+        // Before it can write anything itself.
+        evlog::emit(|| ProgramStarted {
+            program: process.name(),
+            process: process.pid,
+        });
+    }
     if process.life.lock().ended != Ended::Not {
         // Who ended it meanwhile has not seen the new thread.
         sched::end_process(process.pid);

@@ -10,8 +10,6 @@ use super::handles::{Entry, Object};
 use super::loader::{self, LoadError};
 use super::process::{self, Process};
 use crate::cpu::percpu;
-use crate::logs::evlog;
-use crate::logs::operator::ProgramStarted;
 use crate::sched::events::{self, Task};
 
 /// Starts the program `name` of the archive, with these handles, and tells of it. Task context.
@@ -36,12 +34,6 @@ pub(super) fn start(
     let process = Process::new(name, handles)?;
     let begin = [loaded.entry, loaded.stack];
     process::start_thread(&process, &loaded.space, begin, loaded.arguments, options)?;
-    let pid = process.pid();
-    events::exec(name, pid);
-    evlog::emit(|| ProgramStarted {
-        program: name,
-        process: pid,
-    });
     Ok(process)
 }
 

@@ -110,6 +110,12 @@ impl Waiters {
         }
     }
 
+    /// How many there is room for.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.0.lock().capacity()
+    }
+
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
@@ -120,5 +126,30 @@ impl Waiters {
 impl fmt::Debug for Waiters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Waiters").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Sleeper;
+
+    impl Wakes for Sleeper {
+        fn unpark(&self) {}
+    }
+
+    #[test]
+    fn a_list_keeps_no_memory_for_those_who_have_gone() {
+        let waiters = Waiters::new();
+        let all: Vec<Arc<dyn Wakes>> = (0..20).map(|_| Arc::new(Sleeper) as _).collect();
+        for who in &all {
+            assert_eq!(waiters.add(who), Ok(()));
+        }
+        assert_eq!(waiters.count(), all.len());
+        for who in &all {
+            waiters.remove(who);
+        }
+        assert_eq!((waiters.count(), waiters.room()), (0, 0));
     }
 }

@@ -101,9 +101,11 @@ fn run(settings: &[&str], capture: &Path) -> Value {
     let verified = &lines(&["verify", "--json"], capture)[0];
     assert_eq!(verified["total"]["unaccounted"], 0);
     // Of each CPU, of each channel that is there but that of the claims, from each context.
-    assert_eq!(verified["claims"], 8 * 5 * 3);
+    assert_eq!(verified["claims"], 8 * 6 * 3);
     let stat = lines(&["stat", "--json"], capture).remove(0);
-    for channel in ["klog", "evlog", "trace", "profile", "flood", "claims"] {
+    for channel in [
+        "klog", "evlog", "trace", "profile", "user", "flood", "claims",
+    ] {
         assert_eq!(
             theirs(capture, channel),
             sums(&stat, channel)[0],

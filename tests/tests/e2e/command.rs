@@ -4,9 +4,10 @@ use std::env;
 use std::fs;
 use std::process::Command;
 
-use e2e::{Session, Turn, is_gone, kernel, relayctl, workspace};
+use e2e::{Session, Turn, is_gone, kernel, ramdisk, relayctl, workspace};
 use nix::sys::signal::Signal;
 use relay_decode::console::Line;
+use relay_machine::workspace::RUNNER;
 
 /// `relayctl` without a word builds the kernel, boots 8 CPUs and sums up.
 #[test]
@@ -17,9 +18,17 @@ fn relayctl_alone_builds_boots_and_sums_up() {
     let run = Session::spawn(Command::new(relayctl()), turn).end();
     run.assert_code(0);
     let is_record = |line: &&String| matches!(Line::parse(line), Line::Record(_));
+    // Each CPU says that it is up.
     assert!(
-        run.out.iter().filter(is_record).count() >= 8 * 3,
+        run.out.iter().filter(is_record).count() >= 8,
         "too few records on stdout"
+    );
+    assert!(
+        run.out
+            .iter()
+            .any(|line| line.ends_with("scenario init: pass")),
+        "{:?}",
+        run.out
     );
     // The summary is talk: on stderr, where the console is not.
     assert_eq!(run.console.iter().filter(is_record).count(), 0);
@@ -32,7 +41,7 @@ fn relayctl_alone_builds_boots_and_sums_up() {
     assert!(
         run.console
             .iter()
-            .any(|line| line == "scenario smoke on 8 CPUs: pass")
+            .any(|line| line == "scenario init on 8 CPUs: pass")
     );
 }
 
@@ -61,6 +70,35 @@ fn the_kernel_boots_through_cargos_runner() {
         |line| matches!(Line::parse(line), Line::Record(r) if r.message == "scenario smoke: pass"),
     );
     assert!(pass, "no pass on stdout");
+}
+
+/// A kernel that is asked for nothing starts programs; without any it says so, and does something
+/// else.
+#[test]
+fn without_programs_the_kernel_runs_something_else() {
+    for (ramdisk, scenario) in [(None, "smoke"), (Some(ramdisk()), "init")] {
+        let turn = Turn::wait();
+        let mut command = Command::new(workspace().root.join(RUNNER));
+        command.arg(kernel()).env("RELAY_SMP", "2");
+        if let Some(ramdisk) = ramdisk {
+            command.env("RELAY_INITRD", ramdisk);
+        }
+        let run = Session::spawn(command, turn).end();
+        run.assert_code(0);
+        let said = |text: &str| run.out.iter().any(|line| line.contains(text));
+        assert!(said(&format!("scenario {scenario}: pass")), "{:?}", run.out);
+        let told = said("started without programs: it runs scenario smoke, not init");
+        assert_eq!(told, ramdisk.is_none(), "{:?}", run.out);
+    }
+    // Who asks for programs is not given something else.
+    let turn = Turn::wait();
+    let mut command = Command::new(workspace().root.join(RUNNER));
+    command
+        .arg(kernel())
+        .arg("programs=hello")
+        .env("RELAY_SMP", "1");
+    let run = Session::spawn(command, turn).end();
+    run.assert_code(1);
 }
 
 /// What the kernel's command line may say is listed, and shown by `--help` of the kernel that was

@@ -59,7 +59,7 @@ fn smoke_over_a_serial_port_is_complete() {
     assert_eq!(capture["cpus"], 8);
     assert!(run.has(
         Severity::Info,
-        "COM2 carries packets, in frames: klog, flood, trace, evlog, profile, claims"
+        "COM2 carries packets, in frames: klog, flood, trace, evlog, user, profile, claims"
     ));
 }
 

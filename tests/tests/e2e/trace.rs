@@ -50,7 +50,7 @@ fn when(record: &Value) -> u64 {
 /// Checks that a capture is judged so, and that babeltrace2 reads as many records of each channel
 /// as relayctl does.
 #[track_caller]
-fn assert_judged(capture: &Path, verdict: &str) {
+pub(crate) fn assert_judged(capture: &Path, verdict: &str) {
     let judged: Value =
         serde_json::from_str(&said(&["verify", "--json"], capture)).expect("it prints JSON");
     assert_eq!(judged["verdict"], verdict, "{judged:#}");

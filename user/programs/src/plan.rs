@@ -111,10 +111,12 @@ impl Plan {
 pub fn rights_of(name: &str) -> u32 {
     let few = rights::OBSERVE | rights::WRITE;
     match name {
-        "hello" | "crash" | "spin" | "pingpong" => few,
+        "hello" | "crash" | "spin" | "nulls" | "remap" | "pingpong" => few,
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,
+        // They do what must not harm anybody, with all that there is.
+        "hostile" | "random" => rights::ALL,
         _ => rights::ALL & !rights::SPAWN,
     }
 }

@@ -52,3 +52,8 @@ pub use relay_abi as abi;
 
 #[doc(hidden)]
 pub use entry::start;
+
+/// What the page of system calls shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/SYSCALLS.md")]
+mod syscalls_md {}

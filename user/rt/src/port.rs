@@ -185,10 +185,10 @@ pub fn call(port: Handle, says: Says, bytes: &mut Bytes) -> Result<Message, Erro
     Ok(Message::answer(come, bytes))
 }
 
-/// Answers the last message that the thread received.
+/// Answers the last message that the thread received. Who has sent it may be gone: that is not told.
 ///
 /// # Errors
-/// The kernel's: `Ended` if nobody waits for an answer any more.
+/// The kernel's: `NotFound` if there is none that was not answered.
 pub fn reply(says: Says, answer: &[u8]) -> Result<(), Error> {
     sys::reply(&says.to_words(), answer)
 }

@@ -343,10 +343,10 @@ pub fn receive(port: Handle, timeout_ns: u64, bytes: &mut MessageRoom) -> Result
     ))
 }
 
-/// Answers the last message that the thread received.
+/// Answers the last message that the thread received. Who has sent it may be gone: that is not told.
 ///
 /// # Errors
-/// The kernel's: `Ended` if nobody waits for an answer any more.
+/// The kernel's: `NotFound` if there is none that was not answered.
 pub fn reply(said: &Words, answer: &[u8]) -> Result<(), Error> {
     let [w0, w1, w2] = said.words;
     let lengths = answer.len().min(MESSAGE_BYTES) as u64 | u64::from(said.handle) << 32;

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use arrayvec::ArrayVec;
 
 use super::super::error::MemoryError;
-use super::super::frames::SMALL;
+use super::super::frames::{LARGE, SMALL};
 use super::super::lock::Guarded;
 use super::super::map::{THREAD_STACKS, with_space};
 use super::super::pool;
@@ -50,11 +50,6 @@ impl ThreadStack {
     pub(crate) fn top(&self) -> u64 {
         place(u64::from(self.number)).top
     }
-
-    /// Its lowest address.
-    pub(crate) fn bottom(&self) -> u64 {
-        place(u64::from(self.number)).bottom
-    }
 }
 
 impl Drop for ThreadStack {
@@ -87,9 +82,18 @@ pub(crate) fn thread_stack() -> Result<ThreadStack, MemoryError> {
     })
 }
 
-/// Frames of stacks that wait for threads. Task and IRQ context.
+/// Frames of stacks that wait for threads, and of page tables that are there for stacks, used or not.
+/// Task and IRQ context.
 pub(in super::super) fn waiting_frames() -> u64 {
-    FREE.with(|free| free.waiting.len() as u64) * (LENGTH / SMALL)
+    let stacks = FREE.with(|free| free.waiting.len() as u64) * (LENGTH / SMALL);
+    stacks + tables(MADE.load(Ordering::Relaxed))
+}
+
+/// Page tables of so many stacks: of the lowest level, which alone grow in number with them.
+const fn tables(made: u64) -> u64 {
+    // The first begins where a table does.
+    const { assert!(THREAD_STACKS.is_multiple_of(LARGE)) };
+    (made * STRIDE).div_ceil(LARGE)
 }
 
 /// The stack with this number.
@@ -120,6 +124,13 @@ pub(super) fn pretend(count: u64) -> Vec<Stack> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn page_tables_are_counted_with_the_stacks() {
+        // A stack with its guard has 9 pages, a table 512.
+        let counts = [0, 1, 56, 57, 113, 114].map(tables);
+        assert_eq!(counts, [0, 1, 1, 2, 2, 3]);
+    }
 
     #[test]
     fn stacks_lie_above_their_guards_and_do_not_touch() {

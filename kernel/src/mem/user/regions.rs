@@ -36,7 +36,13 @@ pub(super) enum Kind {
     /// Pages of the kernel's.
     Shared(SharedBlock),
     /// It is being unmapped: it was one of the others.
-    Going(Option<SharedBlock>),
+    Going(
+        #[expect(
+            dead_code,
+            reason = "the block lives as long as pages of it may be seen"
+        )]
+        Option<SharedBlock>,
+    ),
 }
 
 impl Region {

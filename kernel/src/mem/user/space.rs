@@ -57,12 +57,8 @@ impl UserSpace {
         })
     }
 
-    /// The physical address of its topmost table, as CR3 has it. Any context.
-    pub(crate) fn root(&self) -> u64 {
-        self.root
-    }
-
     /// Frames that are charged to it.
+    #[cfg(test)]
     pub(crate) fn frames(&self) -> u64 {
         self.inner.with(|inner| inner.budget.charged())
     }

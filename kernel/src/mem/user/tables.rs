@@ -51,6 +51,7 @@ impl Budget {
     }
 
     /// Frames that are charged.
+    #[cfg(test)]
     pub(super) fn charged(&self) -> u64 {
         self.charged
     }

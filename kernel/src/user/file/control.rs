@@ -33,14 +33,21 @@ fn refusal(error: StreamError) -> Error {
     }
 }
 
-/// Memory for a ring, if the heap stays at least half as free as it is: what a program asks for takes
-/// nothing from those who cannot do without.
+/// Memory for a ring, if the heap stays at least half as free as it is, and a quarter of it free: what
+/// programs ask for, however many they are, takes nothing from those who cannot do without.
 fn allocate(geometry: &Geometry) -> Result<Storage, Error> {
     let needed = Storage::bytes_for(geometry);
-    if needed > RING_MOST + RING_MOST / 2 || needed > mem::heap::free() / 2 {
+    let free = mem::heap::free();
+    if needed > RING_MOST + RING_MOST / 2 || needed > most(free, mem::heap::used()) {
         return Err(Error::NoRoom);
     }
     Storage::allocate(geometry).map_err(|_| Error::NoRoom)
+}
+
+/// The most bytes that a ring may have of a heap with so many free and so many used.
+fn most(free: usize, used: usize) -> usize {
+    let kept = free.saturating_add(used) / 4;
+    (free / 2).min(free.saturating_sub(kept))
 }
 
 /// A ring of another shape, of the same kind.
@@ -166,4 +173,24 @@ pub(crate) fn write(
     memory.read(at, text)?;
     user::write(writer, severity, text).map_err(|_| Error::Refused)?;
     Ok(text.len() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::most;
+
+    #[test]
+    fn rings_leave_a_quarter_of_the_heap_to_others() {
+        assert_eq!(most(100, 0), 50);
+        assert_eq!(most(40, 60), 15);
+        assert_eq!(most(25, 75), 0);
+        assert_eq!(most(0, 100), 0);
+        // However often they ask.
+        let (mut free, mut used) = (1000, 24);
+        while most(free, used) > 0 {
+            let ring = most(free, used);
+            (free, used) = (free - ring, used + ring);
+        }
+        assert_eq!(free, 256);
+    }
 }

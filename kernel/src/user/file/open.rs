@@ -48,6 +48,10 @@ pub(super) struct Mapping {
 
 /// In which way it is used: a consumer decides that by what it does first.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lies on the heap, once for each open file, and most of them take packets"
+)]
 pub(super) enum Use {
     /// Nothing was consumed yet.
     Fresh(Reader<'static>),

@@ -48,8 +48,8 @@ fn everything_else_is_refused_with_what_there_is() {
         (
             "flod",
             "",
-            "there is no scenario 'flod'; the scenarios are smoke, idle, panic, hang, flood, \
-             stress, recorder, drain, cost, types, pattern, clients, hot, init. Did you mean 'flood'?",
+            "there is no scenario 'flod'; the scenarios are init, smoke, idle, panic, hang, flood, \
+             stress, recorder, drain, cost, types, pattern, clients, hot. Did you mean 'flood'?",
         ),
         (
             "smoke",

@@ -58,8 +58,11 @@ pub(crate) struct RunArgs {
     pub(crate) timeout: Option<u32>,
 
     /// What the machine does after it has booted; --list names all
-    #[arg(long, value_name = "NAME", default_value = "smoke", value_parser = parse_name)]
-    pub(crate) scenario: String,
+    ///
+    /// Without this, init, which starts programs; or smoke, if the machine has none: with --kernel
+    /// and without --ramdisk, or with --no-ramdisk.
+    #[arg(long, value_name = "NAME", value_parser = parse_name)]
+    pub(crate) scenario: Option<String>,
 
     /// A setting of the kernel or the scenario, such as log=debug; may be given again
     #[arg(long = "set", value_name = "K=V", value_parser = parse_setting)]
@@ -124,7 +127,7 @@ impl RunArgs {
     ///
     /// When they are too long together.
     pub(crate) fn kernel_words(&self) -> Result<Vec<String>, String> {
-        let mut words = vec![format!("scenario={}", self.scenario)];
+        let mut words = vec![format!("scenario={}", self.scenario())];
         words.extend(self.settings.iter().cloned());
         let length = words.iter().map(|word| word.len() + 1).sum::<usize>() - 1;
         if length > MAX_COMMAND_LINE {
@@ -138,6 +141,16 @@ impl RunArgs {
 }
 
 impl RunArgs {
+    /// What the machine does.
+    pub(crate) fn scenario(&self) -> &str {
+        let has_programs = !self.no_ramdisk && (self.ramdisk.is_some() || self.kernel.is_none());
+        match (&self.scenario, has_programs) {
+            (Some(named), _) => named,
+            (None, true) => "init",
+            (None, false) => "smoke",
+        }
+    }
+
     /// What the machine's random numbers depend on: the scenario's seed, if it was given one.
     pub(super) fn seed(&self) -> u64 {
         let settings = self.settings.iter().rev();
@@ -231,6 +244,20 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_machine_with_programs_starts_them() {
+        for (args, scenario) in [
+            (&[][..], "init"),
+            (&["--kernel", "elf"], "smoke"),
+            (&["--no-ramdisk"], "smoke"),
+            (&["--kernel", "elf", "--ramdisk", "tar"], "init"),
+            (&["--scenario", "flood"], "flood"),
+            (&["--no-ramdisk", "--scenario", "init"], "init"),
+        ] {
+            assert_eq!(parse(args).scenario(), scenario, "{args:?}");
+        }
+    }
+
+    #[test]
     fn settings_become_the_kernels_command_line() {
         let args = parse(&["--scenario", "idle", "--set", "seed=7", "--set", "x="]);
         assert_eq!(
@@ -238,6 +265,7 @@ pub(super) mod tests {
             ["scenario=idle", "seed=7", "x="]
         );
         assert_eq!(args.seed(), 7);
+        assert_eq!(parse(&[]).kernel_words().unwrap(), ["scenario=init"]);
         assert_eq!(parse(&["--set", "seed=8", "--set", "seed=9"]).seed(), 9);
         assert_eq!(parse(&["--set", "seed=x"]).seed(), 1);
         let long = format!("k={}", "x".repeat(MAX_COMMAND_LINE));

@@ -98,7 +98,7 @@ pub(super) fn explain(args: &RunArgs, end: End, guest: &Guest) {
             return say(format!(
                 "{}: scenario {} failed",
                 GuestEnd::Fail,
-                args.scenario
+                args.scenario()
             ));
         }
         End::Guest(end) => say(end.to_string()),

@@ -72,7 +72,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let release = !cfg!(debug_assertions);
     let (kernel, built) = kernel(
         args.kernel.as_deref(),
-        (release, features(&args.scenario)),
+        (release, features(args.scenario())),
         args.quiet,
         &workspace,
     )?;
@@ -84,7 +84,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let is_ours = takes.is_some();
     if let Some(takes) = takes {
         let settings = args.settings.iter().map(String::as_str);
-        let checked = takes.check(&args.scenario, settings, args.cpus());
+        let checked = takes.check(args.scenario(), settings, args.cpus());
         checked.map_err(|error| RunError::Usage(error.to_string()))?;
     }
     let ramdisk = ramdisk(args, built)?;

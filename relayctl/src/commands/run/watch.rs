@@ -64,7 +64,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Prepares to watch.
     pub(super) fn new(args: &RunArgs) -> Self {
-        let endless = args.scenario == ENDLESS;
+        let endless = args.scenario() == ENDLESS;
         let limit = args
             .timeout
             .map(|seconds| Duration::from_secs(seconds.into()));
@@ -275,7 +275,7 @@ impl Watch {
         capture: Option<CaptureFacts>,
     ) -> String {
         let facts = RunFacts {
-            scenario: args.scenario.clone(),
+            scenario: args.scenario().to_owned(),
             result: end.result(self.endless),
             exit: exit.code(),
             first_line_ms: self.first_line.map(summary::milliseconds),

@@ -1,7 +1,13 @@
 //! Programs in ring 3.
 
 mod basics;
+mod evlog;
+mod hostile;
+mod nmis;
+mod profile;
 mod readers;
+mod trace;
+mod walls;
 
 use std::path::Path;
 use std::process::Command;

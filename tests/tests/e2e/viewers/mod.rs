@@ -21,7 +21,7 @@ use rules::RULES;
 use trace::Trace;
 
 /// The names of the rules that a trace does not keep, with what it does.
-fn broken(folder: &Path) -> Vec<(&'static str, String)> {
+pub(crate) fn broken(folder: &Path) -> Vec<(&'static str, String)> {
     let trace = Trace::read(folder);
     let broken = RULES
         .iter()
