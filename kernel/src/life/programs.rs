@@ -136,7 +136,7 @@ fn tell_end(init: &Process) -> bool {
 fn moved() -> u64 {
     let files = registry::taken().flat_map(Mount::files);
     let infos = files.filter_map(|file| file.info());
-    let unread = infos.map(|info| info.unread as u64 + info.taken as u64);
+    let unread = infos.map(|info| info.unread + info.taken);
     unread.fold(user::CLIENT.tried(), u64::wrapping_add)
 }
 

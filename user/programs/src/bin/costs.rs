@@ -50,7 +50,7 @@ fn run(_arguments: &'static str) -> u32 {
     let mut call = |word| _ = port.call(Says::words([word; 3]), &mut bytes);
     say("message and reply", least(|| call(7)));
     call(u64::MAX);
-    server.join();
+    let () = server.join();
     let end = thread::spawn(STACK, options, || {
         for _ in 0..ROUNDS * 4 {
             sys::yield_now();
@@ -59,7 +59,7 @@ fn run(_arguments: &'static str) -> u32 {
     // There and back.
     say("two switches by yield", least(sys::yield_now));
     if let Ok(end) = end {
-        end.join();
+        let () = end.join();
     }
     0
 }
