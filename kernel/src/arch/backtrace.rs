@@ -108,9 +108,11 @@ impl Memory for OneStack {
 
     /// A function begins with `push rbp` and `mov rbp, rsp`, and ends with `pop rbp` and `ret`.
     fn frameless(&mut self, at: &Registers) -> Option<u64> {
-        let return_address = match self.code(at.ip)? {
-            [PUSH_RBP, ..] | [RET, ..] => self.word(at.sp)?,
-            MOV_RBP_RSP => self.word(at.sp.checked_add(8)?)?,
+        let return_address = match self.code(at.ip) {
+            Some([PUSH_RBP, ..] | [RET, ..]) => self.word(at.sp)?,
+            Some(MOV_RBP_RSP) => self.word(at.sp.checked_add(8)?)?,
+            // It has called what is no code of a program.
+            None if self.program.is_some() => self.word(at.sp)?,
             _ => return None,
         };
         // Elsewhere the same bytes mean something else.

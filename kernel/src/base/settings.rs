@@ -168,8 +168,10 @@ pub(crate) const EVLOG_SIZE: Setting =
     client_size("evlog-size", "the size of such a ring, one for each CPU");
 pub(crate) const USER_MODE: Setting =
     client_mode("user-mode", "what a full ring of the channel user does");
-pub(crate) const USER_SIZE: Setting =
-    client_size("user-size", "the size of such a ring, one for each CPU");
+pub(crate) const USER_SIZE: Setting = Setting {
+    default: Preset::Value(16 * 1024),
+    ..client_size("user-size", "the size of such a ring, one for each CPU")
+};
 pub(crate) const PROFILE_MODE: Setting = client_mode(
     "profile-mode",
     "what a full ring of the channel profile does",

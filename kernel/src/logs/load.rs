@@ -19,8 +19,10 @@ use crate::base::settings::{BEGIN, COUNT, DELIVERY, MODE, SPARES, SUBBUF, USAGE}
 use crate::base::shortfall;
 
 /// Bytes of the heap that the rings leave to others, in all and for each CPU.
-const LEFT: usize = 512 * 1024;
+const LEFT: usize = 640 * 1024;
 const LEFT_PER_CPU: usize = 48 * 1024;
+/// It is kept in pieces of so many bytes.
+const PIECE: usize = 64 * 1024;
 
 /// The size of sub-buffers that go over a slow line, unless somebody sets another.
 const SLOW: u64 = 1024;
@@ -87,11 +89,8 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
     };
     FULL.call_once(|| full);
     // What comes later (devices, ports, stacks) needs memory more than the load of scenarios does:
-    // this much is left to it.
-    let mut left = Vec::<u8>::new();
-    let _ = left.try_reserve_exact(LEFT + cpus * LEFT_PER_CPU);
-    // Used by nobody, and there nevertheless.
-    core::hint::black_box(&mut left);
+    // this much is left to it, or all that there is.
+    let left = keep(LEFT + cpus * LEFT_PER_CPU);
     let streams = if is_shared() { 1 } else { cpus };
     for (stream, memory) in EARLY_MEMORY.iter().enumerate().take(streams) {
         match options.value(&BEGIN) {
@@ -99,6 +98,21 @@ pub(super) fn start(cpus: usize, options: &Options<'_>, is_slow: bool) {
             _ => start_in(stream, None, full),
         }
     }
+    drop(left);
+}
+
+/// Takes so many bytes of the heap, or all that there are, in pieces: however it is split up.
+fn keep(bytes: usize) -> Vec<Vec<u8>> {
+    let mut pieces = Vec::new();
+    for _ in 0..bytes.div_ceil(PIECE) {
+        let mut piece = Vec::new();
+        if pieces.try_reserve(1).is_err() || piece.try_reserve_exact(PIECE).is_err() {
+            break;
+        }
+        pieces.push(piece);
+    }
+    // Used by nobody, and there nevertheless.
+    core::hint::black_box(pieces)
 }
 
 /// Makes the rings what the settings say beside sizes and counts.

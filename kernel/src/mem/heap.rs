@@ -8,7 +8,8 @@ use super::frames::{LARGE, SMALL};
 use super::lock::without_interrupts;
 use super::{blocks, events};
 
-/// The greatest heap. Half of memory up to this; the rest is for stacks and page tables.
+/// The greatest heap. Five eighths of memory up to this; the rest is for stacks, page
+/// tables and programs.
 pub(super) const MAX_HEAP: u64 = 1024 * 1024 * 1024;
 /// The smallest heap that is worth starting with.
 pub(super) const MIN_HEAP: u64 = LARGE;

@@ -54,7 +54,7 @@ pub(crate) fn init(info: &'static BootInfo) -> Result<Summary, MemoryError> {
     let mut space = unsafe { AddressSpace::active(offset) };
     physical::begin(offset);
     pool::begin(frames);
-    let heap = (usable / 2).min(MAX_HEAP) & !(LARGE - 1);
+    let heap = (usable / 8 * 5).min(MAX_HEAP) & !(LARGE - 1);
     if heap < MIN_HEAP {
         return Err(MemoryError::TooLittle { free: usable });
     }

@@ -19,8 +19,11 @@ pub(crate) fn keep() {
     let Some(mut reader) = file.and_then(|file| file.open().ok()) else {
         return relay::error!("nobody will know the metadata: it cannot be read");
     };
-    let mut whole = Vec::new();
-    while let Some(packet) = reader.next_subbuf() {
+    let packets: Vec<_> = core::iter::from_fn(|| reader.next_subbuf()).collect();
+    let lengths = packets.iter().map(|packet| ctf::packet_bytes(packet).len());
+    // It is much where memory is little: no more is taken than it needs.
+    let mut whole = Vec::with_capacity(lengths.sum());
+    for packet in packets {
         whole.extend_from_slice(ctf::packet_bytes(&packet));
         core::mem::forget(packet);
     }

@@ -3,7 +3,7 @@
 use super::Channel;
 use crate::platform::{Pin, Platform};
 use crate::ring::{
-    self, Any, Exact, Flushed, Local, Otherwise, Owner, Plain, Slot, Source, Stamped, Stream,
+    self, Any, Exact, Fill, Flushed, Local, Otherwise, Owner, Plain, Slot, Source, Stamped, Stream,
     WriteError,
 };
 use crate::sync::{Ordering, Usage};
@@ -251,6 +251,12 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         len: usize,
         fill: impl FnOnce(&mut Slot<'_>) -> R,
     ) -> Result<R, WriteError> {
+        self.fill(len, fill)
+    }
+
+    /// As [`reserve_with`](Self::reserve_with).
+    #[inline(always)]
+    pub(crate) fn fill<F: Fill>(&self, len: usize, fill: F) -> Result<F::Output, WriteError> {
         let pin = Pin::new(&self.platform);
         let Some((stream, local)) = self.words_of(pin.cpu()) else {
             return self.note_no_ring();
@@ -260,17 +266,13 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             slowly: |fill| self.fill_slowly(len, fill),
         };
         let (hooks, platform) = (self.hooks, &self.platform);
-        ring::fill::<U, _, _>(stream, local, hooks, platform, (len, fill), otherwise)
+        ring::fill::<U, _>(stream, local, hooks, platform, (len, fill), otherwise)
     }
 
     /// The whole way of a record that is filled in place; also tells why it is none.
     #[cold]
     #[inline(never)]
-    fn fill_slowly<R>(
-        &self,
-        len: usize,
-        fill: impl FnOnce(&mut Slot<'_>) -> R,
-    ) -> Result<R, WriteError> {
+    fn fill_slowly<F: Fill>(&self, len: usize, fill: F) -> Result<F::Output, WriteError> {
         let Some(owner) = self.owner() else {
             return self.note_no_ring();
         };

@@ -4,7 +4,7 @@ use super::{FieldsMut, Site, Value as _};
 use crate::channel::Channel;
 use crate::platform::{Platform, Who};
 use crate::record::{EVENTS, STAMP};
-use crate::ring::WriteError;
+use crate::ring::{Fill, Slot, WriteError};
 use crate::sync::Usage;
 use relay_format::class::EventClass;
 use relay_format::stamp::tail_of_class;
@@ -128,16 +128,13 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
         };
         let who = E::SAYS_WHO.then(|| self.platform().who());
         let head = const { STAMP + if E::SAYS_WHO { WHO_SIZE } else { 0 } };
-        self.reserve_with(head.saturating_add(event.size()), |slot| {
-            let tail = tail_of_class(E::id(), self.platform().context());
-            let mut fields = FieldsMut::new(slot.stamp_with(tail));
-            if let Some(Who { process, thread }) = who {
-                process.store(&mut fields);
-                thread.store(&mut fields);
-            }
-            event.store(&mut fields);
-            fields.finish();
-        })
+        let platform = self.platform();
+        let stored = Stored {
+            platform,
+            who,
+            event,
+        };
+        self.fill(head.saturating_add(event.size()), stored)
     }
 
     /// As [`emit`](Self::emit), of an event that is made only if it is on.
@@ -150,5 +147,28 @@ impl<P: Platform, const CPUS: usize, U: Usage> Channel<P, CPUS, U> {
             true => self.emit_always(&event()),
             false => Ok(()),
         }
+    }
+}
+
+/// What stores an event.
+struct Stored<'a, P, E> {
+    platform: &'a P,
+    who: Option<Who>,
+    event: &'a E,
+}
+
+impl<P: Platform, E: Event> Fill for Stored<'_, P, E> {
+    type Output = ();
+
+    #[inline(always)]
+    fn fill(self, slot: &mut Slot<'_>) {
+        let tail = tail_of_class(E::id(), self.platform.context());
+        let mut fields = FieldsMut::new(slot.stamp_with(tail));
+        if let Some(Who { process, thread }) = self.who {
+            process.store(&mut fields);
+            thread.store(&mut fields);
+        }
+        self.event.store(&mut fields);
+        fields.finish();
     }
 }

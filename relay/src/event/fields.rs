@@ -108,6 +108,17 @@ impl<'a> FieldsMut<'a> {
         }
     }
 
+    /// Stores so many bytes, all or none of them. Where the compiler has lost sight of how many are
+    /// left, it compares, and does not call a function that copies.
+    #[inline(always)]
+    pub fn array<const N: usize>(&mut self, bytes: &[u8; N]) {
+        let place = self.next(N);
+        match place.first_chunk_mut::<N>() {
+            Some(place) => *place = *bytes,
+            None => place.fill(0),
+        }
+    }
+
     /// Stores bytes, all or none of them, whose number the compiler does not know.
     #[inline(always)]
     pub(super) fn run(&mut self, bytes: &[u8]) {
@@ -121,25 +132,25 @@ impl<'a> FieldsMut<'a> {
     /// Stores a number of 8 bits.
     #[inline(always)]
     pub fn u8(&mut self, number: u8) {
-        self.bytes(&[number]);
+        self.array(&[number]);
     }
 
     /// Stores a number of 16 bits.
     #[inline(always)]
     pub fn u16(&mut self, number: u16) {
-        self.bytes(&number.to_le_bytes());
+        self.array(&number.to_le_bytes());
     }
 
     /// Stores a number of 32 bits.
     #[inline(always)]
     pub fn u32(&mut self, number: u32) {
-        self.bytes(&number.to_le_bytes());
+        self.array(&number.to_le_bytes());
     }
 
     /// Stores a number of 64 bits.
     #[inline(always)]
     pub fn u64(&mut self, number: u64) {
-        self.bytes(&number.to_le_bytes());
+        self.array(&number.to_le_bytes());
     }
 
     /// Stores a text, its length in 16 bits first: [`Kind::Str`](super::Kind::Str). One of more

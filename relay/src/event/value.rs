@@ -290,7 +290,7 @@ impl<const N: usize> Value for Chars<N> {
 
     #[inline(always)]
     fn store(&self, fields: &mut FieldsMut<'_>) {
-        fields.bytes(&self.0);
+        fields.array(&self.0);
     }
 }
 

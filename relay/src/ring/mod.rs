@@ -98,4 +98,4 @@ pub(crate) use local::Local;
 pub(crate) use owner::Owner;
 pub(crate) use source::{Any, Exact, Plain, Source, Stamped, copy_into};
 pub(crate) use stream::Stream;
-pub(crate) use write::{Otherwise, fill, put};
+pub(crate) use write::{Fill, Otherwise, fill, put};

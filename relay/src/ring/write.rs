@@ -52,16 +52,35 @@ pub(crate) fn put<U: Usage, S: Source>(
     slowly(record.any())
 }
 
+/// What makes a record in place. A type of its own can have it inlined where a closure, which the
+/// slow way calls, too, is a function once it is long: then nothing is known there of the length.
+pub(crate) trait Fill {
+    /// What it returns.
+    type Output;
+
+    /// Makes the record.
+    fn fill(self, slot: &mut Slot<'_>) -> Self::Output;
+}
+
+impl<R, F: FnOnce(&mut Slot<'_>) -> R> Fill for F {
+    type Output = R;
+
+    #[inline(always)]
+    fn fill(self, slot: &mut Slot<'_>) -> R {
+        self(slot)
+    }
+}
+
 /// Has `fill` make a record of `len` bytes in place, likewise.
 #[inline(always)]
-pub(crate) fn fill<U: Usage, R, F: FnOnce(&mut Slot<'_>) -> R>(
+pub(crate) fn fill<U: Usage, F: Fill>(
     stream: &Stream,
     local: &Local,
     hooks: &dyn Hooks,
     platform: &impl Platform,
     (len, fill): (usize, F),
-    otherwise: Otherwise<impl Fn(), impl FnOnce(F) -> Result<R, WriteError>>,
-) -> Result<R, WriteError> {
+    otherwise: Otherwise<impl Fn(), impl FnOnce(F) -> Result<F::Output, WriteError>>,
+) -> Result<F::Output, WriteError> {
     let Otherwise { deliver, slowly } = otherwise;
     if is_short(len)
         && let Some(intent) = local.take_outermost()
@@ -123,8 +142,8 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
 
     /// Has the record filled, and commits it.
     #[inline(always)]
-    fn fill<R>(mut self, fill: impl FnOnce(&mut Slot<'_>) -> R) -> R {
-        let result = fill(&mut self.slot);
+    fn fill<F: Fill>(mut self, fill: F) -> F::Output {
+        let result = fill.fill(&mut self.slot);
         self.is_filled = true;
         result
     }
@@ -181,11 +200,11 @@ impl<'a, P: Platform, U: Usage> Owner<'a, P, U> {
     }
 
     /// Has `fill` make a record of `len` bytes in place, which has not gone the fast way.
-    pub(crate) fn fill_slowly<R>(
+    pub(crate) fn fill_slowly<F: Fill>(
         &self,
         len: usize,
-        fill: impl FnOnce(&mut Slot<'_>) -> R,
-    ) -> Result<R, WriteError> {
+        fill: F,
+    ) -> Result<F::Output, WriteError> {
         let reserved = match self.reserve_inner(len) {
             Some(reserved) => reserved,
             None => self.reserve_for_slot(len)?,

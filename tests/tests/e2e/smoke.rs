@@ -175,7 +175,7 @@ fn the_kernel_fails_for_bad_settings() {
     run.assert_code(1);
     let said = |text: &str| run.out.iter().any(|line| line.contains(text));
     for what in [
-        "scenario flood takes no 'nonsense', only records, seconds, subbuf, count, log",
+        "scenario flood takes no 'nonsense', only records, seconds, subbuf, count, mode, spares, log",
         "log=loud: 'loud' is no severity; off, emerg, alert",
         "count=3: the value must be a power of two from 2 to 32768",
         "'quiet' is not key=value",

@@ -215,7 +215,7 @@ impl Random {
             let is_taken = match call {
                 Call::Exit | Call::ThreadExit => self.once_in(2048),
                 Call::Spawn => self.once_in(16),
-                Call::FileResize => false,
+                Call::FileResize => self.once_in(2),
                 Call::Kill | Call::ThreadStart | Call::FileReset => self.once_in(4),
                 Call::Sleep | Call::FileMap | Call::Write => self.once_in(4),
                 // It has no time-out.

@@ -84,7 +84,7 @@ impl<P: Platform, U: Usage> Owner<'_, P, U> {
             slowly: |body| self.again().fill_slowly(len, body),
         };
         let (stream, local) = (self.stream, self.local);
-        fill::<U, _, _>(
+        fill::<U, _>(
             stream,
             local,
             self.hooks,

@@ -1,6 +1,7 @@
 //! Programs in ring 3.
 
 mod basics;
+mod cost;
 mod evlog;
 mod hostile;
 mod nmis;

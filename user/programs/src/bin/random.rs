@@ -44,6 +44,11 @@ const LEAF_CALLS: u64 = 300;
 const LEAF_LIFE: Duration = Duration::from_millis(200);
 /// A child that has not reported for so long is ended: all its threads wait for each other.
 const STUCK: Duration = Duration::from_millis(200);
+/// The files that are opened; those of the trace if this is left to programs.
+const PATHS: [[&str; 5]; 2] = [
+    ["/user/0", "/klog/1", "/trace/2", "/trace/3", "/user/5"],
+    ["/trace/0", "/trace/1", "/trace/2", "/trace/3", "/trace/5"],
+];
 /// How often it is tried to give a stream its ring back.
 const RESTORES: u32 = 100;
 /// Results that are counted: no error, and each error.
@@ -65,8 +70,10 @@ fn run(arguments: &'static str) -> u32 {
     let first = words.next().unwrap_or_default();
     let mut number = |default: u64| words.next().map_or(Ok(default), str::parse);
     let done = match (first, number(1), number(2), number(4)) {
-        ("child", Ok(seed), Ok(threads), Ok(place)) => child(seed, threads, place),
-        ("leaf", Ok(seed), ..) => leaf(seed),
+        ("child", Ok(seed), Ok(threads), Ok(place)) => {
+            child(seed, threads, place, words.next() == Some("1"))
+        }
+        ("leaf", Ok(seed), Ok(is_traced), _) => leaf(seed, is_traced == 1),
         (seed, Ok(calls), Ok(processes), Ok(threads)) => match seed.parse() {
             Ok(seed) => {
                 let is_traced = words.next() == Some("trace");
@@ -74,7 +81,7 @@ fn run(arguments: &'static str) -> u32 {
                 switch(is_traced, "all")
                     .and_then(|()| shapes())
                     .and_then(|shapes| {
-                        supervise(seed, calls, processes, threads)?;
+                        supervise(seed, calls, [processes, threads, is_traced.into()])?;
                         switch(is_traced, "off")?;
                         restore(&shapes)
                     })
@@ -119,7 +126,7 @@ fn restore(shapes: &[(files::Path, [u64; 2])]) -> Result<(), Error> {
         let consumed = Files::given().consume(path);
         let is_consumed = consumed.is_ok();
         let file = consumed.or_else(|_| Files::given().observe(path))?;
-        let mut is_restored = false;
+        let (mut is_restored, mut last) = (false, None);
         for _ in 0..RESTORES {
             file.flush()?;
             time::sleep(Duration::from_millis(10));
@@ -134,11 +141,16 @@ fn restore(shapes: &[(files::Path, [u64; 2])]) -> Result<(), Error> {
             is_restored = is_as_before;
             if !is_as_before {
                 // An old ring may still be there: then again.
-                let _ = file.resize(shape[0], shape[1]);
+                last = file.resize(shape[0], shape[1]).err();
             }
         }
         if !is_restored {
-            relay::warn!("random: {path} has not the ring that it had");
+            let [size, count] = *shape;
+            let why = last.map_or("", |error| error.text());
+            relay::error!(
+                "random: {path} has not its ring of {count} times {size}: {}",
+                why
+            );
         }
     }
     Ok(())
@@ -162,7 +174,11 @@ struct Ends {
 }
 
 /// Starts children until they have made so many calls.
-fn supervise(seed: u64, calls: u64, processes: u64, threads: u64) -> Result<(), Error> {
+fn supervise(
+    seed: u64,
+    calls: u64,
+    [processes, threads, is_traced]: [u64; 3],
+) -> Result<(), Error> {
     let mut random = Random::new(seed);
     let port = Port::new()?;
     let shared = Port::new()?;
@@ -177,7 +193,7 @@ fn supervise(seed: u64, calls: u64, processes: u64, threads: u64) -> Result<(), 
             look(child, &mut ends)?;
             if child.is_none() {
                 ends.started += 1;
-                let plan = [random.next(), threads, place as u64];
+                let plan = [random.next(), threads, place as u64, is_traced];
                 *child = Some(start(plan, &port, &shared)?);
             }
         }
@@ -243,13 +259,29 @@ fn supervise(seed: u64, calls: u64, processes: u64, threads: u64) -> Result<(), 
 }
 
 /// Starts a child.
-fn start([seed, threads, place]: [u64; 3], port: &Port, shared: &Port) -> Result<Child, Error> {
+fn start(
+    [seed, threads, place, is_traced]: [u64; 4],
+    port: &Port,
+    shared: &Port,
+) -> Result<Child, Error> {
     let pass = |handle, some| sys::duplicate(handle, some | rights::PASS).map(Owned::new);
     let reports = pass(port.handle(), rights::SEND)?;
     let shared = pass(shared.handle(), rights::SEND | rights::RECEIVE)?;
-    let few = pass(FILES, rights::ALL & !rights::SPAWN)?;
-    let handles = [FILES, reports.handle(), shared.handle(), few.handle()];
-    let arguments = format!("child {seed} {threads} {place}");
+    // A ring that was replaced stays until its reader has something new to read: where nobody else
+    // reads, that can be seen to.
+    let kept = match is_traced {
+        0 => rights::CONTROL,
+        _ => 0,
+    };
+    let all = pass(FILES, rights::ALL & !kept)?;
+    let few = pass(all.handle(), rights::ALL & !rights::SPAWN)?;
+    let handles = [
+        all.handle(),
+        reports.handle(),
+        shared.handle(),
+        few.handle(),
+    ];
+    let arguments = format!("child {seed} {threads} {place} {is_traced}");
     let process = Process::spawn(Files::given(), "random", &arguments, &handles, NORMAL)?;
     Ok(Child {
         process,
@@ -293,8 +325,8 @@ fn wait(port: &Port, children: &[Option<Child>]) -> Result<(), Error> {
 }
 
 /// One of the processes: so many threads, each on a CPU, and one that answers.
-fn child(seed: u64, threads: u64, child: u64) -> Result<(), Error> {
-    let places = places(seed);
+fn child(seed: u64, threads: u64, child: u64, is_traced: bool) -> Result<(), Error> {
+    let places = places(seed, is_traced);
     for place in 0..threads {
         let options = ThreadOptions {
             priority: NORMAL_PRIORITY,
@@ -339,8 +371,8 @@ fn serve() -> ! {
 }
 
 /// A process that a child has started.
-fn leaf(seed: u64) -> Result<(), Error> {
-    let places = places(seed);
+fn leaf(seed: u64, is_traced: bool) -> Result<(), Error> {
+    let places = places(seed, is_traced);
     let timer = || {
         time::sleep(LEAF_LIFE);
         sys::exit(0)
@@ -394,7 +426,7 @@ fn one(random: &mut Random, places: &Places, has_end: bool, results: &mut Result
 }
 
 /// The addresses that this program has for calls. They are never given back.
-fn places(seed: u64) -> &'static Places {
+fn places(seed: u64, is_traced: bool) -> &'static Places {
     let address = |bytes: &'static [u8]| bytes.as_ptr().expose_provenance() as u64;
     let leaked = |words: Vec<u8>| address(Vec::leak(words));
     let options = |priority: u32, cpus: u32| {
@@ -423,14 +455,14 @@ fn places(seed: u64) -> &'static Places {
             lengths[1],
         ]
     };
-    let leaf: &'static str = format!("leaf {seed}").leak();
+    let leaf: &'static str = format!("leaf {seed} {}", u8::from(is_traced)).leak();
     let good = |place: usize| GOOD[place..].as_ptr().expose_provenance() as u64;
     Box::leak(Box::new(Places {
         good: [good(0), good(512)],
         fixed: address(b"what nobody may write, in the program's constants: it is only read"),
         poll: POLL.as_ptr().expose_provenance() as u64,
         pieces: [0; 16],
-        paths: ["/user/0", "/klog/1", "/trace/2", "/trace/3", "/trace/5"]
+        paths: PATHS[usize::from(is_traced)]
             .map(|path| [address(path.as_bytes()), path.len() as u64]),
         options: [
             options(20, 0),
