@@ -27,7 +27,7 @@ unsafe extern "C" fn jump(address: u64) -> u64 {
     naked_asm!("call rdi", "mov eax, 1", "ret")
 }
 
-/// Where each CPU is about to [execute]; 0: nowhere.
+/// Where each CPU is about to execute; 0: nowhere.
 static JUMPS: [AtomicU64; MAX_CPUS] = [const { AtomicU64::new(0) }; MAX_CPUS];
 
 /// Where these go on if they have faulted: 0.

@@ -14,7 +14,7 @@
 //! only other places where that is so are the first instruction of `entry`, and the last one behind
 //! the `swapgs` of each way in. Nothing interrupts them but NMIs, machine checks, double faults and
 //! debug exceptions: these have stacks of their own, and all traps ask the register itself, not
-//! where they came from: see [`traps`](super::traps).
+//! where they came from: see [`traps`].
 //!
 //! # The address that `sysretq` returns to
 //!

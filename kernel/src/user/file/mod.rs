@@ -1,7 +1,7 @@
 //! The files of relay in the hands of a program: open files, and what can be asked of them.
 //!
 //! A program never has a reader, a position or an address of the kernel's. It has a number of its own
-//! for the [`OpenFile`], and packets have the numbers of their stream: what it says is looked up, in
+//! for the [`OpenFile`](open::OpenFile), and packets have the numbers of their stream: what it says is looked up, in
 //! what this very file holds, and nothing that it says becomes a position. So it can lose its own
 //! records, and do nothing else. Dropping the file, in whatever state, gives everything back.
 //!
