@@ -104,22 +104,26 @@ pub(super) const CONTROLS: [Control; 38] = [
         index(trace, |bytes| bytes.truncate(bytes.len() - 72))
     }),
     ("field names", |trace| {
-        metadata(trace, "int32_t _vector;", "int32_t vector;")
+        metadata(trace, " int32_t _vector;", "int32_t vector;")
     }),
     ("fields of LTTng", |trace| {
-        metadata(trace, "int32_t _vector;", "uint32_t _vector;")
+        metadata(trace, " int32_t _vector;", "uint32_t _vector;")
     }),
     ("fields of LTTng", |trace| {
-        metadata(trace, "int32_t _vector;", "int32_t _vec;")
+        metadata(trace, " int32_t _vector;", "int32_t _vec;")
     }),
     ("fields of LTTng", |trace| {
-        metadata(trace, "int32_t _vector;", "int16_t _vector; int16_t _more;");
+        metadata(
+            trace,
+            " int32_t _vector;",
+            "int16_t _vector; int16_t _more;",
+        );
     }),
     ("no enumerations", |trace| {
         metadata(
             trace,
-            "int32_t _vector;",
-            "enum : int32_t { \"timer\" = 0 ... 255 } _vector;",
+            " int32_t _vector;",
+            " enum : int32_t { \"timer\" = 0 ... 255 } _vector;",
         );
     }),
 ];
