@@ -66,7 +66,7 @@ fn everything_else_is_refused_with_what_there_is() {
             "flood",
             "record=1",
             "the scenario flood has no setting 'record'; it has records, seconds, subbuf, \
-             count, GENERAL. Did you mean 'records'?",
+             count, mode, spares, GENERAL. Did you mean 'records'?",
         ),
         (
             "flood",
