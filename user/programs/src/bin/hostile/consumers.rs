@@ -3,6 +3,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use programs::raw;
@@ -190,7 +191,7 @@ fn hold_everything() -> Result<String, Error> {
     // More packets than can be held.
     resize(&file, 4096, 32)?;
     fill()?;
-    let (mut held, mut got) = (alloc::vec::Vec::new(), Got::new());
+    let (mut held, mut got) = (Vec::new(), Got::new());
     loop {
         match sys::file_take(file.handle()) {
             Ok(taken) => held.push(taken.number),
@@ -285,7 +286,7 @@ fn map_and_unmap() -> Result<String, Error> {
             Err(error) => got.add(Err::<(), _>(error)),
         }
     }
-    let (mut pieces, mut refused) = (alloc::vec::Vec::new(), Got::new());
+    let (mut pieces, mut refused) = (Vec::new(), Got::new());
     while pieces.len() < 1000 {
         match sys::file_map(file.handle()) {
             Ok(piece) => pieces.push(piece),

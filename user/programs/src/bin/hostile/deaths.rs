@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use programs::raw;
@@ -209,7 +210,7 @@ fn server_dies(how: &str) -> Result<String, Error> {
     let child = Process::spawn(Files::given(), "hostile", &text, &handles, NORMAL)?;
     drop(pass);
     drop(port);
-    let mut callers = alloc::vec::Vec::new();
+    let mut callers = Vec::new();
     for _ in 0..6 {
         callers.push(thread::spawn(thread::STACK, NORMAL, move || {
             port::call(send, Says::words([0; 3]), &mut Bytes::new()).map(|_| ())

@@ -2,6 +2,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::time::Duration;
 
 use relay_abi::{Error, Handle, rights};
@@ -85,7 +86,7 @@ fn call_closed() -> Result<String, Error> {
 fn close_with_callers() -> Result<String, Error> {
     let port = Port::new()?;
     let send = sys::duplicate(port.handle(), rights::SEND)?;
-    let mut callers = alloc::vec::Vec::new();
+    let mut callers = Vec::new();
     for _ in 0..8 {
         callers.push(caller(send)?);
     }
