@@ -89,6 +89,7 @@ impl Tables {
 
 /// Says where the stack begins of the thread that this CPU may interrupt in ring 3 from now on. Task
 /// context, interrupts off.
+#[inline]
 pub(crate) fn set_kernel_stack(top: u64) {
     let place = KERNEL_STACKS[percpu::cpu_index()].load(Ordering::Relaxed);
     if place != 0 {

@@ -130,6 +130,9 @@ impl Drop for Quiet {
 /// A lock that is held with interrupts off.
 pub(crate) struct IrqMutex<T: ?Sized>(spin::Mutex<T>);
 
+/// Holds an [`IrqMutex`] where interrupts are off anyway.
+pub(crate) type QuietGuard<'a, T> = spin::MutexGuard<'a, T>;
+
 /// Holds an [`IrqMutex`]. Fields are dropped in this order: unlocked, then interrupts as they were.
 pub(crate) struct IrqGuard<'a, T: ?Sized> {
     held: spin::MutexGuard<'a, T>,
@@ -152,6 +155,17 @@ impl<T: ?Sized> IrqMutex<T> {
             held: self.0.lock(),
             _quiet: quiet,
         }
+    }
+
+    /// The same where interrupts are off, and stay off while it is held: a few instructions less.
+    /// Task and IRQ context.
+    #[inline(always)]
+    pub(crate) fn lock_quiet(&self) -> QuietGuard<'_, T> {
+        debug_assert!(
+            !cfg!(target_os = "none") || !interrupts::are_enabled(),
+            "an interrupt could want what is held"
+        );
+        self.0.lock()
     }
 }
 

@@ -105,6 +105,7 @@ fn own() -> &'static Running {
 }
 
 /// Says that this CPU runs a thread from now on. Task or interrupt context, interrupts off.
+#[inline(always)]
 pub(crate) fn set(task: &Task) {
     let own = own();
     let other = own.which.load(Ordering::Relaxed) % 2;

@@ -37,6 +37,8 @@ pub(crate) struct Client {
     size: &'static Setting,
     /// There are streams, or a CPU has none for good. Nothing is tried before.
     is_started: AtomicBool,
+    /// One of its events was switched on, perhaps.
+    is_on: AtomicBool,
 }
 
 impl Client {
@@ -59,7 +61,20 @@ impl Client {
             mode,
             size,
             is_started: AtomicBool::new(false),
+            is_on: AtomicBool::new(false),
         }
+    }
+
+    /// So many of its events were switched on. Task and IRQ context.
+    pub(super) fn know_how_many_are_on(&self, count: usize) {
+        self.is_on.store(count != 0, Ordering::Relaxed);
+    }
+
+    /// Whether any of its events may be on of those that are off at first: who would look at several
+    /// of these asks this before. Any context.
+    #[inline(always)]
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on.load(Ordering::Relaxed)
     }
 
     /// The channel's name.

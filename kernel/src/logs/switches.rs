@@ -139,7 +139,9 @@ pub(crate) fn set<'a>(name: &str, text: &'a str) -> Result<(), SwitchError<'a>> 
     let mut texts = TEXTS.try_lock().ok_or(SwitchError::Busy)?;
     match ALL[place].1 {
         Switch::Log => set_log(text)?,
-        Switch::Events(client) => drop(filter::events(client.name(), text)?),
+        Switch::Events(client) => {
+            client.know_how_many_are_on(filter::events(client.name(), text)?);
+        }
         Switch::Snapshot => trigger::set(text)?,
     }
     texts[place] = Some(kept);

@@ -48,6 +48,12 @@ pub(crate) fn emit<E: Event>(event: impl FnOnce() -> E) {
     CLIENT.emit(event);
 }
 
+/// Whether any event may be on that is off at first. Any context.
+#[inline(always)]
+pub(crate) fn is_on() -> bool {
+    CLIENT.is_on()
+}
+
 /// How many events `cpu` has tried to write. Any context, any CPU; exact when that CPU is quiet.
 pub(crate) fn tried_by(cpu: usize) -> u64 {
     ATTEMPTS.tried_by(cpu)

@@ -220,10 +220,11 @@ relay::event! {
 /// Whether anybody is told of threads that are woken. Any context.
 #[inline]
 pub(super) fn is_waking_told() -> bool {
-    <SchedWaking as relay::event::Event>::is_enabled()
-        || <SchedWakeup as relay::event::Event>::is_enabled()
-        || <SchedWakeupNew as relay::event::Event>::is_enabled()
-        || <SchedMigrateTask as relay::event::Event>::is_enabled()
+    trace::is_on()
+        && (<SchedWaking as relay::event::Event>::is_enabled()
+            || <SchedWakeup as relay::event::Event>::is_enabled()
+            || <SchedWakeupNew as relay::event::Event>::is_enabled()
+            || <SchedMigrateTask as relay::event::Event>::is_enabled())
 }
 
 /// Whether anybody is told of switches. Any context.

@@ -30,6 +30,9 @@
 //! woken, looks, and parks: who makes the condition true after the look has given the token by
 //! then, or will wake it. All that is under one lock, which is held for a few dozen instructions.
 //!
+//! Who wakes another thread only to wait itself says so in one step ([`park_for`]): the other one goes
+//! on in its place, if nobody as important is ready there. So a message costs a switch, and no queue.
+//!
 //! # Ending
 //!
 //! A thread that shall end ([`end_process`]) is woken if it waits, interrupted if it runs, and ends when
@@ -49,7 +52,7 @@ mod table;
 mod tests;
 
 pub(crate) use run::{
-    Plan, SpawnError, Woken, adopt, current, end_all, end_current, end_process, give_way, leave,
-    new_number, owner, park, preempt, reap, set_options, spawn, tick, yield_now,
+    Plan, SpawnError, Woken, adopt, current, end_all, end_current, end_process, give_way, here,
+    leave, new_number, park, park_for, preempt, reap, set_options, spawn, tick, yield_now,
 };
-pub(crate) use table::{Owner, Thread};
+pub(crate) use table::{Owner, SLOTS, Thread};

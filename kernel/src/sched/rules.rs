@@ -87,6 +87,27 @@ impl Table {
     /// The thread that runs on `cpu` leaves it so; which it was, and which runs from now on. May be
     /// the same.
     pub(super) fn switch(&mut self, cpu: usize, leaves: Leaves) -> (u16, u16) {
+        let from = self.leave(cpu, leaves);
+        // Where nobody is ready, it is the CPU's own, which has given way: it looks around, and halts.
+        // If it were ready, it would be in the queue.
+        let to = self.pop(cpu).unwrap_or(cpu as u16);
+        self.run(cpu, to);
+        (from, to)
+    }
+
+    /// The same where it waits and a thread goes on that waited, which [may](Self::may_follow), and
+    /// whose stack no CPU uses; which it was.
+    pub(super) fn hand_over(&mut self, cpu: usize, until: u64, to: u16) -> u16 {
+        let from = self.leave(cpu, Leaves::Parked(until));
+        let next = self.slot(to);
+        next.deadline = u64::MAX;
+        next.has_run = true;
+        self.run(cpu, to);
+        from
+    }
+
+    /// The thread that runs on `cpu` leaves it so; which it is.
+    fn leave(&mut self, cpu: usize, leaves: Leaves) -> u16 {
         let from = self.running[cpu];
         self.is_slice_over[cpu] = false;
         match leaves {
@@ -100,15 +121,16 @@ impl Table {
             }
             Leaves::Ended => self.slot(from).state = State::Ended,
         }
-        // Where nobody is ready, it is the CPU's own, which has given way: it looks around, and halts.
-        // If it were ready, it would be in the queue.
-        let to = self.pop(cpu).unwrap_or(cpu as u16);
-        let next = self.slot(to);
+        from
+    }
+
+    /// A thread runs on `cpu` from now on.
+    fn run(&mut self, cpu: usize, slot: u16) {
+        let next = self.slot(slot);
         debug_assert!(next.cpus.contains(cpu), "it may not run here");
         next.state = State::Running;
         next.cpu = cpu;
-        self.running[cpu] = to;
-        (from, to)
+        self.running[cpu] = slot;
     }
 
     /// A task of this CPU was interrupted: how what ran leaves it, if it does. The CPU's own thread
@@ -181,7 +203,7 @@ impl Table {
     pub(super) fn set_options(&mut self, cpu: usize, priority: u32, cpus: CpuSet) -> Leaves {
         let running = self.running[cpu];
         let thread = self.slot(running);
-        thread.priority = priority;
+        thread.task.priority = priority as i32;
         thread.cpus = cpus;
         match cpus.contains(cpu) {
             true => Leaves::Behind,

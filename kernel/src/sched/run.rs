@@ -16,7 +16,7 @@ use super::table::{
 use crate::arch::frame::TrapFrame;
 use crate::arch::{smp, switch, tables, user};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
-use crate::cpu::lock::IrqGuard;
+use crate::cpu::lock::QuietGuard;
 use crate::cpu::running::{self, Comm, Task};
 use crate::cpu::{clock, halt_forever, percpu};
 use crate::mem::{UserSpace, enter_space, stacks};
@@ -82,8 +82,8 @@ pub(crate) fn adopt() {
     SAVED[cpu].adopt();
 }
 
-/// The slot of the thread that runs here. Task context.
-fn here() -> usize {
+/// The slot of the thread that runs here, which is below [`SLOTS`]. Task context.
+pub(crate) fn here() -> usize {
     RUNNING[percpu::cpu_index()].load(Ordering::Relaxed)
 }
 
@@ -99,22 +99,22 @@ impl Thread {
     /// Gives the thread a token, and makes it ready if it waits for one. Task and IRQ context.
     pub(crate) fn unpark(self) {
         let mut table = TABLE.lock();
+        if self.give_token(&mut table) {
+            wake(&mut table, self.slot);
+        }
+    }
+
+    /// Gives it one; whether it waits for that, and is to be made ready.
+    #[inline(always)]
+    fn give_token(self, table: &mut Table) -> bool {
         let Some(thread) = table.get(self) else {
-            return;
+            return false;
         };
         let is_parked = thread.state == State::Parked;
         // ORDERING: pairs with `take_token`.
         TOKENS[usize::from(self.slot)].store(true, Ordering::Release);
-        if is_parked {
-            wake(&mut table, self.slot);
-        }
+        is_parked
     }
-}
-
-/// Who the thread that runs here belongs to; `None`: to the kernel. Task context, interrupts off.
-pub(crate) fn owner() -> Option<Arc<dyn Owner>> {
-    let body = BODIES[here()].lock();
-    body.as_ref().map(|body| Arc::clone(&body.owner))
 }
 
 /// Makes a parked thread ready, where it is best, and sees to it that it runs there if it is more
@@ -124,18 +124,23 @@ fn wake(table: &mut Table, slot: u16) {
     let placed = table.place(slot, percpu::online(), is_left);
     let cpu = placed.cpu;
     if events::is_waking_told() {
-        let task = table.slot(slot).task();
-        events::waking(&task, cpu);
-        if placed.before != cpu && !placed.is_new {
-            events::migrate(&task, placed.before, cpu);
-        }
-        match placed.is_new {
-            true => events::wakeup_new(&task, cpu),
-            false => events::wakeup(&task, cpu),
-        }
+        let task = table.slot(slot).task;
+        tell_of_wakeup(&task, placed.before, cpu, placed.is_new);
     }
     if placed.asks {
         interrupt(cpu);
+    }
+}
+
+/// A thread was woken, which was on one CPU before and shall run on another.
+fn tell_of_wakeup(task: &Task, before: usize, cpu: usize, is_new: bool) {
+    events::waking(task, cpu);
+    if before != cpu && !is_new {
+        events::migrate(task, before, cpu);
+    }
+    match is_new {
+        true => events::wakeup_new(task, cpu),
+        false => events::wakeup(task, cpu),
     }
 }
 
@@ -149,50 +154,84 @@ fn interrupt(cpu: usize) {
 
 /// Has another thread run here; returns when this one does again, which may be at once. Interrupts
 /// off. `table` is locked, so that what it was asked for is still so.
-fn go_on(mut table: IrqGuard<'_, Table>, leaves: Leaves) {
+fn go_on(mut table: QuietGuard<'_, Table>, leaves: Leaves) {
     let cpu = percpu::cpu_index();
     let (from, to) = table.switch(cpu, leaves);
-    if let Leaves::Parked(until) = leaves
-        && until != u64::MAX
-    {
-        EARLIEST.fetch_min(until, Ordering::Relaxed);
-        events::sleep(table.slot(from).number, || clock::nanos(until));
+    if let Leaves::Parked(until) = leaves {
+        note_deadline(&mut table, from, until);
     }
     if to == from {
         return;
     }
-    if leaves == Leaves::Elsewhere {
-        MOVING[cpu].store(from, Ordering::Relaxed);
+    let left = match leaves {
+        Leaves::Before | Leaves::Behind => Left::Runnable,
+        Leaves::Elsewhere => {
+            MOVING[cpu].store(from, Ordering::Relaxed);
+            Left::Runnable
+        }
+        Leaves::Parked(_) => Left::Waiting,
+        Leaves::Ended => Left::Gone,
+    };
+    change(table, cpu, [from, to], left);
+}
+
+/// Has `to` run here, which waits and [may follow](Table::may_follow); returns when this one does
+/// again. Interrupts off.
+fn hand_over(mut table: QuietGuard<'_, Table>, until: u64, to: u16) {
+    let cpu = percpu::cpu_index();
+    if events::is_waking_told() {
+        let next = *table.slot(to);
+        tell_of_wakeup(&next.task, next.cpu, cpu, !next.has_run);
     }
-    let next = table.slot(to).task();
-    RUNNING[cpu].store(usize::from(to), Ordering::Relaxed);
+    let from = table.hand_over(cpu, until, to);
+    note_deadline(&mut table, from, until);
+    change(table, cpu, [from, to], Left::Waiting);
+}
+
+/// A thread waits until a time in ticks, if that is not `u64::MAX`.
+#[inline(always)]
+fn note_deadline(table: &mut Table, slot: u16, until: u64) {
+    if until != u64::MAX {
+        EARLIEST.fetch_min(until, Ordering::Relaxed);
+        events::sleep(table.slot(slot).task.tid, || clock::nanos(until));
+    }
+}
+
+/// This CPU leaves one thread and goes on with another, as the table has it; returns when somebody
+/// goes on with the first. Interrupts off.
+#[inline(always)]
+fn change(mut table: QuietGuard<'_, Table>, cpu: usize, [from, to]: [u16; 2], left: Left) {
     if events::is_switch_told() {
         // Under the lock: before somebody can wake the thread that is left.
-        let before = table.slot(from).task();
-        let left = match leaves {
-            Leaves::Before | Leaves::Behind | Leaves::Elsewhere => Left::Runnable,
-            Leaves::Parked(_) => Left::Waiting,
-            Leaves::Ended => Left::Gone,
-        };
+        let (before, next) = (table.slot(from).task, table.slot(to).task);
         events::switch(&before, &next, left);
     }
+    let (from, to) = (usize::from(from) % SLOTS, usize::from(to) % SLOTS);
+    RUNNING[cpu].store(to, Ordering::Relaxed);
+    running::set(&table.slots.0[to].task);
     drop(table);
-    enter(usize::from(to), &next);
-    switch::switch(&SAVED[usize::from(from)], &SAVED[usize::from(to)]);
+    enter(to);
+    switch::switch(&SAVED[from], &SAVED[to]);
     settle();
 }
 
 /// A thread goes on, perhaps on another CPU than before: what its CPU has left may go elsewhere now.
 /// Interrupts off.
+#[inline(always)]
 fn settle() {
     let cpu = percpu::cpu_index();
     let slot = MOVING[cpu].load(Ordering::Relaxed);
-    if slot == NONE {
-        return;
+    if slot != NONE {
+        place_moved(cpu, slot);
     }
+}
+
+/// What this CPU has left may go elsewhere now.
+#[cold]
+fn place_moved(cpu: usize, slot: u16) {
     MOVING[cpu].store(NONE, Ordering::Relaxed);
     let mut table = TABLE.lock();
-    let task = table.slot(slot).task();
+    let task = table.slot(slot).task;
     let placed = table.place(slot, percpu::online(), true);
     events::migrate(&task, placed.before, placed.cpu);
     if placed.asks {
@@ -200,11 +239,11 @@ fn settle() {
     }
 }
 
-/// Sets the calling CPU up for a thread: its number, its stack for what comes from ring 3, its memory.
-fn enter(slot: usize, thread: &Task) {
-    let body = BODIES[slot].lock();
+/// Sets the calling CPU up for a thread: its stack for what comes from ring 3, its memory.
+#[inline(always)]
+fn enter(slot: usize) {
+    let body = BODIES[slot].lock_quiet();
     let top = body.as_ref().map_or(0, |body| body.stack.top());
-    running::set(thread);
     percpu::set_kernel_rsp(top);
     tables::set_kernel_stack(top);
     enter_space(body.as_ref().map(|body| &*body.space));
@@ -213,19 +252,41 @@ fn enter(slot: usize, thread: &Task) {
 /// Waits for a token, at most until a time in ticks. Task context of a program's thread, interrupts
 /// off.
 pub(crate) fn park(until: Option<u64>) -> Woken {
+    park_for(None, until)
+}
+
+/// [Unparks](Thread::unpark) another thread, if one is given, and waits for a token, at most until a
+/// time in ticks. The other one goes on here at once, if it can: then no queue is touched, and no CPU
+/// asked. Task context of a program's thread, interrupts off.
+pub(crate) fn park_for(other: Option<Thread>, until: Option<u64>) -> Woken {
     let slot = here();
     let until = until.unwrap_or(u64::MAX);
-    let table = TABLE.lock();
-    if must_end(slot) {
-        return Woken::Ended;
+    let mut table = TABLE.lock_quiet();
+    let other = other.filter(|other| other.give_token(&mut table));
+    let woken = if must_end(slot) {
+        Some(Woken::Ended)
+    } else if take_token(slot) {
+        Some(Woken::Unparked)
+    } else if until != u64::MAX && clock::ticks() >= until {
+        Some(Woken::TimedOut)
+    } else {
+        None
+    };
+    if let Some(woken) = woken {
+        if let Some(other) = other {
+            wake(&mut table, other.slot);
+        }
+        return woken;
     }
-    if take_token(slot) {
-        return Woken::Unparked;
+    match other {
+        Some(Thread { slot, .. }) if can_follow(&table, slot) => hand_over(table, until, slot),
+        other => {
+            if let Some(other) = other {
+                wake(&mut table, other.slot);
+            }
+            go_on(table, Leaves::Parked(until));
+        }
     }
-    if until != u64::MAX && clock::ticks() >= until {
-        return Woken::TimedOut;
-    }
-    go_on(table, Leaves::Parked(until));
     match take_token(slot) {
         _ if must_end(slot) => Woken::Ended,
         true => Woken::Unparked,
@@ -233,9 +294,14 @@ pub(crate) fn park(until: Option<u64>) -> Woken {
     }
 }
 
+/// Whether a thread that waits can go on here at once: where its stack is left, too.
+fn can_follow(table: &Table, slot: u16) -> bool {
+    table.may_follow(slot, percpu::cpu_index()) && !SAVED[usize::from(slot)].is_running()
+}
+
 /// Lets others of the same priority go first. Task context of a program's thread, interrupts off.
 pub(crate) fn yield_now() {
-    go_on(TABLE.lock(), Leaves::Behind);
+    go_on(TABLE.lock_quiet(), Leaves::Behind);
 }
 
 /// Whether there was ever a thread of a program: without one, nothing is switched, and nothing is
@@ -253,7 +319,7 @@ pub(crate) fn give_way() -> bool {
     if !is_used() {
         return false;
     }
-    let mut table = TABLE.lock();
+    let mut table = TABLE.lock_quiet();
     percpu::take_reschedule();
     let Some(leaves) = table.give_way(percpu::cpu_index()) else {
         return false;
@@ -284,7 +350,7 @@ pub(crate) fn tick() {
 fn wake_due(table: &mut Table, now: u64) {
     for slot in 0..SLOTS as u16 {
         if table.is_due(slot, now) {
-            let number = table.slot(slot).number;
+            let number = table.slot(slot).task.tid;
             events::slept(number, || clock::nanos(now), || wake(table, slot));
         }
     }
@@ -298,7 +364,7 @@ pub(crate) fn preempt() {
     if !is_used() || percpu::pins() != 0 || percpu::is_closing() || percpu::is_idle() {
         return;
     }
-    let mut table = TABLE.lock();
+    let mut table = TABLE.lock_quiet();
     let is_asked = percpu::take_reschedule();
     if let Some(leaves) = table.after_interrupt(percpu::cpu_index(), is_asked) {
         go_on(table, leaves);
@@ -315,7 +381,7 @@ pub(crate) fn leave() {
     if !percpu::take_reschedule() {
         return;
     }
-    let mut table = TABLE.lock();
+    let mut table = TABLE.lock_quiet();
     if let Some(leaves) = table.turn(percpu::cpu_index()) {
         go_on(table, leaves);
         if must_end(here()) {
@@ -359,13 +425,18 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
     });
     let thread = table.slot(slot as u16);
     *thread = Slot {
-        priority,
+        task: Task {
+            comm: plan.comm,
+            tid: number,
+            pid: process,
+            priority: priority as i32,
+        },
         cpus,
         state: State::Parked,
         has_run: false,
         ..Slot::new(number, process, plan.comm, percpu::cpu_index())
     };
-    events::fork(&running::task(), &thread.task());
+    events::fork(&running::task(), &thread.task);
     Ok(Thread {
         slot: slot as u16,
         number,
@@ -391,9 +462,9 @@ fn checked(options: ThreadOptions) -> Result<(u32, CpuSet), SpawnError> {
 /// [`SpawnError::BadOptions`].
 pub(crate) fn set_options(options: ThreadOptions) -> Result<(), SpawnError> {
     let (priority, cpus) = checked(options)?;
-    let mut table = TABLE.lock();
+    let mut table = TABLE.lock_quiet();
     let cpu = percpu::cpu_index();
-    let task = table.slot(here() as u16).task();
+    let task = table.slot(here() as u16).task;
     events::priority(&task, priority as i32);
     let leaves = table.set_options(cpu, priority, cpus);
     go_on(table, leaves);
@@ -433,7 +504,7 @@ fn end_those(shall_end: impl Fn(i32) -> bool) {
     let mut table = TABLE.lock();
     for slot in 0..SLOTS as u16 {
         let thread = *table.slot(slot);
-        if thread.process == 0 || !shall_end(thread.process) {
+        if thread.task.pid == 0 || !shall_end(thread.task.pid) {
             continue;
         }
         MUST_END[usize::from(slot)].store(true, Ordering::Relaxed);
@@ -456,10 +527,14 @@ fn end() -> ! {
     let thread = current();
     enter_space(None);
     events::exit(&running::task());
-    if let Some(owner) = owner() {
+    let owner = BODIES[here()]
+        .lock_quiet()
+        .as_ref()
+        .map(|body| Arc::clone(&body.owner));
+    if let Some(owner) = owner {
         owner.on_end(thread);
     }
-    let table = TABLE.lock();
+    let table = TABLE.lock_quiet();
     ENDED.fetch_add(1, Ordering::Relaxed);
     go_on(table, Leaves::Ended);
     // Nobody goes on with it.
@@ -480,10 +555,10 @@ pub(crate) fn reap() {
         if thread.state != State::Ended || SAVED[slot].is_running() {
             continue;
         }
-        events::free(&thread.task());
+        events::free(&thread.task);
         thread.state = State::Free;
         let body = BODIES[slot].lock().take();
-        thread.number = 0;
+        thread.task.tid = 0;
         ENDED.fetch_sub(1, Ordering::Relaxed);
         drop(table);
         drop(body);

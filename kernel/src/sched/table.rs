@@ -17,7 +17,7 @@ use crate::mem::UserSpace;
 use crate::mem::stacks::ThreadStack;
 
 /// How many threads there can be. The first are the CPUs' own.
-pub(super) const SLOTS: usize = 256;
+pub(crate) const SLOTS: usize = 256;
 
 /// The priority of a CPU's own thread when an interrupt has come: before all that programs can have.
 pub(super) const FIRST: usize = 0;
@@ -39,6 +39,11 @@ impl Thread {
     /// Its number.
     pub(crate) fn tid(self) -> i32 {
         self.number
+    }
+
+    /// Its slot, which no other thread has as long as it lives.
+    pub(crate) fn slot(self) -> usize {
+        usize::from(self.slot)
     }
 }
 
@@ -71,11 +76,8 @@ pub(super) enum State {
 /// A thread, as the scheduler knows it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Slot {
-    pub(super) number: i32,
-    pub(super) process: i32,
-    pub(super) comm: Comm,
-    /// As programs say it.
-    pub(super) priority: u32,
+    /// As records tell of it; the priority as programs say it, 0 to 39.
+    pub(super) task: Task,
     pub(super) cpus: CpuSet,
     /// Where it runs, or has run last.
     pub(super) cpu: usize,
@@ -91,10 +93,12 @@ pub(super) struct Slot {
 
 impl Slot {
     const FREE: Self = Self {
-        number: 0,
-        process: 0,
-        comm: Comm::new(""),
-        priority: NORMAL_PRIORITY,
+        task: Task {
+            comm: Comm::new(""),
+            tid: 0,
+            pid: 0,
+            priority: NORMAL_PRIORITY as i32,
+        },
         cpus: CpuSet::EMPTY,
         cpu: 0,
         state: State::Free,
@@ -107,22 +111,15 @@ impl Slot {
     /// A thread that is ready, or runs, on `cpu`.
     pub(super) fn new(number: i32, process: i32, comm: Comm, cpu: usize) -> Self {
         Self {
-            number,
-            process,
-            comm,
+            task: Task {
+                comm,
+                tid: number,
+                pid: process,
+                ..Self::FREE.task
+            },
             cpu,
             cpus: CpuSet::only(cpu),
             ..Self::FREE
-        }
-    }
-
-    /// As records tell of it.
-    pub(super) fn task(&self) -> Task {
-        Task {
-            comm: self.comm,
-            tid: self.number,
-            pid: self.process,
-            priority: self.priority as i32,
         }
     }
 
@@ -130,7 +127,7 @@ impl Slot {
     pub(super) fn level(&self) -> usize {
         match self.is_first {
             true => FIRST,
-            false => level(self.priority),
+            false => level(self.task.priority as u32),
         }
     }
 }
@@ -171,7 +168,7 @@ impl Table {
     /// The thread, if it has not ended.
     pub(super) fn get(&mut self, thread: Thread) -> Option<&mut Slot> {
         let slot = self.slots.0.get_mut(usize::from(thread.slot))?;
-        let is_it = slot.number == thread.number;
+        let is_it = slot.task.tid == thread.number;
         let lives = !matches!(slot.state, State::Free | State::Ended);
         (is_it && lives).then_some(slot)
     }
@@ -192,6 +189,14 @@ impl Table {
             true => queues[cpu].push_back(slots, slot, level),
             false => queues[cpu].push_front(slots, slot, level),
         }
+    }
+
+    /// Whether a thread that waits may go on on `cpu` at once when the one that runs there waits: where
+    /// nobody is ready who is as important.
+    pub(super) fn may_follow(&self, slot: u16, cpu: usize) -> bool {
+        let thread = &self.slots.0[usize::from(slot)];
+        let is_first = |level| self.queues[cpu].best().is_none_or(|best| level < best);
+        thread.cpus.contains(cpu) && is_first(thread.level())
     }
 
     /// Takes the next thread of a CPU out of its queue.

@@ -5,7 +5,7 @@ use super::queue::NONE;
 use super::rules::Leaves;
 use super::table::{Slot, State, Table, level};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
-use crate::cpu::running::Comm;
+use crate::cpu::running::{Comm, Task};
 
 /// The CPUs of the machine.
 const CPUS: usize = 4;
@@ -51,7 +51,10 @@ impl Machine {
         let slot = (FIRST_SLOT..).find(is_free).expect("there is room");
         self.tokens[usize::from(slot)] = false;
         *self.table.slot(slot) = Slot {
-            priority,
+            task: Task {
+                priority: priority as i32,
+                ..Slot::new(i32::from(slot), 1, Comm::new("thread"), 0).task
+            },
             cpus: CpuSet::from_bits(cpus).and(self.online),
             state: State::Parked,
             has_run: false,
@@ -459,7 +462,7 @@ fn compare(machine: &mut Machine, oracle: &[Oracle; 256], seed: u64) {
         if said.lives {
             let has_token = machine.tokens[usize::from(slot)];
             assert_eq!(has_token, said.has_token, "seed {seed}, slot {slot}");
-            assert!(thread.level() == level(thread.priority));
+            assert!(thread.level() == level(thread.task.priority as u32));
         }
     }
 }

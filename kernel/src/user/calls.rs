@@ -5,7 +5,6 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::any::Any;
 
 use relay_abi::{
     Call, Ended, Error, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
@@ -18,7 +17,7 @@ use super::file::{control, open};
 use super::handles::{Entry, Object};
 use super::memory::{Memory, error};
 use super::poll::{self, Pollable};
-use super::port::{self, Message, Port, Received};
+use super::port::{self, Message, Next, Port};
 use super::process::{self, Member};
 use super::start;
 use super::waiting::Threads;
@@ -29,17 +28,7 @@ use crate::logs::operator::ProgramKilled;
 use crate::logs::registry::NAMES;
 use crate::logs::user::Writer;
 use crate::mem::Rights;
-use crate::sched::{self, Woken};
-
-/// What a call gives back beside its count.
-#[derive(Debug, Default, Clone, Copy)]
-struct Back {
-    rdx: u64,
-    rsi: u64,
-    rdi: u64,
-    r10: u64,
-    r8: u64,
-}
+use crate::sched::{self, Thread, Woken};
 
 /// A system call of the thread that runs here: its registers become what it gets back. Task context,
 /// interrupts off.
@@ -50,39 +39,40 @@ pub(crate) fn call(frame: &mut TrapFrame) {
         frame.rax = 0;
         return;
     }
-    let arguments = [
-        frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9,
-    ];
-    events::syscall_entry(number, arguments);
-    let mut back = Back::default();
-    let result = match (Call::from_number(number), member()) {
-        (Some(call), Some(member)) => run(&member, call, arguments, &mut back),
+    if events::are_on() {
+        events::syscall_entry(number, arguments(frame));
+    }
+    let result = match (Call::from_number(number), process::member()) {
+        (Some(call), Some(member)) => run(&member, call, frame),
         (None, _) => Err(Error::NoSuchCall),
         (_, None) => Err(Error::Killed),
     };
     frame.rax = match result {
         Ok(count) => count & i64::MAX as u64,
-        Err(error) => error.word(),
+        Err(error) => {
+            // A call that fails gives nothing back beside.
+            (frame.rdx, frame.rsi, frame.rdi, frame.r10, frame.r8) = (0, 0, 0, 0, 0);
+            error.word()
+        }
     };
-    frame.rdx = back.rdx;
-    frame.rsi = back.rsi;
-    frame.rdi = back.rdi;
-    frame.r10 = back.r10;
-    frame.r8 = back.r8;
-    let given = [back.rdx, back.rsi, back.rdi, back.r10];
-    events::syscall_exit(number, frame.rax as i64, given);
+    if events::are_on() {
+        let given = [frame.rdx, frame.rsi, frame.rdi, frame.r10];
+        events::syscall_exit(number, frame.rax as i64, given);
+    }
 }
 
-/// The thread that runs here, as a member of its process.
-pub(super) fn member() -> Option<Arc<Member>> {
-    let owner = sched::owner()?;
-    let any: Arc<dyn Any + Send + Sync> = owner;
-    any.downcast().ok()
+/// The arguments of a call, in their order.
+#[inline(always)]
+fn arguments(frame: &TrapFrame) -> [u64; 6] {
+    [
+        frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9,
+    ]
 }
 
-/// Does a call.
-fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Result<u64, Error> {
-    let [a, b, c, d, e, f] = arguments;
+/// Does a call; what it gives back beside its count goes to registers.
+#[inline(always)]
+fn run(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error> {
+    let [a, b, c, d, e, f] = arguments(back);
     let handles = &me.process.handles;
     let memory = &*me.space;
     match call {
@@ -158,24 +148,28 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
         Call::Call => {
             let port = handles.port(a, rights::SEND)?;
             let message = message(me, me, [b, c, d], [e, f])?;
-            let tid = sched::current().tid();
-            let (bytes, has_handle) = (message.length, message.passed.is_some());
-            events::message_send(port.number(), tid, bytes, has_handle);
+            if events::are_on() {
+                let tid = sched::current().tid();
+                let (bytes, has_handle) = (message.length, message.passed.is_some());
+                events::message_send(port.number(), tid, bytes, has_handle);
+            }
             let answer = port.call(me, message)?;
             take_in(me, me, answer, [e, f >> 16 & 0xffff], back)
         }
         Call::Receive => {
             let port = handles.port(a, rights::RECEIVE)?;
-            receive(me, &port, until(b), [c, d], back)
+            receive(me, &port, None, until(b), [c, d], back)
         }
         Call::Reply => {
-            reply(me, [b, c, d], e, a)?;
+            if let Some(answered) = reply(me, [b, c, d], [e, a])? {
+                answered.unpark();
+            }
             Ok(0)
         }
         Call::ReplyReceive => {
             let port = handles.port(a, rights::RECEIVE)?;
-            reply(me, [b, c, d], e, f)?;
-            receive(me, &port, None, [e, f >> 16 & 0xffff], back)
+            let answered = reply(me, [b, c, d], [e, f])?;
+            receive(me, &port, answered, None, [e, f >> 16 & 0xffff], back)
         }
         Call::Notify => {
             let port = handles.port(a, rights::SEND)?;
@@ -183,13 +177,13 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
             port.notify(b)?;
             Ok(0)
         }
-        _ => files(me, call, arguments, back),
+        _ => files(me, call, back),
     }
 }
 
 /// Does a call about files of relay.
-fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Result<u64, Error> {
-    let [a, b, c, d, e, _] = arguments;
+fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error> {
+    let [a, b, c, d, e, _] = arguments(back);
     let handles = &me.process.handles;
     let memory = &*me.space;
     let observed = || handles.file(a, rights::OBSERVE);
@@ -328,14 +322,37 @@ fn options(memory: &(impl Memory + ?Sized), at: u64) -> Result<ThreadOptions, Er
     Ok(options)
 }
 
+/// What says that a message has no bytes, and no handle.
+const NOTHING: u64 = (NO_HANDLE as u64) << 32;
+
 /// A message with these words, and what `lengths` says of the buffer and of a handle. Its bytes are
 /// put into the seat of who calls.
+#[inline(always)]
 fn message(
     me: &Member,
     caller: &Member,
     words: [u64; 3],
     [buffer, lengths]: [u64; 2],
 ) -> Result<Message, Error> {
+    // Bits 16 to 31 are of the answer.
+    let (length, passed) = match lengths & !0xffff_0000 {
+        NOTHING => (0, None),
+        _ => with_more(me, caller, [buffer, lengths])?,
+    };
+    Ok(Message {
+        words,
+        length,
+        passed,
+    })
+}
+
+/// The length of a message, and the handle that goes with it.
+#[inline(never)]
+fn with_more(
+    me: &Member,
+    caller: &Member,
+    [buffer, lengths]: [u64; 2],
+) -> Result<(usize, Option<Entry>), Error> {
     let length = (lengths & 0xffff) as usize;
     if length != 0 {
         let mut bytes = caller.seat.bytes.lock();
@@ -352,76 +369,107 @@ fn message(
             Some(entry)
         }
     };
-    Ok(Message {
-        words,
-        length,
-        passed,
-    })
+    Ok((length, passed))
 }
 
 /// Gives a message of a call to the program: as many bytes as there is room for.
+#[inline(always)]
 fn take_in(
     me: &Member,
     caller: &Member,
     message: Message,
-    [buffer, room]: [u64; 2],
-    back: &mut Back,
+    place: [u64; 2],
+    back: &mut TrapFrame,
 ) -> Result<u64, Error> {
+    [back.rsi, back.rdx, back.r10] = message.words;
+    let (length, handle) = match message {
+        Message {
+            length: 0,
+            passed: None,
+            ..
+        } => (0, NO_HANDLE),
+        Message { length, passed, .. } => take_more(me, caller, length, passed, place)?,
+    };
+    back.r8 = handle.into();
+    Ok(length)
+}
+
+/// How many bytes the program has got, and the handle that came with them.
+#[inline(never)]
+fn take_more(
+    me: &Member,
+    caller: &Member,
+    length: usize,
+    passed: Option<Entry>,
+    [buffer, room]: [u64; 2],
+) -> Result<(u64, u32), Error> {
     let room = usize::try_from(room).unwrap_or(usize::MAX);
-    let length = message.length.min(room);
+    let length = length.min(room);
     if length != 0 {
         let bytes = caller.seat.bytes.lock();
         Memory::write(&*me.space, buffer, &bytes[..length])?;
     }
-    [back.rsi, back.rdx, back.r10] = message.words;
-    back.r8 = me.process.handles.add_passed(message.passed).into();
-    Ok(length as u64)
+    Ok((length as u64, me.process.handles.add_passed(passed)))
 }
 
-/// Receives at a port.
+/// Receives at a port; unparks `answered` before it waits, or when it need not.
+#[inline(always)]
 fn receive(
     me: &Arc<Member>,
     port: &Port,
+    mut answered: Option<Thread>,
     until: Option<u64>,
     place: [u64; 2],
-    back: &mut Back,
+    back: &mut TrapFrame,
 ) -> Result<u64, Error> {
     if let Some(before) = me.stop_serving() {
-        port::answer(&before, Err(Error::Ended));
+        port::refuse(&before);
     }
-    match port.receive(until)? {
-        Received::Bits(bits) => {
-            back.rsi = bits;
-            back.r8 = NO_HANDLE.into();
-            Ok(0)
-        }
-        Received::Message(caller, message) => {
-            let client = caller.thread().map_or(0, |thread| thread.tid());
-            let server = sched::current().tid();
-            events::message_receive(port.number(), client, server, message.length);
-            back.rdi = caller.process.pid() as u64;
-            match take_in(me, &caller, message, place, back) {
-                Ok(length) => {
-                    *me.serves.lock() = Some(caller);
-                    Ok(length)
-                }
-                Err(error) => {
-                    port::answer(&caller, Err(Error::Ended));
-                    Err(error)
-                }
+    // It runs: so it has begun.
+    let thread = me.thread().ok_or(Error::Killed)?;
+    loop {
+        let caller = match port.receive(thread, answered.take(), until)? {
+            Next::Caller(caller) => caller,
+            Next::Bits(bits) => {
+                (back.rdi, back.rsi, back.rdx, back.r10) = (0, bits, 0, 0);
+                back.r8 = NO_HANDLE.into();
+                return Ok(0);
             }
+        };
+        let Some(message) = caller.seat.take() else {
+            // It was refused, or does not call any more.
+            continue;
+        };
+        if events::are_on() {
+            let client = caller.thread().map_or(0, Thread::tid);
+            events::message_receive(port.number(), client, thread.tid(), message.length);
         }
+        back.rdi = caller.process.pid() as u64;
+        let length = take_in(me, &caller, message, place, back);
+        match length {
+            Ok(_) => *me.serves.lock_quiet() = Some(caller),
+            Err(_) => port::refuse(&caller),
+        }
+        return length;
     }
 }
 
-/// Answers whose call was received last.
-fn reply(me: &Arc<Member>, words: [u64; 3], buffer: u64, lengths: u64) -> Result<(), Error> {
-    let caller = me.serves.lock().clone().ok_or(Error::NotFound)?;
-    // With what is wrong here, the caller waits on: the thread may answer again.
-    let answer = message(me, &caller, words, [buffer, lengths])?;
-    me.stop_serving();
-    port::answer(&caller, Ok(answer));
-    Ok(())
+/// Answers whose call was received last; who is to be unparked then.
+#[inline(always)]
+fn reply(
+    me: &Arc<Member>,
+    words: [u64; 3],
+    [buffer, lengths]: [u64; 2],
+) -> Result<Option<Thread>, Error> {
+    let caller = me.stop_serving().ok_or(Error::NotFound)?;
+    match message(me, &caller, words, [buffer, lengths]) {
+        Ok(answer) => Ok(port::answer(&caller, answer)),
+        Err(error) => {
+            // The caller waits on: the thread may answer again.
+            *me.serves.lock_quiet() = Some(caller);
+            Err(error)
+        }
+    }
 }
 
 /// The most handles that a program begins with.

@@ -322,6 +322,12 @@ relay::event! {
     }
 }
 
+/// Whether any of these events may be on. Any context.
+#[inline(always)]
+pub(super) fn are_on() -> bool {
+    trace::is_on()
+}
+
 /// The thread `client` sends a message to a port. Before anybody can take it.
 #[inline(always)]
 pub(crate) fn message_send(port: u64, client: i32, bytes: usize, has_handle: bool) {

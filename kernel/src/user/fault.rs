@@ -3,7 +3,7 @@
 use relay::event::Hex;
 use relay_abi::Ended;
 
-use super::calls::member;
+use super::process::member;
 use crate::arch::backtrace;
 use crate::arch::frame::{self, PageFaultCause, TrapFrame};
 use crate::cpu::{percpu, vector};

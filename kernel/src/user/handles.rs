@@ -80,7 +80,7 @@ impl Handles {
         T: Clone,
     {
         let place = usize::try_from(handle).map_err(|_| Error::BadHandle)?;
-        let table = self.0.lock();
+        let table = self.0.lock_quiet();
         let entry = table.get(place).and_then(Option::as_ref);
         let entry = entry.ok_or(Error::BadHandle)?;
         if entry.rights & rights != rights {

@@ -7,21 +7,26 @@
 //! ```text
 //! of a member (a thread of a program):   Idle -> Sent       by itself, in `call`
 //!                                        Sent -> Taken      by who receives it
-//!                                        Taken -> Answered  by who replies; or ends, or receives again: `Ended`
-//!                                        Sent -> Answered   by the port when it closes: `Ended`
-//!                                        Answered -> Idle   by itself; any -> Idle when it is to end
+//!                                        Taken -> Answered  by who replies
+//!                                        Sent, Taken -> Refused  by the port when it closes; by who
+//!                                                           receives it and ends, or receives again
+//!                                        Answered, Refused -> Idle  by itself; any -> Idle when it is
+//!                                                           to end
 //! ```
 //!
 //! Each step is under the lock of the member's exchange; the port's queue has members in `Sent`, and
-//! such as have gone on since, which are passed over. Who changes `Sent` or `Taken` unparks the member:
-//! it looks again. A thread that waits to receive is in the port's list of receivers before it looks
-//! for the last time, and is unparked by who puts something there.
+//! such as have been refused since, which are passed over. Who changes `Sent` or `Taken` unparks the
+//! member: it looks again. A thread that waits to receive is in the port's list of receivers before it
+//! looks for the last time, and is unparked by who puts something there.
+//!
+//! Who calls goes to sleep, and so does who replies and receives, if nothing is there: each hands its
+//! CPU over to whom it has woken ([`sched::park_for`]). So a message and its answer are two switches.
 //!
 //! A port closes when nobody is left who may receive at it: when the last handle with that right is
 //! given back, or dies with its program.
 
 use alloc::collections::VecDeque;
-use alloc::sync::{Arc, Weak};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -49,18 +54,54 @@ pub(super) struct Message {
     pub(super) passed: Option<Entry>,
 }
 
+impl Message {
+    /// What there is of it: the handle is there no more.
+    #[inline(always)]
+    fn take(&mut self) -> Self {
+        Self {
+            words: self.words,
+            length: self.length,
+            // Most have none: nothing is moved then.
+            passed: match self.passed {
+                None => None,
+                Some(_) => self.passed.take(),
+            },
+        }
+    }
+
+    /// Becomes another one.
+    #[inline(always)]
+    fn set(&mut self, other: Self) {
+        self.words = other.words;
+        self.length = other.length;
+        match other.passed {
+            None if self.passed.is_none() => {}
+            None => self.passed = None,
+            Some(entry) => self.passed = Some(entry),
+        }
+    }
+}
+
 /// Where a member is in a call of its.
-#[derive(Debug, Default)]
-enum Exchange {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
     /// It makes none.
-    #[default]
     Idle,
     /// Nobody has received it.
-    Sent(Message),
+    Sent,
     /// Somebody has.
     Taken,
-    /// It is over.
-    Answered(Result<Message, Error>),
+    /// The answer is there.
+    Answered,
+    /// Nobody will answer.
+    Refused,
+}
+
+/// A call of a member's: the message while it is `Sent`, the answer when it is `Answered`.
+#[derive(Debug)]
+struct Exchange {
+    step: Step,
+    message: Message,
 }
 
 /// A member's place for a call.
@@ -78,59 +119,91 @@ impl Seat {
     /// It makes no call.
     pub(super) const fn new() -> Self {
         Self {
-            exchange: IrqMutex::new(Exchange::Idle),
+            exchange: IrqMutex::new(Exchange {
+                step: Step::Idle,
+                message: Message {
+                    words: [0; 3],
+                    length: 0,
+                    passed: None,
+                },
+            }),
             port: AtomicU64::new(0),
             bytes: IrqMutex::new([0; MESSAGE_BYTES]),
         }
     }
 
+    /// Sends a message to the port of this number. By the member itself, which makes no call.
+    #[inline(always)]
+    fn send(&self, port: u64, message: Message) {
+        self.port.store(port, Ordering::Relaxed);
+        let mut exchange = self.exchange.lock_quiet();
+        exchange.message.set(message);
+        exchange.step = Step::Sent;
+    }
+
     /// Takes the message, if nobody has.
-    fn take(&self) -> Option<Message> {
-        let mut exchange = self.exchange.lock();
-        if !matches!(*exchange, Exchange::Sent(_)) {
-            return None;
-        }
-        match core::mem::replace(&mut *exchange, Exchange::Taken) {
-            Exchange::Sent(message) => Some(message),
-            _ => None,
-        }
+    #[inline(always)]
+    pub(super) fn take(&self) -> Option<Message> {
+        let mut exchange = self.exchange.lock_quiet();
+        (exchange.step == Step::Sent).then(|| {
+            exchange.step = Step::Taken;
+            exchange.message.take()
+        })
     }
 
     /// Answers `client`, whose seat it is, if it still waits.
-    fn answer(&self, client: i32, answer: Result<Message, Error>) {
-        let mut exchange = self.exchange.lock();
-        if matches!(*exchange, Exchange::Sent(_) | Exchange::Taken) {
-            // Under the lock: before the client can go on.
-            let port = self.port.load(Ordering::Relaxed);
-            match &answer {
-                Ok(message) => {
-                    let server = sched::current().tid();
-                    events::message_reply(port, client, server, message.length);
-                }
-                Err(_) => events::message_reply(port, client, 0, 0),
+    #[inline(always)]
+    fn answer(&self, client: Thread, answer: Message) {
+        let mut exchange = self.exchange.lock_quiet();
+        if exchange.step == Step::Taken {
+            if events::are_on() {
+                // Under the lock: before the client can go on.
+                let port = self.port.load(Ordering::Relaxed);
+                let server = sched::current().tid();
+                events::message_reply(port, client.tid(), server, answer.length);
             }
-            let before = core::mem::replace(&mut *exchange, Exchange::Answered(answer));
+            exchange.message.set(answer);
+            exchange.step = Step::Answered;
+            return;
+        }
+        drop(exchange);
+        // Behind the lock: a handle may go with it.
+        drop(answer);
+    }
+
+    /// Nobody will answer `client`, whose seat it is, if it still waits.
+    fn refuse(&self, client: Thread) {
+        let mut exchange = self.exchange.lock_quiet();
+        if matches!(exchange.step, Step::Sent | Step::Taken) {
+            let port = self.port.load(Ordering::Relaxed);
+            events::message_reply(port, client.tid(), 0, 0);
+            exchange.step = Step::Refused;
+            let unheard = exchange.message.take();
             drop(exchange);
-            drop(before);
+            drop(unheard);
         }
     }
 
-    /// The answer, if there is one: then the seat is idle again.
+    /// The answer, if there is one, or none will come: then the seat is idle again.
+    #[inline(always)]
     fn answered(&self) -> Option<Result<Message, Error>> {
-        let mut exchange = self.exchange.lock();
-        if !matches!(*exchange, Exchange::Answered(_)) {
-            return None;
-        }
-        match core::mem::take(&mut *exchange) {
-            Exchange::Answered(answer) => Some(answer),
-            _ => None,
-        }
+        let mut exchange = self.exchange.lock_quiet();
+        let answer = match exchange.step {
+            Step::Answered => Ok(exchange.message.take()),
+            Step::Refused => Err(Error::Ended),
+            Step::Idle | Step::Sent | Step::Taken => return None,
+        };
+        exchange.step = Step::Idle;
+        Some(answer)
     }
 
     /// Gives the call up.
     fn give_up(&self) {
-        let before = core::mem::take(&mut *self.exchange.lock());
-        drop(before);
+        let mut exchange = self.exchange.lock_quiet();
+        exchange.step = Step::Idle;
+        let unheard = exchange.message.take();
+        drop(exchange);
+        drop(unheard);
     }
 }
 
@@ -138,7 +211,7 @@ impl Seat {
 #[derive(Debug, Default)]
 struct State {
     /// Who calls, in order.
-    callers: VecDeque<Weak<Member>>,
+    callers: VecDeque<Arc<Member>>,
     /// Who waits to receive.
     receivers: Vec<Thread>,
     bits: u64,
@@ -149,6 +222,15 @@ impl State {
     /// Whether there is something to receive.
     fn is_there(&self) -> bool {
         self.bits != 0 || !self.callers.is_empty()
+    }
+
+    /// Takes it.
+    #[inline(always)]
+    fn next(&mut self) -> Option<Next> {
+        match self.bits {
+            0 => self.callers.pop_front().map(Next::Caller),
+            _ => Some(Next::Bits(core::mem::take(&mut self.bits))),
+        }
     }
 }
 
@@ -169,11 +251,11 @@ impl fmt::Debug for Port {
     }
 }
 
-/// What was received.
+/// What is next at a port.
 #[derive(Debug)]
-pub(super) enum Received {
-    /// A message, of this member, which waits for the answer.
-    Message(Arc<Member>, Message),
+pub(super) enum Next {
+    /// A member that called: its message [is there](Seat::take), unless it was refused meanwhile.
+    Caller(Arc<Member>),
     /// Notification bits.
     Bits(u64),
 }
@@ -202,52 +284,54 @@ impl Port {
     ///
     /// # Errors
     /// [`Error::Ended`]: nobody answers any more; [`Error::NoRoom`]; [`Error::Killed`].
+    #[inline(always)]
     pub(super) fn call(&self, me: &Arc<Member>, message: Message) -> Result<Message, Error> {
-        me.seat.port.store(self.number, Ordering::Relaxed);
-        *me.seat.exchange.lock() = Exchange::Sent(message);
-        if let Err(error) = self.queue(me) {
-            me.seat.give_up();
-            return Err(error);
-        }
+        me.seat.send(self.number, message);
+        let mut receiver = match self.queue(me) {
+            Ok(receiver) => receiver,
+            Err(error) => {
+                me.seat.give_up();
+                return Err(error);
+            }
+        };
+        self.waiters.wake_all();
         loop {
-            let woken = sched::park(None);
+            let woken = sched::park_for(receiver.take(), None);
             if let Some(answer) = me.seat.answered() {
                 return answer;
             }
             if woken == Woken::Ended {
-                me.seat.give_up();
+                self.forget(me);
                 return Err(Error::Killed);
             }
         }
     }
 
-    /// Puts `me` into the queue, and wakes somebody who receives.
-    fn queue(&self, me: &Arc<Member>) -> Result<(), Error> {
-        let receiver = {
-            let mut state = self.state.lock();
-            if state.is_closed {
-                return Err(Error::Ended);
-            }
-            if state.callers.len() >= MOST {
-                // Who has been ended while it waited is still there.
-                state.callers.retain(|caller| caller.strong_count() != 0);
-                if state.callers.len() >= MOST {
-                    return Err(Error::NoRoom);
-                }
-            }
-            state.callers.push_back(Arc::downgrade(me));
-            state.receivers.pop()
-        };
-        self.wake(receiver);
-        Ok(())
+    /// Puts `me` into the queue; who receives and is to be woken.
+    #[inline(always)]
+    fn queue(&self, me: &Arc<Member>) -> Result<Option<Thread>, Error> {
+        let mut state = self.state.lock_quiet();
+        if state.is_closed {
+            return Err(Error::Ended);
+        }
+        if state.callers.len() >= MOST {
+            return Err(Error::NoRoom);
+        }
+        state.callers.push_back(Arc::clone(me));
+        Ok(state.receivers.pop())
     }
 
-    /// Wakes a thread that receives, and who polls.
-    fn wake(&self, receiver: Option<Thread>) {
-        if let Some(receiver) = receiver {
-            receiver.unpark();
-        }
-        self.waiters.wake_all();
+    /// `me` is to end, and does not call any more.
+    fn forget(&self, me: &Arc<Member>) {
+        me.seat.give_up();
+        let mut state = self.state.lock_quiet();
+        let place = state
+            .callers
+            .iter()
+            .position(|caller| Arc::ptr_eq(caller, me));
+        let gone = place.and_then(|place| state.callers.remove(place));
+        drop(state);
+        drop(gone);
     }
 
     /// Sets notification bits. Task context, interrupts off.
@@ -263,22 +347,35 @@ impl Port {
             state.bits |= bits;
             state.receivers.pop()
         };
-        self.wake(receiver);
+        if let Some(receiver) = receiver {
+            receiver.unpark();
+        }
+        self.waiters.wake_all();
         Ok(())
     }
 
-    /// Waits for a message or bits, at most until a time in ticks. Task context, interrupts off.
+    /// Waits for a caller or bits, at most until a time in ticks; unparks `other` before it waits, or
+    /// when it need not. `me` is the thread that calls. Task context, interrupts off.
     ///
     /// # Errors
     /// [`Error::TimedOut`], [`Error::Killed`]; [`Error::Ended`]: the last handle that may receive was
     /// given back meanwhile.
-    pub(super) fn receive(&self, until: Option<u64>) -> Result<Received, Error> {
-        let me = sched::current();
+    #[inline(always)]
+    pub(super) fn receive(
+        &self,
+        me: Thread,
+        mut other: Option<Thread>,
+        until: Option<u64>,
+    ) -> Result<Next, Error> {
         loop {
-            if let Some(received) = self.try_receive(me)? {
-                return Ok(received);
+            let next = self.try_receive(me);
+            if let Some(next) = next.transpose() {
+                if let Some(other) = other {
+                    other.unpark();
+                }
+                return next;
             }
-            match sched::park(until) {
+            match sched::park_for(other.take(), until) {
                 Woken::Unparked => {}
                 Woken::TimedOut => {
                     self.leave(me);
@@ -317,56 +414,26 @@ impl Port {
     ///
     /// # Errors
     /// [`Error::Ended`].
-    fn try_receive(&self, me: Thread) -> Result<Option<Received>, Error> {
-        loop {
-            let caller = {
-                let mut state = self.state.lock();
-                if state.is_there() {
-                    // Who goes on is not one of those who can be woken.
-                    state.receivers.retain(|receiver| *receiver != me);
-                }
-                if state.bits != 0 {
-                    let bits = core::mem::take(&mut state.bits);
-                    return Ok(Some(Received::Bits(bits)));
-                }
-                if let Some(caller) = state.callers.pop_front() {
-                    caller
-                } else if state.is_closed {
-                    return Err(Error::Ended);
-                } else {
-                    if !state.receivers.contains(&me) {
-                        state.receivers.push(me);
-                    }
-                    return Ok(None);
-                }
-            };
-            if let Some(received) = Self::take(&caller) {
-                return Ok(Some(received));
-            }
+    #[inline(always)]
+    fn try_receive(&self, me: Thread) -> Result<Option<Next>, Error> {
+        let mut state = self.state.lock_quiet();
+        if let Some(next) = state.next() {
+            // Who goes on is not one of those who can be woken.
+            state.receivers.retain(|receiver| *receiver != me);
+            return Ok(Some(next));
         }
+        if state.is_closed {
+            return Err(Error::Ended);
+        }
+        if !state.receivers.contains(&me) {
+            state.receivers.push(me);
+        }
+        Ok(None)
     }
 
     /// What there is, now.
-    fn try_take(&self) -> Option<Received> {
-        loop {
-            let caller = {
-                let mut state = self.state.lock();
-                if state.bits != 0 {
-                    return Some(Received::Bits(core::mem::take(&mut state.bits)));
-                }
-                state.callers.pop_front()?
-            };
-            if let Some(received) = Self::take(&caller) {
-                return Some(received);
-            }
-        }
-    }
-
-    /// The message of a caller, if it still waits.
-    fn take(caller: &Weak<Member>) -> Option<Received> {
-        let member = caller.upgrade()?;
-        let message = member.seat.take()?;
-        Some(Received::Message(member, message))
+    fn try_take(&self) -> Option<Next> {
+        self.state.lock_quiet().next()
     }
 
     /// Nobody receives any more: who calls gets an answer that says so.
@@ -380,19 +447,25 @@ impl Port {
         for receiver in receivers {
             receiver.unpark();
         }
-        for member in callers.iter().filter_map(Weak::upgrade) {
-            answer(&member, Err(Error::Ended));
-        }
+        callers.iter().for_each(|caller| refuse(caller));
         self.waiters.wake_all();
     }
 }
 
-/// Answers the call of a member, which may have gone on, and has it look. Task context, interrupts
-/// off.
-pub(super) fn answer(member: &Member, answer: Result<Message, Error>) {
+/// Answers the call of a member, which may have gone on; who is to be unparked, so that it looks.
+#[inline(always)]
+pub(super) fn answer(member: &Member, answer: Message) -> Option<Thread> {
     // Who has a seat in a call has begun: it is known as a thread.
+    let thread = member.thread()?;
+    member.seat.answer(thread, answer);
+    Some(thread)
+}
+
+/// Nobody will answer the call of a member, which may have gone on: it looks. Task context,
+/// interrupts off.
+pub(super) fn refuse(member: &Member) {
     if let Some(thread) = member.thread() {
-        member.seat.answer(thread.tid(), answer);
+        member.seat.refuse(thread);
         thread.unpark();
     }
 }

@@ -22,7 +22,7 @@ use crate::cpu::running::Comm;
 use crate::logs::evlog;
 use crate::logs::operator::{ProgramEnded, ProgramStarted};
 use crate::mem::UserSpace;
-use crate::sched::{self, Owner, Plan, SpawnError, Thread};
+use crate::sched::{self, Owner, Plan, SLOTS, SpawnError, Thread};
 
 /// The most threads of a process.
 const MOST_THREADS: usize = 64;
@@ -157,6 +157,15 @@ impl Pollable for Process {
     }
 }
 
+/// The members whose threads live, by the slots of these.
+static MEMBERS: [IrqMutex<Option<Arc<Member>>>; SLOTS] = [const { IrqMutex::new(None) }; SLOTS];
+
+/// The thread that runs here, as a member of its process; `None`: it is the kernel's. Task context,
+/// interrupts off.
+pub(super) fn member() -> Option<Arc<Member>> {
+    MEMBERS[sched::here()].lock_quiet().clone()
+}
+
 /// A thread of a process.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -177,7 +186,7 @@ impl Member {
 
     /// Whose call it has received: it has answered now. Task context.
     pub(super) fn stop_serving(&self) -> Option<Arc<Self>> {
-        self.serves.lock().take()
+        self.serves.lock_quiet().take()
     }
 }
 
@@ -188,11 +197,13 @@ impl Owner for Member {
         }
     }
 
-    fn on_end(&self, _thread: Thread) {
+    fn on_end(&self, thread: Thread) {
         if let Some(caller) = self.stop_serving() {
-            port::answer(&caller, Err(Error::Ended));
+            port::refuse(&caller);
         }
         self.process.remove_thread();
+        // Who calls has another reference.
+        *MEMBERS[thread.slot()].lock() = None;
     }
 }
 
@@ -250,6 +261,7 @@ fn try_start(
         SpawnError::BadOptions => Error::BadArgument,
     })?;
     member.thread.call_once(|| thread);
+    *MEMBERS[thread.slot()].lock() = Some(member);
     if is_first {
         // Before it can write anything itself.
         evlog::emit(|| ProgramStarted {

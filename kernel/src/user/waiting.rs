@@ -21,6 +21,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 use core::{fmt, mem};
 
 use relay_abi::Error;
@@ -72,12 +73,19 @@ impl Parking for Threads {
 
 /// Who waits for something. Its lock is held with interrupts off, for a moment, and nothing but the
 /// scheduler's is taken inside.
-pub(crate) struct Waiters(IrqMutex<Vec<Arc<dyn Wakes>>>);
+pub(crate) struct Waiters {
+    list: IrqMutex<Vec<Arc<dyn Wakes>>>,
+    /// How many there are, changed under the lock: most have none, and need no lock to know it.
+    count: AtomicUsize,
+}
 
 impl Waiters {
     /// Nobody.
     pub(crate) const fn new() -> Self {
-        Self(IrqMutex::new(Vec::new()))
+        Self {
+            list: IrqMutex::new(Vec::new()),
+            count: AtomicUsize::new(0),
+        }
     }
 
     /// Puts somebody on the list, once more if it is there. Task context, interrupts off.
@@ -85,18 +93,20 @@ impl Waiters {
     /// # Errors
     /// [`Error::NoRoom`]: there is no memory for it.
     pub(crate) fn add(&self, who: &Arc<dyn Wakes>) -> Result<(), Error> {
-        let mut list = self.0.lock();
+        let mut list = self.list.lock();
         list.try_reserve(1).map_err(|_| Error::NoRoom)?;
         list.push(who.clone());
+        self.count.store(list.len(), Ordering::Relaxed);
         Ok(())
     }
 
     /// Takes somebody off the list, once. Task context, interrupts off.
     pub(crate) fn remove(&self, who: &Arc<dyn Wakes>) {
-        let mut list = self.0.lock();
+        let mut list = self.list.lock();
         let place = list.iter().position(|other| Arc::ptr_eq(other, who));
         // The last reference may be the list's: it is dropped behind the lock.
         let gone = place.map(|place| list.swap_remove(place));
+        self.count.store(list.len(), Ordering::Relaxed);
         // Lists of streams are there for good: what waits there is to leave nothing behind.
         let room = list.is_empty().then(|| mem::take(&mut *list));
         drop(list);
@@ -104,22 +114,27 @@ impl Waiters {
     }
 
     /// Has all of them look again. Task and IRQ context, interrupts off.
+    #[inline(always)]
     pub(crate) fn wake_all(&self) {
-        for waiter in self.0.lock().iter() {
-            waiter.unpark();
+        // What was made so is seen by who comes later, and who has looked before was counted before:
+        // under the lock of what was looked at, or by fences and the announcement.
+        if self.count.load(Ordering::Relaxed) != 0 {
+            for waiter in self.list.lock().iter() {
+                waiter.unpark();
+            }
         }
     }
 
     /// How many there is room for.
     #[cfg(test)]
     pub(crate) fn room(&self) -> usize {
-        self.0.lock().capacity()
+        self.list.lock().capacity()
     }
 
     /// How many there are.
     #[cfg(test)]
     pub(crate) fn count(&self) -> usize {
-        self.0.lock().len()
+        self.list.lock().len()
     }
 }
 
