@@ -259,16 +259,35 @@ pub(crate) fn process() -> i32 {
 }
 
 /// Says which thread of which process runs here from now on. Task context, interrupts off.
+#[inline(always)]
 pub(super) fn set_thread(thread: i32, process: i32) {
-    let this = this();
-    this.thread.store(thread, Ordering::Relaxed);
-    this.process.store(process, Ordering::Relaxed);
+    // SAFETY: as in `cpu_index`; the words are of this CPU's block, and written in one piece.
+    unsafe {
+        core::arch::asm!(
+            "mov gs:[{}], {:e}",
+            "mov gs:[{}], {:e}",
+            const offset_of!(PerCpu, thread),
+            in(reg) thread,
+            const offset_of!(PerCpu, process),
+            in(reg) process,
+            options(nostack, preserves_flags),
+        );
+    }
 }
 
 /// Says where the stack begins of the thread that runs here, when it makes a system call. Task
 /// context, interrupts off.
+#[inline(always)]
 pub(crate) fn set_kernel_rsp(top: u64) {
-    this().kernel_rsp.store(top, Ordering::Relaxed);
+    // SAFETY: as in `set_thread`.
+    unsafe {
+        core::arch::asm!(
+            "mov gs:[{}], {}",
+            const KERNEL_RSP,
+            in(reg) top,
+            options(nostack, preserves_flags),
+        );
+    }
 }
 
 /// Says that another thread shall run on `cpu`. Task and IRQ context, any CPU: the other one must be

@@ -83,16 +83,14 @@ pub(crate) fn adopt() {
 }
 
 /// The slot of the thread that runs here, which is below [`SLOTS`]. Task context.
+#[inline(always)]
 pub(crate) fn here() -> usize {
-    RUNNING[percpu::cpu_index()].load(Ordering::Relaxed)
+    RUNNING[percpu::cpu_index() % MAX_CPUS].load(Ordering::Relaxed) % SLOTS
 }
 
 /// The thread that runs here. Task context, interrupts off, or the CPU's own.
 pub(crate) fn current() -> Thread {
-    Thread {
-        slot: here() as u16,
-        number: percpu::thread(),
-    }
+    Thread::new(here() as u16, percpu::thread())
 }
 
 impl Thread {
@@ -100,7 +98,7 @@ impl Thread {
     pub(crate) fn unpark(self) {
         let mut table = TABLE.lock();
         if self.give_token(&mut table) {
-            wake(&mut table, self.slot);
+            wake(&mut table, self.place());
         }
     }
 
@@ -112,7 +110,7 @@ impl Thread {
         };
         let is_parked = thread.state == State::Parked;
         // ORDERING: pairs with `take_token`.
-        TOKENS[usize::from(self.slot)].store(true, Ordering::Release);
+        TOKENS[self.slot()].store(true, Ordering::Release);
         is_parked
     }
 }
@@ -274,15 +272,15 @@ pub(crate) fn park_for(other: Option<Thread>, until: Option<u64>) -> Woken {
     };
     if let Some(woken) = woken {
         if let Some(other) = other {
-            wake(&mut table, other.slot);
+            wake(&mut table, other.place());
         }
         return woken;
     }
     match other {
-        Some(Thread { slot, .. }) if can_follow(&table, slot) => hand_over(table, until, slot),
+        Some(other) if can_follow(&table, other) => hand_over(table, until, other.place()),
         other => {
             if let Some(other) = other {
-                wake(&mut table, other.slot);
+                wake(&mut table, other.place());
             }
             go_on(table, Leaves::Parked(until));
         }
@@ -295,8 +293,9 @@ pub(crate) fn park_for(other: Option<Thread>, until: Option<u64>) -> Woken {
 }
 
 /// Whether a thread that waits can go on here at once: where its stack is left, too.
-fn can_follow(table: &Table, slot: u16) -> bool {
-    table.may_follow(slot, percpu::cpu_index()) && !SAVED[usize::from(slot)].is_running()
+#[inline(always)]
+fn can_follow(table: &Table, thread: Thread) -> bool {
+    table.may_follow(thread.place(), percpu::cpu_index()) && !SAVED[thread.slot()].is_running()
 }
 
 /// Lets others of the same priority go first. Task context of a program's thread, interrupts off.
@@ -437,10 +436,7 @@ pub(crate) fn spawn(plan: Plan) -> Result<Thread, SpawnError> {
         ..Slot::new(number, process, plan.comm, percpu::cpu_index())
     };
     events::fork(&running::task(), &thread.task);
-    Ok(Thread {
-        slot: slot as u16,
-        number,
-    })
+    Ok(Thread::new(slot as u16, number))
 }
 
 /// What the options say: a priority and CPUs.

@@ -3,6 +3,7 @@
 use alloc::sync::Arc;
 use core::any::Any;
 use core::fmt;
+use core::num::NonZero;
 use core::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, AtomicUsize, Ordering};
 
 use relay_abi::NORMAL_PRIORITY;
@@ -29,21 +30,37 @@ pub(super) const fn level(priority: u32) -> usize {
 
 /// A thread, by its slot and its number: numbers are not used twice, so what is done to a thread that
 /// has ended is done to none.
+///
+/// Both, and a bit that is always set: so it fits a register, and none of it does, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Thread {
-    pub(super) slot: u16,
-    pub(super) number: i32,
-}
+pub(crate) struct Thread(NonZero<u64>);
+
+/// The bit that is always set.
+const SET: NonZero<u64> = NonZero::new(1 << 63).unwrap();
 
 impl Thread {
+    /// The thread with this number, in this slot.
+    #[inline(always)]
+    pub(super) fn new(slot: u16, number: i32) -> Self {
+        Self(SET | ((slot as u64) << 32 | number as u32 as u64))
+    }
+
     /// Its number.
+    #[inline(always)]
     pub(crate) fn tid(self) -> i32 {
-        self.number
+        self.0.get() as i32
     }
 
     /// Its slot, which no other thread has as long as it lives.
+    #[inline(always)]
     pub(crate) fn slot(self) -> usize {
-        usize::from(self.slot)
+        usize::from(self.place()) % SLOTS
+    }
+
+    /// The same, as lists have it.
+    #[inline(always)]
+    pub(super) fn place(self) -> u16 {
+        (self.0.get() >> 32) as u16
     }
 }
 
@@ -167,15 +184,15 @@ impl Table {
 
     /// The thread, if it has not ended.
     pub(super) fn get(&mut self, thread: Thread) -> Option<&mut Slot> {
-        let slot = self.slots.0.get_mut(usize::from(thread.slot))?;
-        let is_it = slot.task.tid == thread.number;
+        let slot = &mut self.slots.0[thread.slot()];
+        let is_it = slot.task.tid == thread.tid();
         let lives = !matches!(slot.state, State::Free | State::Ended);
         (is_it && lives).then_some(slot)
     }
 
     /// The slot.
     pub(super) fn slot(&mut self, slot: u16) -> &mut Slot {
-        &mut self.slots.0[usize::from(slot)]
+        &mut self.slots.0[usize::from(slot) % SLOTS]
     }
 
     /// Makes a thread ready, which is in no queue, on its CPU: behind the others of its priority, or
@@ -194,7 +211,7 @@ impl Table {
     /// Whether a thread that waits may go on on `cpu` at once when the one that runs there waits: where
     /// nobody is ready who is as important.
     pub(super) fn may_follow(&self, slot: u16, cpu: usize) -> bool {
-        let thread = &self.slots.0[usize::from(slot)];
+        let thread = &self.slots.0[usize::from(slot) % SLOTS];
         let is_first = |level| self.queues[cpu].best().is_none_or(|best| level < best);
         thread.cpus.contains(cpu) && is_first(thread.level())
     }
