@@ -178,7 +178,7 @@ fn go_on(mut table: QuietGuard<'_, Table>, leaves: Leaves) {
 fn hand_over(mut table: QuietGuard<'_, Table>, until: u64, to: u16) {
     let cpu = percpu::cpu_index();
     if events::is_waking_told() {
-        let next = *table.slot(to);
+        let next = table.slot(to);
         tell_of_wakeup(&next.task, next.cpu, cpu, !next.has_run);
     }
     let from = table.hand_over(cpu, until, to);
@@ -198,11 +198,12 @@ fn note_deadline(table: &mut Table, slot: u16, until: u64) {
 /// This CPU leaves one thread and goes on with another, as the table has it; returns when somebody
 /// goes on with the first. Interrupts off.
 #[inline(always)]
-fn change(mut table: QuietGuard<'_, Table>, cpu: usize, [from, to]: [u16; 2], left: Left) {
+fn change(table: QuietGuard<'_, Table>, cpu: usize, [from, to]: [u16; 2], left: Left) {
     if events::is_switch_told() {
         // Under the lock: before somebody can wake the thread that is left.
-        let (before, next) = (table.slot(from).task, table.slot(to).task);
-        events::switch(&before, &next, left);
+        let slots = &table.slots.0;
+        let [before, next] = [from, to].map(|slot| &slots[usize::from(slot) % SLOTS].task);
+        events::switch(before, next, left);
     }
     let (from, to) = (usize::from(from) % SLOTS, usize::from(to) % SLOTS);
     RUNNING[cpu].store(to, Ordering::Relaxed);

@@ -149,7 +149,7 @@ fn run(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error>
             let port = handles.port(a, rights::SEND)?;
             let message = message(me, me, [b, c, d], [e, f])?;
             if events::are_on() {
-                let tid = sched::current().tid();
+                let tid = me.thread().map_or(0, Thread::tid);
                 let (bytes, has_handle) = (message.length, message.passed.is_some());
                 events::message_send(port.number(), tid, bytes, has_handle);
             }
@@ -463,7 +463,10 @@ fn reply(
 ) -> Result<Option<Thread>, Error> {
     let caller = me.stop_serving().ok_or(Error::NotFound)?;
     match message(me, &caller, words, [buffer, lengths]) {
-        Ok(answer) => Ok(port::answer(&caller, answer)),
+        Ok(answer) => {
+            let server = me.thread().map_or(0, Thread::tid);
+            Ok(port::answer(&caller, server, answer))
+        }
         Err(error) => {
             // The caller waits on: the thread may answer again.
             *me.serves.lock_quiet() = Some(caller);

@@ -151,15 +151,14 @@ impl Seat {
         })
     }
 
-    /// Answers `client`, whose seat it is, if it still waits.
+    /// Has the thread `server` answer `client`, whose seat it is, if that still waits.
     #[inline(always)]
-    fn answer(&self, client: Thread, answer: Message) {
+    fn answer(&self, client: Thread, server: i32, answer: Message) {
         let mut exchange = self.exchange.lock_quiet();
         if exchange.step == Step::Taken {
             if events::are_on() {
                 // Under the lock: before the client can go on.
                 let port = self.port.load(Ordering::Relaxed);
-                let server = sched::current().tid();
                 events::message_reply(port, client.tid(), server, answer.length);
             }
             exchange.message.set(answer);
@@ -452,12 +451,13 @@ impl Port {
     }
 }
 
-/// Answers the call of a member, which may have gone on; who is to be unparked, so that it looks.
+/// Has the thread `server` answer the call of a member, which may have gone on; who is to be unparked,
+/// so that it looks.
 #[inline(always)]
-pub(super) fn answer(member: &Member, answer: Message) -> Option<Thread> {
+pub(super) fn answer(member: &Member, server: i32, answer: Message) -> Option<Thread> {
     // Who has a seat in a call has begun: it is known as a thread.
     let thread = member.thread()?;
-    member.seat.answer(thread, answer);
+    member.seat.answer(thread, server, answer);
     Some(thread)
 }
 

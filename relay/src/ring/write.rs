@@ -23,6 +23,7 @@ use crate::platform::Platform;
 use crate::sync::Usage;
 use crate::sync::step::{Mistake, broken};
 use core::marker::PhantomData;
+use core::mem::ManuallyDrop;
 
 /// What can be done with a record that does not go the fast way, and who delivers: given as
 /// functions, so that nothing is made ready for them where they are not called.
@@ -145,13 +146,15 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
     fn fill<F: Fill>(mut self, fill: F) -> F::Output {
         let result = fill.fill(&mut self.slot);
         self.is_filled = true;
+        // Not by dropping it: a compiler makes that a function of its own, and keeps the record in
+        // memory for it.
+        ManuallyDrop::new(self).settle();
         result
     }
-}
 
-impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
+    /// Commits the record, or gives it up: once.
     #[inline(always)]
-    fn drop(&mut self) {
+    fn settle(&mut self) {
         self.phase.end();
         let is_complete = if self.is_filled && !self.slot.is_given_up() {
             self.slot.commit::<U>()
@@ -161,6 +164,12 @@ impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
         };
         (self.settled)(is_complete);
         self.local.give_back(self.intent);
+    }
+}
+
+impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
+    fn drop(&mut self) {
+        self.settle();
     }
 }
 
