@@ -115,9 +115,10 @@ pub fn rights_of(name: &str) -> u32 {
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,
-        // They do what must not harm anybody, with all that there is.
-        "hostile" | "random" => rights::ALL,
-        _ => rights::ALL & !rights::SPAWN,
+        "draind" => few | rights::DRAIN,
+        // They do what must not harm anybody, with all that there is but what others wait for.
+        "hostile" | "random" => rights::ALL & !rights::DRAIN,
+        _ => rights::ALL & !rights::SPAWN & !rights::DRAIN,
     }
 }
 

@@ -111,6 +111,7 @@ pub(crate) fn open<const N: usize>(
     let needed = match how {
         How::Observe => rights::OBSERVE,
         How::Consume => rights::CONSUME,
+        How::Drain => rights::DRAIN,
     };
     if granted & needed == 0 {
         return Err(Error::NoRight);
@@ -135,6 +136,7 @@ impl OpenFile {
                 .observe()
                 .map(|observer| Use::Observe(observer, Begun::default())),
             How::Consume => file.open().map(Use::Fresh),
+            How::Drain => return Err(Error::NotFound),
         };
         let used = used.map_err(|error| match error {
             OpenError::Busy(_) => Error::Busy,
