@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Calls whose first argument is a handle.
-const OF_HANDLES: [Call; 22] = [
+const OF_HANDLES: [Call; 24] = [
     Call::Spawn,
     Call::Status,
     Call::Kill,
