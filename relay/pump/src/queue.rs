@@ -69,6 +69,12 @@ impl<P> Queue<P> {
         self.owner == Ticket::KERNEL
     }
 
+    /// Whether who has this ticket drains the stream.
+    #[must_use]
+    pub fn is_owner(&self, ticket: Ticket) -> bool {
+        self.owner == ticket
+    }
+
     /// How many packets are here.
     #[must_use]
     pub fn len(&self) -> usize {
