@@ -134,6 +134,12 @@ impl<P> Pump<P> {
         self.channels.iter().flatten().map(|line| line.stream)
     }
 
+    /// Those of them that have not ended.
+    pub fn open_streams(&self) -> impl Iterator<Item = usize> {
+        let lines = self.channels.iter().flatten();
+        lines.filter(|line| !line.is_ended).map(|line| line.stream)
+    }
+
     /// The stream of the packet that waits because the outlet had no room, if one does.
     #[must_use]
     pub fn refused(&self) -> Option<usize> {

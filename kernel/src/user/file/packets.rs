@@ -74,7 +74,9 @@ impl State {
         match &mut self.used {
             Use::Packets(window) => Ok(window),
             Use::Records(_) => Err(Error::Busy),
-            Use::Fresh(_) | Use::Observe(..) | Use::Drain(_) | Use::Changing => Err(Error::WrongKind),
+            Use::Fresh(_) | Use::Observe(..) | Use::Drain(_) | Use::Changing => {
+                Err(Error::WrongKind)
+            }
         }
     }
 }
