@@ -137,6 +137,12 @@ pub(crate) fn take_back() {
     }
 }
 
+/// Whether programs drain the streams of a channel, all of them. Task context.
+pub(crate) fn is_taken_over(path: &str) -> bool {
+    let mut streams = pump::streams().into_iter().filter(|one| one.path == path);
+    streams.all(|stream| !stream.state.lock().queue.is_kernels())
+}
+
 impl TakenOver {
     /// Takes the next packet, and says what there is to say of it.
     ///

@@ -16,12 +16,14 @@ use super::part::Part;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{About, COUNT, Preset, Range, SUBBUF, Setting, Takes};
-use crate::cpu::clock;
+use crate::base::settings::{
+    About, COUNT, DRAIN, DRAIN_USER, Preset, Range, SUBBUF, Setting, Takes,
+};
+use crate::cpu::clock::{self, Timeout};
 use crate::cpu::percpu;
 use crate::life::idle;
 use crate::logs::flood::CHANNEL as FLOOD;
-use crate::out::{pump, stream};
+use crate::out::{pump, stream, takeover};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -71,10 +73,18 @@ const EMPTY: u32 = 2;
 /// All CPUs write as much again.
 const REFILL: u32 = 3;
 
-fn boot_cpu(_options: &Options<'static>) -> Verdict {
+fn boot_cpu(options: &Options<'static>) -> Verdict {
     if !pump::has_sink() {
         relay::error!("there is no port to drain to");
         return Verdict::Fail;
+    }
+    if options.given(&DRAIN) == Some(DRAIN_USER) {
+        let patience = Timeout::after_ms(TAKE_OVER_MS);
+        idle::until(|| takeover::is_taken_over("/flood") || patience.expired());
+        if !takeover::is_taken_over("/flood") {
+            relay::error!("drain: no program has taken the streams over");
+            return Verdict::Fail;
+        }
     }
     let all = percpu::online();
     if let Some(cpu) = all.iter().find(|cpu| FLOOD.geometry(*cpu).is_none()) {
@@ -101,6 +111,9 @@ fn boot_cpu(_options: &Options<'static>) -> Verdict {
         Verdict::Fail
     }
 }
+
+/// How long a program may take until it drains, where one shall.
+const TAKE_OVER_MS: u64 = 10_000;
 
 /// What each CPU writes in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
