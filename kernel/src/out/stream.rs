@@ -216,6 +216,9 @@ impl State {
 
     /// Asks the CPU for what it has not handed over, if that is for this pump to do.
     fn ask(&mut self) {
+        if PAUSED.load(Ordering::Acquire) {
+            return;
+        }
         let (reader, is_asked) = match &mut self.source {
             Source::Read(reader) => (&*reader, true),
             Source::Shown(shown) => (shown.reader(), true),
