@@ -16,14 +16,12 @@ use super::part::Part;
 use crate::arch::smp;
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{
-    About, COUNT, DRAIN, DRAIN_USER, Preset, Range, SUBBUF, Setting, Takes,
-};
-use crate::cpu::clock::{self, Timeout};
+use crate::base::settings::{About, COUNT, Preset, Range, SUBBUF, Setting, Takes};
+use crate::cpu::clock;
 use crate::cpu::percpu;
-use crate::life::idle;
+use crate::life::{idle, programs};
 use crate::logs::flood::CHANNEL as FLOOD;
-use crate::out::{pump, stream, takeover};
+use crate::out::{pump, stream};
 
 pub(super) static SCENARIO: Scenario = Scenario {
     about: About {
@@ -78,13 +76,8 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         relay::error!("there is no port to drain to");
         return Verdict::Fail;
     }
-    if options.given(&DRAIN) == Some(DRAIN_USER) {
-        let patience = Timeout::after_ms(TAKE_OVER_MS);
-        idle::until(|| takeover::is_taken_over("/flood") || patience.expired());
-        if !takeover::is_taken_over("/flood") {
-            relay::error!("drain: no program has taken the streams over");
-            return Verdict::Fail;
-        }
+    if !programs::wait_for_drain(options) {
+        return Verdict::Fail;
     }
     let all = percpu::online();
     if let Some(cpu) = all.iter().find(|cpu| FLOOD.geometry(*cpu).is_none()) {
@@ -111,9 +104,6 @@ fn boot_cpu(options: &Options<'static>) -> Verdict {
         Verdict::Fail
     }
 }
-
-/// How long a program may take until it drains, where one shall.
-const TAKE_OVER_MS: u64 = 10_000;
 
 /// What each CPU writes in a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

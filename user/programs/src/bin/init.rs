@@ -37,6 +37,14 @@ struct Child {
     is_killed: bool,
 }
 
+/// When what has died is not started again.
+struct Rules {
+    /// A program: how often it is.
+    restarts: u32,
+    /// A service: in which time, in ns, it may not die too often.
+    window: u64,
+}
+
 /// How services are run: before most others, since these wait for nothing but room.
 const SERVICE: ThreadOptions = ThreadOptions {
     priority: 10,
@@ -76,6 +84,10 @@ fn run(arguments: &'static str) -> u32 {
             is_killed: false,
         });
     }
+    let rules = Rules {
+        restarts: plan.restarts,
+        window: plan.window,
+    };
     let mut kills = plan.kill.filter(|kill| kill.times > 0);
     let mut is_over = false;
     while children.iter().any(|child| child.process.is_some()) {
@@ -91,7 +103,7 @@ fn run(arguments: &'static str) -> u32 {
             return 1;
         }
         for child in &mut children {
-            all_well &= look(child, plan.restarts, is_over, &port);
+            all_well &= look(child, &rules, is_over, &port);
         }
         if let Some(kill) = &mut kills
             && kill_once(kill, &mut children)
@@ -166,7 +178,8 @@ fn wait(port: &Port, children: &[Child], most: Option<u64>) -> Result<(), Error>
 
 /// Looks whether a program has ended, and starts it again if it should be. False: that was its end,
 /// and it was not good.
-fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
+fn look(child: &mut Child, rules: &Rules, is_over: bool, port: &Port) -> bool {
+    let limit = rules.restarts;
     let Some(process) = &child.process else {
         return true;
     };
@@ -183,7 +196,7 @@ fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
         }
     };
     if child.deaths.is_some() {
-        return look_after_service(child, ended, is_over, port);
+        return look_after_service(child, ended, rules, is_over, port);
     }
     let name = child.wanted.name.as_str();
     match ended {
@@ -207,7 +220,13 @@ fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
 
 /// A service has ended: unless it is over, or has said itself that it has nothing to do, it is started
 /// again at once. False: it dies too often, and is given up.
-fn look_after_service(child: &mut Child, ended: Ended, is_over: bool, port: &Port) -> bool {
+fn look_after_service(
+    child: &mut Child,
+    ended: Ended,
+    rules: &Rules,
+    is_over: bool,
+    port: &Port,
+) -> bool {
     child.process = None;
     let name = child.wanted.name.as_str();
     if ended == Ended::Exited(0) {
@@ -222,7 +241,7 @@ fn look_after_service(child: &mut Child, ended: Ended, is_over: bool, port: &Por
         && child
             .deaths
             .as_mut()
-            .is_some_and(|deaths| deaths.note(sys::time()));
+            .is_some_and(|deaths| deaths.note(sys::time(), rules.window));
     // What cannot be told is no reason to stop.
     let report = |what, times: u32| _ = Files::given().report(what, times.into(), name);
     if is_too_often {
