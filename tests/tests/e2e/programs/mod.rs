@@ -7,6 +7,7 @@ mod hostile;
 mod nmis;
 mod profile;
 mod readers;
+mod services;
 mod trace;
 mod walls;
 
