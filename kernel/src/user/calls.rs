@@ -13,8 +13,9 @@ use relay_abi::{
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use super::events;
-use super::file::{control, open};
-use super::handles::{Entry, Object};
+use super::file::control;
+use super::file::open::{self, OpenFile};
+use super::handles::{Entry, Handles, Object};
 use super::memory::{Memory, error};
 use super::poll::{self, Pollable};
 use super::port::{self, Message, Next, Port};
@@ -177,8 +178,25 @@ fn run(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error>
             port.notify(b)?;
             Ok(0)
         }
+        Call::FileTake => {
+            let taken = consumed(handles, a)?.take()?;
+            back.rdx = taken.number;
+            back.rsi = taken.at;
+            back.rdi = taken.start;
+            back.r10 = taken.records;
+            Ok(taken.length)
+        }
+        Call::FileGiveBack => consumed(handles, a)?.give_back(b),
         _ => files(me, call, back),
     }
+}
+
+/// An open file whose packets may be taken. What a file is used for is known when it is opened; here
+/// a right to either will do.
+#[inline(always)]
+fn consumed(handles: &Handles, handle: u64) -> Result<Arc<OpenFile>, Error> {
+    let file = handles.file(handle, rights::CONSUME);
+    file.or_else(|_| handles.file(handle, rights::DRAIN))
 }
 
 /// Does a call about files of relay.
@@ -187,11 +205,7 @@ fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Erro
     let handles = &me.process.handles;
     let memory = &*me.space;
     let observed = || handles.file(a, rights::OBSERVE);
-    // What a file is used for is known when it is opened; here a right to either will do.
-    let consumed = || {
-        let file = handles.file(a, rights::CONSUME);
-        file.or_else(|_| handles.file(a, rights::DRAIN))
-    };
+    let consumed = || consumed(handles, a);
     let controlled = || handles.file(a, rights::CONTROL);
     match call {
         Call::FileName => {
@@ -222,15 +236,6 @@ fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Erro
             back.rdx = records;
             Ok(bytes)
         }
-        Call::FileTake => {
-            let taken = consumed()?.take()?;
-            back.rdx = taken.number;
-            back.rsi = taken.at;
-            back.rdi = taken.start;
-            back.r10 = taken.records;
-            Ok(taken.length)
-        }
-        Call::FileGiveBack => consumed()?.give_back(b),
         Call::FileCopy => consumed()?.copy(memory, [b, c, d, e]),
         Call::FileMap => {
             let [address, length] = handles.file(a, rights::MAP)?.map(memory)?;

@@ -160,11 +160,11 @@ impl<'a, const N: usize> Window<'a, N> {
     /// # Errors
     /// [`WindowError`]: it is not mapped.
     pub fn consume(&mut self, number: u64) -> Result<(), WindowError> {
-        let is_it = |subbuf: &mut SubBuffer<'a>| subbuf.packet().sequence == number;
+        let is_it = |subbuf: &SubBuffer<'a>| subbuf.packet().sequence == number;
         let mut places = self.mapped.iter_mut();
-        match places.find_map(|place| place.take_if(is_it)) {
-            Some(subbuf) => {
-                drop(subbuf);
+        match places.find(|place| place.as_ref().is_some_and(is_it)) {
+            Some(place) => {
+                *place = None;
                 Ok(())
             }
             None => Err(self.missing(number)),

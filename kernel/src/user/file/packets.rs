@@ -63,20 +63,27 @@ fn missing(error: WindowError) -> Error {
     }
 }
 
-impl State {
+impl Use {
     /// The packets, of a consumer that does not read records.
+    #[inline(always)]
     fn packets(&mut self) -> Result<&mut Window<'static, HELD>, Error> {
-        if let Use::Fresh(_) = self.used
-            && let Use::Fresh(reader) = mem::replace(&mut self.used, Use::Changing)
-        {
-            self.used = Use::Packets(Window::new(reader));
+        if let Self::Fresh(_) = self {
+            self.begin_packets();
         }
-        match &mut self.used {
-            Use::Packets(window) => Ok(window),
-            Use::Records(_) => Err(Error::Busy),
-            Use::Fresh(_) | Use::Observe(..) | Use::Drain(_) | Use::Changing => {
+        match self {
+            Self::Packets(window) => Ok(window),
+            Self::Records(_) => Err(Error::Busy),
+            Self::Fresh(_) | Self::Observe(..) | Self::Drain(_) | Self::Changing => {
                 Err(Error::WrongKind)
             }
+        }
+    }
+
+    /// It is used for packets from now on.
+    #[cold]
+    fn begin_packets(&mut self) {
+        if let Self::Fresh(reader) = mem::replace(self, Self::Changing) {
+            *self = Self::Packets(Window::new(reader));
         }
     }
 }
@@ -89,13 +96,12 @@ impl OpenFile {
     /// [`Error::Again`]: there is none now; [`Error::Ended`]; [`Error::NoRoom`]: as many are held as
     /// can be; [`Error::Busy`]: the handle reads records; [`Error::WrongKind`]: it observes.
     pub(crate) fn take(&self) -> Result<Taken, Error> {
-        let mut state = self.state.lock();
-        let mappings = state.mappings.clone();
-        let tell = |subbuf: &SubBuffer<'static>| Taken::of(subbuf, &mappings);
-        if let Use::Drain(taken) = &state.used {
+        let State { used, mappings } = &mut *self.state.lock();
+        let tell = |subbuf: &SubBuffer<'static>| Taken::of(subbuf, mappings);
+        if let Use::Drain(taken) = used {
             return taken.take(tell).map_err(undone);
         }
-        let window = state.packets()?;
+        let window = used.packets()?;
         let taken = window.map().map_err(missing)?.map(tell);
         match taken {
             Some(taken) => Ok(taken),
@@ -114,7 +120,7 @@ impl OpenFile {
         if let Use::Drain(taken) = &state.used {
             return taken.give_back(number).map(|()| 0).map_err(undone);
         }
-        state.packets()?.consume(number).map_err(missing)?;
+        state.used.packets()?.consume(number).map_err(missing)?;
         Ok(0)
     }
 
@@ -142,7 +148,7 @@ impl OpenFile {
         if let Use::Drain(taken) = &state.used {
             return taken.get(number, copy).map_err(undone)?;
         }
-        copy(state.packets()?.get(number).map_err(missing)?)
+        copy(state.used.packets()?.get(number).map_err(missing)?)
     }
 
     /// The system call `file_submit`: a packet that is held leaves through an outlet. Needs `DRAIN`.
@@ -185,7 +191,7 @@ impl OpenFile {
         };
         let mapped = match &state.used {
             Use::Drain(taken) => taken.with_reader(map).ok_or(Error::Ended)?,
-            _ => map(state.packets()?.reader_mut()),
+            _ => map(state.used.packets()?.reader_mut()),
         };
         let (start, length, at) = mapped?;
         let mappings = &mut state.mappings;
