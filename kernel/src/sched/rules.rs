@@ -100,7 +100,6 @@ impl Table {
     pub(super) fn hand_over(&mut self, cpu: usize, until: u64, to: u16) -> u16 {
         let from = self.leave(cpu, Leaves::Parked(until));
         let next = self.slot(to);
-        next.deadline = u64::MAX;
         next.has_run = true;
         self.run(cpu, to);
         from

@@ -121,6 +121,30 @@ impl Machine {
         false
     }
 
+    /// As `park_for`; whether the thread goes on at once.
+    fn park_for(&mut self, cpu: usize, other: u16, until: Option<u64>) -> bool {
+        let running = self.table.running[cpu];
+        self.settle(cpu);
+        self.tokens[usize::from(other)] = true;
+        let waits = self.table.slot(other).state == State::Parked;
+        let goes_on = core::mem::take(&mut self.tokens[usize::from(running)]);
+        let is_left = !self.leaving.contains(&other);
+        if !goes_on && waits && is_left && self.table.may_follow(other, cpu) {
+            let until = until.unwrap_or(u64::MAX);
+            let from = self.table.hand_over(cpu, until, other);
+            assert_eq!(from, running);
+            self.leaving[cpu] = from;
+            return false;
+        }
+        if waits {
+            self.wake(other);
+        }
+        if !goes_on {
+            self.switch(cpu, Leaves::Parked(until.unwrap_or(u64::MAX)));
+        }
+        goes_on
+    }
+
     fn interrupt(&mut self, cpu: usize) {
         self.settle(cpu);
         let is_asked = core::mem::take(&mut self.asked[cpu]);
@@ -342,6 +366,40 @@ fn a_token_is_kept_until_it_is_taken_and_a_time_ends_waiting() {
 }
 
 #[test]
+fn who_is_woken_goes_on_in_place_of_who_waits_unless_somebody_as_important_is_ready() {
+    let mut machine = Machine::new();
+    let [client, server] = [machine.start(20, 1), machine.start(20, 3)];
+    machine.calm();
+    // The server waits; it was on the other CPU.
+    assert_eq!(machine.table.running[..2], [client, server]);
+    assert!(!machine.park(1, None));
+    machine.settle(1);
+    assert!(!machine.park_for(0, server, None));
+    assert_eq!(machine.table.running[..2], [server, 1]);
+    assert_eq!(machine.table.slot(client).state, State::Parked);
+    machine.settle(0);
+    // Back, when it has taken its token; then somebody as important is ready, and has its turn first.
+    machine.tokens[usize::from(server)] = false;
+    assert!(!machine.park_for(0, client, None));
+    assert_eq!(machine.table.running[0], client);
+    machine.settle(0);
+    machine.tokens[usize::from(client)] = false;
+    let third = machine.start(20, 1);
+    machine.table.slot(server).cpus = CpuSet::only(0);
+    assert!(!machine.park_for(0, server, None));
+    assert_eq!(machine.table.running[0], third);
+    assert_eq!(machine.table.slot(server).state, State::Ready);
+    machine.check();
+    machine.settle(0);
+    // Who waits with a token goes on, and whom it wakes is ready.
+    machine.tokens[usize::from(third)] = true;
+    assert!(machine.park_for(0, client, None));
+    assert_eq!(machine.table.running[0], third);
+    assert_eq!(machine.table.slot(client).state, State::Ready);
+    machine.check();
+}
+
+#[test]
 fn a_cpu_that_is_not_up_yet_is_not_interrupted_and_finds_what_waits_for_it() {
     let mut machine = Machine::new();
     machine.table.running[3] = NONE;
@@ -409,7 +467,7 @@ fn step(machine: &mut Machine, oracle: &mut [Oracle; 256], random: &mut Random, 
     let running = machine.table.running[cpu];
     let is_program = running >= FIRST_SLOT;
     let some = FIRST_SLOT + random.below(12) as u16;
-    match random.below(12) {
+    match random.below(14) {
         0 if !oracle[usize::from(some)].lives => {
             let slot = machine.spawn(random.below(40) as u32, random.below(15) as u32 + 1);
             oracle[usize::from(slot)] = Oracle {
@@ -427,6 +485,15 @@ fn step(machine: &mut Machine, oracle: &mut [Oracle; 256], random: &mut Random, 
         4 if is_program => {
             let until = (random.below(2) == 0).then(|| *now + random.below(5));
             let goes_on = machine.park(cpu, until);
+            let thread = &mut oracle[usize::from(running)];
+            assert_eq!(goes_on, core::mem::take(&mut thread.has_token));
+            (thread.waits, thread.deadline) = (!goes_on, until);
+        }
+        11 if is_program && some != running && oracle[usize::from(some)].lives => {
+            let until = (random.below(2) == 0).then(|| *now + random.below(5));
+            let goes_on = machine.park_for(cpu, some, until);
+            let other = &mut oracle[usize::from(some)];
+            (other.waits, other.has_token) = (false, true);
             let thread = &mut oracle[usize::from(running)];
             assert_eq!(goes_on, core::mem::take(&mut thread.has_token));
             (thread.waits, thread.deadline) = (!goes_on, until);
