@@ -22,7 +22,7 @@ fn scenario(folder: &Path, smp: u32, name: &str, sets: &[&str]) -> Run {
 /// How many packets somebody has sent, as the operators are told.
 fn sent(folder: &Path, who: &str) -> u64 {
     let told = records(folder, "evlog");
-    let of_it = |record: &&Value| record["name"] == "drained" && record["fields"]["by"] == who;
+    let of_it = |record: &&Value| record["event"] == "drained" && record["fields"]["by"] == who;
     let packets = told
         .iter()
         .find(of_it)
@@ -35,7 +35,7 @@ fn told(folder: &Path, event: &str, service: &str) -> Vec<u64> {
     let told = records(folder, "evlog");
     let of_it = told
         .iter()
-        .filter(|record| record["name"] == event && record["fields"]["service"] == service);
+        .filter(|record| record["event"] == event && record["fields"]["service"] == service);
     of_it
         .map(|record| record["fields"]["times"].as_u64().expect("it is a number"))
         .collect()
