@@ -194,11 +194,9 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
     let memory = &*me.space;
     let observed = || handles.file(a, rights::OBSERVE);
     // What a file is used for is known when it is opened; here a right to either will do.
-    let consumed = || {
-        match handles.file(a, rights::CONSUME) {
-            Err(Error::NoRight) => handles.file(a, rights::DRAIN),
-            file => file,
-        }
+    let consumed = || match handles.file(a, rights::CONSUME) {
+        Err(Error::NoRight) => handles.file(a, rights::DRAIN),
+        file => file,
     };
     let controlled = || handles.file(a, rights::CONTROL);
     match call {
