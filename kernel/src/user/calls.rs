@@ -195,8 +195,10 @@ fn run(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error>
 /// a right to either will do.
 #[inline(always)]
 fn consumed(handles: &Handles, handle: u64) -> Result<Arc<OpenFile>, Error> {
-    let file = handles.file(handle, rights::CONSUME);
-    file.or_else(|_| handles.file(handle, rights::DRAIN))
+    match handles.file(handle, rights::CONSUME) {
+        Err(Error::NoRight) => handles.file(handle, rights::DRAIN),
+        file => file,
+    }
 }
 
 /// Does a call about files of relay.
