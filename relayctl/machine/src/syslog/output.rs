@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs, UdpSocket};
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::Path;
@@ -12,7 +11,6 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
-use nix::sys::socket::{MsgFlags, recv};
 
 use super::destination::Destination;
 use super::queue::Message;
@@ -237,20 +235,31 @@ impl Pipe {
     /// Whether the other end has been closed: what is written then arrives nowhere, and only the
     /// second write would say so.
     fn check(&self) -> io::Result<()> {
-        let socket = match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
+        let mut said = [0; 256];
+        let read = match self {
+            Self::Tcp(stream) => {
+                stream.set_nonblocking(true)?;
+                let read = (&*stream).read(&mut said);
+                stream.set_nonblocking(false)?;
+                read
+            }
+            Self::Unix(stream) => {
+                stream.set_nonblocking(true)?;
+                let read = (&*stream).read(&mut said);
+                stream.set_nonblocking(false)?;
+                read
+            }
             Self::File(_) => return Ok(()),
         };
-        let mut said = [0; 256];
-        match recv(socket, &mut said, MsgFlags::MSG_DONTWAIT) {
+        match read {
             Ok(0) => Err(io::Error::new(
                 io::ErrorKind::ConnectionReset,
                 "the connection was closed",
             )),
             // A receiver has nothing to say.
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => Ok(()),
-            Err(error) => Err(error.into()),
+            Ok(_) => Ok(()),
+            Err(error) if is_slow(&error) || error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            Err(error) => Err(error),
         }
     }
 
