@@ -14,13 +14,14 @@ use crate::arch::{apic, calibrate, pic, smp, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
-use crate::cpu::{clock, machine, percpu, vector};
+use crate::cpu::{bell, clock, percpu, vector};
 use crate::dev::acpi;
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
-use crate::out::{console, description, intake, pump, virtio, ways};
+use crate::out::{console, description, intake, pump, takeover, virtio, ways};
 use crate::user::archive;
+use crate::user::file::wait;
 
 /// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -106,12 +107,13 @@ pub(crate) fn bring_up(
     registry::describe(cpus);
     description::keep();
     thread::begin();
+    takeover::set_waker(wait::wake);
     ways.take(cpus);
     virtio::join();
     relay::info!("clock: {calibration}");
     relay::info!("cpus: {}", platform.processors);
 
-    machine::set_bell(smp::ring_own_bell);
+    bell::set(smp::ring_own_bell);
     mem::send_shootdowns_by(|cpu| smp::interrupt(cpu, vector::SHOOTDOWN));
 
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.

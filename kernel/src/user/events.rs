@@ -208,7 +208,7 @@ calls! {
         -> ();
     FileOpen "syscall_entry_file_open" "syscall_exit_file_open"
         (files: u32, path: Hex<u64>, length: u64, how: u64)
-        -> ();
+        -> (rdx outlets: u64);
     FileInfo "syscall_entry_file_info" "syscall_exit_file_info"
         (file: u32, info: Hex<u64>)
         -> ();
@@ -247,6 +247,12 @@ calls! {
         -> ();
     FileReset "syscall_entry_file_reset" "syscall_exit_file_reset"
         (file: u32)
+        -> ();
+    FileSubmit "syscall_entry_file_submit" "syscall_exit_file_submit"
+        (file: u32, number: u64, outlet: u64)
+        -> ();
+    Report "syscall_entry_report" "syscall_exit_report"
+        (files: u32, what: u64, number: u64, name: Hex<u64>, length: u64)
         -> ();
 }
 

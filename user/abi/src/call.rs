@@ -94,7 +94,8 @@ calls! {
     /// `(files, index, buffer, room)`: the path of the `index`-th file. Returns its length; `NotFound`
     /// behind the last.
     FileName = 22, "file_name";
-    /// `(files, path, length, how)`: opens a file, [`How`](crate::How). Returns a handle.
+    /// `(files, path, length, how)`: opens a file, [`How`](crate::How). Returns a handle; to drain, in
+    /// `rdx` how many outlets there are.
     FileOpen = 23, "file_open";
     /// `(file, info)`: what is known of it: a [`FileInfo`](crate::FileInfo).
     FileInfo = 24, "file_info";
@@ -127,4 +128,10 @@ calls! {
     FileResize = 35, "file_resize";
     /// `(file)`: drops what nobody has read: the stream goes on in an empty ring.
     FileReset = 36, "file_reset";
+    /// `(file, number, outlet)`: a packet that is held leaves the machine through an outlet. Of a file
+    /// that was opened to [drain](crate::How::Drain).
+    FileSubmit = 37, "file_submit";
+    /// `(files, what, number, name, length)`: tells the operators of a service: a
+    /// [`Notice`](crate::Notice).
+    Report = 38, "report";
 }

@@ -10,6 +10,10 @@ pub enum How {
     Observe = 0,
     /// To consume: each packet once; one consumer at a time.
     Consume = 1,
+    /// To drain: the stream is taken over from the kernel. Packets are taken as by a consumer, but
+    /// leave the machine through an outlet. What is given back, or held when the file is closed, is
+    /// the stream's again, in its place. One at a time.
+    Drain = 2,
 }
 
 impl How {
@@ -19,6 +23,34 @@ impl How {
         match number {
             0 => Some(Self::Observe),
             1 => Some(Self::Consume),
+            2 => Some(Self::Drain),
+            _ => None,
+        }
+    }
+}
+
+/// What the operators are told of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Notice {
+    /// It has died and is started again; the number: how often, with this. Needs `SPAWN`.
+    Restarted = 0,
+    /// It dies too often and is left alone; the number: how often it was started again. Needs
+    /// `SPAWN`.
+    GivenUp = 1,
+    /// It could not pass on so many records, all in all. Needs `WRITE`; the name is the program's
+    /// own, whatever it passes.
+    Lost = 2,
+}
+
+impl Notice {
+    /// What this number means.
+    #[must_use]
+    pub const fn from_number(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Restarted),
+            1 => Some(Self::GivenUp),
+            2 => Some(Self::Lost),
             _ => None,
         }
     }
@@ -75,6 +107,8 @@ pub mod ready {
     pub const READABLE: u16 = 1;
     /// A file: it has ended, and all was read. A process: it has ended.
     pub const ENDED: u16 = 1 << 1;
+    /// A file that is drained: its outlet takes packets again, or will never.
+    pub const WRITABLE: u16 = 1 << 2;
     /// The handle is not one. It is always reported, wanted or not.
     pub const BAD: u16 = 1 << 15;
 }

@@ -25,6 +25,8 @@ pub mod rights {
     pub const SPAWN: u32 = 1 << 8;
     /// Pass a copy on, in a message or to a new program.
     pub const PASS: u32 = 1 << 9;
+    /// Take streams over from the kernel, and send their packets.
+    pub const DRAIN: u32 = 1 << 10;
     /// All of them.
-    pub const ALL: u32 = (1 << 10) - 1;
+    pub const ALL: u32 = (1 << 11) - 1;
 }

@@ -20,7 +20,7 @@ mod thread;
 
 pub use call::Call;
 pub use error::Error;
-pub use file::{FileInfo, How, PollItem, ready};
+pub use file::{FileInfo, How, Notice, PollItem, ready};
 pub use handle::{Handle, rights};
 pub use layout::{MESSAGE_BYTES, NO_HANDLE, PATH_BYTES, USER_BEGIN, USER_END, WRITE_BYTES};
 pub use thread::{Ended, LEAST_PRIORITY, NORMAL_PRIORITY, Spawn, TOP_PRIORITY, ThreadOptions};

@@ -90,6 +90,7 @@ fn every_right_has_its_row() {
         ("END", rights::END),
         ("SPAWN", rights::SPAWN),
         ("PASS", rights::PASS),
+        ("DRAIN", rights::DRAIN),
     ];
     let rows = rows("\n## Rights\n");
     assert_eq!(rows.len(), all.len());

@@ -109,6 +109,8 @@ fn kinds(call: Call) -> &'static [Kind] {
         Call::Write => &[Handle, Number, Place, Length],
         Call::Filter => &[Handle, Place, Length, Place, Length],
         Call::FileResize => &[Handle, SubbufSize, SubbufCount],
+        Call::FileSubmit => &[Handle, Number, Number],
+        Call::Report => &[Handle, Number, Number, Place, Length],
     }
 }
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use alloc::vec::Vec;
 
-use relay_abi::{Error, FileInfo, Handle, How, PATH_BYTES, PollItem};
+use relay_abi::{Error, FileInfo, Handle, How, Notice, PATH_BYTES, PollItem};
 
 use crate::sys::{self, Taken};
 use crate::time::nanos;
@@ -103,12 +103,30 @@ impl Files {
         self.open(path, How::Consume)
     }
 
+    /// Takes a stream over from the kernel: its packets leave the machine when they are
+    /// [submitted](Packet::submit), in their order. What is not, when the file is dropped, is the
+    /// kernel's, or the next one's.
+    ///
+    /// # Errors
+    /// The kernel's: `Busy` if another program has it, `NotFound` if it does not leave the machine.
+    pub fn drain(self, path: &str) -> Result<File, Error> {
+        let (handle, outlets) = sys::file_drain(self.0, path)?;
+        let mut file = File::of(handle);
+        let cpu = file.info()?.cpu;
+        file.outlet = cpu.checked_rem(outlets);
+        Ok(file)
+    }
+
     fn open(self, path: &str, how: How) -> Result<File, Error> {
-        let handle = sys::file_open(self.0, path, how)?;
-        Ok(File {
-            handle: Owned::new(handle),
-            mapped: Vec::new(),
-        })
+        sys::file_open(self.0, path, how).map(File::of)
+    }
+
+    /// Tells the operators of a service.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn report(self, what: Notice, number: u64, name: &str) -> Result<(), Error> {
+        sys::report(self.0, what, number, name)
     }
 
     /// Sets a filter: `log`, `trace`, `evlog`.
@@ -126,9 +144,35 @@ pub struct File {
     handle: Owned,
     /// Where its rings are mapped: address and bytes.
     mapped: Vec<(u64, u64)>,
+    /// What its packets leave through, if it is drained.
+    outlet: Option<u64>,
 }
 
 impl File {
+    fn of(handle: Handle) -> Self {
+        Self {
+            handle: Owned::new(handle),
+            mapped: Vec::new(),
+            outlet: None,
+        }
+    }
+
+    /// The outlet that its packets leave through; `None`: it is not [drained](Files::drain).
+    #[must_use]
+    pub fn outlet(&self) -> Option<u64> {
+        self.outlet
+    }
+
+    /// Has the packet with this number leave, which was [kept](Packet::keep).
+    ///
+    /// # Errors
+    /// The kernel's: `Again` if the outlet is full; `Busy`: an earlier one that is held goes first;
+    /// `Ended`: the outlet is dead, or the kernel has taken the stream back.
+    pub fn submit(&self, number: u64) -> Result<(), Error> {
+        let outlet = self.outlet.ok_or(Error::WrongKind)?;
+        sys::file_submit(self.handle(), number, outlet)
+    }
+
     /// Its handle, for [`poll`].
     #[must_use]
     pub fn handle(&self) -> Handle {
@@ -280,6 +324,25 @@ impl Packet<'_> {
         sys::file_copy(self.file.handle(), self.taken.number, offset, into)
     }
 
+    /// Has it leave the machine, if its file is drained.
+    ///
+    /// # Errors
+    /// As [`File::submit`]; with the packet, which is held still.
+    pub fn submit(self) -> Result<(), (Error, Self)> {
+        match self.file.submit(self.taken.number) {
+            Ok(()) => {
+                self.keep();
+                Ok(())
+            }
+            Err(error) => Err((error, self)),
+        }
+    }
+
+    /// Leaves it held, without this value: by its number it can be [submitted](File::submit) later.
+    pub fn keep(self) -> u64 {
+        core::mem::ManuallyDrop::new(self).taken.number
+    }
+
     /// Gives it back, and tells whether that worked.
     ///
     /// # Errors
@@ -316,6 +379,7 @@ mod tests {
         let file = File {
             handle: Owned::new(7),
             mapped: vec![(0x1000, 0x2000), (u64::MAX - 0xfff, 0x1000)],
+            outlet: None,
         };
         let taken = |address, length| Taken {
             number: 0,

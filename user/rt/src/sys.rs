@@ -4,7 +4,8 @@
 //! nothing. Any thread may call them.
 
 use relay_abi::{
-    Call, Error, FileInfo, Handle, How, MESSAGE_BYTES, NO_HANDLE, PollItem, Spawn, ThreadOptions,
+    Call, Error, FileInfo, Handle, How, MESSAGE_BYTES, NO_HANDLE, Notice, PollItem, Spawn,
+    ThreadOptions,
 };
 use zerocopy::IntoBytes as _;
 
@@ -401,6 +402,17 @@ pub fn file_open(files: Handle, path: &str, how: How) -> Result<Handle, Error> {
     done(Call::FileOpen, arguments).map(|handle| handle as Handle)
 }
 
+/// Takes a stream over from the kernel. Returns its file, and how many outlets there are.
+///
+/// # Errors
+/// The kernel's: `Busy` if somebody has it, `NotFound` if it does not leave the machine.
+pub fn file_drain(files: Handle, path: &str) -> Result<(Handle, u64), Error> {
+    let (path, length) = bytes(path.as_bytes());
+    let arguments = [files.into(), path, length, How::Drain as u64, 0, 0];
+    let out = call(Call::FileOpen, arguments);
+    Error::check(out.rax).map(|handle| (handle as Handle, out.rdx))
+}
+
 /// What is known of a file.
 ///
 /// # Errors
@@ -546,6 +558,25 @@ pub fn file_resize(file: Handle, subbuf_size: u64, subbuf_count: u64) -> Result<
 /// The kernel's.
 pub fn file_reset(file: Handle) -> Result<(), Error> {
     done(Call::FileReset, [file.into(), 0, 0, 0, 0, 0]).map(|_| ())
+}
+
+/// Has a packet of a file that is drained leave through an outlet.
+///
+/// # Errors
+/// The kernel's: `Again` if the outlet is full, `Ended` if it is dead or the kernel has taken the
+/// stream back.
+pub fn file_submit(file: Handle, number: u64, outlet: u64) -> Result<(), Error> {
+    done(Call::FileSubmit, [file.into(), number, outlet, 0, 0, 0]).map(|_| ())
+}
+
+/// Tells the operators of a service.
+///
+/// # Errors
+/// The kernel's.
+pub fn report(files: Handle, what: Notice, number: u64, name: &str) -> Result<(), Error> {
+    let (name, length) = bytes(name.as_bytes());
+    let arguments = [files.into(), what as u64, number, name, length, 0];
+    done(Call::Report, arguments).map(|_| ())
 }
 
 /// A handle as an option.

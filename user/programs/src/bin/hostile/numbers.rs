@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Calls whose first argument is a handle.
-const OF_HANDLES: [Call; 22] = [
+const OF_HANDLES: [Call; 24] = [
     Call::Spawn,
     Call::Status,
     Call::Kill,
@@ -53,11 +53,13 @@ const OF_HANDLES: [Call; 22] = [
     Call::FileFlush,
     Call::FileResize,
     Call::FileReset,
+    Call::FileSubmit,
+    Call::Report,
 ];
 
 fn call_unknown() -> Result<String, Error> {
     let mut got = Got::new();
-    for number in [37, 64, 1000, 1 << 32, 1 << 63, u64::MAX] {
+    for number in [Call::ALL.len() as u64, 64, 1000, 1 << 32, 1 << 63, u64::MAX] {
         got.add(raw::count(number, [0; 6]));
     }
     Ok(got.text())
@@ -92,6 +94,7 @@ fn handle_of_another_kind() -> Result<String, Error> {
         Call::FileFlush,
         Call::FileResize,
         Call::FileReset,
+        Call::FileSubmit,
     ];
     for call in others {
         got.call(call, [FILES.into(), 0, 0, 0, 0, 0]);
