@@ -79,9 +79,14 @@ action(type="omfile" file="{folder}/messages" template="raw")
 "#
         );
         self.child = Some(rsyslog(self.folder.path(), &configuration));
-        self.tcp = wait_for("port of rsyslogd", || {
-            let text = fs::read_to_string(self.path("tcp")).ok()?;
-            text.trim().parse().ok()
+        if tcp == 0 {
+            self.tcp = wait_for("port of rsyslogd", || {
+                let text = fs::read_to_string(self.path("tcp")).ok()?;
+                text.trim().parse().ok()
+            });
+        }
+        wait_for("TCP port of rsyslogd", || {
+            is_bound("tcp", self.tcp).then_some(())
         });
         wait_for("socket of rsyslogd", || {
             UnixDatagram::unbound()
@@ -89,7 +94,9 @@ action(type="omfile" file="{folder}/messages" template="raw")
                 .connect(self.path("unix"))
                 .ok()
         });
-        wait_for("UDP port of rsyslogd", || is_bound(udp).then_some(()));
+        wait_for("UDP port of rsyslogd", || {
+            is_bound("udp", udp).then_some(())
+        });
     }
 
     /// Ends it, as its service would be ended.
@@ -99,7 +106,6 @@ action(type="omfile" file="{folder}/messages" template="raw")
             kill(Pid::from_raw(number), Signal::SIGTERM).expect("it is running");
             child.wait().expect("it ends");
         }
-        let _ = fs::remove_file(self.path("tcp"));
     }
 
     /// Waits until it has so many messages.
@@ -130,10 +136,11 @@ impl Drop for Daemon {
     }
 }
 
-/// Whether somebody has a UDP port of this machine: proc(5). To try it would be in the way.
-fn is_bound(port: u16) -> bool {
-    let ports = fs::read_to_string("/proc/net/udp").expect("it is there");
-    ports.contains(&format!(":{port:04X} "))
+/// Whether somebody has a port of this machine: proc(5). To try it would be in the way.
+fn is_bound(protocol: &str, port: u16) -> bool {
+    let ports = fs::read_to_string(format!("/proc/net/{protocol}")).expect("it is there");
+    let local = format!(": 0100007F:{port:04X} 00000000:0000 ");
+    ports.contains(&local)
 }
 
 /// A relayctl whose machine is this test.

@@ -79,7 +79,8 @@ impl Output {
     pub(super) fn open(to: &Destination, tries: usize) -> io::Result<Self> {
         let stream = match to {
             Destination::Udp(address) => {
-                return each(address, tries, udp).map(|socket| Self::Datagrams(Datagrams::Udp(socket)));
+                return each(address, tries, udp)
+                    .map(|socket| Self::Datagrams(Datagrams::Udp(socket)));
             }
             Destination::Tcp(address) => Pipe::Tcp(each(address, tries, tcp)?),
             Destination::Unix(path) => {
@@ -285,11 +286,7 @@ fn await_end(stream: &mut impl Read) -> io::Result<()> {
 
 /// Tries each address of a name, after so many tries that failed: each time another one is first,
 /// since that nobody has a UDP port turns out later.
-fn each<T>(
-    name: &str,
-    tries: usize,
-    open: impl Fn(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
+fn each<T>(name: &str, tries: usize, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     let mut addresses: Vec<_> = name.to_socket_addrs()?.collect();
     let first = tries.checked_rem(addresses.len()).unwrap_or(0);
