@@ -10,6 +10,7 @@
 //! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
 //! - [`salvage`]: what a panic finds unsent;
 //! - [`control`]: what a host asks, and is told; [`control_port`]: over a virtio port of its own;
+//! - [`syslog_port`]: what programs tell syslog, over another;
 //! - [`virtio`]: sinks of a virtio-console; [`line`](mod@line): the sink of a serial port; [`ways`]: which;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
@@ -29,6 +30,7 @@ pub(crate) mod salvage;
 pub(crate) mod shown;
 mod sink;
 pub(crate) mod stream;
+pub(crate) mod syslog_port;
 pub(crate) mod virtio;
 mod watch;
 pub(crate) mod ways;

@@ -10,6 +10,7 @@ use relay_abi::{Error, FileInfo, How, PATH_BYTES, rights};
 use spin::Mutex;
 use zerocopy::IntoBytes;
 
+use super::marks;
 use crate::logs::registry;
 use crate::user::memory::Memory;
 
@@ -159,6 +160,11 @@ impl OpenFile {
         Ok(0)
     }
 
+    /// Whether it takes packets, or records: it does not only look.
+    pub(in crate::user) fn takes(&self) -> bool {
+        !matches!(self.state.lock().used, Use::Observe(..))
+    }
+
     /// What is known of it; there is something, since the stream has started.
     pub(super) fn known(&self) -> Option<FileInfo> {
         let info = self.file.info()?;
@@ -193,6 +199,7 @@ impl OpenFile {
             available,
             held,
             quiet_since,
+            told: marks::told(&self.file),
         })
     }
 }
