@@ -161,7 +161,11 @@ mod tests {
         };
         let wanted: Vec<_> = declared.class.fields.iter().map(of).collect();
         assert_eq!(class.fields, wanted);
-        assert_eq!(classes.find(1, declared.class.id), None, "of another channel");
+        assert_eq!(
+            classes.find(1, declared.class.id),
+            None,
+            "of another channel"
+        );
         assert_eq!(classes.find(6, 9999), None);
     }
 

@@ -37,7 +37,9 @@ impl Clock {
             Some(product) => product / self.hz,
             None => (u128::from(ticks % self.hz) * u128::from(SECOND) / u128::from(self.hz)) as u64,
         };
-        (ticks / self.hz).saturating_mul(SECOND).saturating_add(rest)
+        (ticks / self.hz)
+            .saturating_mul(SECOND)
+            .saturating_add(rest)
     }
 
     /// The tick that comes so many nanoseconds after tick 0.

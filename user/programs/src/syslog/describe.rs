@@ -277,7 +277,7 @@ impl<'a> Words<'a> {
             "int64_t" => Kind::I64,
             "string" => Kind::String,
             "integer" => self.integer()?.0,
-            "floating_point" => match self.block()?.iter().any(|pair| *pair == ("exp_dig", "8")) {
+            "floating_point" => match self.block()?.contains(&("exp_dig", "8")) {
                 true => Kind::F32,
                 false => Kind::F64,
             },

@@ -297,7 +297,15 @@ mod tests {
         let length = |text: &[u8]| (text.len() as u16).to_le_bytes();
         let lengths = [length(module), length(b"a].rs"), length(message)].concat();
         let number = 77_u32.to_le_bytes();
-        [&[severity][..], &number, &lengths, module, b"a].rs", message].concat()
+        [
+            &[severity][..],
+            &number,
+            &lengths,
+            module,
+            b"a].rs",
+            message,
+        ]
+        .concat()
     }
 
     fn written(severity: u8, program: &[u8], said: &[u8]) -> Vec<u8> {

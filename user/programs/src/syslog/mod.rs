@@ -15,8 +15,8 @@
 pub mod classes;
 pub mod date;
 pub mod describe;
-//pub mod desk;
-//pub mod feed;
+pub mod desk;
+pub mod feed;
 pub mod message;
 pub mod record;
 pub mod text;

@@ -123,7 +123,7 @@ fn is_plain(bytes: &[u8], place: Place) -> bool {
     let strange = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
         let has = |byte: u8| {
-            let other = word ^ ONES * u64::from(byte);
+            let other = word ^ (ONES * u64::from(byte));
             other.wrapping_sub(ONES) & !other & HIGHS
         };
         // Bytes below a blank, those of other characters, and DEL.
@@ -192,17 +192,37 @@ mod tests {
     fn whatever_comes_stays_in_one_message() {
         let cases: [(&[u8], &str, &str); 12] = [
             (b"", "", ""),
-            (b"plain text of some length, (all) of it", "plain text of some length, (all) of it", "plain text of some length, (all) of it"),
+            (
+                b"plain text of some length, (all) of it",
+                "plain text of some length, (all) of it",
+                "plain text of some length, (all) of it",
+            ),
             (b"a\nb\r\n", "a\\x0ab\\x0d\\x0a", "a\\x0ab\\x0d\\x0a"),
-            (b"\0\t\x1b[1m\x7f", "\\x00\\x09\\x1b[1m\\x7f", "\\x00\\x09\\x1b[1m\\x7f"),
+            (
+                b"\0\t\x1b[1m\x7f",
+                "\\x00\\x09\\x1b[1m\\x7f",
+                "\\x00\\x09\\x1b[1m\\x7f",
+            ),
             (b"say \"no\"", "say \"no\"", "say \\\"no\\\""),
             (b"a[1] = b]", "a[1] = b]", "a[1\\] = b\\]"),
             (b"back\\slash", "back\\slash", "back\\\\slash"),
             (b"\xff\xfe", "\\xff\\xfe", "\\xff\\xfe"),
             (b"cut \xe4\xb8", "cut \\xe4\\xb8", "cut \\xe4\\xb8"),
-            ("gr\u{fc}n \u{9b}\u{2028}".as_bytes(), "gr\u{fc}n \\u{9b}\\u{2028}", "gr\u{fc}n \\u{9b}\\u{2028}"),
-            ("\u{feff}x\u{feff}".as_bytes(), "\\u{feff}x\u{feff}", "\\u{feff}x\u{feff}"),
-            (b"<13>1 - - - - - -", "<13>1 - - - - - -", "<13>1 - - - - - -"),
+            (
+                "gr\u{fc}n \u{9b}\u{2028}".as_bytes(),
+                "gr\u{fc}n \\u{9b}\\u{2028}",
+                "gr\u{fc}n \\u{9b}\\u{2028}",
+            ),
+            (
+                "\u{feff}x\u{feff}".as_bytes(),
+                "\\u{feff}x\u{feff}",
+                "\\u{feff}x\u{feff}",
+            ),
+            (
+                b"<13>1 - - - - - -",
+                "<13>1 - - - - - -",
+                "<13>1 - - - - - -",
+            ),
         ];
         for (bytes, message, value) in cases {
             assert_eq!(escaped(bytes, Place::Message, 1000), message);
@@ -222,7 +242,11 @@ mod tests {
                     let mut bytes = vec![b'a'; length];
                     bytes[at] = byte;
                     for place in [Place::Message, Place::Value] {
-                        assert_eq!(is_plain(&bytes, place), is_plain_here(place), "{byte:#x} {at}");
+                        assert_eq!(
+                            is_plain(&bytes, place),
+                            is_plain_here(place),
+                            "{byte:#x} {at}"
+                        );
                     }
                 }
             }
@@ -234,7 +258,10 @@ mod tests {
         assert_eq!(escaped(b"12345678", Place::Message, 11), "12345678");
         assert_eq!(escaped(b"123456789", Place::Message, 11), "12345678...");
         assert_eq!(escaped(b"1234567\n", Place::Message, 11), "1234567...");
-        assert_eq!(escaped("1234567\u{fc}".as_bytes(), Place::Message, 11), "1234567...");
+        assert_eq!(
+            escaped("1234567\u{fc}".as_bytes(), Place::Message, 11),
+            "1234567..."
+        );
         let mut out = Vec::new();
         let mut text = Escaped::new(&mut out, Place::Value, 8);
         assert_eq!(text.put(b"1234"), Ok(()));
