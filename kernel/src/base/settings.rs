@@ -278,8 +278,28 @@ pub(crate) const TAKEN: Setting = Setting {
     default: Preset::Else("none"),
 };
 
+/// Who drains, in this order.
+const DRAINS: [Choice; 2] = [
+    Choice::new(
+        "user",
+        "a program, draind, from its start on; the kernel before, at the end, and when it has died",
+    ),
+    Choice::new("kernel", "the kernel, always"),
+];
+
+/// Who has what is written leave the machine.
+pub(crate) const DRAIN: Setting = Setting {
+    key: "drain",
+    about: "who has what is written leave the machine",
+    takes: Takes::OneOf(&DRAINS),
+    default: Preset::Else("user where programs run, else kernel"),
+};
+
+/// The place of `user` among those who drain.
+pub(crate) const DRAIN_USER: u64 = 0;
+
 /// What every scenario takes.
-pub(crate) const GENERAL: [Setting; 21] = [
+pub(crate) const GENERAL: [Setting; 22] = [
     LOG,
     LOG_SIZE,
     TRACE,
@@ -301,6 +321,7 @@ pub(crate) const GENERAL: [Setting; 21] = [
     LINE,
     PROGRAMS,
     TAKEN,
+    DRAIN,
 ];
 
 /// How long a scenario shall last; at most a year.

@@ -19,8 +19,9 @@ use crate::dev::{acpi, rtc};
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
-use crate::out::{console, description, intake, pump, virtio, ways};
+use crate::out::{console, description, intake, pump, takeover, virtio, ways};
 use crate::user::archive;
+use crate::user::file::wait;
 
 /// When time begins, which CPU this is, where records go, what happens on a fault: before all else.
 pub(crate) fn begin(traps: &'static Handlers) {
@@ -110,6 +111,7 @@ pub(crate) fn bring_up(
     registry::describe(cpus);
     description::keep();
     thread::begin();
+    takeover::set_waker(wait::wake);
     ways.take(cpus);
     virtio::join();
     relay::info!("clock: {calibration}");

@@ -4,6 +4,7 @@
 //! When a scenario is over, the streams that programs [take](TAKEN) are closed: so who reads them to
 //! their end ends. The scenario `init` does nothing but wait for init's end, which comes first there.
 
+use alloc::format;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 
@@ -13,19 +14,23 @@ use relay_abi::Ended;
 use super::{close, idle};
 use crate::base::cmdline::Options;
 use crate::base::cpuset::CpuSet;
-use crate::base::settings::{PROGRAMS, TAKEN};
+use crate::base::settings::{DRAIN, DRAIN_USER, PROGRAMS, TAKEN};
 use crate::cpu::clock::Timeout;
 use crate::cpu::lock::IrqMutex;
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::logs::{registry, user};
 use crate::mem::{self, heap};
+use crate::out::takeover;
 use crate::sched;
 use crate::user::process::Process;
 use crate::user::{archive, start};
 
 /// Programs that show something: one says hello, one reads the kernel's log, one lists all channels.
 const SOME: &str = "hello;dmesg,2;tracectl";
+
+/// What runs beside all programs, as init is told: see its plan.
+const SERVICES: &str = "+draind;";
 
 /// The scenario that is there for programs: the heap is as it was when it is over.
 const ALONE: &str = "init";
@@ -70,7 +75,9 @@ pub(crate) fn join() {
 /// [`NotStarted`].
 pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarted> {
     let is_alone = options.scenario == ALONE;
+    let drain = options.given(&DRAIN);
     let given = options.text(&PROGRAMS);
+    let given = given.or((drain == Some(DRAIN_USER)).then_some(""));
     let Some(programs) = given.or(is_alone.then_some(SOME)) else {
         return match options.value(&TAKEN) {
             None => Ok(None),
@@ -99,7 +106,13 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
     idle::until(|| others.without(joined()).is_empty() || patience.expired());
     sched::reap();
     let before = Memory::now();
-    *INIT.lock() = Some(start_init(programs)?);
+    let services = match drain.is_none_or(|drain| drain == DRAIN_USER) {
+        true => SERVICES,
+        false => "",
+    };
+    // Beside a scenario services go on until it is over.
+    let stay = if is_alone { "" } else { "stay;" };
+    *INIT.lock() = Some(start_init(&format!("{services}{stay}{programs}"))?);
     Ok(Some(Programs { before, is_alone }))
 }
 
@@ -144,6 +157,8 @@ impl Programs {
     /// The scenario is over: what programs take is closed, and the end of init is waited for. Whether
     /// it was a good one, and all memory of programs is back. Task context on CPU 0.
     pub(crate) fn finish(self) -> bool {
+        // Those that drain see that there is nothing more for them.
+        takeover::take_back();
         close::ask_taken();
         let mut patience = Patience::after_ms(PATIENCE_MS, moved());
         idle::until(|| has_ended() || patience.is_over(moved()));

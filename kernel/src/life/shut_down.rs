@@ -6,7 +6,7 @@ use crate::cpu::patience::Patience;
 use crate::dev::{self, ExitCode};
 use crate::logs::operator::CpuNotClosed;
 use crate::logs::{evlog, snapshot};
-use crate::out::{console, control, pump, recorder, syslog_port, virtio};
+use crate::out::{console, control, pump, recorder, sent, syslog_port, takeover, virtio};
 
 /// The longest that the end waits for a snapshot, also while sinks move: something else may keep
 /// them moving. Nothing but the word that it was taken is at stake.
@@ -30,6 +30,9 @@ pub(crate) fn finish_snapshot() {
 /// Parks the other CPUs: their streams are closed. Says whether all did, and logs which did not.
 /// Task context, on the boot CPU.
 pub(crate) fn park_others() -> bool {
+    // Nothing that programs do holds up the end; what they had is the first to go.
+    takeover::take_back();
+    sent::tell();
     // What a host asks for from here on would be logged behind the end of the log.
     control::close();
     let awake = others::park();

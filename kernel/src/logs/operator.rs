@@ -162,6 +162,58 @@ relay::event! {
         pub(crate) left_out: u64,
     }
 
+    /// How many packets the kernel, or programs of a name, have sent: towards the end of the machine.
+    #[event(
+        channel = "evlog",
+        facility = "drain",
+        type = 3,
+        severity = Info,
+        text = "{by} has sent {packets} packets"
+    )]
+    pub(crate) struct Drained<'a> {
+        pub(crate) by: &'a str,
+        pub(crate) packets: u64,
+    }
+
+    /// A service has died, and is started again.
+    #[event(
+        channel = "evlog",
+        facility = "service",
+        type = 1,
+        severity = Warn,
+        text = "{service} has died and is started again, {times} times by now"
+    )]
+    pub(crate) struct ServiceRestarted<'a> {
+        pub(crate) service: &'a str,
+        pub(crate) times: u64,
+    }
+
+    /// A service dies too often: it is left alone, and what it did is not done, or the kernel does it.
+    #[event(
+        channel = "evlog",
+        facility = "service",
+        type = 2,
+        severity = Crit,
+        text = "{service} dies too often: it is given up after {times} restarts"
+    )]
+    pub(crate) struct ServiceGivenUp<'a> {
+        pub(crate) service: &'a str,
+        pub(crate) times: u64,
+    }
+
+    /// A service could not pass records on.
+    #[event(
+        channel = "evlog",
+        facility = "service",
+        type = 3,
+        severity = Warn,
+        text = "{service} could not pass on {records} records"
+    )]
+    pub(crate) struct ServiceLost<'a> {
+        pub(crate) service: &'a str,
+        pub(crate) records: u64,
+    }
+
     /// A serial port that should carry packets does not.
     #[event(
         channel = "evlog",

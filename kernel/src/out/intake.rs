@@ -111,9 +111,26 @@ pub(super) fn take_all() {
     }
 }
 
-/// The next packet of `cpu` for its sink. Task and IRQ context.
-pub(super) fn next(cpu: usize) -> Option<SubBuffer<'static>> {
-    look_after(cpu, Intake::next)?
+/// The next packet of `cpu` for its sink. If somebody is at it who takes it, that is waited for if
+/// `waits`, with interrupts off. Task and IRQ context.
+pub(super) fn next(cpu: usize, waits: bool) -> Option<SubBuffer<'static>> {
+    match waits {
+        true => wait_for(cpu, Intake::next)?,
+        false => look_after(cpu, Intake::next)?,
+    }
+}
+
+/// The sink of `cpu` is told when there is something to take, unless there is: false. Task context,
+/// interrupts off.
+pub(super) fn prepare_to_sleep(cpu: usize) -> bool {
+    let prepare =
+        |intake: &mut Intake| intake.waiting.is_empty() && intake.reader.prepare_to_sleep();
+    wait_for(cpu, prepare).unwrap_or(true)
+}
+
+/// Does something with the reader of `cpu`, if it is there. Task context, interrupts off.
+pub(super) fn with_reader<R>(cpu: usize, act: impl FnOnce(&mut Reader<'static>) -> R) -> Option<R> {
+    wait_for(cpu, |intake| act(&mut intake.reader))
 }
 
 /// The klog of `cpu` has no sink any more: what waits is given back, as soon as somebody looks
@@ -166,8 +183,16 @@ pub(super) fn taken() -> u64 {
 
 /// Does something with the intake of `cpu`, if it is there and nobody is at it.
 fn look_after<R>(cpu: usize, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
-    let mut guard = INTAKES.get(cpu)?.try_lock()?;
-    let intake = guard.as_mut()?;
+    with(cpu, INTAKES.get(cpu)?.try_lock()?.as_mut()?, act)
+}
+
+/// The same, and who is at it is waited for: he is on another CPU. Task context, interrupts off.
+fn wait_for<R>(cpu: usize, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
+    with(cpu, INTAKES.get(cpu)?.lock().as_mut()?, act)
+}
+
+/// Does it, when what has become of the sink is known.
+fn with<R>(cpu: usize, intake: &mut Intake, act: impl FnOnce(&mut Intake) -> R) -> Option<R> {
     if MOVES.get(cpu)?.swap(false, Ordering::Relaxed) {
         intake.moment = None;
     }

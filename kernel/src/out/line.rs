@@ -235,6 +235,14 @@ impl Sink for SerialLine {
         self.take_moved()
     }
 
+    fn has_room(&mut self) -> bool {
+        !self.line.is_busy()
+    }
+
+    fn is_for_programs(&self) -> bool {
+        false
+    }
+
     fn has_work(&mut self) -> bool {
         self.line.is_busy() && (self.uart.is_ready() || !self.linger.expired())
     }

@@ -7,7 +7,9 @@
 //! - [`description`]: the metadata, which each port begins with;
 //! - [`events`]: what the trace has of packets; [`recorder`]: when a flight recorder is read;
 //! - [`shown`]: records that can be read before their packet is complete;
-//! - [`stream`]: a stream on its way to a sink; [`pump`]: from streams to sinks;
+//! - [`stream`]: a stream on its way out; [`outlet`]: a sink, and what leaves through it;
+//! - [`pump`]: the kernel's drain; [`takeover`]: streams that programs drain; [`sent`]: who has sent
+//!   how much; [`unsent`]: what was not sent;
 //! - [`salvage`]: what a panic finds unsent;
 //! - [`control`]: what a host asks, and is told; [`control_port`]: over a virtio port of its own;
 //! - [`syslog_port`]: what programs tell syslog, over another;
@@ -24,13 +26,17 @@ mod events;
 pub(crate) mod intake;
 mod last_line;
 mod line;
+mod outlet;
 pub(crate) mod pump;
 pub(crate) mod recorder;
 pub(crate) mod salvage;
+pub(crate) mod sent;
 pub(crate) mod shown;
 mod sink;
 pub(crate) mod stream;
 pub(crate) mod syslog_port;
+pub(crate) mod takeover;
+pub(crate) mod unsent;
 pub(crate) mod virtio;
 mod watch;
 pub(crate) mod ways;

@@ -1,30 +1,30 @@
 //! The pumps: what the CPUs have written goes to sinks, without being copied.
 //!
-//! A *pump* moves sub-buffers: it takes them from the streams of its CPUs, gives them to its sink,
-//! and gives them back to their writers when the sink is done. There is one for each sink; CPU `c`
-//! uses pump `c mod pumps`, so that with a sink per CPU no two CPUs share anything. If somebody is
-//! at a pump already (an interrupt finds the task at it), the other goes on; nobody waits.
+//! There is one for each [outlet](super::outlet); CPU `c` uses outlet `c mod outlets`, so that with a
+//! sink per CPU no two CPUs share anything. The policy, [`relay_pump`], is that of programs that
+//! drain, too: this is its home in the kernel, for streams that no program has
+//! [taken over](super::takeover). If somebody is at a pump already (an interrupt finds the task at it),
+//! the other goes on; nobody waits but calls of programs, which do so with interrupts off: so who is
+//! at it is on another CPU.
 //!
 //! At the end of the machine CPU 0 runs all pumps as long as any of them moves something, and then
-//! says what was [not sent](unsent).
+//! says what was [not sent](super::unsent).
 
 use alloc::boxed::Box;
-use core::fmt;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use crate::cpu::lock::Mutex;
-use relay::SubBuffer;
-use relay::fs::Mount;
+use relay_pump::{Ticket, outlet_of};
 
-use super::events::{Parcel, Step};
-use super::sink::{Sink, Submitted};
-use super::stream::{Stream, Streams};
-use super::watch::{self, Watch};
-use super::{copies, description, intake};
+use super::intake;
+use super::outlet::Outlet;
+use super::sink::Sink;
+use super::stream::Stream;
+use super::takeover::NotDone;
 use crate::base::cpuset::MAX_CPUS;
+use crate::cpu::lock::Mutex;
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
-use crate::logs::registry::NAMES;
 
 /// How long the end waits while no sink moves anything.
 pub(crate) const PATIENCE_MS: u64 = 5_000;
@@ -38,23 +38,10 @@ static SINKS_FOUND: AtomicBool = AtomicBool::new(false);
 /// Grows whenever any sink takes a packet or is done with one.
 static MOVED: AtomicU64 = AtomicU64::new(0);
 
-static PUMPS: [Mutex<Option<Pump>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
+/// The device was not told of all that programs have submitted to an outlet.
+static HAS_UNTOLD: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
-/// Takes sub-buffers of its CPUs to its sink.
-struct Pump {
-    sink: Box<dyn Sink>,
-    streams: Streams,
-    /// What the sink had no room for; goes first.
-    refused: Option<SubBuffer<'static>>,
-    /// The other side does not know the metadata: it has come, or has come back.
-    must_describe: bool,
-    /// Packets that were given up.
-    given_up: u64,
-    /// What the operators know of the sink.
-    watch: Watch,
-    /// Nothing can be sent any more.
-    is_dead: bool,
-}
+static PUMPS: [Mutex<Option<Outlet>>; MAX_CPUS] = [const { Mutex::new(None) }; MAX_CPUS];
 
 /// Says that there will be so many pumps, those of CPUs 0 to `count - 1`, and whether sinks were
 /// found for them. Task context on the boot CPU, once.
@@ -75,27 +62,19 @@ pub(super) fn is_started() -> bool {
 }
 
 /// The CPUs that use a pump.
-fn cpus_of(pump: usize) -> impl Iterator<Item = usize> {
+pub(super) fn cpus_of(pump: usize) -> impl Iterator<Item = usize> {
     (pump..MAX_CPUS).step_by(COUNT.load(Ordering::Acquire).max(1))
 }
 
 /// Starts the pump of the calling CPU, which [is its own](is_mine), with `sink`. Task context.
 pub(super) fn start(sink: Box<dyn Sink>) {
     let cpu = percpu::cpu_index();
-    let streams = Streams::of(cpus_of(cpu));
-    if !streams.all().any(Stream::is_klog) {
+    let streams: Vec<_> = cpus_of(cpu).flat_map(Stream::all_of).collect();
+    if !streams.iter().any(|stream| stream.is_klog) {
         do_without();
     }
-    let pump = Pump {
-        sink,
-        streams,
-        refused: None,
-        must_describe: true,
-        given_up: 0,
-        watch: Watch::new(),
-        is_dead: false,
-    };
-    *PUMPS[cpu].lock() = Some(pump);
+    let outlets = COUNT.load(Ordering::Acquire);
+    *PUMPS[cpu].lock() = Some(Outlet::new(cpu, outlets, sink, streams));
 }
 
 /// The pump of the calling CPU, which [is its own](is_mine), has no sink, or none for klog: that of
@@ -112,7 +91,7 @@ pub(crate) fn poll() {
 
 /// The same at the pump that `cpu` uses.
 pub(crate) fn poll_of(cpu: usize) {
-    look(cpu, Pump::run);
+    look(cpu, |outlet| note_moves(outlet.run()));
 }
 
 /// Whether somebody is at the pump of the calling CPU. Any context: an NMI that finds the CPU in the
@@ -124,7 +103,7 @@ pub(crate) fn is_attended() -> bool {
 /// Whether the sink of the calling CPU could move something now. Asked before the CPU halts, with
 /// interrupts off.
 pub(crate) fn has_work() -> bool {
-    look(percpu::cpu_index(), |pump| pump.sink.has_work()).unwrap_or(false)
+    look(percpu::cpu_index(), |outlet| outlet.way.sink.has_work()).unwrap_or(false)
 }
 
 /// A number that grows whenever any sink moves something, or klog is taken. Any context.
@@ -134,7 +113,13 @@ pub(crate) fn moved() -> u64 {
 
 /// Says that the console has moved something, too. Any context.
 pub(crate) fn note_move() {
-    MOVED.fetch_add(1, Ordering::Relaxed);
+    note_moves(1);
+}
+
+fn note_moves(moved: u64) {
+    if moved != 0 {
+        MOVED.fetch_add(moved, Ordering::Relaxed);
+    }
 }
 
 /// The CPU did not come up, and so has no pump: klog of those that would use it is the console's
@@ -158,14 +143,14 @@ pub(crate) fn finish(meanwhile: impl FnMut()) {
 
 /// Moves the rest of all CPUs, likewise, on the only one that still runs. Task context.
 pub(crate) fn finish_all(meanwhile: impl FnMut()) {
-    let each = |act: &mut dyn FnMut(&mut Pump)| {
+    let each = |act: &mut dyn FnMut(&mut Outlet)| {
         for cell in &PUMPS {
             if let Some(pump) = cell.try_lock().as_deref_mut().and_then(Option::as_mut) {
                 act(pump);
             }
         }
     };
-    let run_all = || each(&mut Pump::run);
+    let run_all = || each(&mut |outlet| note_moves(outlet.run()));
     let is_done = || {
         let mut done = true;
         each(&mut |pump| done &= pump.is_done());
@@ -185,7 +170,7 @@ fn wait_for(is_done: impl Fn() -> bool, act: impl Fn(), mut meanwhile: impl FnMu
 
 /// Whether there is a sink for what the calling CPU writes. Task context.
 pub(crate) fn has_sink() -> bool {
-    let works = |pump: &Pump| !pump.is_dead;
+    let works = |outlet: &Outlet| !outlet.way.is_dead;
     mine().is_some_and(|cell| {
         let guard = cell.try_lock();
         guard.is_none_or(|pump| pump.as_ref().is_some_and(works))
@@ -209,202 +194,105 @@ fn is_done() -> bool {
 }
 
 /// Asks the pump that `cpu` uses; `None` if there is none, or somebody is at it.
-fn look<R>(cpu: usize, ask: impl FnOnce(&mut Pump) -> R) -> Option<R> {
+fn look<R>(cpu: usize, ask: impl FnOnce(&mut Outlet) -> R) -> Option<R> {
     pump_of(cpu)?.try_lock()?.as_mut().map(ask)
 }
 
-fn mine() -> Option<&'static Mutex<Option<Pump>>> {
+fn mine() -> Option<&'static Mutex<Option<Outlet>>> {
     pump_of(percpu::cpu_index())
 }
 
 /// The pump that `cpu` uses.
-fn pump_of(cpu: usize) -> Option<&'static Mutex<Option<Pump>>> {
-    let count = COUNT.load(Ordering::Acquire);
-    PUMPS.get(cpu.checked_rem(count)?)
+fn pump_of(cpu: usize) -> Option<&'static Mutex<Option<Outlet>>> {
+    PUMPS.get(outlet_of(cpu, COUNT.load(Ordering::Acquire))?)
 }
 
-impl Pump {
-    /// Gives back what the sink is done with, and gives it what there is.
-    fn run(&mut self) {
-        let mut moved = self.sink.begin();
-        if self.sink.is_dead() && !self.is_dead {
-            self.die();
-        }
-        if let Some(under_way) = self.sink.take_return() {
-            relay::warn!(
-                "the other side has come back ({}); {under_way} packets came back while it was away",
-                self.sink
-            );
-            self.must_describe = true;
-        }
-        if self.must_describe {
-            let packets = description::get();
-            self.must_describe = !packets.is_empty() && !self.sink.describe(packets);
-        }
-        while let Some(subbuf) = self.next() {
-            let parcel = Parcel::of(&subbuf);
-            match self.sink.submit(subbuf) {
-                Submitted::Taken => {
-                    parcel.tell(Step::Submit);
-                    moved += 1;
-                    continue;
-                }
-                Submitted::NotNow(subbuf) => self.refused = Some(subbuf),
-                Submitted::Never => {
-                    self.given_up += 1;
-                    self.die();
-                }
-            }
-            break;
-        }
-        moved += self.sink.end();
-        if moved != 0 {
-            MOVED.fetch_add(moved, Ordering::Relaxed);
-            self.streams.note_move();
-        }
-        if !self.is_dead {
-            let is_busy = self.refused.is_some() || self.sink.in_flight() != 0;
-            self.watch.look(&*self.sink, is_busy && moved == 0);
-        }
+/// The stream of a channel that `cpu` writes, if programs can drain it, and how many outlets there
+/// are. Task context, interrupts off.
+pub(super) fn find(path: &str, cpu: usize) -> Option<(&'static Stream, usize)> {
+    let mut guard = pump_of(cpu)?.lock();
+    let way = &mut guard.as_mut()?.way;
+    if way.is_dead || !way.sink.is_for_programs() {
+        return None;
     }
+    let mut streams = way.streams.iter();
+    let stream = streams.find(|stream| stream.path == path && stream.cpu == cpu)?;
+    Some((stream, COUNT.load(Ordering::Acquire)))
+}
 
-    /// The sink is dead: what waits is given back. klog is the console's alone from now on; the
-    /// other streams wait for nobody, and lose what their rings do not hold.
-    fn die(&mut self) {
-        self.is_dead = true;
-        watch::tell_the_end(&*self.sink);
-        self.given_up += u64::from(self.refused.take().is_some());
-        self.streams.all().for_each(Stream::give_up);
+/// All streams that leave the machine. Task context.
+pub(super) fn streams() -> Vec<&'static Stream> {
+    let of = |cell: &Mutex<Option<Outlet>>| {
+        let guard = cell.lock();
+        guard
+            .as_ref()
+            .map_or_else(Vec::new, |outlet| outlet.way.streams.clone())
+    };
+    PUMPS.iter().flat_map(of).collect()
+}
+
+/// A packet of a stream that a program drains leaves through an outlet. Task context, interrupts off.
+///
+/// # Errors
+/// [`NotDone`].
+pub(super) fn submit(
+    stream: &'static Stream,
+    ticket: Ticket,
+    number: u64,
+    outlet: usize,
+) -> Result<(), NotDone> {
+    let outlets = COUNT.load(Ordering::Acquire);
+    if outlet_of(stream.cpu, outlets) != Some(outlet) {
+        return Err(NotDone::OtherOutlet);
     }
-
-    /// What is to be sent next.
-    fn next(&mut self) -> Option<SubBuffer<'static>> {
-        if self.is_dead || self.must_describe {
-            return None;
+    let mut guard = PUMPS.get(outlet).ok_or(NotDone::OtherOutlet)?.lock();
+    let way = &mut guard.as_mut().ok_or(NotDone::Ended)?.way;
+    let moved = way.submit_for(stream, ticket, number);
+    HAS_UNTOLD[outlet].store(way.has_untold(), Ordering::Relaxed);
+    match moved {
+        Ok(moved) => {
+            note_moves(moved);
+            Ok(())
         }
-        if self.refused.is_some() {
-            return self.refused.take();
-        }
-        self.streams.next()
-    }
-
-    /// Whether nothing is under way.
-    fn is_idle(&mut self) -> bool {
-        self.is_dead || (self.refused.is_none() && self.sink.in_flight() == 0)
-    }
-
-    /// Whether the streams that are asked for were given to the sink, or cannot be.
-    fn is_done_with(&self, asked: impl Fn(&Stream) -> bool) -> bool {
-        let mut streams = self.streams.all().filter(|stream| asked(stream));
-        self.is_dead || (self.refused.is_none() && streams.all(|stream| stream.ended))
-    }
-
-    /// Whether everything has left the machine, or cannot.
-    fn is_done(&mut self) -> bool {
-        self.is_idle() && self.is_done_with(|_| true)
+        Err(refusal) => Err(refusal.map_or(NotDone::NoRoom, NotDone::from)),
     }
 }
 
-/// Something that was not sent.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Unsent<'a> {
-    /// Nothing of this CPU was sent.
-    All {
-        /// The CPU.
-        cpu: usize,
-    },
-    /// The stream was not sent to its end.
-    Open {
-        /// Its CPU.
-        cpu: usize,
-        /// Its channel.
-        path: &'a str,
-    },
-    /// Packets of the stream were left out: the sink stood still while the console went on.
-    LeftOut {
-        /// Its CPU.
-        cpu: usize,
-        /// Its channel.
-        path: &'a str,
-        /// How many.
-        packets: u64,
-    },
-    /// Nobody knows whether these packets were sent.
-    UnderWay {
-        /// How many.
-        packets: u64,
-    },
-    /// Nobody knows what was sent: a CPU that did not park is at this pump.
-    Unknown {
-        /// The pump's number.
-        pump: usize,
-    },
-}
-
-impl fmt::Display for Unsent<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::All { cpu } => write!(f, "cpu {cpu}: nothing was sent"),
-            Self::Open { cpu, path } => write!(f, "cpu {cpu}: {path} was not sent to its end"),
-            Self::LeftOut { cpu, path, packets } => {
-                write!(f, "cpu {cpu}: {packets} packets of {path} were not sent")
-            }
-            Self::UnderWay { packets } => write!(f, "{packets} packets may not have arrived"),
-            Self::Unknown { pump } => {
-                write!(
-                    f,
-                    "what pump {pump} has sent is not known: a CPU hangs at it"
-                )
-            }
-        }
+/// Has the device know of all that programs have submitted to the outlet that `cpu` uses. Task
+/// context, interrupts off.
+pub(super) fn tell(cpu: usize) {
+    let outlet = outlet_of(cpu, COUNT.load(Ordering::Acquire));
+    if let Some(outlet) = outlet
+        && HAS_UNTOLD[outlet].swap(false, Ordering::Relaxed)
+        && let Some(outlet) = PUMPS[outlet].lock().as_mut()
+    {
+        note_moves(outlet.way.tell());
     }
 }
 
-/// Tells of what was not sent, of all CPUs, and why: to `tell` goes what, and the sink. Task
-/// context, at the end, on the only CPU that still runs.
-pub(crate) fn unsent(mut tell: impl FnMut(Unsent<'_>, &dyn fmt::Display)) {
+/// Whether the outlet that `cpu` uses has room for a packet; if not, programs are told when it has.
+/// Task context, interrupts off.
+pub(super) fn has_room(cpu: usize) -> bool {
+    let mut guard = pump_of(cpu).map(Mutex::lock);
+    let outlet = guard.as_mut().and_then(|guard| guard.as_mut());
+    outlet.is_none_or(|outlet| outlet.way.has_room())
+}
+
+/// How many packets the kernel's pumps have sent. Task context.
+pub(super) fn sent() -> u64 {
+    let sent = |cell: &Mutex<Option<Outlet>>| {
+        let guard = cell.lock();
+        guard.as_ref().map_or(0, |outlet| outlet.way.sent)
+    };
+    PUMPS.iter().map(sent).sum()
+}
+
+/// Each pump, with its number, and its outlet if there is one; `None` if somebody is at it. Task
+/// context, at the end.
+pub(super) fn each(mut look: impl FnMut(usize, Option<Option<&mut Outlet>>)) {
     let count = COUNT.load(Ordering::Acquire);
     for (number, cell) in PUMPS.iter().enumerate().take(count) {
-        let Some(mut guard) = cell.try_lock() else {
-            tell(Unsent::Unknown { pump: number }, &"its lock is taken");
-            continue;
-        };
-        let Some(pump) = guard.as_mut() else {
-            for cpu in cpus_of(number).filter(|cpu| has_written(*cpu)) {
-                if SINKS_FOUND.load(Ordering::Relaxed) {
-                    tell(Unsent::All { cpu }, &"it has no port");
-                } else if copies::of(cpu).is_none() {
-                    tell(
-                        Unsent::All { cpu },
-                        &"there are neither ports nor a console",
-                    );
-                }
-            }
-            continue;
-        };
-        for stream in pump.streams.all() {
-            let Stream { cpu, path, .. } = *stream;
-            if !stream.ended {
-                tell(Unsent::Open { cpu, path }, &pump.sink);
-            }
-            let packets = stream.left_out();
-            if packets != 0 {
-                tell(Unsent::LeftOut { cpu, path, packets }, &pump.sink);
-            }
-        }
-        let packets = pump.sink.in_flight() as u64
-            + pump.sink.lost()
-            + pump.given_up
-            + u64::from(pump.refused.is_some());
-        if packets != 0 {
-            tell(Unsent::UnderWay { packets }, &pump.sink);
-        }
+        let mut guard = cell.try_lock();
+        look(number, guard.as_deref_mut().map(Option::as_mut));
     }
-}
-
-/// Whether `cpu` has written anything, or tried to.
-fn has_written(cpu: usize) -> bool {
-    let stats = |mount: &'static Mount| mount.file(cpu).ok()?.stats();
-    let mut all = NAMES.channels().filter_map(stats);
-    all.any(|stats| stats.records != 0 || stats.lost.total() != 0)
 }

@@ -70,6 +70,11 @@ impl Shown {
         &self.reader
     }
 
+    /// The same, to wait for what comes.
+    pub(super) fn reader_mut(&mut self) -> &mut Reader<'static> {
+        &mut self.reader
+    }
+
     /// The next sub-buffer that is complete; where there is none, looks at the open one.
     pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
         let next = self.reader.next_subbuf();

@@ -33,6 +33,12 @@ pub(crate) trait Sink: fmt::Display + Send {
     /// A turn ends: what was submitted is under way. Says how much has moved by that.
     fn end(&mut self) -> u64;
 
+    /// Whether it would take a packet now.
+    fn has_room(&mut self) -> bool;
+
+    /// Whether programs may have it: it needs nobody who waits for it, byte by byte.
+    fn is_for_programs(&self) -> bool;
+
     /// Whether another turn would move something, so that a CPU should not halt.
     fn has_work(&mut self) -> bool;
 

@@ -1,20 +1,34 @@
-//! A stream on its way to a sink.
+//! A stream on its way to an outlet.
+//!
+//! Whoever drains it, its packets come from the same [`Source`], and wait in the same
+//! [queue](relay_pump::Queue) until the outlet has them: that of the kernel's pump, or of a program
+//! that has [taken it over](super::takeover). One lock guards both. The kernel's pump, which interrupts
+//! use, only tries it; who calls for a program waits for it, with interrupts off: it is held for a
+//! moment, and never by what this CPU was interrupted in.
 
-use alloc::vec::Vec;
+use alloc::boxed::Box;
+use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay::fs::File;
 use relay::{Delivery, Reader, SubBuffer};
+use relay_pump::{Queue, Refusal, Ticket, Took};
 
 use super::events::{Asking, Parcel, Step};
 use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
+use super::takeover;
+use crate::cpu::lock::Mutex;
 use crate::logs::registry::{self, NAMES};
 use crate::logs::trace;
 
 /// Nothing but klog is sent for now: see [`pause`].
 static PAUSED: AtomicBool = AtomicBool::new(false);
+
+/// The most packets of a stream that were taken from its ring and are not in the outlet yet. The
+/// kernel's pump has one at a time; more are for programs.
+pub(crate) const HELD: usize = 8;
 
 /// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
 /// and writers without it. Any context.
@@ -22,56 +36,27 @@ pub(crate) fn pause(paused: bool) {
     PAUSED.store(paused, Ordering::Release);
 }
 
-/// The streams of a pump.
-///
-/// Those of one channel take turns, so that a CPU that writes more than the sink takes leaves room
-/// for the others; the channels do not: the log goes before what may be much.
-pub(super) struct Streams(Vec<Vec<Stream>>);
-
-impl Streams {
-    /// The streams of these CPUs, by channel, in the order of the registry.
-    pub(super) fn of(cpus: impl Iterator<Item = usize>) -> Self {
-        let mut streams: Vec<_> = cpus.flat_map(Stream::all_of).collect();
-        let mut channels: Vec<Vec<Stream>> = Vec::new();
-        for mount in NAMES.channels() {
-            let (of_this, others) = streams
-                .into_iter()
-                .partition(|stream: &Stream| stream.path == mount.path());
-            streams = others;
-            channels.push(of_this);
-        }
-        Self(channels)
-    }
-
-    /// All of them.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Stream> {
-        self.0.iter().flatten()
-    }
-
-    /// The next sub-buffer, if there is one.
-    pub(super) fn next(&mut self) -> Option<SubBuffer<'static>> {
-        self.0.iter_mut().find_map(|channel| {
-            let mut streams = channel.iter_mut().enumerate();
-            let (at, next) = streams.find_map(|(at, stream)| Some((at, stream.next()?)))?;
-            // It is the last of them next time.
-            channel[at..].rotate_left(1);
-            Some(next)
-        })
-    }
-
-    /// The sink has moved something.
-    pub(super) fn note_move(&self) {
-        self.all().for_each(Stream::note_move);
-    }
+/// A stream of a CPU.
+pub(crate) struct Stream {
+    pub(super) cpu: usize,
+    /// The path of its channel, and how many channels come before it.
+    pub(super) path: &'static str,
+    pub(super) rank: usize,
+    /// It is one of klog.
+    pub(super) is_klog: bool,
+    pub(super) state: Mutex<State>,
 }
 
-/// A stream of a CPU.
-pub(super) struct Stream {
-    pub(super) cpu: usize,
-    /// The path of its channel.
-    pub(super) path: &'static str,
+/// What is done with it.
+pub(super) struct State {
     source: Source,
-    pub(super) ended: bool,
+    /// What has left the ring, and not the machine.
+    pub(super) queue: Queue<SubBuffer<'static>>,
+    /// Nothing more will come from the source.
+    is_ended: bool,
+    /// Who drains it sleeps, or is about to.
+    pub(super) is_awaited: bool,
+    cpu: usize,
 }
 
 /// Where its packets come from.
@@ -88,14 +73,24 @@ enum Source {
     Intake,
 }
 
+/// What is done where a lock is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Something else.
+    None,
+    /// It is waited for: in calls of programs.
+    Waits,
+}
+
 impl Stream {
     /// The streams of `cpu` that leave the machine, in the order of the registry, but for the
-    /// metadata: that is [sent](super::description) by itself. Not those that programs take.
-    fn all_of(cpu: usize) -> impl Iterator<Item = Self> {
-        let carried = NAMES.channels();
+    /// metadata: that is [sent](super::description) by itself. Not those that programs take. They
+    /// are there for good. Task context, once for each CPU.
+    pub(super) fn all_of(cpu: usize) -> impl Iterator<Item = &'static Self> {
+        let carried = NAMES.channels().enumerate();
         let carried =
-            carried.filter(|mount| registry::is_carried(mount) && !registry::is_taken(mount));
-        carried.filter_map(move |mount| {
+            carried.filter(|(_, mount)| registry::is_carried(mount) && !registry::is_taken(mount));
+        carried.filter_map(move |(rank, mount)| {
             let file = mount.file(cpu).ok()?;
             let source = match mount.path() {
                 "/metadata" => return None,
@@ -107,82 +102,201 @@ impl Stream {
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
-            Some(Self {
+            let stream = Self {
                 cpu,
                 path: mount.path(),
-                source,
-                ended: false,
-            })
+                rank,
+                is_klog: mount.path() == "/klog",
+                state: Mutex::new(State {
+                    source,
+                    queue: Queue::new(HELD),
+                    is_ended: false,
+                    is_awaited: false,
+                    cpu,
+                }),
+            };
+            Some(&*Box::leak(Box::new(stream)))
         })
     }
 
-    /// The next sub-buffer, if there is one.
-    fn next(&mut self) -> Option<SubBuffer<'static>> {
-        let next = self.take();
-        if let Some(next) = &next {
-            Parcel::of(next).tell(Step::Take);
+    /// Takes the next packet for the kernel's pump, by its number. Where a program drains the stream
+    /// it is told that there is one. Task and IRQ context.
+    pub(super) fn take(&self) -> Took<u64> {
+        let Some(mut state) = self.state.try_lock() else {
+            return Took::Nothing;
+        };
+        if state.queue.is_kernels() {
+            let took = state.take(Ticket::KERNEL, Patience::None);
+            return took.unwrap_or(Took::Nothing);
         }
-        next
+        if state.fill(Patience::None) && mem::take(&mut state.is_awaited) {
+            drop(state);
+            takeover::wake(self.cpu);
+        }
+        Took::Nothing
+    }
+
+    /// Asks for what was not handed over yet, if nothing is there. Task and IRQ context.
+    pub(super) fn ask(&self) {
+        if let Some(mut state) = self.state.try_lock()
+            && state.queue.is_empty()
+            && !state.is_ended
+        {
+            state.ask();
+        }
+    }
+
+    /// Whether all of it was given to the outlet. Who is at it is not done.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.state.try_lock();
+        state.is_some_and(|state| state.is_ended && state.queue.is_empty())
+    }
+
+    /// Packets that were left out because the sink stood still for too long.
+    pub(super) fn left_out(&self) -> u64 {
+        match self.is_klog {
+            true => intake::left_out(self.cpu),
+            false => 0,
+        }
+    }
+
+    /// Its sink has moved something.
+    pub(super) fn note_move(&self) {
+        if self.is_klog {
+            intake::note_move(self.cpu);
+        }
+    }
+
+    /// Nothing of it will be sent any more. Returns how many packets wait, which are given back.
+    pub(super) fn give_up(&self) -> u64 {
+        if self.is_klog {
+            intake::give_up(self.cpu);
+        }
+        let state = self.state.try_lock();
+        let cleared = state.map_or(0, |mut state| {
+            state.queue.take_back();
+            state.queue.clear() as u64
+        });
+        takeover::wake(self.cpu);
+        cleared
+    }
+}
+
+impl State {
+    /// Takes the next packet, by its number.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub(super) fn take(
+        &mut self,
+        ticket: Ticket,
+        patience: Patience,
+    ) -> Result<Took<u64>, Refusal> {
+        let Self { queue, source, .. } = self;
+        let (is_ended, cpu) = (&mut self.is_ended, self.cpu);
+        let pull = || source.pull(cpu, is_ended, patience);
+        Ok(match queue.take(ticket, pull)? {
+            Some((number, _)) => Took::Packet(number),
+            None if self.is_ended => Took::Ended,
+            None => Took::Nothing,
+        })
+    }
+
+    /// Has a packet here that can be taken, if there is one; whether there is.
+    pub(super) fn fill(&mut self, patience: Patience) -> bool {
+        let Self { queue, source, .. } = self;
+        let (is_ended, cpu) = (&mut self.is_ended, self.cpu);
+        queue.fill(|| source.pull(cpu, is_ended, patience))
+    }
+
+    /// Whether nothing is left to take, and nothing will come.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.is_ended && self.queue.len() == self.queue.had()
+    }
+
+    /// Asks the CPU for what it has not handed over, if that is for this pump to do.
+    fn ask(&mut self) {
+        let (reader, is_asked) = match &mut self.source {
+            Source::Read(reader) => (&*reader, true),
+            Source::Shown(shown) => (shown.reader(), true),
+            Source::Trace(reader, asking) => (&*reader, asking.is_due()),
+            // They ask by themselves.
+            Source::Recorder(..) | Source::Intake => return,
+        };
+        if is_asked {
+            reader.request_flush();
+        }
+    }
+
+    /// Says that who drains it will sleep if it finds nothing when it looks next.
+    pub(super) fn announce(&mut self) {
+        self.is_awaited = true;
+        // What they say of sleeping or not is what the look finds.
+        let _ = match &mut self.source {
+            Source::Read(reader) | Source::Trace(reader, _) => reader.prepare_to_sleep(),
+            Source::Shown(shown) => shown.reader_mut().prepare_to_sleep(),
+            Source::Intake => intake::prepare_to_sleep(self.cpu),
+            // It is full of what nobody wants yet: the kernel's pump tells when there is something.
+            Source::Recorder(..) => false,
+        };
+    }
+
+    /// Does something with its reader. `None`: there is none.
+    pub(super) fn with_reader<R>(
+        &mut self,
+        act: impl FnOnce(&mut Reader<'static>) -> R,
+    ) -> Option<R> {
+        Some(match &mut self.source {
+            Source::Read(reader) | Source::Trace(reader, _) | Source::Recorder(reader, _) => {
+                act(reader)
+            }
+            Source::Shown(shown) => act(shown.reader_mut()),
+            Source::Intake => return intake::with_reader(self.cpu, act),
+        })
+    }
+}
+
+impl Source {
+    /// The next sub-buffer, with its number, if there is one.
+    fn pull(
+        &mut self,
+        cpu: usize,
+        is_ended: &mut bool,
+        patience: Patience,
+    ) -> Option<(u64, SubBuffer<'static>)> {
+        if *is_ended {
+            return None;
+        }
+        let next = self.next(cpu, is_ended, patience)?;
+        Parcel::of(&next).tell(Step::Take);
+        Some((next.packet().sequence, next))
     }
 
     /// Takes it.
-    fn take(&mut self) -> Option<SubBuffer<'static>> {
-        if self.ended {
-            return None;
-        }
-        if matches!(self.source, Source::Intake) {
-            let next = intake::next(self.cpu);
-            self.ended = next.as_ref().is_some_and(|next| next.packet().is_final);
+    fn next(
+        &mut self,
+        cpu: usize,
+        is_ended: &mut bool,
+        patience: Patience,
+    ) -> Option<SubBuffer<'static>> {
+        if matches!(self, Self::Intake) {
+            let next = intake::next(cpu, patience == Patience::Waits);
+            *is_ended = next.as_ref().is_some_and(|next| next.packet().is_final);
             return next;
         }
         if PAUSED.load(Ordering::Acquire) {
             return None;
         }
-        let (next, reader, is_asked) = match &mut self.source {
-            Source::Read(reader) => (reader.next_subbuf(), &*reader, true),
-            Source::Shown(shown) => (shown.next(), shown.reader(), true),
-            Source::Trace(reader, asking) => match reader.next_subbuf() {
-                Some(next) => return Some(next),
-                None => (None, &*reader, asking.is_due()),
-            },
-            // It asks by itself.
-            Source::Recorder(reader, recorder) => (recorder.next(reader), &*reader, false),
-            Source::Intake => return None,
+        let (next, reader) = match self {
+            Self::Read(reader) | Self::Trace(reader, _) => (reader.next_subbuf(), &*reader),
+            Self::Shown(shown) => (shown.next(), shown.reader()),
+            Self::Recorder(reader, recorder) => (recorder.next(reader), &*reader),
+            Self::Intake => return None,
         };
         if next.is_none() {
-            self.ended = reader.is_at_end();
-            if !self.ended && is_asked {
-                reader.request_flush();
-            }
+            *is_ended = reader.is_at_end();
         }
         next
-    }
-
-    /// Packets that were left out because the sink stood still for too long.
-    pub(super) fn left_out(&self) -> u64 {
-        match self.source {
-            Source::Intake => intake::left_out(self.cpu),
-            _ => 0,
-        }
-    }
-
-    /// Whether it is one of klog.
-    pub(super) fn is_klog(&self) -> bool {
-        matches!(self.source, Source::Intake)
-    }
-
-    /// Its sink has moved something.
-    fn note_move(&self) {
-        if self.is_klog() {
-            intake::note_move(self.cpu);
-        }
-    }
-
-    /// Nothing of it will be sent any more.
-    pub(super) fn give_up(&self) {
-        if self.is_klog() {
-            intake::give_up(self.cpu);
-        }
     }
 }
 

@@ -56,6 +56,14 @@ impl Sink for Port {
         0
     }
 
+    fn has_room(&mut self) -> bool {
+        self.is_host_open() && Port::in_flight(self) < self.depth()
+    }
+
+    fn is_for_programs(&self) -> bool {
+        true
+    }
+
     fn has_work(&mut self) -> bool {
         self.has_reclaimable()
     }

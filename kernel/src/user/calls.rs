@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use core::any::Any;
 
 use relay_abi::{
-    Call, Ended, Error, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
+    Call, Ended, Error, How, MESSAGE_BYTES, NO_HANDLE, NORMAL_PRIORITY, PATH_BYTES, Spawn,
     ThreadOptions, USER_BEGIN, USER_END, rights,
 };
 use zerocopy::{FromBytes, FromZeros, IntoBytes};
@@ -197,7 +197,11 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
     let handles = &me.process.handles;
     let memory = &*me.space;
     let observed = || handles.file(a, rights::OBSERVE);
-    let consumed = || handles.file(a, rights::CONSUME);
+    // What a file is used for is known when it is opened; here a right to either will do.
+    let consumed = || {
+        let file = handles.file(a, rights::CONSUME);
+        file.or_else(|_| handles.file(a, rights::DRAIN))
+    };
     let controlled = || handles.file(a, rights::CONTROL);
     match call {
         Call::FileName => {
@@ -209,7 +213,15 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
             let Object::Files = object else {
                 return Err(Error::WrongKind);
             };
-            let file = open::open(&NAMES, memory, rights, [b, c, d])?;
+            let file = match d == How::Drain as u64 {
+                true => {
+                    let name = me.process.name();
+                    let (file, outlets) = open::drain(&NAMES, memory, rights, [b, c], name)?;
+                    back.rdx = outlets;
+                    file
+                }
+                false => open::open(&NAMES, memory, rights, [b, c, d])?,
+            };
             let object = Object::File(Arc::new(file));
             handles.add(Entry { object, rights }).map(u64::from)
         }
@@ -270,6 +282,14 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
         Call::SyslogWrite => {
             let syslog = handles.syslog(a, rights::SYSLOG)?;
             syslog.write(memory, [b, c], [d, e], |file| handles.file(file.into(), 0))
+        }
+        Call::FileSubmit => handles.file(a, rights::DRAIN)?.submit([b, c]),
+        Call::Report => {
+            let Entry { object, rights } = handles.get(handle(a)?)?;
+            let Object::Files = object else {
+                return Err(Error::WrongKind);
+            };
+            control::report(memory, me.process.name(), rights, [b, c], [d, e])
         }
         _ => Err(Error::NoSuchCall),
     }

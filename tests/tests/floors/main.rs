@@ -25,7 +25,7 @@ struct House {
     floors: &'static str,
 }
 
-const HOUSES: [House; 12] = [
+const HOUSES: [House; 13] = [
     House {
         root: "relay/format/src/lib.rs",
         within: "",
@@ -35,6 +35,11 @@ const HOUSES: [House; 12] = [
         root: "relay/text/src/lib.rs",
         within: "",
         floors: "parse argument value template",
+    },
+    House {
+        root: "relay/pump/src/lib.rs",
+        within: "",
+        floors: "queue pump",
     },
     House {
         root: "relay/macros/src/lib.rs",
@@ -61,7 +66,7 @@ const HOUSES: [House; 12] = [
     House {
         root: "kernel/src/main.rs",
         within: "",
-        floors: "base cpu logs mem arch dev sched user out life scenario",
+        floors: "base cpu logs mem arch dev sched out user life scenario",
     },
     House {
         root: "relayctl/decode/src/lib.rs",

@@ -1,8 +1,15 @@
 //! What `init` starts, with which rights, and whether again.
 //!
 //! Its arguments are programs, separated by `;`. A program is its name and its arguments, separated
-//! by blanks or commas: a word of the kernel's command line has no blanks. `restarts=3` in the place
-//! of a program says how often one that dies may be started again, each.
+//! by blanks or commas: a word of the kernel's command line has no blanks. In the place of a program:
+//!
+//! | item | means |
+//! |---|---|
+//! | `+draind,klog` | a *service*: started before all programs, again whenever it dies, and ended when all programs have; a later one of the same name takes its place |
+//! | `-draind` | not this service |
+//! | `restarts=3` | how often a program that dies may be started again, each |
+//! | `stay` | `init` goes on until the services end by themselves |
+//! | `kill=draind,100,7` | the service is ended 100 times, at random moments of seed 7 |
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -30,8 +37,47 @@ pub struct Wanted {
 pub struct Plan {
     /// The programs, in the order in which they are started.
     pub programs: Vec<Wanted>,
+    /// What runs beside them.
+    pub services: Vec<Wanted>,
     /// How often one of them may be started again after it has died.
     pub restarts: u32,
+    /// Whether services are not ended when the programs have.
+    pub stays: bool,
+    /// Which service is ended, how often, and at which moments.
+    pub kill: Option<Kill>,
+}
+
+/// A service that is ended at random moments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kill {
+    /// Its name.
+    pub name: String,
+    /// How often.
+    pub times: u32,
+    /// What the moments come from.
+    pub seed: u64,
+}
+
+impl Kill {
+    /// Reads `NAME`, `TIMES`, `SEED`.
+    fn parse<'a>(mut words: impl Iterator<Item = &'a str>) -> Option<Self> {
+        Some(Self {
+            name: words.next()?.into(),
+            times: words.next()?.parse().ok()?,
+            seed: words.next()?.parse().ok()?,
+        })
+    }
+
+    /// How long it is until the next time, in ns: up to 20 ms, at random. It is there that the
+    /// service is started, at work, and asleep.
+    pub fn pause(&mut self) -> u64 {
+        // Never 0, which would stay.
+        self.seed |= 1 << 63;
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % 20_000_000
+    }
 }
 
 /// What is wrong with what `init` is told.
@@ -39,6 +85,8 @@ pub struct Plan {
 pub enum PlanError {
     /// The number of restarts is none.
     Restarts(String),
+    /// A service to be ended is said in another way than `kill=NAME,TIMES,SEED`.
+    Kill,
     /// A name is too long for the kernel.
     Name(String),
     /// The arguments of this program are too long for the kernel.
@@ -51,6 +99,7 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Restarts(found) => write!(f, "restarts={found} is no number"),
+            Self::Kill => f.write_str("it must be kill=NAME,TIMES,SEED"),
             Self::Name(name) => write!(f, "the name '{name}' has more than {PATH_BYTES} bytes"),
             Self::Arguments(name) => {
                 write!(
@@ -73,7 +122,10 @@ impl Plan {
     pub fn parse(text: &str) -> Result<Self, PlanError> {
         let mut plan = Self {
             programs: Vec::new(),
+            services: Vec::new(),
             restarts: RESTARTS,
+            stays: false,
+            kill: None,
         };
         for item in text.split(';') {
             let is_between = |c: char| c == ',' || c.is_ascii_whitespace();
@@ -86,6 +138,23 @@ impl Plan {
                 plan.restarts = parsed.map_err(|_| PlanError::Restarts(number.into()))?;
                 continue;
             }
+            if let Some(killed) = name.strip_prefix("kill=") {
+                let kill = Kill::parse([killed].into_iter().chain(words));
+                plan.kill = Some(kill.ok_or(PlanError::Kill)?);
+                continue;
+            }
+            if name == "stay" {
+                plan.stays = true;
+                continue;
+            }
+            if let Some(name) = name.strip_prefix('-') {
+                plan.services.retain(|service| service.name != name);
+                continue;
+            }
+            let (name, is_service) = match name.strip_prefix('+') {
+                Some(name) => (name, true),
+                None => (name, false),
+            };
             if name.len() > PATH_BYTES {
                 return Err(PlanError::Name(name.into()));
             }
@@ -93,13 +162,22 @@ impl Plan {
             if arguments.len() > MESSAGE_BYTES {
                 return Err(PlanError::Arguments(name.into()));
             }
-            if plan.programs.len() == MOST {
+            if plan.programs.len() + plan.services.len() == MOST {
                 return Err(PlanError::TooMany);
             }
-            plan.programs.push(Wanted {
+            let wanted = Wanted {
                 name: name.into(),
                 arguments,
-            });
+            };
+            if !is_service {
+                plan.programs.push(wanted);
+                continue;
+            }
+            let mut known = plan.services.iter_mut();
+            match known.find(|service| service.name == name) {
+                Some(service) => *service = wanted,
+                None => plan.services.push(wanted),
+            }
         }
         Ok(plan)
     }
@@ -145,9 +223,62 @@ pub fn next(ended: Ended, restarted: u32, limit: u32) -> Next {
     }
 }
 
+/// The most deaths of a service within [`WINDOW`].
+pub const DEATHS: usize = 20;
+
+/// How long a time that is, in ns.
+pub const WINDOW: u64 = 1_000_000_000;
+
+/// When a service has died last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deaths(Vec<u64>);
+
+impl Deaths {
+    /// It has died now, at a time in ns; whether that is too often.
+    pub fn note(&mut self, now: u64) -> bool {
+        self.0.retain(|then| now.saturating_sub(*then) < WINDOW);
+        self.0.push(now);
+        self.0.len() > DEATHS
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn services_are_told_from_programs() {
+        let names = |all: &[Wanted]| -> Vec<_> {
+            let text = |one: &Wanted| alloc::format!("{}({})", one.name, one.arguments);
+            all.iter().map(text).collect()
+        };
+        let plan = Plan::parse("+draind;stay;+logd;hello,1;+draind,klog,user");
+        let plan = plan.expect("it is good");
+        assert_eq!(names(&plan.services), ["draind(klog user)", "logd()"]);
+        assert_eq!(names(&plan.programs), ["hello(1)"]);
+        assert!(plan.stays && plan.kill.is_none());
+        let plan = Plan::parse("+draind;-draind;kill=draind,100,7").expect("it is good");
+        assert!(plan.services.is_empty() && !plan.stays);
+        let mut kill = plan.kill.expect("it is said");
+        assert_eq!(
+            (kill.name.as_str(), kill.times, kill.seed),
+            ("draind", 100, 7)
+        );
+        assert_ne!(kill.pause(), kill.pause());
+        for wrong in ["kill=draind", "kill=draind,x,7", "kill=draind,7"] {
+            assert_eq!(Plan::parse(wrong), Err(PlanError::Kill));
+        }
+    }
+
+    #[test]
+    fn who_dies_too_often_within_a_second_is_given_up() {
+        let mut deaths = Deaths::default();
+        let step = WINDOW / DEATHS as u64;
+        assert!((0..100).all(|death| !deaths.note(death * step)));
+        let mut deaths = Deaths::default();
+        let died: Vec<_> = (0..22).map(|death| deaths.note(death)).collect();
+        assert_eq!(died.iter().position(|is_too_often| *is_too_often), Some(20));
+    }
 
     fn names(plan: &Plan) -> Vec<(&str, &str)> {
         let programs = plan.programs.iter();

@@ -11,7 +11,7 @@ use crate::cpu::patience::Patience;
 use crate::cpu::{clock, percpu};
 use crate::logs::klog;
 use crate::out::drain::Drain;
-use crate::out::{copies, intake, pump};
+use crate::out::{copies, intake, pump, unsent};
 
 /// How many items one call prints at most: the caller may have something else to do.
 const BATCH: usize = 64;
@@ -95,7 +95,7 @@ fn finish_without() -> bool {
             out,
             "-- a CPU hangs while it prints: the rest of the log is not printed"
         );
-        pump::unsent(|what, sink| {
+        unsent::unsent(|what, sink| {
             let _ = writeln!(out, "-- {what} ({sink})");
         });
     }
@@ -106,7 +106,7 @@ fn finish_without() -> bool {
 fn conclude(mut out: Option<&mut Output>) -> bool {
     let mut sent = true;
     // The port takes everything.
-    pump::unsent(|what, sink| {
+    unsent::unsent(|what, sink| {
         sent = false;
         if let Some(out) = &mut out {
             let _ = writeln!(out, "-- {what} ({sink})");

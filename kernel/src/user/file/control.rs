@@ -2,10 +2,10 @@
 
 use relay::event::Severity;
 use relay::{Geometry, GeometryError, Mode, Storage, StorageError, StreamError};
-use relay_abi::{Error, WRITE_BYTES};
+use relay_abi::{Error, Notice, PATH_BYTES, WRITE_BYTES, rights};
 
 use super::open::{OpenFile, Use};
-use crate::logs::operator::SwitchSet;
+use crate::logs::operator::{ServiceGivenUp, ServiceLost, ServiceRestarted, SwitchSet};
 use crate::logs::user::Writer;
 use crate::logs::{evlog, registry, switches, user};
 use crate::mem;
@@ -74,6 +74,10 @@ impl OpenFile {
             Use::Packets(window) => window.reader().request_flush(),
             Use::Records(records) => records.reader().request_flush(),
             Use::Observe(observer, _) => observer.request_flush(),
+            Use::Drain(taken) => {
+                // Where it is not the program's any more, the kernel asks.
+                let _ = taken.with_reader(|reader| reader.request_flush());
+            }
             Use::Changing => {}
         }
         Ok(0)
@@ -173,6 +177,45 @@ pub(crate) fn write(
     memory.read(at, text)?;
     user::write(writer, severity, text).map_err(|_| Error::Refused)?;
     Ok(text.len() as u64)
+}
+
+/// The system call `report`: tells the operators of a service, for the program of this name, whose
+/// rights on files are `granted`: `SPAWN` is needed, or `WRITE` to tell of what it has lost itself.
+///
+/// # Errors
+/// [`Error::BadArgument`]: there is no such notice, or the name is too long; [`Error::NoRight`];
+/// [`Error::BadAddress`].
+pub(crate) fn report(
+    memory: &impl Memory,
+    program: &str,
+    granted: u32,
+    [what, number]: [u64; 2],
+    name: [u64; 2],
+) -> Result<u64, Error> {
+    // Who may tell nothing is told so, whatever it says.
+    if granted & (rights::SPAWN | rights::WRITE) == 0 {
+        return Err(Error::NoRight);
+    }
+    let what = Notice::from_number(what).ok_or(Error::BadArgument)?;
+    let needed = match what {
+        Notice::Restarted | Notice::GivenUp => rights::SPAWN,
+        Notice::Lost => rights::WRITE,
+    };
+    if granted & needed == 0 {
+        return Err(Error::NoRight);
+    }
+    let mut room = [0; PATH_BYTES];
+    let service = read_text(memory, name, &mut room)?;
+    let times = number;
+    match what {
+        Notice::Restarted => evlog::emit(|| ServiceRestarted { service, times }),
+        Notice::GivenUp => evlog::emit(|| ServiceGivenUp { service, times }),
+        Notice::Lost => evlog::emit(|| ServiceLost {
+            service: program,
+            records: number,
+        }),
+    }
+    Ok(0)
 }
 
 #[cfg(test)]

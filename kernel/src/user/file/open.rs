@@ -12,6 +12,7 @@ use zerocopy::IntoBytes;
 
 use super::marks;
 use crate::logs::registry;
+use crate::out::takeover::{self, NotTaken, TakenOver};
 use crate::user::memory::Memory;
 
 /// The most packets that one file holds.
@@ -62,6 +63,8 @@ pub(super) enum Use {
     Records(Records<'static>),
     /// It is only looked at: with the packet that was not read to its end, and how far it was.
     Observe(Observer<'static>, Begun),
+    /// It is drained: packets are taken, and submitted to an outlet.
+    Drain(TakenOver),
     /// Only while it changes.
     Changing,
 }
@@ -112,18 +115,57 @@ pub(crate) fn open<const N: usize>(
     let needed = match how {
         How::Observe => rights::OBSERVE,
         How::Consume => rights::CONSUME,
-        How::Drain => rights::DRAIN,
+        // It is `drain` that does it.
+        How::Drain => return Err(Error::BadArgument),
     };
     if granted & needed == 0 {
         return Err(Error::NoRight);
     }
+    let file = find(names, memory, [path, length])?;
+    OpenFile::new(file, registry::class_of(file.mount()), how)
+}
+
+/// The system call `file_open` that takes a stream over from the kernel, for this program. Returns how
+/// many outlets there are, too. `granted` are the rights on files: `DRAIN` is needed.
+///
+/// # Errors
+/// [`Error::NoRight`]; [`Error::NotFound`]: there is no such file, or it does not leave the machine;
+/// [`Error::Busy`]: another has it; [`Error::Ended`]: the kernel drains until the end;
+/// [`Error::BadArgument`]; [`Error::BadAddress`].
+pub(crate) fn drain<const N: usize>(
+    names: &Namespace<N>,
+    memory: &impl Memory,
+    granted: u32,
+    path: [u64; 2],
+    program: &str,
+) -> Result<(OpenFile, u64), Error> {
+    if granted & rights::DRAIN == 0 {
+        return Err(Error::NoRight);
+    }
+    let file = find(names, memory, path)?;
+    let taken = takeover::take_over(file.mount().path(), file.cpu(), program);
+    let (taken, outlets) = taken.map_err(|error| match error {
+        NotTaken::NotFound => Error::NotFound,
+        NotTaken::Busy => Error::Busy,
+        NotTaken::Over => Error::Ended,
+    })?;
+    let used = Use::Drain(taken);
+    let class = registry::class_of(file.mount());
+    Ok((OpenFile::used(file, class, used), outlets as u64))
+}
+
+/// The file whose path is at an address.
+fn find<const N: usize>(
+    names: &Namespace<N>,
+    memory: &impl Memory,
+    [path, length]: [u64; 2],
+) -> Result<File, Error> {
     let mut bytes = [0; PATH_BYTES];
     let length = usize::try_from(length).map_err(|_| Error::BadArgument)?;
     let bytes = bytes.get_mut(..length).ok_or(Error::BadArgument)?;
     memory.read(path, bytes)?;
     let path = core::str::from_utf8(bytes).map_err(|_| Error::NotFound)?;
-    let file = names.file(path).map_err(|_| Error::NotFound)?;
-    OpenFile::new(file, registry::class_of(file.mount()), how)
+    names.file(path).map_err(|_| Error::NotFound)
 }
 
 impl OpenFile {
@@ -137,17 +179,22 @@ impl OpenFile {
                 .observe()
                 .map(|observer| Use::Observe(observer, Begun::default())),
             How::Consume => file.open().map(Use::Fresh),
-            How::Drain => return Err(Error::NotFound),
+            How::Drain => return Err(Error::BadArgument),
         };
         let used = used.map_err(|error| match error {
             OpenError::Busy(_) => Error::Busy,
             OpenError::NotStarted(_) => Error::NotFound,
         })?;
+        Ok(Self::used(file, class, used))
+    }
+
+    /// One that is used so.
+    fn used(file: File, class: Option<StreamClass>, used: Use) -> Self {
         let state = Mutex::new(State {
             used,
             mappings: ArrayVec::new(),
         });
-        Ok(Self { file, class, state })
+        Self { file, class, state }
     }
 
     /// The system call `file_info`. Needs no more than the handle.
@@ -181,6 +228,12 @@ impl OpenFile {
             Use::Records(records) => {
                 available = records.bytes_available();
                 quiet_since = records.reader().quiet_since();
+            }
+            Use::Drain(taken) => {
+                let known =
+                    taken.with_reader(|reader| (reader.bytes_available(), reader.quiet_since()));
+                (available, quiet_since) = known.unwrap_or_default();
+                held = taken.held();
             }
             Use::Observe(..) | Use::Changing => {}
         }

@@ -2,12 +2,13 @@
 
 use core::mem;
 
-use relay::STORAGE_ALIGN;
 use relay::fs::{Window, WindowError};
+use relay::{Reader, STORAGE_ALIGN, SubBuffer};
 use relay_abi::Error;
 
 use super::COPY_MOST;
 use super::open::{HELD, Mapping, OpenFile, State, Use};
+use crate::out::takeover::NotDone;
 use crate::user::memory::Memory;
 
 /// A packet that was taken.
@@ -23,6 +24,34 @@ pub(crate) struct Taken {
     pub(crate) start: u64,
     /// How many it has.
     pub(crate) records: u64,
+}
+
+impl Taken {
+    /// This one, where these mappings are.
+    fn of(subbuf: &SubBuffer<'static>, mappings: &[Mapping]) -> Self {
+        let (packet, start) = (subbuf.packet(), subbuf.bytes().as_ptr().addr());
+        let holds = |map: &&Mapping| (map.start..map.start + map.length).contains(&start);
+        let mapping = mappings.iter().find(holds);
+        Self {
+            length: packet.content as u64,
+            number: packet.sequence,
+            at: mapping.map_or(0, |map| map.at + (start - map.start) as u64),
+            start: packet.start as u64,
+            records: packet.records,
+        }
+    }
+}
+
+/// What a program is told that drains.
+fn undone(why: NotDone) -> Error {
+    match why {
+        NotDone::Nothing | NotDone::NoRoom => Error::Again,
+        NotDone::Full => Error::NoRoom,
+        NotDone::NotHeld => Error::NotHeld,
+        NotDone::NotFirst => Error::Busy,
+        NotDone::OtherOutlet => Error::BadArgument,
+        NotDone::Ended => Error::Ended,
+    }
 }
 
 /// What a program is told of a wrong number.
@@ -45,7 +74,9 @@ impl State {
         match &mut self.used {
             Use::Packets(window) => Ok(window),
             Use::Records(_) => Err(Error::Busy),
-            Use::Fresh(_) | Use::Observe(..) | Use::Changing => Err(Error::WrongKind),
+            Use::Fresh(_) | Use::Observe(..) | Use::Drain(_) | Use::Changing => {
+                Err(Error::WrongKind)
+            }
         }
     }
 }
@@ -60,19 +91,12 @@ impl OpenFile {
     pub(crate) fn take(&self) -> Result<Taken, Error> {
         let mut state = self.state.lock();
         let mappings = state.mappings.clone();
+        let tell = |subbuf: &SubBuffer<'static>| Taken::of(subbuf, &mappings);
+        if let Use::Drain(taken) = &state.used {
+            return taken.take(tell).map_err(undone);
+        }
         let window = state.packets()?;
-        let taken = window.map().map_err(missing)?.map(|subbuf| {
-            let (packet, start) = (subbuf.packet(), subbuf.bytes().as_ptr().addr());
-            let holds = |map: &&Mapping| (map.start..map.start + map.length).contains(&start);
-            let mapping = mappings.iter().find(holds);
-            Taken {
-                length: packet.content as u64,
-                number: packet.sequence,
-                at: mapping.map_or(0, |map| map.at + (start - map.start) as u64),
-                start: packet.start as u64,
-                records: packet.records,
-            }
-        });
+        let taken = window.map().map_err(missing)?.map(tell);
         match taken {
             Some(taken) => Ok(taken),
             None if window.reader().is_at_end() => Err(Error::Ended),
@@ -87,6 +111,9 @@ impl OpenFile {
     /// [`take`](Self::take).
     pub(crate) fn give_back(&self, number: u64) -> Result<u64, Error> {
         let mut state = self.state.lock();
+        if let Use::Drain(taken) = &state.used {
+            return taken.give_back(number).map(|()| 0).map_err(undone);
+        }
         state.packets()?.consume(number).map_err(missing)?;
         Ok(0)
     }
@@ -103,14 +130,35 @@ impl OpenFile {
         [number, offset, at, room]: [u64; 4],
     ) -> Result<u64, Error> {
         let mut state = self.state.lock();
-        let subbuf = state.packets()?.get(number).map_err(missing)?;
-        let content = &subbuf.bytes()[..subbuf.packet().content];
-        let offset = usize::try_from(offset).map_err(|_| Error::BadArgument)?;
-        let rest = content.get(offset..).ok_or(Error::BadArgument)?;
-        let room = usize::try_from(room).unwrap_or(usize::MAX);
-        let bytes = &rest[..rest.len().min(room).min(COPY_MOST)];
-        memory.write(at, bytes)?;
-        Ok(bytes.len() as u64)
+        let copy = |subbuf: &SubBuffer<'static>| {
+            let content = &subbuf.bytes()[..subbuf.packet().content];
+            let offset = usize::try_from(offset).map_err(|_| Error::BadArgument)?;
+            let rest = content.get(offset..).ok_or(Error::BadArgument)?;
+            let room = usize::try_from(room).unwrap_or(usize::MAX);
+            let bytes = &rest[..rest.len().min(room).min(COPY_MOST)];
+            memory.write(at, bytes)?;
+            Ok(bytes.len() as u64)
+        };
+        if let Use::Drain(taken) = &state.used {
+            return taken.get(number, copy).map_err(undone)?;
+        }
+        copy(state.packets()?.get(number).map_err(missing)?)
+    }
+
+    /// The system call `file_submit`: a packet that is held leaves through an outlet. Needs `DRAIN`.
+    ///
+    /// # Errors
+    /// [`Error::Again`]: the outlet is full; [`Error::NotHeld`]; [`Error::Busy`]: an earlier one that
+    /// is held goes first; [`Error::BadArgument`]: the stream leaves through another outlet;
+    /// [`Error::Ended`]: the outlet is dead, or the kernel has taken the stream back;
+    /// [`Error::WrongKind`]: it is not drained.
+    pub(crate) fn submit(&self, [number, outlet]: [u64; 2]) -> Result<u64, Error> {
+        let state = self.state.lock();
+        let Use::Drain(taken) = &state.used else {
+            return Err(Error::WrongKind);
+        };
+        let outlet = usize::try_from(outlet).map_err(|_| Error::BadArgument)?;
+        taken.submit(number, outlet).map(|()| 0).map_err(undone)
     }
 
     /// The system call `file_map`: the program sees the blocks of the ring that the next packet is in;
@@ -123,17 +171,23 @@ impl OpenFile {
     pub(crate) fn map(&self, memory: &impl Memory) -> Result<[u64; 2], Error> {
         let mut state = self.state.lock();
         // The reader stands in the ring meanwhile: it is not freed.
-        let reader = state.packets()?.reader_mut();
-        if reader.geometry().subbuf_size() < STORAGE_ALIGN {
-            return Err(Error::NotMappable);
-        }
-        // Its control words lie in front, in pages of their own.
-        let blocks = reader.blocks();
-        let (start, length) = (blocks.start, blocks.len());
-        if !start.is_multiple_of(STORAGE_ALIGN) || !length.is_multiple_of(STORAGE_ALIGN) {
-            return Err(Error::NotMappable);
-        }
-        let at = memory.map_blocks(blocks)?;
+        let map = |reader: &mut Reader<'static>| {
+            if reader.geometry().subbuf_size() < STORAGE_ALIGN {
+                return Err(Error::NotMappable);
+            }
+            // Its control words lie in front, in pages of their own.
+            let blocks = reader.blocks();
+            let (start, length) = (blocks.start, blocks.len());
+            if !start.is_multiple_of(STORAGE_ALIGN) || !length.is_multiple_of(STORAGE_ALIGN) {
+                return Err(Error::NotMappable);
+            }
+            Ok((start, length, memory.map_blocks(blocks)?))
+        };
+        let mapped = match &state.used {
+            Use::Drain(taken) => taken.with_reader(map).ok_or(Error::Ended)?,
+            _ => map(state.packets()?.reader_mut()),
+        };
+        let (start, length, at) = mapped?;
         let mappings = &mut state.mappings;
         mappings.retain(|map| map.start != start);
         if mappings.is_full() {

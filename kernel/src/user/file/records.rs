@@ -84,7 +84,9 @@ impl OpenFile {
         let result = match used {
             Use::Records(records) => self.consume(records, &mut target),
             Use::Observe(observer, begun) => self.observe(observer, begun, &mut target),
-            Use::Fresh(_) | Use::Packets(_) | Use::Changing => return Err(Error::Busy),
+            Use::Fresh(_) | Use::Packets(_) | Use::Drain(_) | Use::Changing => {
+                return Err(Error::Busy);
+            }
         };
         match (target.copied, result) {
             (0, Err(error)) => Err(error),

@@ -11,6 +11,7 @@ use relay_abi::ready;
 use super::open::{OpenFile, Use};
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::machine;
+use crate::out::takeover::TakenOver;
 use crate::user::poll::Pollable;
 use crate::user::waiting::Waiters;
 
@@ -24,12 +25,33 @@ pub(crate) fn deliver() {
 }
 
 /// Has those look again who wait for streams with this number. Task and IRQ context, interrupts off.
-pub(super) fn wake(stream: usize) {
+pub(crate) fn wake(stream: usize) {
     WAITERS[stream % MAX_CPUS].wake_all();
+}
+
+/// What is there of what is wanted of a file that is drained. That it has ended is always told.
+fn drained(taken: &TakenOver, wanted: u16) -> u16 {
+    let mut found = 0;
+    if wanted & (ready::READABLE | ready::ENDED) != 0 {
+        let seen = taken.look();
+        if seen.is_readable {
+            found |= ready::READABLE & wanted;
+        }
+        if seen.is_ended {
+            return ready::ENDED;
+        }
+    }
+    if wanted & ready::WRITABLE != 0 && taken.is_writable() {
+        found |= ready::WRITABLE;
+    }
+    found
 }
 
 impl Pollable for OpenFile {
     fn look(&self, wanted: u16) -> u16 {
+        if let Use::Drain(taken) = &self.state.lock().used {
+            return drained(taken, wanted);
+        }
         let (is_readable, is_at_end) = match &mut self.state.lock().used {
             Use::Fresh(reader) => (reader.is_readable(), reader.is_at_end()),
             Use::Packets(window) => {
@@ -38,7 +60,7 @@ impl Pollable for OpenFile {
             }
             Use::Records(records) => (records.is_readable(), records.is_at_end()),
             Use::Observe(observer, _) => (observer.is_readable(), observer.is_at_end()),
-            Use::Changing => (false, false),
+            Use::Drain(_) | Use::Changing => (false, false),
         };
         let found = match (is_readable, is_at_end) {
             (true, _) => ready::READABLE,
@@ -59,6 +81,10 @@ impl Pollable for OpenFile {
             Use::Packets(window) => window.prepare_to_sleep(),
             Use::Records(records) => records.prepare_to_sleep(),
             Use::Observe(observer, _) => observer.prepare_to_sleep(),
+            Use::Drain(taken) => {
+                taken.announce();
+                false
+            }
             Use::Changing => false,
         };
     }

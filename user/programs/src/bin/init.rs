@@ -1,5 +1,9 @@
 //! `init`: starts the programs that it is told, watches them, starts those again that die, and keeps
 //! the names of ports. Ends with code 0 when all have ended well, else 1.
+//!
+//! Services run beside them, and are started again as often as they die, at once: a service that dies
+//! more than 20 times within a second is given up, which the operators are told. What it did is the
+//! kernel's then, which goes on with whatever a dead program has left.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
@@ -7,10 +11,11 @@
 extern crate alloc;
 
 use alloc::vec::Vec;
+use core::time::Duration;
 
-use programs::plan::{Next, Plan, Wanted, next, rights_of};
+use programs::plan::{Deaths, Kill, Next, Plan, Wanted, next, rights_of};
 use programs::table::Table;
-use relay_abi::{Ended, Error, PollItem, ready, rights};
+use relay_abi::{Ended, Error, Notice, PollItem, ThreadOptions, ready, rights};
 use relay_rt::files::{self, FILES, Files, Owned};
 use relay_rt::names::Operation;
 use relay_rt::port::{self, Bytes, Message, Port, Says};
@@ -26,7 +31,17 @@ struct Child {
     process: Option<Process>,
     /// How often it was started again.
     restarted: u32,
+    /// What is known of its deaths, if it is a service.
+    deaths: Option<Deaths>,
+    /// It was ended here: that is no death of its own.
+    is_killed: bool,
 }
+
+/// How services are run: before most others, since these wait for nothing but room.
+const SERVICE: ThreadOptions = ThreadOptions {
+    priority: 10,
+    cpus: 0,
+};
 
 fn run(arguments: &'static str) -> u32 {
     let plan = match Plan::parse(arguments) {
@@ -46,38 +61,83 @@ fn run(arguments: &'static str) -> u32 {
     let mut names = Table::new();
     let mut all_well = true;
     let mut children = Vec::new();
-    for wanted in plan.programs {
-        let process = start(&wanted, &port);
-        all_well &= process.is_some();
+    let services = plan.services.into_iter();
+    let services = services.map(|wanted| (wanted, Some(Deaths::default())));
+    let programs = plan.programs.into_iter().map(|wanted| (wanted, None));
+    for (wanted, deaths) in services.chain(programs) {
+        let process = start(&wanted, deaths.is_some(), &port);
+        // The kernel does what a service does that is not there.
+        all_well &= process.is_some() || deaths.is_some();
         children.push(Child {
             wanted,
             process,
             restarted: 0,
+            deaths,
+            is_killed: false,
         });
     }
+    let mut kills = plan.kill.filter(|kill| kill.times > 0);
+    let mut is_over = false;
     while children.iter().any(|child| child.process.is_some()) {
-        if let Err(error) = wait(&port, &children) {
+        let is_at_work = |child: &Child| child.deaths.is_none() && child.process.is_some();
+        if !is_over && !plan.stays && kills.is_none() && !children.iter().any(is_at_work) {
+            is_over = true;
+            relay::info!("all programs have ended");
+            children.iter().for_each(end);
+        }
+        let pause = kills.as_mut().map(Kill::pause);
+        if let Err(error) = wait(&port, &children, pause) {
             relay::error!("init cannot wait for its programs: {}", error);
             return 1;
         }
         for child in &mut children {
-            all_well &= look(child, plan.restarts, &port);
+            all_well &= look(child, plan.restarts, is_over, &port);
+        }
+        if let Some(kill) = &mut kills
+            && kill_once(kill, &mut children)
+        {
+            kills = None;
         }
         serve(&port, &mut names);
     }
-    relay::info!("all programs have ended");
+    if !is_over {
+        relay::info!("all programs have ended");
+    }
     u32::from(!all_well)
 }
 
+/// Ends a service, whose work is done.
+fn end(child: &Child) {
+    if let Some(process) = &child.process {
+        // It may have ended by itself.
+        let _ = process.kill();
+    }
+}
+
+/// Ends the service once more, if it runs; whether that was the last time, or it will never run
+/// again.
+fn kill_once(kill: &mut Kill, children: &mut [Child]) -> bool {
+    let mut all = children.iter_mut();
+    let Some(child) = all.find(|child| child.wanted.name == kill.name && child.process.is_some())
+    else {
+        return true;
+    };
+    child.is_killed = true;
+    end(child);
+    kill.times -= 1;
+    kill.times == 0
+}
+
 /// Starts a program, with the rights that it needs. What cannot be started is told.
-fn start(wanted: &Wanted, port: &Port) -> Option<Process> {
+fn start(wanted: &Wanted, is_service: bool, port: &Port) -> Option<Process> {
     let name = wanted.name.as_str();
     let started = (|| {
         let pass = |handle, some| sys::duplicate(handle, some | rights::PASS).map(Owned::new);
         let files = pass(FILES, rights_of(name))?;
         let names = pass(port.handle(), rights::SEND)?;
         let handles = [files.handle(), names.handle()];
-        Process::spawn(Files::given(), name, &wanted.arguments, &handles, NORMAL)
+        let options = if is_service { SERVICE } else { NORMAL };
+        Process::spawn(Files::given(), name, &wanted.arguments, &handles, options)
     })();
     match started {
         Ok(process) => Some(process),
@@ -88,8 +148,8 @@ fn start(wanted: &Wanted, port: &Port) -> Option<Process> {
     }
 }
 
-/// Waits until somebody asks for a name, or a program has ended.
-fn wait(port: &Port, children: &[Child]) -> Result<(), Error> {
+/// Waits until somebody asks for a name, or a program has ended, or so many ns.
+fn wait(port: &Port, children: &[Child], most: Option<u64>) -> Result<(), Error> {
     let item = |handle, wanted| PollItem {
         handle,
         wanted,
@@ -101,12 +161,12 @@ fn wait(port: &Port, children: &[Child]) -> Result<(), Error> {
         .into_iter()
         .chain(processes)
         .collect();
-    files::poll(&mut items, None).map(|_| ())
+    files::poll(&mut items, most.map(Duration::from_nanos)).map(|_| ())
 }
 
 /// Looks whether a program has ended, and starts it again if it should be. False: that was its end,
 /// and it was not good.
-fn look(child: &mut Child, limit: u32, port: &Port) -> bool {
+fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
     let Some(process) = &child.process else {
         return true;
     };
@@ -122,6 +182,9 @@ fn look(child: &mut Child, limit: u32, port: &Port) -> bool {
             Ended::Killed
         }
     };
+    if child.deaths.is_some() {
+        return look_after_service(child, ended, is_over, port);
+    }
     let name = child.wanted.name.as_str();
     match ended {
         Ended::Exited(code) => relay::info!("{name} has ended with code {code}"),
@@ -136,16 +199,48 @@ fn look(child: &mut Child, limit: u32, port: &Port) -> bool {
             child.restarted += 1;
             let restarted = child.restarted;
             relay::info!("{name} is started again, {restarted} of {limit} times");
-            child.process = start(&child.wanted, port);
+            child.process = start(&child.wanted, false, port);
             child.process.is_some()
         }
     }
 }
 
+/// A service has ended: unless it is over, or has said itself that it has nothing to do, it is started
+/// again at once. False: it dies too often, and is given up.
+fn look_after_service(child: &mut Child, ended: Ended, is_over: bool, port: &Port) -> bool {
+    child.process = None;
+    let name = child.wanted.name.as_str();
+    if ended == Ended::Exited(0) {
+        relay::info!("{name} has ended: there is nothing to do for it");
+        return true;
+    }
+    if is_over {
+        return true;
+    }
+    let was_killed = core::mem::take(&mut child.is_killed);
+    let is_too_often = !was_killed
+        && child
+            .deaths
+            .as_mut()
+            .is_some_and(|deaths| deaths.note(sys::time()));
+    // What cannot be told is no reason to stop.
+    let report = |what, times: u32| _ = Files::given().report(what, times.into(), name);
+    if is_too_often {
+        report(Notice::GivenUp, child.restarted);
+        relay::error!("{name} dies too often: it is given up");
+        return false;
+    }
+    // First of all: what it does is waited for.
+    child.process = start(&child.wanted, true, port);
+    child.restarted += 1;
+    report(Notice::Restarted, child.restarted);
+    child.process.is_some()
+}
+
 /// Answers everybody who asks now.
 fn serve(port: &Port, names: &mut Table<Port>) {
     let mut bytes = Bytes::new();
-    while let Ok(mut message) = port.receive(&mut bytes, Some(core::time::Duration::ZERO)) {
+    while let Ok(mut message) = port.receive(&mut bytes, Some(Duration::ZERO)) {
         let Some(sender) = message.sender else {
             continue;
         };
