@@ -38,6 +38,11 @@ pub(super) fn is_kept(name: &str) -> bool {
     name == NAME
 }
 
+/// Whether there is one. Task context, once the ports were looked for.
+pub(crate) fn is_there() -> bool {
+    PORT.lock().is_some()
+}
+
 /// Opens the port; `false` if there is none. Task context on the boot CPU, once.
 ///
 /// # Errors

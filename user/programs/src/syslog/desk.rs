@@ -116,14 +116,6 @@ impl<S: Stream, W: Way> Desk<S, W> {
         self.feeds.iter().all(Feed::is_done)
     }
 
-    /// Asks all streams for what is written so far.
-    pub fn flush(&self) {
-        for feed in self.feeds.iter().filter(|feed| !feed.is_done()) {
-            // What is not handed over now is later.
-            let _ = feed.stream.flush();
-        }
-    }
-
     /// What is to be waited for, as many as there is room for.
     pub fn wanted(&self, items: &mut Vec<PollItem>, most: usize) {
         items.clear();

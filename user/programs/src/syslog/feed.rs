@@ -42,12 +42,6 @@ pub trait Stream {
     /// # Errors
     /// The kernel's.
     fn quiet_since(&self) -> Result<u64, Error>;
-
-    /// Asks for what is written so far.
-    ///
-    /// # Errors
-    /// The kernel's.
-    fn flush(&self) -> Result<(), Error>;
 }
 
 /// A packet that was taken.

@@ -79,7 +79,6 @@ struct Source {
     /// How many may be handed on before the outlet is full.
     outlet: u64,
     is_ended: bool,
-    flushed: u64,
 }
 
 type Shared = Rc<RefCell<Kernel>>;
@@ -149,13 +148,6 @@ impl Stream for Played {
 
     fn quiet_since(&self) -> Result<u64, Error> {
         call(&self.kernel, |kernel| Ok(kernel.streams[self.number].quiet))
-    }
-
-    fn flush(&self) -> Result<(), Error> {
-        call(&self.kernel, |kernel| {
-            kernel.streams[self.number].flushed += 1;
-            Ok(())
-        })
     }
 }
 
@@ -456,14 +448,6 @@ fn what_may_still_come_is_waited_for_and_not_for_long() {
     assert!(!turn.is_holding);
     let order: Vec<_> = said(&kernel).into_iter().map(|(cpu, ..)| cpu).collect();
     assert_eq!(order, [0, 1, 0]);
-    desk.flush();
-    assert!(
-        kernel
-            .borrow()
-            .streams
-            .iter()
-            .all(|stream| stream.flushed == 1)
-    );
 }
 
 #[test]
