@@ -22,6 +22,8 @@
 #                    port0, port1, ...; the panic's last
 #   RELAY_CTL_SOCKET  with RELAY_PORTS: path of a unix socket that QEMU connects relay.ctl to, the port
 #                    that the kernel is asked through
+#   RELAY_SYSLOG_SOCKET  with RELAY_PORTS: path of a unix socket that QEMU connects relay.syslog to,
+#                    the port of the program that speaks syslog
 #   RELAY_GDB        1: wait for gdb on tcp:1234
 #   RELAY_BIOS       firmware image (default: qboot.rom where QEMU has it, else QEMU's own default)
 #   RELAY_QEMU       QEMU binary (default qemu-system-x86_64)
@@ -141,8 +143,10 @@ if [[ $ports != 0 ]]; then
     # Port 0 of the device is kept for a console. The ports for panics and for control need no
     # interrupts.
     most=$((ports + 2))
-    [[ -z ${RELAY_CTL_SOCKET:-} ]] || ((most++))
-    device="virtio-serial-pci,max_ports=$most,vectors=$((ports + 2))"
+    vectors=$((ports + 2))
+    [[ -z ${RELAY_CTL_SOCKET:-} ]] || most=$((ports + 3))
+    [[ -z ${RELAY_SYSLOG_SOCKET:-} ]] || ((most = ports + 4, vectors++))
+    device="virtio-serial-pci,max_ports=$most,vectors=$vectors"
     if [[ -n ${RELAY_PORTS_FOLDER:-} ]]; then
         [[ -d $RELAY_PORTS_FOLDER ]] ||
             die "RELAY_PORTS_FOLDER: no such folder: '$RELAY_PORTS_FOLDER'"
@@ -170,6 +174,12 @@ if [[ $ports != 0 ]]; then
             die "RELAY_CTL_SOCKET: no unix socket that somebody listens on: '$RELAY_CTL_SOCKET'"
         arguments+=(-chardev "socket,id=ctl,path=${RELAY_CTL_SOCKET//,/,,}"
             -device "virtserialport,chardev=ctl,name=relay.ctl,nr=$((ports + 2))")
+    fi
+    if [[ -n ${RELAY_SYSLOG_SOCKET:-} ]]; then
+        [[ -S $RELAY_SYSLOG_SOCKET ]] ||
+            die "RELAY_SYSLOG_SOCKET: no unix socket that somebody listens on: '$RELAY_SYSLOG_SOCKET'"
+        arguments+=(-chardev "socket,id=syslog,path=${RELAY_SYSLOG_SOCKET//,/,,}"
+            -device "virtserialport,chardev=syslog,name=relay.syslog,nr=$((ports + 3))")
     fi
 fi
 if flag RELAY_GDB "${RELAY_GDB:-}"; then

@@ -21,7 +21,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use relay_decode::console::{Line, Record};
 use relay_format::Severity;
-use relay_machine::install::{self, BABELTRACE, Need, RealSystem};
+use relay_machine::install::{self, BABELTRACE, Need, RSYSLOG, RealSystem};
 use relay_machine::workspace::{Build, Machine, Workspace};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -74,6 +74,28 @@ pub fn babeltrace(trace: &Path, args: &[&str]) -> Vec<u8> {
     let others: Vec<_> = lines.filter(|line| !line.contains("discarded")).collect();
     assert!(output.status.success() && others.is_empty(), "{others:#?}");
     output.stdout
+}
+
+/// A syslog daemon that runs in the foreground, with this configuration, which lies in `folder` like
+/// all else of it.
+///
+/// # Panics
+///
+/// When it cannot be installed, or does not start.
+#[must_use]
+pub fn rsyslog(folder: &Path, configuration: &str) -> Child {
+    ensure(workspace(), &[Need::Rsyslog]);
+    let file = folder.join("rsyslog.conf");
+    std::fs::write(&file, configuration).expect("the folder is writable");
+    Command::new(RSYSLOG)
+        .arg("-n")
+        .arg("-f")
+        .arg(&file)
+        .arg("-i")
+        .arg(folder.join("rsyslog.pid"))
+        .stdin(Stdio::null())
+        .spawn()
+        .expect("rsyslogd starts")
 }
 
 /// The kernel and its programs, built once for all tests.

@@ -57,9 +57,17 @@ impl Accel {
 /// What takes packets from a guest, and the socket or folder that it ends at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wires {
-    /// So many virtio ports of its CPUs, and the one for panics; the last socket is that of the port
-    /// over which it is asked, if there is one.
-    Ports(u32, PathBuf, Option<PathBuf>),
+    /// Virtio ports of its CPUs, and the one for panics.
+    Ports {
+        /// So many of CPUs.
+        count: u32,
+        /// The socket of all of them.
+        packets: PathBuf,
+        /// That of the port over which it is asked, if there is one.
+        control: Option<PathBuf>,
+        /// That of the port over which it says what goes to syslog, if there is one.
+        syslog: Option<PathBuf>,
+    },
     /// So many virtio ports, and the one for panics, as files in a folder.
     Files(u32, PathBuf),
     /// A second serial port.
@@ -309,18 +317,27 @@ fn command(config: &GuestConfig) -> Command {
         "RELAY_PORTS_SOCKET",
         "RELAY_PORTS_FOLDER",
         "RELAY_CTL_SOCKET",
+        "RELAY_SYSLOG_SOCKET",
         "RELAY_SERIAL_SOCKET",
     ] {
         command.env_remove(variable);
     }
     match &config.wires {
-        Wires::Ports(count, socket, control) => {
+        Wires::Ports {
+            count,
+            packets,
+            control,
+            syslog,
+        } => {
             if let Some(control) = control {
                 command.env("RELAY_CTL_SOCKET", control);
             }
+            if let Some(syslog) = syslog {
+                command.env("RELAY_SYSLOG_SOCKET", syslog);
+            }
             command
                 .env("RELAY_PORTS", count.to_string())
-                .env("RELAY_PORTS_SOCKET", socket)
+                .env("RELAY_PORTS_SOCKET", packets)
         }
         Wires::Files(count, folder) => command
             .env("RELAY_PORTS", count.to_string())

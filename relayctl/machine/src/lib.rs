@@ -6,6 +6,7 @@
 //! may say. [`guest`] runs QEMU, reads its console and never leaves it behind. [`ports`] takes what
 //! the guest sends over its virtio ports, and writes a capture of it; [`port_files`] does so when
 //! the guest has ended. [`control`] passes on what others ask of a guest that runs, and asks.
+//! [`syslog`] passes on what it says to syslog.
 //!
 //! Nothing here prints but what a command that is run for the user prints itself: what the user
 //! should know goes through [`install::System::say`].
@@ -19,4 +20,5 @@ pub mod install;
 pub mod port_files;
 pub mod ports;
 pub mod settings;
+pub mod syslog;
 pub mod workspace;

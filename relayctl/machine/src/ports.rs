@@ -1,6 +1,6 @@
 //! The host end of the guest's ports: a socket that QEMU connects to, once for
 //! each virtio port, or once for a serial port; another one for the port that the guest is asked
-//! through; a thread for each connection that does nothing but
+//! through, and one for that of syslog; a thread for each connection that does nothing but
 //! read it, and one that writes the capture behind their back: files are slower than sockets, and
 //! the guest shall not wait for them before it has to.
 
@@ -19,6 +19,7 @@ use relay_decode::capture::{Capture, LinePort, Port, Scratch};
 
 use crate::control::Wire;
 use crate::guest::Wires;
+use crate::syslog::Intake;
 
 /// The most ports that CPUs of one guest can have: what QEMU's virtio-serial-pci
 /// offers beside the one that is kept for a console and the one that is kept for
@@ -60,6 +61,8 @@ const SHORT: &str = "/tmp";
 const PACKETS: &str = "ports";
 /// That of the socket for requests and answers, which is no longer.
 const CONTROL_SOCKET: &str = "ctl";
+/// That of the socket for syslog.
+const SYSLOG_SOCKET: &str = "log";
 
 /// A folder for the sockets, within `root` or, if their paths are too long there, in `/tmp`.
 fn place(root: &Path) -> io::Result<Scratch> {
@@ -128,25 +131,66 @@ impl Ports {
     /// Listens for so many ports of CPUs, and for the one for panics, whose bytes
     /// `capture` gets. QEMU connects to them in the order of its command line: the
     /// first connection is port 0, the last one that for panics. With a `wire` there is one more,
-    /// over which the guest is asked.
+    /// over which the guest is asked, and one with an `intake`, which gets what goes to syslog.
     ///
     /// # Errors
     ///
     /// When a socket cannot be made.
-    pub fn listen(capture: &Capture, count: u32, wire: Option<Wire>) -> io::Result<Self> {
+    pub fn listen(
+        capture: &Capture,
+        count: u32,
+        wire: Option<Wire>,
+        intake: Option<Intake>,
+    ) -> io::Result<Self> {
         let ports = (0..=count).map(|number| Sink::Port(capture.port(number)));
-        let mut this = Self::take(ports.collect(), None, |path| {
-            Wires::Ports(count, path, None)
+        let mut this = Self::take(ports.collect(), None, |packets| Wires::Ports {
+            count,
+            packets,
+            control: None,
+            syslog: None,
         })?;
-        if let (Some(wire), Wires::Ports(.., control)) = (wire, &mut this.wires) {
-            let path = this.folder.path().join(CONTROL_SOCKET);
-            let listener = bind(&path)?;
-            let (over, all) = (Arc::clone(&this.is_over), Arc::clone(&this.readers));
-            let acceptor = thread::spawn(move || converse(&listener, &wire, &over, &all));
-            this.acceptors.push((path.clone(), acceptor));
-            *control = Some(path);
+        let own_control = match wire {
+            Some(wire) => {
+                let is_over = Arc::clone(&this.is_over);
+                Some(this.take_one(CONTROL_SOCKET, move |stream| {
+                    // A guest that has ended is not asked.
+                    if is_over.load(Ordering::SeqCst) {
+                        return Err(io::ErrorKind::NotConnected.into());
+                    }
+                    wire.attach(stream.try_clone()?);
+                    Ok(move || wire.read(stream))
+                })?)
+            }
+            None => None,
+        };
+        let own_syslog = match intake {
+            Some(intake) => {
+                Some(this.take_one(SYSLOG_SOCKET, move |stream| Ok(move || intake.read(stream)))?)
+            }
+            None => None,
+        };
+        if let Wires::Ports {
+            control, syslog, ..
+        } = &mut this.wires
+        {
+            (*control, *syslog) = (own_control, own_syslog);
         }
         Ok(this)
+    }
+
+    /// Listens for one connection at a socket of its own, whose path this is; `begin` makes of it
+    /// what reads it, in a thread.
+    fn take_one<R: FnOnce() + Send + 'static>(
+        &mut self,
+        name: &str,
+        begin: impl FnOnce(UnixStream) -> io::Result<R> + Send + 'static,
+    ) -> io::Result<PathBuf> {
+        let path = self.folder.path().join(name);
+        let listener = bind(&path)?;
+        let all = Arc::clone(&self.readers);
+        let acceptor = thread::spawn(move || accept_one(&listener, begin, &all));
+        self.acceptors.push((path.clone(), acceptor));
+        Ok(path)
     }
 
     /// Listens for a serial port, whose bytes `capture` gets. With a `wire` the guest is asked over
@@ -262,27 +306,21 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Takes the connection over which the guest is asked, and reads its answers in a thread.
-fn converse(
+/// Takes a connection, and reads it in a thread. What a guest that has ended meanwhile has sent is
+/// read; the connection that ended the waiting says nothing.
+fn accept_one<R: FnOnce() + Send + 'static>(
     listener: &UnixListener,
-    wire: &Wire,
-    is_over: &AtomicBool,
+    begin: impl FnOnce(UnixStream) -> io::Result<R>,
     readers: &Mutex<Vec<Reader>>,
 ) {
     let Ok((stream, _)) = listener.accept() else {
         return;
     };
-    // The one that ended the waiting says nothing, and the guest has ended.
-    if is_over.load(Ordering::SeqCst) {
-        return;
+    if let Ok(own) = stream.try_clone()
+        && let Ok(read) = begin(stream)
+    {
+        lock(readers).push((own, thread::spawn(read)));
     }
-    let (Ok(own), Ok(output)) = (stream.try_clone(), stream.try_clone()) else {
-        return;
-    };
-    wire.attach(output);
-    let wire = wire.clone();
-    let reader = thread::spawn(move || wire.read(stream));
-    lock(readers).push((own, reader));
 }
 
 /// Reads one port until it is closed.
@@ -345,7 +383,7 @@ mod tests {
         for round in 0..50 {
             let out = folder.path().join(round.to_string());
             let capture = Capture::create(&Options::new(&out, Kind::Live)).expect("it is writable");
-            let ports = Ports::listen(&capture, 2, None).expect("there are sockets");
+            let ports = Ports::listen(&capture, 2, None, None).expect("there are sockets");
             for port in 0..3 {
                 let mut guest =
                     UnixStream::connect(&ports.acceptors[0].0).expect("it is listened to");

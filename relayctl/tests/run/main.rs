@@ -9,6 +9,7 @@ mod ports;
 mod pretended;
 #[path = "../synthetic/mod.rs"]
 mod synthetic;
+mod syslog;
 
 use std::fs;
 use std::process::Command;

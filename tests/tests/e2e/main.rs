@@ -26,6 +26,7 @@ mod serial;
 mod smoke;
 mod source;
 mod stall;
+mod syslog;
 mod trace;
 mod types;
 mod unread;

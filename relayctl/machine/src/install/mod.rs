@@ -20,7 +20,7 @@ mod tests;
 use std::path::Path;
 use std::time::Duration;
 
-pub use need::{BABELTRACE, InstallError, Need, QEMU};
+pub use need::{BABELTRACE, InstallError, Need, QEMU, RSYSLOG};
 pub use system::{Cmd, Done, RealSystem, System};
 
 /// The Rust target of the kernel.
@@ -43,7 +43,7 @@ pub fn ensure(system: &mut dyn System, needs: &[Need]) -> Result<(), InstallErro
         match need {
             Need::RustTarget => ensure_rust_target(system)?,
             Need::Qemu => ensure_qemu(system)?,
-            Need::Babeltrace => ensure_program(system, need)?,
+            Need::Babeltrace | Need::Rsyslog => ensure_program(system, need)?,
         }
     }
     Ok(())
@@ -189,13 +189,14 @@ fn has_program(system: &mut dyn System, need: Need) -> Result<bool, InstallError
     let Some(path) = system.find_program(need.name()) else {
         return Ok(false);
     };
-    let command = format!("{} --version", path.display());
+    let word = need.version_word();
+    let command = format!("{} {word}", path.display());
     let failed = |detail| InstallError::Failed {
         need,
         command,
         detail,
     };
-    match system.probe(&Cmd::new(&[need.name(), "--version"])) {
+    match system.probe(&Cmd::new(&[need.name(), word])) {
         Ok(Done { ok: true, .. }) => Ok(true),
         Ok(Done { output, .. }) => Err(failed(last_line(&output))),
         Err(error) => Err(failed(error.to_string())),

@@ -8,6 +8,9 @@ pub const QEMU: &str = "qemu-system-x86_64";
 /// The reference reader of traces.
 pub const BABELTRACE: &str = "babeltrace2";
 
+/// The syslog daemon that messages are passed to in tests. It lies where users seldom look.
+pub const RSYSLOG: &str = "/usr/sbin/rsyslogd";
+
 /// Something that relayctl cannot work without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
@@ -17,6 +20,8 @@ pub enum Need {
     Qemu,
     /// The reference reader of traces; only tests need it.
     Babeltrace,
+    /// A syslog daemon; only tests need it.
+    Rsyslog,
 }
 
 impl Need {
@@ -26,6 +31,7 @@ impl Need {
             Self::RustTarget => "the Rust target x86_64-unknown-none",
             Self::Qemu => QEMU,
             Self::Babeltrace => BABELTRACE,
+            Self::Rsyslog => RSYSLOG,
         }
     }
 
@@ -33,7 +39,16 @@ impl Need {
     pub(super) fn install_words(self) -> &'static [&'static str] {
         match self {
             Self::Babeltrace => INSTALL_BABELTRACE,
+            Self::Rsyslog => INSTALL_RSYSLOG,
             _ => INSTALL_QEMU,
+        }
+    }
+
+    /// What makes it say its version, and do nothing else.
+    pub(super) fn version_word(self) -> &'static str {
+        match self {
+            Self::Rsyslog => "-v",
+            _ => "--version",
         }
     }
 }
@@ -123,3 +138,6 @@ const INSTALL_QEMU: &[&str] = &[
 
 /// The words behind `apt-get` that install the reference reader of traces.
 const INSTALL_BABELTRACE: &[&str] = &["install", "-y", "--no-install-recommends", "babeltrace2"];
+
+/// The words behind `apt-get` that install the syslog daemon.
+const INSTALL_RSYSLOG: &[&str] = &["install", "-y", "--no-install-recommends", "rsyslog"];

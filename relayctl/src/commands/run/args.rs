@@ -2,10 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::builder::{OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use relay_machine::guest::Accel;
+use relay_machine::syslog::Destination;
 
 use crate::commands::captures::CaptureArgs;
 use crate::terminal::ColorChoice;
@@ -96,6 +98,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_enum, default_value_t)]
     pub(crate) transport: Transport,
 
+    /// Pass on what the machine says to syslog: udp:HOST:PORT, tcp:HOST:PORT, unix:PATH, or a file
+    ///
+    /// The machine gets one more port, over which its program logd says every record of its log,
+    /// of its events and of its programs as a message of RFC 5424. A file gets a line for each.
+    #[arg(long, value_name = "TO", value_parser = Destination::from_str)]
+    pub(crate) syslog: Option<Destination>,
+
     /// Where the capture and how large it may get
     #[command(flatten)]
     pub(crate) capture: CaptureArgs,
@@ -148,6 +157,21 @@ impl RunArgs {
             (Some(named), _) => named,
             (None, true) => "init",
             (None, false) => "smoke",
+        }
+    }
+
+    /// Checks that the machine has a port for syslog, if that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot have one.
+    pub(super) fn check_syslog(&self) -> Result<(), String> {
+        match (&self.syslog, self.transport) {
+            (None, _) | (Some(_), Transport::Virtio) => Ok(()),
+            (Some(_), other) => Err(format!(
+                "--syslog needs a virtio port: --transport virtio, not {}",
+                other.name()
+            )),
         }
     }
 

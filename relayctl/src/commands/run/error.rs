@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use relay_decode::capture::CaptureError;
 use relay_machine::install::InstallError;
+use relay_machine::syslog::Destination;
 use relay_machine::workspace::{BuildError, RUNNER};
 
 use crate::exit::Exit;
@@ -38,6 +39,13 @@ pub(in crate::commands) enum RunError {
     Capture(CaptureError),
     /// The socket for the guest's ports could not be made.
     Ports(io::Error),
+    /// The file for what goes to syslog cannot be written to.
+    Syslog {
+        /// The file.
+        to: Destination,
+        /// What is wrong with it.
+        error: io::Error,
+    },
 }
 
 impl RunError {
@@ -68,6 +76,7 @@ impl fmt::Display for RunError {
             Self::Output(error) => write!(f, "cannot show the log: {error}"),
             Self::Capture(error) => error.fmt(f),
             Self::Ports(error) => write!(f, "cannot make a socket for the guest's ports: {error}"),
+            Self::Syslog { to, error } => write!(f, "--syslog {to}: {error}"),
         }
     }
 }

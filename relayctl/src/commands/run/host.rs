@@ -7,6 +7,7 @@ use relay_machine::control::Wire;
 use relay_machine::guest::Wires;
 use relay_machine::port_files::PortFiles;
 use relay_machine::ports::{MAX_PORTS, Ports};
+use relay_machine::syslog::Intake;
 
 use super::args::{RunArgs, Transport};
 
@@ -21,11 +22,17 @@ pub(super) enum Host {
 }
 
 impl Host {
-    /// What `args` asks for; `capture` gets the packets, and over `wire` the guest is asked.
-    pub(super) fn new(args: &RunArgs, capture: &Capture, wire: Option<Wire>) -> io::Result<Self> {
+    /// What `args` asks for; `capture` gets the packets, over `wire` the guest is asked, and
+    /// `intake` gets what it says to syslog, where it has a port for that.
+    pub(super) fn new(
+        args: &RunArgs,
+        capture: &Capture,
+        wire: Option<Wire>,
+        intake: Option<Intake>,
+    ) -> io::Result<Self> {
         let count = args.smp.min(MAX_PORTS);
         Ok(match args.transport {
-            Transport::Virtio => Self::Sockets(Ports::listen(capture, count, wire)?),
+            Transport::Virtio => Self::Sockets(Ports::listen(capture, count, wire, intake)?),
             Transport::File => Self::Files(PortFiles::create(capture, count)?),
             Transport::Serial => Self::Sockets(Ports::listen_to_line(capture, wire)?),
             Transport::None => Self::Nothing,

@@ -25,6 +25,7 @@ use relay_machine::guest::{Accel, Event, Guest, GuestConfig, GuestEnd, Wires};
 use relay_machine::install::{self, Need, RealSystem};
 use relay_machine::ports::CONSOLE;
 use relay_machine::settings::Settings;
+use relay_machine::syslog::Syslog;
 use relay_machine::workspace::{RUNNER, Workspace};
 use serde_json::json;
 
@@ -64,6 +65,7 @@ pub(crate) fn run(args: &RunArgs) -> Exit {
 /// Prepares the machine, the kernel and the guest, and runs it.
 fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let words = args.kernel_words().map_err(RunError::Usage)?;
+    args.check_syslog().map_err(RunError::Usage)?;
     if args.accel == Accel::Kvm {
         check_kvm()?;
     }
@@ -102,7 +104,9 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     // Who may ask, as long as the machine runs.
     let desk = desk(capture.folder());
     let wire = desk.as_ref().map(Desk::wire);
-    let host = Host::new(args, &capture, wire.clone()).map_err(RunError::Ports)?;
+    let syslog = syslog(args)?;
+    let intake = syslog.as_ref().map(Syslog::intake);
+    let host = Host::new(args, &capture, wire.clone(), intake).map_err(RunError::Ports)?;
     let started_unix_ms = unix_ms();
     // The file may be another when it has run.
     let image = ElfFile::read(&kernel).and_then(|elf| elf.image()).ok();
@@ -145,6 +149,7 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     let wall = guest.started().elapsed();
     drop(desk);
     host.finish().map_err(RunError::Ports)?;
+    watch.syslog = syslog.map(Syslog::finish);
     if let Some(capture) = &watch.capture {
         capture.settle();
     }
@@ -185,12 +190,13 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
             "accel": args.accel.name(),
             "transport": args.transport.name(),
             "ports": match config.wires {
-                Wires::Ports(count, ..) | Wires::Files(count, _) => count,
+                Wires::Ports { count, .. } | Wires::Files(count, _) => count,
                 Wires::Line(_) | Wires::None => 0,
             },
             "started_unix_ms": started_unix_ms,
             "wall_ms": summary::milliseconds(wall),
             "host_pauses_ms": summary::milliseconds(watch.pauses.total()),
+            "syslog": watch.syslog,
             "result": end.result(watch.endless),
             "exit": exit.code(),
             "verdict": facts.as_ref().and_then(|facts| facts.verdict),
@@ -230,6 +236,19 @@ fn try_run(args: &RunArgs) -> Result<Exit, RunError> {
     print(args.json, summary, || hurry.is_asked());
     settle_talk(|| hurry.is_asked());
     Ok(exit)
+}
+
+/// Begins to pass on what the guest says to syslog, if somebody wants it.
+fn syslog(args: &RunArgs) -> Result<Option<Syslog>, RunError> {
+    let Some(to) = &args.syslog else {
+        return Ok(None);
+    };
+    let tell = |what: &str| say(printable(what.as_bytes()));
+    let begun = Syslog::start(to.clone(), tell).map_err(|error| RunError::Syslog {
+        to: to.clone(),
+        error,
+    });
+    begun.map(Some)
 }
 
 /// Prints the summary: the object on stdout, the table where the talk is.

@@ -8,6 +8,7 @@ use relay_decode::balance::{Balance, Verdict};
 use relay_decode::console::Ledger;
 use relay_decode::escape::printable;
 use relay_format::{Context, Severity};
+use relay_machine::syslog::Told;
 use serde::{Serialize, Serializer};
 
 use crate::report::{self, Reasons, Sums};
@@ -32,6 +33,8 @@ pub(crate) struct RunFacts {
     pub(crate) problems: Vec<String>,
     /// The capture.
     pub(crate) capture: Option<CaptureFacts>,
+    /// What became of what the machine said to syslog, if that was passed on.
+    pub(crate) syslog: Option<Told>,
 }
 
 /// What a run has captured.
@@ -256,6 +259,10 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
         let _ = writeln!(text, "{}", capture.line());
         text += &channels(&capture.channels);
     }
+    if let Some(syslog) = &run.syslog {
+        let line = syslog.to_string();
+        let _ = writeln!(text, "syslog: {}", printable(line.as_bytes()));
+    }
     let first = match run.first_line_ms {
         Some(ms) => format!("first log line {:.3} s after QEMU's start", ms / 1e3),
         None => "no log line".to_owned(),
@@ -388,6 +395,7 @@ mod tests {
                     verdict: "complete",
                 }],
             }),
+            syslog: None,
         };
         (ledger, run)
     }

@@ -10,6 +10,7 @@ use relay_decode::capture::{Capture, LinePort};
 use relay_decode::console::{Ledger, Line, LineSplitter};
 use relay_decode::escape::printable;
 use relay_machine::guest::{Event, Guest, GuestEnd};
+use relay_machine::syslog::Told;
 
 use super::args::RunArgs;
 use super::end::{End, PATIENCE};
@@ -57,6 +58,8 @@ pub(super) struct Watch {
     pub(super) pauses: Pauses,
     /// Where packets go.
     pub(super) capture: Option<Capture>,
+    /// What became of what the guest said to syslog, if that was passed on.
+    pub(super) syslog: Option<Told>,
     /// Takes what comes from COM1: text, which it keeps, and frames, if the kernel sends them there.
     pub(super) console: Option<LinePort>,
 }
@@ -80,6 +83,7 @@ impl Watch {
             patience: (!patient).then_some(PATIENCE),
             pauses: Pauses::new(Instant::now()),
             capture: None,
+            syslog: None,
             console: None,
         }
     }
@@ -287,6 +291,7 @@ impl Watch {
                 .or(self.ledger.cpus()),
             problems,
             capture,
+            syslog: self.syslog.clone(),
         };
         match args.json {
             true => summary::json(&self.ledger, &facts),
