@@ -192,8 +192,14 @@ impl<S: Stream, W: Way> Desk<S, W> {
             };
             let (classes, clock) = (&mut self.classes, &mut self.clock);
             let (feed, out) = (&mut self.feeds[place], &mut self.out);
+            if let Some((found, missing)) = feed.take_gap() {
+                message::write_gap(out, clock, &found, missing);
+                self.unsaid += missing;
+                continue;
+            }
             while out.len() + message::MOST <= SYSLOG_BYTES
                 && feed.time().is_ok_and(|time| time <= until)
+                && !feed.has_gap()
             {
                 let is_told = feed.tell(classes, |found, record| {
                     message::write(out, clock, found, record);

@@ -72,7 +72,7 @@ struct Taken<P> {
     /// When it was opened and closed, in ticks.
     begin: u64,
     end: u64,
-    /// The numbers of its first record, and of the first behind it.
+    /// The numbers of its first record, and of the first behind it; 0: it has none.
     first: u64,
     behind: u64,
 }
@@ -97,7 +97,11 @@ impl<P: Held> Taken<P> {
             taken.channel = header.stream_id;
             (taken.begin, taken.end) = (header.timestamp_begin, header.timestamp_end);
             taken.first = header.ordinal;
-            taken.behind = header.ordinal.saturating_add(header.records);
+            // One without records is done with as soon as it comes.
+            taken.behind = match header.records {
+                0 => 0,
+                records => header.ordinal.saturating_add(records),
+            };
         }
         Ok(taken)
     }
@@ -158,6 +162,8 @@ pub struct Feed<S: Stream> {
     is_blocked: bool,
     /// Records that could not be read since this was asked for.
     unreadable: u64,
+    /// Records before the next one that are not there.
+    gap: u64,
 }
 
 impl<S: Stream> Feed<S> {
@@ -179,6 +185,7 @@ impl<S: Stream> Feed<S> {
             is_ended: false,
             is_blocked: false,
             unreadable: 0,
+            gap: 0,
         }
     }
 
@@ -292,9 +299,29 @@ impl<S: Stream> Feed<S> {
         is_read
     }
 
+    /// Whether records before the next one are not there.
+    #[must_use]
+    pub fn has_gap(&self) -> bool {
+        self.gap != 0
+    }
+
+    /// Records before the next one that are not there: they had left the machine before somebody
+    /// looked, or were overwritten. Where they were, and how many; `None` if there are none. Once.
+    pub fn take_gap(&mut self) -> Option<(Found<'_>, u64)> {
+        let (next, missing) = (self.next?, core::mem::take(&mut self.gap));
+        let found = Found {
+            channel: &self.channel,
+            cpu: self.cpu,
+            number: self.number - missing,
+            ticks: next.ticks,
+        };
+        (missing != 0).then_some((found, missing))
+    }
+
     /// Passes over all that is held; returns how many records that are.
     pub fn skip(&mut self) -> u64 {
-        let behind = self.held.back().map_or(self.number, |taken| taken.behind);
+        let ends = self.held.iter().map(|taken| taken.behind);
+        let behind = ends.fold(self.number, u64::max);
         let first = self.held.get(self.cursor.packet);
         let from = first.map_or(self.number, |taken| self.number.max(taken.first));
         self.number = self.number.max(behind);
@@ -302,7 +329,7 @@ impl<S: Stream> Feed<S> {
             packet: self.held.len(),
             ..Cursor::default()
         };
-        self.next = None;
+        (self.next, self.gap) = (None, 0);
         behind.saturating_sub(from)
     }
 
@@ -324,8 +351,6 @@ impl<S: Stream> Feed<S> {
         while self.next.is_none()
             && let Some(taken) = self.held.get(self.cursor.packet)
         {
-            // Others were overwritten.
-            self.number = self.number.max(taken.first);
             if self.number >= taken.behind {
                 self.cursor = Cursor {
                     packet: self.cursor.packet + 1,
@@ -333,6 +358,8 @@ impl<S: Stream> Feed<S> {
                 };
                 continue;
             }
+            self.gap += taken.first.saturating_sub(self.number);
+            self.number = self.number.max(taken.first);
             let rest = taken.rest(self.cursor.at);
             let mut fields = Fields::new(rest);
             let Ok(Some(stamp)) = fields.next_stamp() else {

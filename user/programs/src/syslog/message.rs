@@ -38,6 +38,7 @@ const MSGID: usize = 32;
 const KERN: u32 = 0;
 const USER: u32 = 1 << 3;
 const DAEMON: u32 = 3 << 3;
+const SYSLOG: u32 = 5 << 3;
 /// The greatest of them.
 const LAST: u32 = 23 << 3;
 
@@ -62,6 +63,29 @@ pub fn write(out: &mut Vec<u8>, clock: &mut Clock, found: &Found<'_>, record: &R
     let begin = out.len();
     out.extend_from_slice(&[b' '; DIGITS + 1]);
     body(out, clock, found, record);
+    let length = out.len() - begin - DIGITS - 1;
+    frame(out, begin, length);
+}
+
+/// Appends a message that says that so many records, from this one on, are not told.
+pub fn write_gap(out: &mut Vec<u8>, clock: &mut Clock, found: &Found<'_>, missing: u64) {
+    let begin = out.len();
+    out.extend_from_slice(&[b' '; DIGITS + 1]);
+    out.push(b'<');
+    number(out, (SYSLOG | Severity::Warn as u32).into());
+    out.extend_from_slice(b">1 ");
+    clock.write(out, found.ticks);
+    out.extend_from_slice(b" relay logd - missing [relay@32473 cpu=\"");
+    number(out, found.cpu);
+    out.extend_from_slice(b"\" channel=\"");
+    out.extend_from_slice(found.channel.as_bytes());
+    out.extend_from_slice(b"\" number=\"");
+    number(out, found.number);
+    out.extend_from_slice(b"\" count=\"");
+    number(out, missing);
+    out.extend_from_slice(b"\"] ");
+    number(out, missing);
+    out.extend_from_slice(b" records are in the capture only: they had left the machine");
     let length = out.len() - begin - DIGITS - 1;
     frame(out, begin, length);
 }

@@ -573,6 +573,29 @@ fn a_full_outlet_is_waited_for_and_keeps_the_order() {
 }
 
 #[test]
+fn what_is_not_there_is_said_where_it_was() {
+    let streams = vec![vec![
+        packet(0, 0, &[BEGIN]),
+        packet(0, 4, &[]),
+        packet(0, 7, &[BEGIN + 1]),
+    ]];
+    let kernel = kernel(&streams);
+    let mut desk = start(&kernel, true);
+    run(&mut desk, BEGIN + 10).expect("nobody dies");
+    assert!(desk.is_done());
+    assert_eq!(desk.counts(), [2, 6]);
+    let said = kernel.borrow().said.clone();
+    let said = core::str::from_utf8(&said).expect("it is UTF-8");
+    let gap = "relay logd - missing [relay@32473 cpu=\"0\" channel=\"klog\" number=\"1\" count=\"6\"] 6 records";
+    let places = ["record 0 of 0", gap, "record 7 of 0"].map(|text| said.find(text));
+    assert!(
+        places.iter().all(Option::is_some) && places.is_sorted(),
+        "{said}"
+    );
+    assert_eq!(kernel.borrow().streams[0].mark, 8);
+}
+
+#[test]
 fn what_is_damaged_is_counted_and_the_next_packet_is_read() {
     let mut damaged = packet(0, 0, &[BEGIN, BEGIN + 1, BEGIN + 2]);
     let behind_first = SIZE + record(BEGIN, "record 0 of 0").len();
