@@ -68,7 +68,7 @@ pub(super) struct State {
     /// Who drains it sleeps, or is about to.
     pub(super) is_awaited: bool,
     /// Syslog is told what it has: who drains it next goes on with that.
-    pub(super) is_told: bool,
+    is_told: bool,
     /// The kernel's pump leaves it alone for so long.
     pub(super) rests: Option<Timeout>,
     cpu: usize,
@@ -117,6 +117,7 @@ impl Stream {
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
+            let is_told = syslog_port::is_there() && TOLD.contains(&mount.path());
             let stream = Self {
                 cpu,
                 path: mount.path(),
@@ -128,9 +129,8 @@ impl Stream {
                     queue: Queue::new(HELD),
                     is_ended: false,
                     is_awaited: false,
-                    is_told: false,
-                    rests: (syslog_port::is_there() && TOLD.contains(&mount.path()))
-                        .then(|| Timeout::after_ms(BEGIN_MS)),
+                    is_told,
+                    rests: is_told.then(|| Timeout::after_ms(BEGIN_MS)),
                     cpu,
                 }),
             };

@@ -195,11 +195,6 @@ impl TakenOver {
         Ok(())
     }
 
-    /// Syslog is told what the stream has.
-    pub(crate) fn note_told(&self) {
-        self.stream.state.lock().is_told = true;
-    }
-
     /// How many packets are held.
     pub(crate) fn held(&self) -> u64 {
         let state = self.stream.state.lock();

@@ -60,7 +60,6 @@ pub(in crate::user) fn set(
             // Of one that is named twice the greater counts.
             *mark = (*mark).max(*told);
         }
-        file.note_told();
     }
     Ok(())
 }

@@ -212,13 +212,6 @@ impl OpenFile {
         !matches!(self.state.lock().used, Use::Observe(..))
     }
 
-    /// Syslog is told what its stream has.
-    pub(super) fn note_told(&self) {
-        if let Use::Drain(taken) = &self.state.lock().used {
-            taken.note_told();
-        }
-    }
-
     /// What is known of it; there is something, since the stream has started.
     pub(super) fn known(&self) -> Option<FileInfo> {
         let info = self.file.info()?;
