@@ -189,7 +189,7 @@ impl Plan {
 pub fn rights_of(name: &str) -> u32 {
     let few = rights::OBSERVE | rights::WRITE;
     match name {
-        "hello" | "crash" | "spin" | "nulls" | "remap" | "pingpong" => few,
+        "hello" | "crash" | "spin" | "talk" | "nulls" | "remap" | "pingpong" => few,
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use programs::plan::{Deaths, Kill, Next, Plan, Wanted, next, rights_of};
+use programs::syslog::ASK;
 use programs::table::Table;
 use relay_abi::{Ended, Error, Notice, PollItem, ThreadOptions, ready, rights};
 use relay_rt::files::{self, FILES, Files, Owned};
@@ -58,7 +59,7 @@ fn run(arguments: &'static str) -> u32 {
             return 1;
         }
     };
-    let mut names = Table::new();
+    let mut names: Table<Port> = Table::new();
     let mut all_well = true;
     let mut children = Vec::new();
     let services = plan.services.into_iter();
@@ -83,6 +84,12 @@ fn run(arguments: &'static str) -> u32 {
         if !is_over && !plan.stays && kills.is_none() && !children.iter().any(is_at_work) {
             is_over = true;
             relay::info!("all programs have ended");
+            for child in &children {
+                // One that can be asked says when it has done what there was to do.
+                if let Ok(service) = names.lookup(child.wanted.name.as_bytes()) {
+                    let _ = service.call(Says::words([ASK, 0, 0]), &mut Bytes::new());
+                }
+            }
             children.iter().for_each(end);
         }
         let pause = kills.as_mut().map(Kill::pause);

@@ -7,6 +7,9 @@
 //! one goes on with the next record. What syslog does not take is counted, and told in the log; the
 //! capture does not wait for it. Without that port it drains, and no more.
 //!
+//! A program that calls its port, `logd` by name, is answered when all that was written before was
+//! told, or passed over.
+//!
 //! It ends with code 0 when all its streams have ended or were taken back.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -19,12 +22,15 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use programs::syslog::NAME;
 use programs::syslog::classes::Classes;
 use programs::syslog::date::Clock;
 use programs::syslog::desk::{Desk, Way};
 use programs::syslog::feed::{Feed, Held, Stream};
 use relay_abi::{Error, Handle, Mark, Notice, PollItem, ready};
 use relay_rt::files::{self, FILES, File, Files, Owned, Packet};
+use relay_rt::names;
+use relay_rt::port::{self, Bytes, Port, Says};
 use relay_rt::{relay, sys};
 
 relay_rt::entry!(run);
@@ -57,7 +63,7 @@ fn run(arguments: &'static str) -> u32 {
     };
     let files: Vec<_> = open(channels);
     let way = match sys::syslog_open(FILES) {
-        Ok(handle) => Some(Port(Owned::new(handle))),
+        Ok(handle) => Some(Syslog(Owned::new(handle))),
         Err(error) => {
             relay::info!("logd: syslog is told nothing: {}", error);
             None
@@ -81,7 +87,9 @@ fn run(arguments: &'static str) -> u32 {
             Err(error) => relay::error!("logd: nothing is known of a stream: {}", error),
         }
     }
-    let told = drain(Desk::new(feeds, way, classes, clock));
+    // Without it there is nobody to be asked by.
+    let port = Questions::open().ok();
+    let told = drain(Desk::new(feeds, way, classes, clock), port);
     match told {
         Ok(()) => 0,
         Err(error) => {
@@ -92,21 +100,32 @@ fn run(arguments: &'static str) -> u32 {
 }
 
 /// Tells and drains, until all streams have ended.
-fn drain(mut desk: Desk<Source<'_>, Port>) -> Result<(), Error> {
+fn drain(mut desk: Desk<Source<'_>, Syslog>, mut port: Option<Questions>) -> Result<(), Error> {
     let mut items = Vec::new();
     let mut missing = Missing::default();
     loop {
         let now = desk.clock().ticks(sys::time());
         let turn = desk.turn(now)?;
         missing.look(desk.counts()[1]);
+        let is_asked = port.as_mut().is_some_and(|port| port.look(&desk));
         if turn.has_moved {
             continue;
         }
         if desk.is_done() {
             return Ok(());
         }
-        desk.wanted(&mut items, WAITED);
-        let sleep = if turn.is_holding { HOLDING } else { LOOK };
+        desk.wanted(&mut items, WAITED - 1);
+        // Who has asked is answered before the next is heard.
+        let hears = port.as_ref().filter(|_| !is_asked);
+        items.extend(hears.map(|port| PollItem {
+            handle: port.port.handle(),
+            wanted: ready::READABLE,
+            found: 0,
+        }));
+        let sleep = match turn.is_holding || is_asked {
+            true => HOLDING,
+            false => LOOK,
+        };
         files::poll(&mut items, Some(sleep))?;
     }
 }
@@ -174,6 +193,37 @@ impl Missing {
     }
 }
 
+/// The port that it is asked through whether all was told.
+struct Questions {
+    port: Port,
+    /// Since when somebody waits for the answer, in ticks.
+    since: Option<u64>,
+}
+
+impl Questions {
+    fn open() -> Result<Self, Error> {
+        let port = Port::new()?;
+        names::register(NAME, &port)?;
+        Ok(Self { port, since: None })
+    }
+
+    /// Hears who asks, and answers; whether somebody waits for the answer.
+    fn look(&mut self, desk: &Desk<Source<'_>, Syslog>) -> bool {
+        if self.since.is_none() {
+            let mut bytes = Bytes::new();
+            let asked = self.port.receive(&mut bytes, Some(Duration::ZERO));
+            let asks = asked.is_ok_and(|message| message.sender.is_some());
+            self.since = asks.then(|| desk.clock().ticks(sys::time()));
+        }
+        if self.since.is_some_and(|since| desk.is_caught_up(since)) {
+            self.since = None;
+            // Who asked may be gone.
+            let _ = port::reply(Says::words([0; 3]), &[]);
+        }
+        self.since.is_some()
+    }
+}
+
 /// A stream, drained.
 struct Source<'f>(&'f File);
 
@@ -216,9 +266,9 @@ impl Held for Part<'_> {
 }
 
 /// The way to syslog.
-struct Port(Owned);
+struct Syslog(Owned);
 
-impl Way for Port {
+impl Way for Syslog {
     fn write(&mut self, messages: &[u8], marks: &[Mark]) -> Result<(), Error> {
         sys::syslog_write(self.0.handle(), messages, marks)
     }

@@ -116,6 +116,12 @@ impl<S: Stream, W: Way> Desk<S, W> {
         self.feeds.iter().all(Feed::is_done)
     }
 
+    /// Whether all that was written before a time, in ticks, was told, or passed over.
+    #[must_use]
+    pub fn is_caught_up(&self, ticks: u64) -> bool {
+        self.feeds.iter().all(|feed| feed.is_caught_up(ticks))
+    }
+
     /// What is to be waited for, as many as there is room for.
     pub fn wanted(&self, items: &mut Vec<PollItem>, most: usize) {
         items.clear();

@@ -260,6 +260,13 @@ impl<S: Stream> Feed<S> {
         }
     }
 
+    /// Whether all that was written before a time, in ticks, was told.
+    #[must_use]
+    pub fn is_caught_up(&self, ticks: u64) -> bool {
+        let is_read = self.next.is_none() && self.told == self.number;
+        is_read && (self.is_ended || self.quiet >= ticks)
+    }
+
     /// The number of the record that comes next.
     #[must_use]
     pub fn number(&self) -> u64 {

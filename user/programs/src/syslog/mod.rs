@@ -12,6 +12,13 @@
 //! The records are read by relay's own readers, not by those of the host: the host's are compared
 //! with these.
 
+/// The name of the port that `logd` has with `init`.
+pub const NAME: &str = "logd";
+
+/// The first word of a message to it: it answers when all that was written before was told, or passed
+/// over.
+pub const ASK: u64 = 1;
+
 pub mod classes;
 pub mod date;
 pub mod describe;

@@ -435,6 +435,7 @@ fn what_may_still_come_is_waited_for_and_not_for_long() {
     let mut desk = start(&kernel, true);
     let held = run(&mut desk, BEGIN + 50).expect("nobody dies");
     assert!(held.is_holding && said(&kernel).is_empty());
+    assert!(!desk.is_caught_up(BEGIN));
     // What comes is older than the second.
     kernel.borrow_mut().streams[1].quiet = BEGIN + 20;
     assert!(run(&mut desk, BEGIN + 50).expect("nobody dies").is_holding);
@@ -448,6 +449,15 @@ fn what_may_still_come_is_waited_for_and_not_for_long() {
     assert!(!turn.is_holding);
     let order: Vec<_> = said(&kernel).into_iter().map(|(cpu, ..)| cpu).collect();
     assert_eq!(order, [0, 1, 0]);
+    // Of both it is known what was written before.
+    assert!(desk.is_caught_up(BEGIN + 5));
+    assert!(!desk.is_caught_up(BEGIN + 6));
+    kernel.borrow_mut().streams[1].quiet = BEGIN + 50;
+    run(&mut desk, BEGIN + 50).expect("nobody dies");
+    assert!(!desk.is_caught_up(BEGIN + 6));
+    kernel.borrow_mut().streams[0].is_ended = true;
+    run(&mut desk, BEGIN + 50).expect("nobody dies");
+    assert!(desk.is_caught_up(BEGIN + 50));
 }
 
 #[test]
