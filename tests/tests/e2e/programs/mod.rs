@@ -7,6 +7,7 @@ mod hostile;
 mod nmis;
 mod profile;
 mod readers;
+mod syslog;
 mod trace;
 mod walls;
 
