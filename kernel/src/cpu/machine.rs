@@ -3,9 +3,8 @@
 use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use relay::{Context, Platform, Processor, Who};
-use spin::Once;
 
-use super::{clock, percpu};
+use super::{bell, clock, percpu};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// The machine that the kernel runs on.
@@ -14,16 +13,6 @@ pub(crate) struct Machine;
 
 /// Streams of which each CPU is to tell those who wait for them: their numbers, a bit each.
 static WAKES: [AtomicU32; MAX_CPUS] = [const { AtomicU32::new(0) }; MAX_CPUS];
-
-/// How a CPU interrupts itself, so that it tells them.
-static BELL: Once<fn()> = Once::new();
-
-/// Says how a CPU interrupts itself, to [take](take_wakes) what there is to tell; nobody is told
-/// before. Once, by the boot CPU. It is called in task and IRQ context, in the middle of a write: it
-/// must not write, lock, or wait.
-pub(crate) fn set_bell(bell: fn()) {
-    BELL.call_once(|| bell);
-}
 
 /// The streams whose waiters are to be told by this CPU; they are its to tell by that. IRQ context.
 pub(crate) fn take_wakes() -> CpuSet {
@@ -63,9 +52,7 @@ unsafe impl Platform for Machine {
         mine.fetch_or(CpuSet::only(stream % MAX_CPUS).bits(), Ordering::Relaxed);
         // ORDERING: the interrupt finds it.
         compiler_fence(Ordering::SeqCst);
-        if let Some(bell) = BELL.get() {
-            bell();
-        }
+        bell::ring();
     }
 
     #[inline(always)]

@@ -4,10 +4,12 @@
 //!
 //! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
 //!   [`patience`]: waiting for something that moves;
+//! - [`bell`]: how a CPU interrupts itself;
 //! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
 //! - [`running`]: which thread runs on it; [`lock`]: locks;
 //! - [`machine`]: all this as relay sees it.
 
+pub(crate) mod bell;
 pub(crate) mod clock;
 pub(crate) mod lock;
 pub(crate) mod machine;

@@ -13,7 +13,7 @@ use relay::Context;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::GsBase;
 
-use super::clock;
+use super::{bell, clock};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// Where in its block a CPU finds the stack of the thread that has made a system call.
@@ -36,7 +36,7 @@ pub(crate) struct PerCpu {
     index: AtomicUsize,
     /// The number of the context in which the CPU runs.
     context: AtomicU32,
-    /// How often what runs here has pinned itself to the CPU.
+    /// How often what runs here has pinned itself to the CPU, and [`UNASKED`].
     pins: AtomicU32,
     /// Where the stack of the thread that runs here begins, when it comes from ring 3 by a system
     /// call.
@@ -92,7 +92,7 @@ impl PerCpu {
             magic: AtomicU64::new(0),
             index: AtomicUsize::new(0),
             context: AtomicU32::new(0),
-            pins: AtomicU32::new(0),
+            pins: AtomicU32::new(UNASKED),
             kernel_rsp: AtomicU64::new(0),
             user_rsp: AtomicU64::new(0),
             thread: AtomicI32::new(0),
@@ -194,16 +194,45 @@ pub(crate) fn pin() {
     unsafe { core::arch::asm!("inc dword ptr gs:[28]", options(nostack)) };
 }
 
-/// Ends one [`pin`]. Any context.
+/// In the word of pins: nobody waits for their end. So it is 0 when the last one ends and somebody
+/// does, which costs one instruction more to find.
+const UNASKED: u32 = 1 << 31;
+
+/// Ends one [`pin`]. If it was the last, and a switch was [put off](put_off_switch) for it, the CPU
+/// interrupts itself. Any context.
 #[inline(always)]
 pub(crate) fn unpin() {
-    // SAFETY: as in `pin`.
-    unsafe { core::arch::asm!("dec dword ptr gs:[28]", options(nostack)) };
+    // SAFETY: as in `pin`; the jump leads behind this block.
+    unsafe {
+        core::arch::asm!(
+            "dec dword ptr gs:[28]",
+            "jz {asked}",
+            asked = label { make_up_for_switch() },
+            options(nostack),
+        );
+    }
+}
+
+/// Another thread shall run here, and cannot now, since this one has pinned itself: it is looked for
+/// at the end of the last pin. Interrupts off, where [`pins`] is not 0.
+pub(crate) fn put_off_switch() {
+    // ORDERING: only this CPU writes the word, NMIs too, which leave it as it was.
+    this().pins.fetch_and(!UNASKED, Ordering::Relaxed);
+}
+
+/// The last pin has ended, and somebody waits for it.
+#[cold]
+fn make_up_for_switch() {
+    this().pins.fetch_or(UNASKED, Ordering::Relaxed);
+    // Behind an interrupt it is looked anyway.
+    if context() == Context::Task {
+        bell::ring();
+    }
 }
 
 /// How often what runs on this CPU has pinned itself. Any context.
 pub(crate) fn pins() -> u32 {
-    this().pins.load(Ordering::Relaxed)
+    this().pins.load(Ordering::Relaxed) & !UNASKED
 }
 
 /// Says that this CPU waits for interrupts. Task context, interrupts off.
@@ -275,6 +304,11 @@ pub(crate) fn set_kernel_rsp(top: u64) {
 /// interrupted for it.
 pub(crate) fn ask_to_reschedule(cpu: usize) {
     of(cpu).reschedule.store(true, Ordering::Relaxed);
+}
+
+/// Whether another thread shall run here. Interrupts off.
+pub(crate) fn is_reschedule_asked() -> bool {
+    this().reschedule.load(Ordering::Relaxed)
 }
 
 /// Whether another thread shall run here; from now on it need not. Interrupts off.

@@ -14,7 +14,7 @@ use crate::arch::{apic, calibrate, pic, smp, tables};
 use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
-use crate::cpu::{clock, machine, percpu, vector};
+use crate::cpu::{bell, clock, percpu, vector};
 use crate::dev::{acpi, rtc};
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
@@ -117,7 +117,7 @@ pub(crate) fn bring_up(
     relay::info!("clock: {calibration}");
     relay::info!("cpus: {}", platform.processors);
 
-    machine::set_bell(smp::ring_own_bell);
+    bell::set(smp::ring_own_bell);
     mem::send_shootdowns_by(|cpu| smp::interrupt(cpu, vector::SHOOTDOWN));
 
     // Interrupts, then the other CPUs: CPU 0 sleeps while it waits for them.

@@ -49,6 +49,9 @@ const LEAVE_MS: u64 = 1_000;
 /// How long other CPUs may take to have what they need for good.
 const JOIN_MS: u64 = 5_000;
 
+/// How long a program may take until it drains.
+const TAKE_OVER_MS: u64 = 10_000;
+
 /// The CPUs that have it, a bit each.
 static JOINED: AtomicU32 = AtomicU32::new(0);
 
@@ -119,6 +122,21 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
     let stay = if is_alone { "" } else { "stay;" };
     *INIT.lock() = Some(start_init(&format!("{services}{stay}{programs}"))?);
     Ok(Some(Programs { before, is_alone }))
+}
+
+/// Where a program shall drain by what was asked for: waits until it does. False: it does not, which was
+/// told. Task context on CPU 0.
+pub(crate) fn wait_for_drain(options: &Options<'_>) -> bool {
+    if options.given(&DRAIN) != Some(DRAIN_USER) {
+        return true;
+    }
+    let patience = Timeout::after_ms(TAKE_OVER_MS);
+    let is_taken = || takeover::is_taken_over("/flood");
+    idle::until(|| is_taken() || patience.expired());
+    if !is_taken() {
+        relay::error!("no program has taken the streams over");
+    }
+    is_taken()
 }
 
 /// Waits until init has ended, or this long. Task context on CPU 0.

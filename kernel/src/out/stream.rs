@@ -265,6 +265,9 @@ impl State {
 
     /// Asks the CPU for what it has not handed over, if that is for this pump to do.
     fn ask(&mut self) {
+        if PAUSED.load(Ordering::Acquire) {
+            return;
+        }
         let (reader, is_asked) = match &mut self.source {
             Source::Read(reader) => (&*reader, true),
             Source::Shown(shown) => (shown.reader(), true),
@@ -277,17 +280,11 @@ impl State {
         }
     }
 
-    /// Says that who drains it will sleep if it finds nothing when it looks next.
+    /// Says that who drains it will sleep if it finds nothing when it looks next: the kernel's pump
+    /// wakes it, at a tick or when the device is done with something, which is when that would go on
+    /// itself. A writer does not: it would be interrupted for every packet.
     pub(super) fn announce(&mut self) {
         self.is_awaited = true;
-        // What they say of sleeping or not is what the look finds.
-        let _ = match &mut self.source {
-            Source::Read(reader) | Source::Trace(reader, _) => reader.prepare_to_sleep(),
-            Source::Shown(shown) => shown.reader_mut().prepare_to_sleep(),
-            Source::Intake => intake::prepare_to_sleep(self.cpu),
-            // It is full of what nobody wants yet: the kernel's pump tells when there is something.
-            Source::Recorder(..) => false,
-        };
     }
 
     /// Does something with its reader. `None`: there is none.

@@ -15,9 +15,10 @@
 //! | a program | from its `file_open` on, until it closes the file |
 //! | the kernel's pump | from [`take_back`] on, for good |
 //!
-//! The kernel's pump looks at streams of programs, too, at each tick: it asks their CPUs for what was
-//! not handed over yet, as for its own, and wakes who sleeps. So a program that drains needs no time
-//! of its own to look at.
+//! The kernel's pump looks at streams of programs, too, at each tick, and when the device is done with
+//! something: it asks their CPUs for what was not handed over yet, as for its own, and wakes who
+//! sleeps. So a program drains when the kernel would, needs no time of its own to look at, and costs
+//! writers nothing: no packet wakes anybody by itself.
 
 use core::fmt;
 
@@ -141,6 +142,12 @@ pub(crate) fn take_back() {
             wake(stream.cpu);
         }
     }
+}
+
+/// Whether programs drain the streams of a channel, all of them. Task context.
+pub(crate) fn is_taken_over(path: &str) -> bool {
+    let mut streams = pump::streams().into_iter().filter(|one| one.path == path);
+    streams.all(|stream| !stream.state.lock().queue.is_kernels())
 }
 
 impl TakenOver {

@@ -295,7 +295,14 @@ fn wake_due(table: &mut Table, now: u64) {
 /// way, and others if they shall. Interrupts off.
 pub(crate) fn preempt() {
     // A halted CPU has not said yet that it is not any more: its own thread does, and gives way.
-    if !is_used() || percpu::pins() != 0 || percpu::is_closing() || percpu::is_idle() {
+    if !is_used() || percpu::is_closing() || percpu::is_idle() {
+        return;
+    }
+    if percpu::pins() != 0 {
+        // Not at the next interrupt, which may be that of the timer.
+        if percpu::is_reschedule_asked() {
+            percpu::put_off_switch();
+        }
         return;
     }
     let mut table = TABLE.lock();

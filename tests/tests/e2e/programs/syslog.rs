@@ -133,7 +133,10 @@ fn apart(line: &str) -> (String, u64) {
     assert!(time.len() == 27 && time.ends_with('Z'), "{line}");
     let of = |place: std::ops::Range<usize>| time[place].parse::<u64>().expect("a number");
     let seconds = of(11..13) * 3600 + of(14..16) * 60 + of(17..19);
-    (format!("{begin} {}", sorted(rest)), seconds * 1_000_000 + of(20..26))
+    (
+        format!("{begin} {}", sorted(rest)),
+        seconds * 1_000_000 + of(20..26),
+    )
 }
 
 /// A message whose fields of the event are in the order of their names: as JSON is read here.
