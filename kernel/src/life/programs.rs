@@ -21,6 +21,7 @@ use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::logs::{registry, user};
 use crate::mem::{self, heap};
+use crate::out::syslog_port;
 use crate::out::takeover;
 use crate::sched;
 use crate::user::process::Process;
@@ -31,6 +32,9 @@ const SOME: &str = "hello;dmesg,2;tracectl";
 
 /// What runs beside all programs, as init is told: see its plan.
 const SERVICES: &str = "+draind;";
+
+/// The same where there is a port for syslog.
+const WITH_SYSLOG: &str = "+logd;+draind,klog,evlog,user;";
 
 /// The scenario that is there for programs: the heap is as it was when it is over.
 const ALONE: &str = "init";
@@ -110,6 +114,7 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
     sched::reap();
     let before = Memory::now();
     let services = match drain.is_none_or(|drain| drain == DRAIN_USER) {
+        true if syslog_port::is_there() => WITH_SYSLOG,
         true => SERVICES,
         false => "",
     };

@@ -11,7 +11,7 @@
 //!
 //! | who drains | when |
 //! |---|---|
-//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next |
+//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next; what syslog is told rests for a moment then |
 //! | a program | from its `file_open` on, until it closes the file |
 //! | the kernel's pump | from [`take_back`] on, for good |
 //!
@@ -114,7 +114,10 @@ pub(crate) fn take_over(
     program: &str,
 ) -> Result<(TakenOver, usize), NotTaken> {
     let (stream, outlets) = pump::find(path, cpu).ok_or(NotTaken::NotFound)?;
-    let taken = stream.state.lock().queue.take_over();
+    let mut state = stream.state.lock();
+    let taken = state.queue.take_over();
+    state.rests = None;
+    drop(state);
     let ticket = taken.map_err(|refusal| match refusal {
         Refusal::Closed => NotTaken::Over,
         _ => NotTaken::Busy,
@@ -131,7 +134,10 @@ pub(crate) fn take_over(
 /// Has the kernel drain all streams from now on, for good. Task context.
 pub(crate) fn take_back() {
     for stream in pump::streams() {
-        let was_taken = stream.state.lock().queue.take_back();
+        let mut state = stream.state.lock();
+        state.rests = None;
+        let was_taken = state.queue.take_back();
+        drop(state);
         if was_taken {
             wake(stream.cpu);
         }
@@ -247,7 +253,7 @@ impl TakenOver {
 
 impl Drop for TakenOver {
     fn drop(&mut self) {
-        self.stream.state.lock().queue.give_up(self.ticket);
+        self.stream.leave(self.ticket);
         pump::tell(self.stream.cpu);
     }
 }

@@ -21,6 +21,7 @@ use super::poll::{self, Pollable};
 use super::port::{self, Message, Next, Port};
 use super::process::{self, Member};
 use super::start;
+use super::syslog;
 use super::waiting::Threads;
 use crate::arch::frame::TrapFrame;
 use crate::cpu::{clock, percpu};
@@ -103,7 +104,10 @@ fn run(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Error>
             Ok(0)
         }
         Call::Sleep => sleep(deadline(a)),
-        Call::Time => Ok(clock::nanos(clock::ticks())),
+        Call::Time => {
+            back.rdx = clock::started().unwrap_or(0);
+            Ok(clock::nanos(clock::ticks()))
+        }
         Call::Who => {
             back.rdx = sched::current().tid() as u64;
             back.rsi = percpu::cpu_index() as u64;
@@ -249,6 +253,7 @@ fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Erro
                 Object::File(file) => file,
                 Object::Port(port) => Arc::clone(port.port()) as Arc<dyn Pollable>,
                 Object::Process(process) => process,
+                Object::Syslog(syslog) => syslog,
                 Object::Files => return None,
             };
             Some(object)
@@ -269,6 +274,16 @@ fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Erro
         Call::FileFlush => controlled()?.flush(),
         Call::FileResize => controlled()?.resize([b, c]),
         Call::FileReset => controlled()?.reset(),
+        Call::SyslogOpen => {
+            handles.files(a, rights::SYSLOG)?;
+            let object = Object::Syslog(syslog::open()?);
+            let rights = rights::SYSLOG | rights::PASS;
+            handles.add(Entry { object, rights }).map(u64::from)
+        }
+        Call::SyslogWrite => {
+            let syslog = handles.syslog(a, rights::SYSLOG)?;
+            syslog.write(memory, [b, c], [d, e], |file| handles.file(file.into(), 0))
+        }
         Call::FileSubmit => handles.file(a, rights::DRAIN)?.submit([b, c]),
         Call::Report => {
             let Entry { object, rights } = handles.get(handle(a)?)?;

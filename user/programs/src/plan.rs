@@ -202,14 +202,15 @@ impl Plan {
 pub fn rights_of(name: &str) -> u32 {
     let few = rights::OBSERVE | rights::WRITE;
     match name {
-        "hello" | "crash" | "spin" | "nulls" | "remap" | "pingpong" => few,
+        "hello" | "crash" | "spin" | "talk" | "nulls" | "remap" | "pingpong" => few,
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,
         "draind" => few | rights::DRAIN,
+        "logd" => few | rights::DRAIN | rights::MAP | rights::SYSLOG,
         // They do what must not harm anybody, with all that there is but what others wait for.
-        "hostile" | "random" => rights::ALL & !rights::DRAIN,
-        _ => rights::ALL & !rights::SPAWN & !rights::DRAIN,
+        "hostile" | "random" => rights::ALL & !rights::DRAIN & !rights::SYSLOG,
+        _ => rights::ALL & !rights::SPAWN & !rights::DRAIN & !rights::SYSLOG,
     }
 }
 

@@ -8,6 +8,7 @@ mod nmis;
 mod profile;
 mod readers;
 mod services;
+mod syslog;
 mod trace;
 mod walls;
 

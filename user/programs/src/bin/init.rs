@@ -14,13 +14,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use programs::plan::{Deaths, Kill, Next, Plan, Wanted, next, rights_of};
+use programs::syslog::ASK;
 use programs::table::Table;
 use relay_abi::{Ended, Error, Notice, PollItem, ThreadOptions, ready, rights};
 use relay_rt::files::{self, FILES, Files, Owned};
 use relay_rt::names::Operation;
 use relay_rt::port::{self, Bytes, Message, Port, Says};
 use relay_rt::process::{NORMAL, Process};
-use relay_rt::{relay, sys};
+use relay_rt::{relay, sys, time};
 
 relay_rt::entry!(run);
 
@@ -51,6 +52,11 @@ const SERVICE: ThreadOptions = ThreadOptions {
     cpus: 0,
 };
 
+/// How long a service may take to be there again when it is asked whether it is done, and how often it
+/// is looked for, in nanoseconds.
+const FINISH: Duration = Duration::from_secs(5);
+const FINISH_LOOK: u64 = 10_000_000;
+
 fn run(arguments: &'static str) -> u32 {
     let plan = match Plan::parse(arguments) {
         Ok(plan) => plan,
@@ -66,7 +72,7 @@ fn run(arguments: &'static str) -> u32 {
             return 1;
         }
     };
-    let mut names = Table::new();
+    let mut names: Table<Port> = Table::new();
     let mut all_well = true;
     let mut children = Vec::new();
     let services = plan.services.into_iter();
@@ -92,9 +98,15 @@ fn run(arguments: &'static str) -> u32 {
     let mut is_over = false;
     while children.iter().any(|child| child.process.is_some()) {
         let is_at_work = |child: &Child| child.deaths.is_none() && child.process.is_some();
-        if !is_over && !plan.stays && kills.is_none() && !children.iter().any(is_at_work) {
+        // A service that was just ended here is started again first.
+        let is_killed = children.iter().any(|child| child.is_killed);
+        let is_done = kills.is_none() && !is_killed && !children.iter().any(is_at_work);
+        if !is_over && !plan.stays && is_done {
             is_over = true;
             relay::info!("all programs have ended");
+            for child in &children {
+                finish(child, &port, &mut names);
+            }
             children.iter().for_each(end);
         }
         let pause = kills.as_mut().map(Kill::pause);
@@ -116,6 +128,23 @@ fn run(arguments: &'static str) -> u32 {
         relay::info!("all programs have ended");
     }
     u32::from(!all_well)
+}
+
+/// Waits until a service has done what there was to do, if it is one that can be asked: it has
+/// registered a port under its name, perhaps before it died and was started again.
+fn finish(child: &Child, port: &Port, names: &mut Table<Port>) {
+    let name = child.wanted.name.as_bytes();
+    let until = time::now() + FINISH;
+    while child.process.is_some()
+        && let Ok(service) = names.lookup(name)
+        && service
+            .call(Says::words([ASK, 0, 0]), &mut Bytes::new())
+            .is_err()
+        && time::now() < until
+        && wait(port, &[], Some(FINISH_LOOK)).is_ok()
+    {
+        serve(port, names);
+    }
 }
 
 /// Ends a service, whose work is done.
