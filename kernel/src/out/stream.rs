@@ -18,7 +18,7 @@ use super::events::{Asking, Parcel, Step};
 use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
-use super::takeover;
+use super::waker;
 use crate::cpu::lock::Mutex;
 use crate::logs::registry::{self, NAMES};
 use crate::logs::trace;
@@ -131,7 +131,7 @@ impl Stream {
         }
         if state.fill(Patience::None) && mem::take(&mut state.is_awaited) {
             drop(state);
-            takeover::wake(self.cpu);
+            waker::wake(self.cpu);
         }
         Took::Nothing
     }
@@ -177,7 +177,7 @@ impl Stream {
             state.queue.take_back();
             state.queue.clear() as u64
         });
-        takeover::wake(self.cpu);
+        waker::wake(self.cpu);
         cleared
     }
 }
