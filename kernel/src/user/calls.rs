@@ -30,6 +30,7 @@ use crate::logs::operator::ProgramKilled;
 use crate::logs::registry::NAMES;
 use crate::logs::user::Writer;
 use crate::mem::Rights;
+use crate::out::syslog_port;
 use crate::sched::{self, Woken};
 
 /// What a call gives back beside its count.
@@ -198,9 +199,9 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
     let memory = &*me.space;
     let observed = || handles.file(a, rights::OBSERVE);
     // What a file is used for is known when it is opened; here a right to either will do.
-    let consumed = || {
-        let file = handles.file(a, rights::CONSUME);
-        file.or_else(|_| handles.file(a, rights::DRAIN))
+    let consumed = || match handles.file(a, rights::CONSUME) {
+        Err(Error::NoRight) => handles.file(a, rights::DRAIN),
+        file => file,
     };
     let controlled = || handles.file(a, rights::CONTROL);
     match call {
@@ -275,7 +276,7 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
         Call::FileReset => controlled()?.reset(),
         Call::SyslogOpen => {
             handles.files(a, rights::SYSLOG)?;
-            let object = Object::Syslog(syslog::open()?);
+            let object = Object::Syslog(syslog::open(syslog_port::way())?);
             let rights = rights::SYSLOG | rights::PASS;
             handles.add(Entry { object, rights }).map(u64::from)
         }

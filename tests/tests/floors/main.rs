@@ -86,7 +86,7 @@ const HOUSES: [House; 13] = [
     House {
         root: "user/programs/src/lib.rs",
         within: "",
-        floors: "plan table lines check raw wild",
+        floors: "plan table lines check raw wild syslog",
     },
     House {
         root: "relayctl/src/main.rs",

@@ -30,6 +30,11 @@ fn starts_and_ends_are_told_once_each_and_in_order() {
             lives.entry(process).or_default().push(event);
         }
     }
+    // The drain is ended by `init`, when all others have.
+    let draind = of(&records, "program_started", "draind");
+    let draind = draind[0]["fields"]["process"].as_u64().expect("a number");
+    let life = lives.remove(&draind);
+    assert_eq!(life, Some(vec!["program_started", "program_killed"]));
     // `init` twice: it runs alone first.
     assert_eq!(lives.len(), 5, "{lives:?}");
     let whole = ["program_started", "program_ended"];

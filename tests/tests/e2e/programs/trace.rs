@@ -93,10 +93,11 @@ fn threads_calls_and_messages_are_whole_in_a_capture_and_each_rule_can_be_broken
     // It was started again three times.
     assert_eq!(count("x86_exceptions_page_fault_user"), 4);
     let forks = count("sched_process_fork");
-    // `init` twice, the others once each; `crash` three times more; two threads of `costs`.
+    // `init` twice, the others once each; `crash` three times more; two threads of `costs`. And the
+    // drain, with a thread for each port.
     assert_eq!(
         (forks, count("sched_process_exec")),
-        (2 + 10 + 3 + 2, 2 + 10 + 3)
+        (2 + 10 + 3 + 2 + 4, 2 + 10 + 3 + 1)
     );
     assert_eq!(count("lttng_statedump_start"), count("lttng_statedump_end"));
 
