@@ -129,6 +129,9 @@ fn on_timer(interrupted: &Interrupted) {
         logs::registry::tick();
         out::virtio::hear();
         out::pump::poll();
+        if cpu::percpu::cpu_index() == 0 {
+            user::syslog::tick();
+        }
         sched::tick();
     }
 }

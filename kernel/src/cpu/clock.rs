@@ -24,6 +24,25 @@ static ORIGIN: Origin = Origin::new();
 /// Ticks per second; 0 while it is not known.
 static FREQUENCY: AtomicU64 = AtomicU64::new(0);
 
+/// When the machine was started, in nanoseconds since 1970 (UTC); 0 while it is not known.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// It is so many seconds since 1970 (UTC) now. Once, by the boot CPU, when it is known how fast the
+/// counter counts.
+pub(crate) fn set_wall(seconds: u64) {
+    let now = seconds.saturating_mul(1_000_000_000);
+    STARTED.store(now.saturating_sub(nanos(ticks())), Ordering::Relaxed);
+}
+
+/// When the machine was started, in nanoseconds since 1970 (UTC), as far as its clock of the day
+/// says. Any context.
+pub(crate) fn started() -> Option<u64> {
+    match STARTED.load(Ordering::Relaxed) {
+        0 => None,
+        started => Some(started),
+    }
+}
+
 /// Makes `counter`, which the time stamp counter has shown, time zero. Once, by the boot CPU,
 /// before anybody asks for the time.
 pub(crate) fn begin(counter: u64) {

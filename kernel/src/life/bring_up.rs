@@ -15,7 +15,7 @@ use crate::base::cmdline::{self, Options};
 use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, EVLOG, LOG, LOSE, TRACE, TRACE_SNAPSHOT, TSC_HZ};
 use crate::cpu::{bell, clock, percpu, vector};
-use crate::dev::acpi;
+use crate::dev::{acpi, rtc};
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
@@ -91,6 +91,10 @@ pub(crate) fn bring_up(
     percpu::set_apic_id(apic::id());
     platform.processors.put_first(apic::id());
     let calibration = calibrate::calibrate(platform.clocks, options.value(&TSC_HZ));
+
+    if let Some(seconds) = rtc::seconds() {
+        clock::set_wall(seconds);
+    }
 
     // The log at its full size, and somebody who reads it.
     let cpus = platform.processors.ids().len();

@@ -28,7 +28,7 @@ use crate::dev::{ExitCode, exit};
 use crate::logs::operator::Panicked;
 use crate::logs::{evlog, klog, registry, switches};
 use crate::mem::stacks::{self, Stack};
-use crate::out::{console, salvage};
+use crate::out::{console, salvage, sent};
 use words::Words;
 
 /// In [`OWNER`]: no CPU has failed yet.
@@ -271,7 +271,7 @@ fn leave() {
     static BEGUN: AtomicUsize = AtomicUsize::new(0);
     go_on(
         &BEGUN,
-        &[console::panic_flush, tell_attempts, || {
+        &[console::panic_flush, tell_attempts, tell_sent, || {
             console::panic_note(format_args!("{}", salvage::send()));
         }],
     );
@@ -282,6 +282,13 @@ fn leave() {
 fn tell_attempts() {
     for (cpu, path, tried) in registry::tried() {
         console::panic_note(format_args!("cpu {cpu}: {path} was tried {tried} times"));
+    }
+}
+
+/// Tells which programs have drained the machine, and how much they have sent.
+fn tell_sent() {
+    for (by, packets) in sent::by_programs() {
+        console::panic_note(format_args!("{by} has sent {packets} packets"));
     }
 }
 

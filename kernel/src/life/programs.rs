@@ -21,6 +21,7 @@ use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
 use crate::logs::{registry, user};
 use crate::mem::{self, heap};
+use crate::out::syslog_port;
 use crate::out::takeover;
 use crate::sched;
 use crate::user::process::Process;
@@ -31,6 +32,9 @@ const SOME: &str = "hello;dmesg,2;tracectl";
 
 /// What runs beside all programs, as init is told: see its plan.
 const SERVICES: &str = "+draind;";
+
+/// The same where there is a port for syslog.
+const WITH_SYSLOG: &str = "+logd;+draind,klog,evlog,user;";
 
 /// The scenario that is there for programs: the heap is as it was when it is over.
 const ALONE: &str = "init";
@@ -44,6 +48,9 @@ const LEAVE_MS: u64 = 1_000;
 
 /// How long other CPUs may take to have what they need for good.
 const JOIN_MS: u64 = 5_000;
+
+/// How long a program may take until it drains.
+const TAKE_OVER_MS: u64 = 10_000;
 
 /// The CPUs that have it, a bit each.
 static JOINED: AtomicU32 = AtomicU32::new(0);
@@ -107,6 +114,7 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
     sched::reap();
     let before = Memory::now();
     let services = match drain.is_none_or(|drain| drain == DRAIN_USER) {
+        true if syslog_port::is_there() => WITH_SYSLOG,
         true => SERVICES,
         false => "",
     };
@@ -114,6 +122,21 @@ pub(crate) fn begin(options: &Options<'_>) -> Result<Option<Programs>, NotStarte
     let stay = if is_alone { "" } else { "stay;" };
     *INIT.lock() = Some(start_init(&format!("{services}{stay}{programs}"))?);
     Ok(Some(Programs { before, is_alone }))
+}
+
+/// Where a program shall drain by what was asked for: waits until it does. False: it does not, which was
+/// told. Task context on CPU 0.
+pub(crate) fn wait_for_drain(options: &Options<'_>) -> bool {
+    if options.given(&DRAIN) != Some(DRAIN_USER) {
+        return true;
+    }
+    let patience = Timeout::after_ms(TAKE_OVER_MS);
+    let is_taken = || takeover::is_taken_over("/flood");
+    idle::until(|| is_taken() || patience.expired());
+    if !is_taken() {
+        relay::error!("no program has taken the streams over");
+    }
+    is_taken()
 }
 
 /// Waits until init has ended, or this long. Task context on CPU 0.

@@ -6,7 +6,7 @@ use crate::cpu::patience::Patience;
 use crate::dev::{self, ExitCode};
 use crate::logs::operator::CpuNotClosed;
 use crate::logs::{evlog, snapshot};
-use crate::out::{console, control, pump, recorder, sent, takeover, virtio};
+use crate::out::{console, control, pump, recorder, sent, syslog_port, takeover, virtio};
 
 /// The longest that the end waits for a snapshot, also while sinks move: something else may keep
 /// them moving. Nothing but the word that it was taken is at stake.
@@ -54,6 +54,7 @@ pub(crate) fn shut_down(code: ExitCode) -> ! {
         virtio::listen();
         console::poll();
     });
+    syslog_port::finish(virtio::listen);
     let all_sent = console::finish();
     dev::exit(if all_sent { code } else { ExitCode::Fail })
 }

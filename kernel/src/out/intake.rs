@@ -120,14 +120,6 @@ pub(super) fn next(cpu: usize, waits: bool) -> Option<SubBuffer<'static>> {
     }
 }
 
-/// The sink of `cpu` is told when there is something to take, unless there is: false. Task context,
-/// interrupts off.
-pub(super) fn prepare_to_sleep(cpu: usize) -> bool {
-    let prepare =
-        |intake: &mut Intake| intake.waiting.is_empty() && intake.reader.prepare_to_sleep();
-    wait_for(cpu, prepare).unwrap_or(true)
-}
-
 /// Does something with the reader of `cpu`, if it is there. Task context, interrupts off.
 pub(super) fn with_reader<R>(cpu: usize, act: impl FnOnce(&mut Reader<'static>) -> R) -> Option<R> {
     wait_for(cpu, |intake| act(&mut intake.reader))

@@ -12,6 +12,7 @@
 //!   how much; [`unsent`]: what was not sent;
 //! - [`salvage`]: what a panic finds unsent;
 //! - [`control`]: what a host asks, and is told; [`control_port`]: over a virtio port of its own;
+//! - [`syslog_port`]: what programs tell syslog, over another;
 //! - [`virtio`]: sinks of a virtio-console; [`line`](mod@line): the sink of a serial port; [`ways`]: which;
 //! - [`drain`]: klog of all CPUs, merged; [`console`]: prints it.
 
@@ -33,6 +34,7 @@ pub(crate) mod sent;
 pub(crate) mod shown;
 mod sink;
 pub(crate) mod stream;
+pub(crate) mod syslog_port;
 pub(crate) mod takeover;
 pub(crate) mod unsent;
 pub(crate) mod virtio;

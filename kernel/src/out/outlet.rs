@@ -16,7 +16,7 @@ use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
 use super::stream::Stream;
 use super::watch::{self, Watch};
-use super::{description, takeover};
+use super::{description, sent, takeover};
 
 /// Packets that programs submit before the device is told, at most: to tell it costs more than the
 /// packet.
@@ -44,8 +44,6 @@ pub(super) struct Way {
     is_awaited: bool,
     /// Packets that programs have submitted since the device was told.
     untold: u32,
-    /// Packets that the kernel's pump has sent.
-    pub(super) sent: u64,
 }
 
 impl Outlet {
@@ -73,7 +71,6 @@ impl Outlet {
                 is_dead: false,
                 is_awaited: false,
                 untold: 0,
-                sent: 0,
             },
         }
     }
@@ -83,7 +80,9 @@ impl Outlet {
     pub(super) fn run(&mut self) -> u64 {
         let Turn { moved, sent } = self.pump.turn(&mut self.way);
         let way = &mut self.way;
-        way.sent += sent;
+        if sent != 0 {
+            sent::count(sent);
+        }
         if moved != 0 {
             way.note_move();
         }

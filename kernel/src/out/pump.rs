@@ -278,15 +278,6 @@ pub(super) fn has_room(cpu: usize) -> bool {
     outlet.is_none_or(|outlet| outlet.way.has_room())
 }
 
-/// How many packets the kernel's pumps have sent. Task context.
-pub(super) fn sent() -> u64 {
-    let sent = |cell: &Mutex<Option<Outlet>>| {
-        let guard = cell.lock();
-        guard.as_ref().map_or(0, |outlet| outlet.way.sent)
-    };
-    PUMPS.iter().map(sent).sum()
-}
-
 /// Each pump, with its number, and its outlet if there is one; `None` if somebody is at it. Task
 /// context, at the end.
 pub(super) fn each(mut look: impl FnMut(usize, Option<Option<&mut Outlet>>)) {

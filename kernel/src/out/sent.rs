@@ -6,7 +6,6 @@ use arrayvec::ArrayString;
 use relay_abi::PATH_BYTES;
 use spin::Once;
 
-use super::pump;
 use crate::logs::evlog;
 use crate::logs::operator::Drained;
 
@@ -14,6 +13,14 @@ use crate::logs::operator::Drained;
 const NAMES: usize = 8;
 
 static SENDERS: [Named; NAMES] = [const { Named::new() }; NAMES];
+
+/// Packets that the kernel's pumps have sent.
+static KERNEL: AtomicU64 = AtomicU64::new(0);
+
+/// The kernel's pump has sent so many more. Task and IRQ context.
+pub(super) fn count(packets: u64) {
+    KERNEL.fetch_add(packets, Ordering::Relaxed);
+}
 
 /// A program's name, and how many packets it has sent.
 struct Named {
@@ -60,16 +67,21 @@ pub(super) fn of(program: &str) -> Sender {
     Sender(others)
 }
 
+/// The programs that have drained, with the packets that they have sent. Any context.
+pub(crate) fn by_programs() -> impl Iterator<Item = (&'static str, u64)> {
+    let all = SENDERS.iter();
+    all.filter_map(|sender| {
+        Some((
+            &**sender.name.get()?,
+            sender.packets.load(Ordering::Relaxed),
+        ))
+    })
+}
+
 /// Tells the operators who has sent how much so far. Task context, at the end.
 pub(crate) fn tell() {
-    evlog::emit(|| Drained {
-        by: "kernel",
-        packets: pump::sent(),
-    });
-    for Named { name, packets } in &SENDERS {
-        if let Some(by) = name.get() {
-            let packets = packets.load(Ordering::Relaxed);
-            evlog::emit(|| Drained { by, packets });
-        }
+    let kernel = ("kernel", KERNEL.load(Ordering::Relaxed));
+    for (by, packets) in [kernel].into_iter().chain(by_programs()) {
+        evlog::emit(|| Drained { by, packets });
     }
 }

@@ -18,7 +18,8 @@ use super::events::{Asking, Parcel, Step};
 use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
-use super::takeover;
+use super::{syslog_port, takeover};
+use crate::cpu::clock::Timeout;
 use crate::cpu::lock::Mutex;
 use crate::logs::registry::{self, NAMES};
 use crate::logs::trace;
@@ -29,6 +30,15 @@ static PAUSED: AtomicBool = AtomicBool::new(false);
 /// The most packets of a stream that were taken from its ring and are not in the outlet yet. The
 /// kernel's pump has one at a time; more are for programs.
 pub(crate) const HELD: usize = 8;
+
+/// What programs tell syslog, where there is a port for that.
+const TOLD: [&str; 3] = ["/klog", "/evlog", "/user"];
+
+/// How long the kernel's pump leaves these streams to who tells syslog, in milliseconds: at first, so
+/// that syslog has all from the first record on, and when that program has died, until it is started
+/// again. What has left the machine it cannot tell any more.
+const BEGIN_MS: u64 = 3_000;
+const REST_MS: u64 = 1_000;
 
 /// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
 /// and writers without it. Any context.
@@ -44,6 +54,7 @@ pub(crate) struct Stream {
     pub(super) rank: usize,
     /// It is one of klog.
     pub(super) is_klog: bool,
+    file: File,
     pub(super) state: Mutex<State>,
 }
 
@@ -56,6 +67,10 @@ pub(super) struct State {
     is_ended: bool,
     /// Who drains it sleeps, or is about to.
     pub(super) is_awaited: bool,
+    /// Syslog is told what it has: who drains it next goes on with that.
+    is_told: bool,
+    /// The kernel's pump leaves it alone for so long.
+    pub(super) rests: Option<Timeout>,
     cpu: usize,
 }
 
@@ -102,16 +117,20 @@ impl Stream {
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
+            let is_told = syslog_port::is_there() && TOLD.contains(&mount.path());
             let stream = Self {
                 cpu,
                 path: mount.path(),
                 rank,
                 is_klog: mount.path() == "/klog",
+                file,
                 state: Mutex::new(State {
                     source,
                     queue: Queue::new(HELD),
                     is_ended: false,
                     is_awaited: false,
+                    is_told,
+                    rests: is_told.then(|| Timeout::after_ms(BEGIN_MS)),
                     cpu,
                 }),
             };
@@ -126,6 +145,9 @@ impl Stream {
             return Took::Nothing;
         };
         if state.queue.is_kernels() {
+            if state.rests(self.file) {
+                return Took::Nothing;
+            }
             let took = state.take(Ticket::KERNEL, Patience::None);
             return took.unwrap_or(Took::Nothing);
         }
@@ -136,11 +158,21 @@ impl Stream {
         Took::Nothing
     }
 
+    /// Who drained it does no more. If syslog was told what it has, the next one is waited for.
+    pub(super) fn leave(&self, ticket: Ticket) {
+        let mut state = self.state.lock();
+        if state.queue.give_up(ticket) && state.is_told {
+            state.rests = Some(Timeout::after_ms(REST_MS));
+        }
+    }
+
     /// Asks for what was not handed over yet, if nothing is there. Task and IRQ context.
     pub(super) fn ask(&self) {
         if let Some(mut state) = self.state.try_lock()
             && state.queue.is_empty()
             && !state.is_ended
+            // What is handed over takes sub-buffers, which may be all that there is until it goes on.
+            && state.rests.is_none()
         {
             state.ask();
         }
@@ -175,6 +207,7 @@ impl Stream {
         let state = self.state.try_lock();
         let cleared = state.map_or(0, |mut state| {
             state.queue.take_back();
+            state.rests = None;
             state.queue.clear() as u64
         });
         takeover::wake(self.cpu);
@@ -202,6 +235,22 @@ impl State {
         })
     }
 
+    /// Whether the kernel's pump leaves the stream alone: for a time, and as long as its ring, that
+    /// of `file`, is not half full.
+    fn rests(&mut self, file: File) -> bool {
+        let Some(until) = self.rests else {
+            return false;
+        };
+        let is_half_full = file.info().is_none_or(|info| {
+            let full = (info.unread + info.taken) as usize;
+            full * 2 >= info.geometry.subbuf_count()
+        });
+        if until.expired() || is_half_full {
+            self.rests = None;
+        }
+        self.rests.is_some()
+    }
+
     /// Has a packet here that can be taken, if there is one; whether there is.
     pub(super) fn fill(&mut self, patience: Patience) -> bool {
         let Self { queue, source, .. } = self;
@@ -216,6 +265,9 @@ impl State {
 
     /// Asks the CPU for what it has not handed over, if that is for this pump to do.
     fn ask(&mut self) {
+        if PAUSED.load(Ordering::Acquire) {
+            return;
+        }
         let (reader, is_asked) = match &mut self.source {
             Source::Read(reader) => (&*reader, true),
             Source::Shown(shown) => (shown.reader(), true),
@@ -228,17 +280,11 @@ impl State {
         }
     }
 
-    /// Says that who drains it will sleep if it finds nothing when it looks next.
+    /// Says that who drains it will sleep if it finds nothing when it looks next: the kernel's pump
+    /// wakes it, at a tick or when the device is done with something, which is when that would go on
+    /// itself. A writer does not: it would be interrupted for every packet.
     pub(super) fn announce(&mut self) {
         self.is_awaited = true;
-        // What they say of sleeping or not is what the look finds.
-        let _ = match &mut self.source {
-            Source::Read(reader) | Source::Trace(reader, _) => reader.prepare_to_sleep(),
-            Source::Shown(shown) => shown.reader_mut().prepare_to_sleep(),
-            Source::Intake => intake::prepare_to_sleep(self.cpu),
-            // It is full of what nobody wants yet: the kernel's pump tells when there is something.
-            Source::Recorder(..) => false,
-        };
     }
 
     /// Does something with its reader. `None`: there is none.

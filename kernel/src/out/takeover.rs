@@ -11,13 +11,14 @@
 //!
 //! | who drains | when |
 //! |---|---|
-//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next |
+//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next; what syslog is told rests for a moment then |
 //! | a program | from its `file_open` on, until it closes the file |
 //! | the kernel's pump | from [`take_back`] on, for good |
 //!
-//! The kernel's pump looks at streams of programs, too, at each tick: it asks their CPUs for what was
-//! not handed over yet, as for its own, and wakes who sleeps. So a program that drains needs no time
-//! of its own to look at.
+//! The kernel's pump looks at streams of programs, too, at each tick, and when the device is done with
+//! something: it asks their CPUs for what was not handed over yet, as for its own, and wakes who
+//! sleeps. So a program drains when the kernel would, needs no time of its own to look at, and costs
+//! writers nothing: no packet wakes anybody by itself.
 
 use core::fmt;
 
@@ -113,7 +114,10 @@ pub(crate) fn take_over(
     program: &str,
 ) -> Result<(TakenOver, usize), NotTaken> {
     let (stream, outlets) = pump::find(path, cpu).ok_or(NotTaken::NotFound)?;
-    let taken = stream.state.lock().queue.take_over();
+    let mut state = stream.state.lock();
+    let taken = state.queue.take_over();
+    state.rests = None;
+    drop(state);
     let ticket = taken.map_err(|refusal| match refusal {
         Refusal::Closed => NotTaken::Over,
         _ => NotTaken::Busy,
@@ -130,11 +134,20 @@ pub(crate) fn take_over(
 /// Has the kernel drain all streams from now on, for good. Task context.
 pub(crate) fn take_back() {
     for stream in pump::streams() {
-        let was_taken = stream.state.lock().queue.take_back();
+        let mut state = stream.state.lock();
+        state.rests = None;
+        let was_taken = state.queue.take_back();
+        drop(state);
         if was_taken {
             wake(stream.cpu);
         }
     }
+}
+
+/// Whether programs drain the streams of a channel, all of them. Task context.
+pub(crate) fn is_taken_over(path: &str) -> bool {
+    let mut streams = pump::streams().into_iter().filter(|one| one.path == path);
+    streams.all(|stream| !stream.state.lock().queue.is_kernels())
 }
 
 impl TakenOver {
@@ -240,7 +253,7 @@ impl TakenOver {
 
 impl Drop for TakenOver {
     fn drop(&mut self) {
-        self.stream.state.lock().queue.give_up(self.ticket);
+        self.stream.leave(self.ticket);
         pump::tell(self.stream.cpu);
     }
 }

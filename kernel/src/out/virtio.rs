@@ -7,7 +7,7 @@ use relay::SubBuffer;
 
 use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
-use super::{control_port, pump, salvage};
+use super::{control_port, pump, salvage, syslog_port};
 use crate::cpu::percpu;
 use crate::dev::packet::Cargo;
 use crate::dev::virtio::console::driver::PortInfo;
@@ -133,6 +133,11 @@ pub(super) fn init(cpus: usize) -> bool {
         Some(Ok(true)) => relay::debug!("a port is kept for what the host asks"),
         _ => {}
     }
+    match vcon::with_console(syslog_port::keep) {
+        Some(Err(error)) => relay::warn!("the port for syslog cannot be opened: {error}"),
+        Some(Ok(true)) => relay::debug!("a port is kept for syslog"),
+        _ => {}
+    }
     let ports = found.min(cpus);
     relay::info!("{ports} of {found} ports carry what {cpus} CPUs write");
     pump::set_count(ports, true);
@@ -144,7 +149,7 @@ fn usable_ports(console: &vcon::Console) -> impl Iterator<Item = PortInfo> {
     let all = console.ports();
     all.filter(|port| {
         let name = port.name.as_str();
-        !salvage::is_kept(name) && !control_port::is_kept(name)
+        !salvage::is_kept(name) && !control_port::is_kept(name) && !syslog_port::is_kept(name)
     })
 }
 

@@ -19,7 +19,7 @@ use crate::base::cpuset::CpuSet;
 use crate::base::settings::{About, COUNT, Preset, Range, SUBBUF, Setting, Takes};
 use crate::cpu::clock;
 use crate::cpu::percpu;
-use crate::life::idle;
+use crate::life::{idle, programs};
 use crate::logs::flood::CHANNEL as FLOOD;
 use crate::out::{pump, stream};
 
@@ -71,9 +71,12 @@ const EMPTY: u32 = 2;
 /// All CPUs write as much again.
 const REFILL: u32 = 3;
 
-fn boot_cpu(_options: &Options<'static>) -> Verdict {
+fn boot_cpu(options: &Options<'static>) -> Verdict {
     if !pump::has_sink() {
         relay::error!("there is no port to drain to");
+        return Verdict::Fail;
+    }
+    if !programs::wait_for_drain(options) {
         return Verdict::Fail;
     }
     let all = percpu::online();

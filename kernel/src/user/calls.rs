@@ -21,6 +21,7 @@ use super::poll::{self, Pollable};
 use super::port::{self, Message, Port, Received};
 use super::process::{self, Member};
 use super::start;
+use super::syslog;
 use super::waiting::Threads;
 use crate::arch::frame::TrapFrame;
 use crate::cpu::{clock, percpu};
@@ -112,7 +113,10 @@ fn run(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> Re
             Ok(0)
         }
         Call::Sleep => sleep(deadline(a)),
-        Call::Time => Ok(clock::nanos(clock::ticks())),
+        Call::Time => {
+            back.rdx = clock::started().unwrap_or(0);
+            Ok(clock::nanos(clock::ticks()))
+        }
         Call::Who => {
             back.rdx = sched::current().tid() as u64;
             back.rsi = percpu::cpu_index() as u64;
@@ -248,6 +252,7 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
                 Object::File(file) => file,
                 Object::Port(port) => Arc::clone(port.port()) as Arc<dyn Pollable>,
                 Object::Process(process) => process,
+                Object::Syslog(syslog) => syslog,
                 Object::Files => return None,
             };
             Some(object)
@@ -268,6 +273,16 @@ fn files(me: &Arc<Member>, call: Call, arguments: [u64; 6], back: &mut Back) -> 
         Call::FileFlush => controlled()?.flush(),
         Call::FileResize => controlled()?.resize([b, c]),
         Call::FileReset => controlled()?.reset(),
+        Call::SyslogOpen => {
+            handles.files(a, rights::SYSLOG)?;
+            let object = Object::Syslog(syslog::open()?);
+            let rights = rights::SYSLOG | rights::PASS;
+            handles.add(Entry { object, rights }).map(u64::from)
+        }
+        Call::SyslogWrite => {
+            let syslog = handles.syslog(a, rights::SYSLOG)?;
+            syslog.write(memory, [b, c], [d, e], |file| handles.file(file.into(), 0))
+        }
         Call::FileSubmit => handles.file(a, rights::DRAIN)?.submit([b, c]),
         Call::Report => {
             let Entry { object, rights } = handles.get(handle(a)?)?;

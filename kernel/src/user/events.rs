@@ -160,7 +160,7 @@ calls! {
         -> ();
     Time "syscall_entry_time" "syscall_exit_time"
         ()
-        -> ();
+        -> (rdx started: u64);
     Who "syscall_entry_who" "syscall_exit_who"
         ()
         -> (rdx tid: i32, rsi cpu: u32);
@@ -253,6 +253,12 @@ calls! {
         -> ();
     Report "syscall_entry_report" "syscall_exit_report"
         (files: u32, what: u64, number: u64, name: Hex<u64>, length: u64)
+        -> ();
+    SyslogOpen "syscall_entry_syslog_open" "syscall_exit_syslog_open"
+        (files: u32)
+        -> ();
+    SyslogWrite "syscall_entry_syslog_write" "syscall_exit_syslog_write"
+        (syslog: u32, buffer: Hex<u64>, length: u64, marks: Hex<u64>, count: u64)
         -> ();
 }
 

@@ -11,6 +11,7 @@ use relay_abi::{Error, Handle, NO_HANDLE};
 use super::file::open::OpenFile;
 use super::port::{Port, PortEnd};
 use super::process::Process;
+use super::syslog::Syslog;
 use crate::cpu::lock::IrqMutex;
 
 /// The most handles that a program has at a time.
@@ -27,6 +28,8 @@ pub(super) enum Object {
     Port(PortEnd),
     /// A program.
     Process(Arc<Process>),
+    /// The way to syslog.
+    Syslog(Arc<Syslog>),
 }
 
 /// A handle, as the table has it.
@@ -139,6 +142,17 @@ impl Handles {
     pub(super) fn process(&self, handle: u64, rights: u32) -> Result<Arc<Process>, Error> {
         self.find(handle, rights, |object| match object {
             Object::Process(process) => Some(process),
+            _ => None,
+        })
+    }
+
+    /// The way to syslog. Task context.
+    ///
+    /// # Errors
+    /// As [`files`](Self::files).
+    pub(super) fn syslog(&self, handle: u64, rights: u32) -> Result<Arc<Syslog>, Error> {
+        self.find(handle, rights, |object| match object {
+            Object::Syslog(syslog) => Some(syslog),
             _ => None,
         })
     }

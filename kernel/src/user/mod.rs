@@ -5,6 +5,7 @@
 //! - [`memory`]: the memory of a program, as far as anybody here needs to know;
 //! - [`waiting`]: who waits for what, and how nobody sleeps through it; [`poll`]: for several things;
 //! - [`file`](mod@file): the files of relay, in the hands of somebody who is not trusted;
+//! - [`syslog`]: the way to syslog, and how far each stream has been told there;
 //! - [`handles`], [`port`], [`process`]: what a program may use, whom it can call, how it lives. They
 //!   know each other: a handle is of a process, which has handles.
 //! - [`archive`], [`loader`], [`start`]: from a file to a thread;
@@ -23,4 +24,5 @@ mod poll;
 mod port;
 pub(crate) mod process;
 pub(crate) mod start;
+pub(crate) mod syslog;
 mod waiting;

@@ -76,12 +76,19 @@ pub struct Turn {
 struct Line {
     stream: usize,
     is_ended: bool,
+    /// There was nothing a moment ago.
+    is_empty: bool,
 }
+
+/// Packets after which streams that had none are looked at again: to look costs a system call, and the
+/// log waits no longer than for so many.
+const AGAIN: u64 = 8;
 
 /// Takes the packets of streams to one outlet.
 ///
 /// The streams of one channel take turns, so that a CPU that writes more than the outlet takes leaves
-/// room for the others; the channels do not: the first goes before what may be much. A packet that
+/// room for the others; the channels do not: the first goes before what may be much. What comes to a
+/// stream that had nothing waits for a few packets of others. A packet that
 /// the outlet had no room for goes before all.
 #[derive(Debug)]
 pub struct Pump<P> {
@@ -109,6 +116,7 @@ impl<P> Pump<P> {
             let line = Line {
                 stream,
                 is_ended: false,
+                is_empty: false,
             };
             match channels.binary_search_by_key(&rank, |(rank, _)| *rank) {
                 Ok(at) => channels[at].1.push(line),
@@ -171,12 +179,18 @@ impl<P> Pump<P> {
             moved: home.begin(self.outlet),
             sent: 0,
         };
+        self.look_again();
         while !self.is_dead
             && home.is_ready(self.outlet)
             && let Some((stream, packet)) = self.next(home)
         {
             match home.submit(self.outlet, stream, packet) {
-                Sent::Taken => turn.sent += 1,
+                Sent::Taken => {
+                    turn.sent += 1;
+                    if turn.sent.is_multiple_of(AGAIN) {
+                        self.look_again();
+                    }
+                }
                 Sent::Gone => {}
                 Sent::NotNow(packet) => {
                     self.refused = Some((stream, packet));
@@ -190,6 +204,12 @@ impl<P> Pump<P> {
         }
         turn.moved += turn.sent + home.end(self.outlet);
         turn
+    }
+
+    /// All streams may have something.
+    fn look_again(&mut self) {
+        let lines = self.channels.iter_mut().flatten();
+        lines.for_each(|line| line.is_empty = false);
     }
 
     /// What is to be sent next.
@@ -210,12 +230,13 @@ impl<P> Pump<P> {
 impl Line {
     /// Its next packet.
     fn next<P>(&mut self, home: &mut impl Home<Packet = P>) -> Option<(usize, P)> {
-        if self.is_ended {
+        if self.is_ended || self.is_empty {
             return None;
         }
         match home.take(self.stream) {
             Took::Packet(packet) => Some((self.stream, packet)),
             Took::Nothing => {
+                self.is_empty = true;
                 home.ask(self.stream);
                 None
             }

@@ -48,7 +48,8 @@ calls! {
     Yield = 5, "yield";
     /// `(ns)`: sleeps at least so long.
     Sleep = 6, "sleep";
-    /// `()`: nanoseconds since the machine was started.
+    /// `()`: nanoseconds since the machine was started; in `rdx` when that was, in nanoseconds since
+    /// 1970 (UTC), or 0: it is not known.
     Time = 7, "time";
     /// `()`: the number of the process; in `rdx` that of the thread, in `rsi` the CPU.
     Who = 8, "who";
@@ -134,4 +135,9 @@ calls! {
     /// `(files, what, number, name, length)`: tells the operators of a service: a
     /// [`Notice`](crate::Notice).
     Report = 38, "report";
+    /// `(files)`: opens the way to syslog. Returns a handle.
+    SyslogOpen = 39, "syslog_open";
+    /// `(syslog, buffer, length, marks, count)`: whole messages, for syslog, and what has been told of
+    /// streams with them: up to 128 [`Mark`](crate::Mark)s. All of it, or nothing.
+    SyslogWrite = 40, "syslog_write";
 }

@@ -85,6 +85,9 @@ pub struct FileInfo {
     /// The time up to which all that was written could be read, in ticks of the clock; 0 where it is
     /// not known.
     pub quiet_since: u64,
+    /// Records that syslog has been told of, or that were passed over there: what the last
+    /// [`Mark`](crate::Mark) of the stream says, whoever has set it.
+    pub told: u64,
 }
 
 /// What a poll waits for at one handle, and what was found.
@@ -107,7 +110,8 @@ pub mod ready {
     pub const READABLE: u16 = 1;
     /// A file: it has ended, and all was read. A process: it has ended.
     pub const ENDED: u16 = 1 << 1;
-    /// A file that is drained: its outlet takes packets again, or will never.
+    /// A file that is drained: its outlet takes packets again, or will never. The way to syslog: it
+    /// takes messages, or will never.
     pub const WRITABLE: u16 = 1 << 2;
     /// The handle is not one. It is always reported, wanted or not.
     pub const BAD: u16 = 1 << 15;

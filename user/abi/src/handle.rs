@@ -27,6 +27,8 @@ pub mod rights {
     pub const PASS: u32 = 1 << 9;
     /// Take streams over from the kernel, and send their packets.
     pub const DRAIN: u32 = 1 << 10;
+    /// Open the way to syslog, and write there.
+    pub const SYSLOG: u32 = 1 << 11;
     /// All of them.
-    pub const ALL: u32 = (1 << 11) - 1;
+    pub const ALL: u32 = (1 << 12) - 1;
 }

@@ -12,5 +12,9 @@ pub const MESSAGE_BYTES: usize = 256;
 pub const PATH_BYTES: usize = 64;
 /// The most bytes of text that one `write` takes.
 pub const WRITE_BYTES: usize = 1024;
+/// The most bytes of messages that one `syslog_write` takes.
+pub const SYSLOG_BYTES: usize = 32 * 1024;
+/// The most marks that one `syslog_write` takes.
+pub const SYSLOG_MARKS: usize = 128;
 /// In the place of a [`Handle`](crate::Handle): none.
 pub const NO_HANDLE: u32 = u32::MAX;

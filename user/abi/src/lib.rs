@@ -16,11 +16,16 @@ mod error;
 mod file;
 mod handle;
 mod layout;
+mod syslog;
 mod thread;
 
 pub use call::Call;
 pub use error::Error;
 pub use file::{FileInfo, How, Notice, PollItem, ready};
 pub use handle::{Handle, rights};
-pub use layout::{MESSAGE_BYTES, NO_HANDLE, PATH_BYTES, USER_BEGIN, USER_END, WRITE_BYTES};
+pub use layout::{
+    MESSAGE_BYTES, NO_HANDLE, PATH_BYTES, SYSLOG_BYTES, SYSLOG_MARKS, USER_BEGIN, USER_END,
+    WRITE_BYTES,
+};
+pub use syslog::Mark;
 pub use thread::{Ended, LEAST_PRIORITY, NORMAL_PRIORITY, Spawn, TOP_PRIORITY, ThreadOptions};

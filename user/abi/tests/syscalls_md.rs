@@ -91,6 +91,7 @@ fn every_right_has_its_row() {
         ("SPAWN", rights::SPAWN),
         ("PASS", rights::PASS),
         ("DRAIN", rights::DRAIN),
+        ("SYSLOG", rights::SYSLOG),
     ];
     let rows = rows("\n## Rights\n");
     assert_eq!(rows.len(), all.len());

@@ -7,6 +7,7 @@
 //! | [`check`] | the packets that `readers` takes: whether each byte is as it must be |
 //! | [`lines`] | the records that `dmesg` shows |
 //! | [`raw`] | system calls with any numbers |
+//! | [`syslog`] | what `logd` does: records as messages, merged and told once |
 //! | [`wild`] | the calls of `random`, which no program should make |
 
 #![no_std]
@@ -19,5 +20,6 @@ pub mod lines;
 pub mod plan;
 #[expect(unsafe_code, reason = "calls that no program should make")]
 pub mod raw;
+pub mod syslog;
 pub mod table;
 pub mod wild;

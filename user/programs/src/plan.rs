@@ -9,6 +9,7 @@
 //! | `-draind` | not this service |
 //! | `restarts=3` | how often a program that dies may be started again, each |
 //! | `stay` | `init` goes on until the services end by themselves |
+//! | `window=1` | a service that dies more than 20 times within so many seconds is given up |
 //! | `kill=draind,100,7` | the service is ended 100 times, at random moments of seed 7 |
 
 use alloc::string::String;
@@ -41,6 +42,8 @@ pub struct Plan {
     pub services: Vec<Wanted>,
     /// How often one of them may be started again after it has died.
     pub restarts: u32,
+    /// How long a time is in which services may not die too often, in ns.
+    pub window: u64,
     /// Whether services are not ended when the programs have.
     pub stays: bool,
     /// Which service is ended, how often, and at which moments.
@@ -85,6 +88,8 @@ impl Kill {
 pub enum PlanError {
     /// The number of restarts is none.
     Restarts(String),
+    /// The number of seconds is none.
+    Window(String),
     /// A service to be ended is said in another way than `kill=NAME,TIMES,SEED`.
     Kill,
     /// A name is too long for the kernel.
@@ -99,6 +104,7 @@ impl fmt::Display for PlanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Restarts(found) => write!(f, "restarts={found} is no number"),
+            Self::Window(found) => write!(f, "window={found} is no number"),
             Self::Kill => f.write_str("it must be kill=NAME,TIMES,SEED"),
             Self::Name(name) => write!(f, "the name '{name}' has more than {PATH_BYTES} bytes"),
             Self::Arguments(name) => {
@@ -124,6 +130,7 @@ impl Plan {
             programs: Vec::new(),
             services: Vec::new(),
             restarts: RESTARTS,
+            window: WINDOW,
             stays: false,
             kill: None,
         };
@@ -155,6 +162,12 @@ impl Plan {
                 Some(name) => (name, true),
                 None => (name, false),
             };
+            if let Some(seconds) = name.strip_prefix("window=") {
+                let parsed = seconds.parse::<u32>();
+                let seconds = parsed.map_err(|_| PlanError::Window(seconds.into()))?;
+                plan.window = u64::from(seconds) * 1_000_000_000;
+                continue;
+            }
             if name.len() > PATH_BYTES {
                 return Err(PlanError::Name(name.into()));
             }
@@ -189,14 +202,15 @@ impl Plan {
 pub fn rights_of(name: &str) -> u32 {
     let few = rights::OBSERVE | rights::WRITE;
     match name {
-        "hello" | "crash" | "spin" | "nulls" | "remap" | "pingpong" => few,
+        "hello" | "crash" | "spin" | "talk" | "nulls" | "remap" | "pingpong" => few,
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,
         "draind" => few | rights::DRAIN,
+        "logd" => few | rights::DRAIN | rights::MAP | rights::SYSLOG,
         // They do what must not harm anybody, with all that there is but what others wait for.
-        "hostile" | "random" => rights::ALL & !rights::DRAIN,
-        _ => rights::ALL & !rights::SPAWN & !rights::DRAIN,
+        "hostile" | "random" => rights::ALL & !rights::DRAIN & !rights::SYSLOG,
+        _ => rights::ALL & !rights::SPAWN & !rights::DRAIN & !rights::SYSLOG,
     }
 }
 
@@ -223,10 +237,10 @@ pub fn next(ended: Ended, restarted: u32, limit: u32) -> Next {
     }
 }
 
-/// The most deaths of a service within [`WINDOW`].
+/// The most deaths of a service within a [window](Plan::window).
 pub const DEATHS: usize = 20;
 
-/// How long a time that is, in ns.
+/// How long that is, unless it is said, in ns.
 pub const WINDOW: u64 = 1_000_000_000;
 
 /// When a service has died last.
@@ -234,9 +248,9 @@ pub const WINDOW: u64 = 1_000_000_000;
 pub struct Deaths(Vec<u64>);
 
 impl Deaths {
-    /// It has died now, at a time in ns; whether that is too often.
-    pub fn note(&mut self, now: u64) -> bool {
-        self.0.retain(|then| now.saturating_sub(*then) < WINDOW);
+    /// It has died now, at a time in ns; whether that is too often within a window.
+    pub fn note(&mut self, now: u64, window: u64) -> bool {
+        self.0.retain(|then| now.saturating_sub(*then) < window);
         self.0.push(now);
         self.0.len() > DEATHS
     }
@@ -274,9 +288,9 @@ mod tests {
     fn who_dies_too_often_within_a_second_is_given_up() {
         let mut deaths = Deaths::default();
         let step = WINDOW / DEATHS as u64;
-        assert!((0..100).all(|death| !deaths.note(death * step)));
+        assert!((0..100).all(|death| !deaths.note(death * step, WINDOW)));
         let mut deaths = Deaths::default();
-        let died: Vec<_> = (0..22).map(|death| deaths.note(death)).collect();
+        let died: Vec<_> = (0..22).map(|death| deaths.note(death, WINDOW)).collect();
         assert_eq!(died.iter().position(|is_too_often| *is_too_often), Some(20));
     }
 

@@ -111,6 +111,8 @@ fn kinds(call: Call) -> &'static [Kind] {
         Call::FileResize => &[Handle, SubbufSize, SubbufCount],
         Call::FileSubmit => &[Handle, Number, Number],
         Call::Report => &[Handle, Number, Number, Place, Length],
+        Call::SyslogOpen => &[Handle],
+        Call::SyslogWrite => &[Handle, Place, Length, Place, Number],
     }
 }
 

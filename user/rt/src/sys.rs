@@ -4,7 +4,7 @@
 //! nothing. Any thread may call them.
 
 use relay_abi::{
-    Call, Error, FileInfo, Handle, How, MESSAGE_BYTES, NO_HANDLE, Notice, PollItem, Spawn,
+    Call, Error, FileInfo, Handle, How, MESSAGE_BYTES, Mark, NO_HANDLE, Notice, PollItem, Spawn,
     ThreadOptions,
 };
 use zerocopy::IntoBytes as _;
@@ -158,6 +158,13 @@ pub fn sleep(ns: u64) {
 #[must_use]
 pub fn time() -> u64 {
     done(Call::Time, [0; 6]).unwrap_or_default()
+}
+
+/// When the machine was started, in nanoseconds since 1970 (UTC), if that is known.
+#[must_use]
+pub fn started() -> Option<u64> {
+    let out = call(Call::Time, [0; 6]);
+    (Error::check(out.rax).is_ok() && out.rdx != 0).then_some(out.rdx)
 }
 
 /// Who calls.
@@ -577,6 +584,25 @@ pub fn report(files: Handle, what: Notice, number: u64, name: &str) -> Result<()
     let (name, length) = bytes(name.as_bytes());
     let arguments = [files.into(), what as u64, number, name, length, 0];
     done(Call::Report, arguments).map(|_| ())
+}
+
+/// Opens the way to syslog.
+///
+/// # Errors
+/// The kernel's: `NotFound` if the machine has none, `Busy` if somebody else has it.
+pub fn syslog_open(files: Handle) -> Result<Handle, Error> {
+    done(Call::SyslogOpen, [files.into(), 0, 0, 0, 0, 0]).map(|handle| handle as Handle)
+}
+
+/// Sends messages, and says how far streams have been told with them: all of it, or nothing.
+///
+/// # Errors
+/// The kernel's: `Again` if there is no room, or nobody listens.
+pub fn syslog_write(syslog: Handle, messages: &[u8], marks: &[Mark]) -> Result<(), Error> {
+    let (buffer, length) = bytes(messages);
+    let (marks, count) = (bytes(marks.as_bytes()).0, marks.len() as u64);
+    let arguments = [syslog.into(), buffer, length, marks, count, 0];
+    done(Call::SyslogWrite, arguments).map(|_| ())
 }
 
 /// A handle as an option.

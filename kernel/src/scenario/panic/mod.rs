@@ -21,7 +21,7 @@ use crate::base::cmdline::Options;
 use crate::base::settings::{About, COUNT, MODE, Preset, SPARES, SUBBUF, Setting, Takes};
 use crate::cpu::clock::Timeout;
 use crate::cpu::percpu;
-use crate::life::idle;
+use crate::life::{idle, programs};
 use crate::logs::flood::CHANNEL;
 use crate::logs::klog;
 use crate::mem;
@@ -113,6 +113,9 @@ fn other_cpu(options: &Options<'static>) {
 
 /// Logs, and writes to `flood`; and, on the victim, fails after a while.
 fn take_part(options: &Options<'static>) {
+    if !programs::wait_for_drain(options) {
+        return;
+    }
     let kind = Kind::of(options);
     let fails = kind == Kind::Together || percpu::cpu_index() == victim(options);
     let patience = Timeout::after_ms(PATIENCE_MS);

@@ -15,9 +15,10 @@
 //! - [`open`]: the files by their names, and an open one; [`whole`]: where records end;
 //! - [`records`]: reading records; [`packets`]: taking, giving back, mapping;
 //! - [`control`]: flush, resize, reset, filters, and writing to the channel `user`;
-//! - [`wait`]: waiting for them.
+//! - [`wait`]: waiting for them; [`marks`]: how far each stream has been told to syslog.
 
 pub(crate) mod control;
+pub(in crate::user) mod marks;
 pub(crate) mod open;
 mod packets;
 mod records;

@@ -10,6 +10,7 @@ use relay_abi::{Error, FileInfo, How, PATH_BYTES, rights};
 use spin::Mutex;
 use zerocopy::IntoBytes;
 
+use super::marks;
 use crate::logs::registry;
 use crate::out::takeover::{self, NotTaken, TakenOver};
 use crate::user::memory::Memory;
@@ -206,6 +207,11 @@ impl OpenFile {
         Ok(0)
     }
 
+    /// Whether it takes packets, or records: it does not only look.
+    pub(in crate::user) fn takes(&self) -> bool {
+        !matches!(self.state.lock().used, Use::Observe(..))
+    }
+
     /// What is known of it; there is something, since the stream has started.
     pub(super) fn known(&self) -> Option<FileInfo> {
         let info = self.file.info()?;
@@ -246,6 +252,7 @@ impl OpenFile {
             available,
             held,
             quiet_since,
+            told: marks::told(&self.file),
         })
     }
 }

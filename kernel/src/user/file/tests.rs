@@ -6,6 +6,7 @@ mod control;
 mod packets;
 mod polling;
 mod records;
+mod syslog;
 
 use core::ops::Range;
 use std::cell::{Cell, RefCell};

@@ -7,6 +7,8 @@ mod hostile;
 mod nmis;
 mod profile;
 mod readers;
+mod services;
+mod syslog;
 mod trace;
 mod walls;
 

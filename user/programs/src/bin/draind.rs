@@ -19,15 +19,12 @@ use core::time::Duration;
 use relay_abi::{Error, PollItem, ThreadOptions, ready};
 use relay_pump::{Home, Pump, Sent, Took};
 use relay_rt::files::{self, File, Files};
-use relay_rt::{relay, thread};
+use relay_rt::{relay, sys, thread};
 
 relay_rt::entry!(run);
 
-/// How its threads are run: before most others.
-const THREAD: ThreadOptions = ThreadOptions {
-    priority: 10,
-    cpus: 0,
-};
+/// The priority of its threads: before most others.
+const PRIORITY: u32 = 10;
 
 /// The most streams of a thread: it polls all of them.
 const MOST: usize = 64;
@@ -57,17 +54,30 @@ fn run(arguments: &'static str) -> u32 {
     let last = outlets.pop();
     let mut threads = Vec::new();
     for (outlet, streams) in outlets {
-        match thread::spawn(thread::STACK, THREAD, move || drain(outlet, streams)) {
+        let options = beside(&streams);
+        match thread::spawn(thread::STACK, options, move || drain(outlet, streams)) {
             Ok(thread) => threads.push(thread),
             // The streams are the kernel's again.
             Err(error) => relay::error!("draind: outlet {outlet} has no thread: {}", error),
         }
     }
     if let Some((outlet, streams)) = last {
+        // Where it runs is no more than a matter of speed.
+        let _ = sys::thread_options(&beside(&streams));
         drain(outlet, streams);
     }
     threads.into_iter().for_each(|thread| thread.join());
     0
+}
+
+/// How the thread is run that drains these: on their CPUs, which the outlet interrupts, too. So
+/// nobody else need be woken.
+fn beside(streams: &[Stream]) -> ThreadOptions {
+    let bits = streams.iter().map(|stream| 1_u32 << (stream.cpu % 32));
+    ThreadOptions {
+        priority: PRIORITY,
+        cpus: bits.fold(0, |all, one| all | one),
+    }
 }
 
 /// Takes over what there is to drain: each stream with its outlet.

@@ -14,13 +14,14 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use programs::plan::{Deaths, Kill, Next, Plan, Wanted, next, rights_of};
+use programs::syslog::ASK;
 use programs::table::Table;
 use relay_abi::{Ended, Error, Notice, PollItem, ThreadOptions, ready, rights};
 use relay_rt::files::{self, FILES, Files, Owned};
 use relay_rt::names::Operation;
 use relay_rt::port::{self, Bytes, Message, Port, Says};
 use relay_rt::process::{NORMAL, Process};
-use relay_rt::{relay, sys};
+use relay_rt::{relay, sys, time};
 
 relay_rt::entry!(run);
 
@@ -37,11 +38,24 @@ struct Child {
     is_killed: bool,
 }
 
+/// When what has died is not started again.
+struct Rules {
+    /// A program: how often it is.
+    restarts: u32,
+    /// A service: in which time, in ns, it may not die too often.
+    window: u64,
+}
+
 /// How services are run: before most others, since these wait for nothing but room.
 const SERVICE: ThreadOptions = ThreadOptions {
     priority: 10,
     cpus: 0,
 };
+
+/// How long a service may take to be there again when it is asked whether it is done, and how often it
+/// is looked for, in nanoseconds.
+const FINISH: Duration = Duration::from_secs(5);
+const FINISH_LOOK: u64 = 10_000_000;
 
 fn run(arguments: &'static str) -> u32 {
     let plan = match Plan::parse(arguments) {
@@ -58,7 +72,7 @@ fn run(arguments: &'static str) -> u32 {
             return 1;
         }
     };
-    let mut names = Table::new();
+    let mut names: Table<Port> = Table::new();
     let mut all_well = true;
     let mut children = Vec::new();
     let services = plan.services.into_iter();
@@ -76,13 +90,23 @@ fn run(arguments: &'static str) -> u32 {
             is_killed: false,
         });
     }
+    let rules = Rules {
+        restarts: plan.restarts,
+        window: plan.window,
+    };
     let mut kills = plan.kill.filter(|kill| kill.times > 0);
     let mut is_over = false;
     while children.iter().any(|child| child.process.is_some()) {
         let is_at_work = |child: &Child| child.deaths.is_none() && child.process.is_some();
-        if !is_over && !plan.stays && kills.is_none() && !children.iter().any(is_at_work) {
+        // A service that was just ended here is started again first.
+        let is_killed = children.iter().any(|child| child.is_killed);
+        let is_done = kills.is_none() && !is_killed && !children.iter().any(is_at_work);
+        if !is_over && !plan.stays && is_done {
             is_over = true;
             relay::info!("all programs have ended");
+            for child in &children {
+                finish(child, &port, &mut names);
+            }
             children.iter().for_each(end);
         }
         let pause = kills.as_mut().map(Kill::pause);
@@ -91,7 +115,7 @@ fn run(arguments: &'static str) -> u32 {
             return 1;
         }
         for child in &mut children {
-            all_well &= look(child, plan.restarts, is_over, &port);
+            all_well &= look(child, &rules, is_over, &port);
         }
         if let Some(kill) = &mut kills
             && kill_once(kill, &mut children)
@@ -104,6 +128,23 @@ fn run(arguments: &'static str) -> u32 {
         relay::info!("all programs have ended");
     }
     u32::from(!all_well)
+}
+
+/// Waits until a service has done what there was to do, if it is one that can be asked: it has
+/// registered a port under its name, perhaps before it died and was started again.
+fn finish(child: &Child, port: &Port, names: &mut Table<Port>) {
+    let name = child.wanted.name.as_bytes();
+    let until = time::now() + FINISH;
+    while child.process.is_some()
+        && let Ok(service) = names.lookup(name)
+        && service
+            .call(Says::words([ASK, 0, 0]), &mut Bytes::new())
+            .is_err()
+        && time::now() < until
+        && wait(port, &[], Some(FINISH_LOOK)).is_ok()
+    {
+        serve(port, names);
+    }
 }
 
 /// Ends a service, whose work is done.
@@ -166,7 +207,8 @@ fn wait(port: &Port, children: &[Child], most: Option<u64>) -> Result<(), Error>
 
 /// Looks whether a program has ended, and starts it again if it should be. False: that was its end,
 /// and it was not good.
-fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
+fn look(child: &mut Child, rules: &Rules, is_over: bool, port: &Port) -> bool {
+    let limit = rules.restarts;
     let Some(process) = &child.process else {
         return true;
     };
@@ -183,7 +225,7 @@ fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
         }
     };
     if child.deaths.is_some() {
-        return look_after_service(child, ended, is_over, port);
+        return look_after_service(child, ended, rules, is_over, port);
     }
     let name = child.wanted.name.as_str();
     match ended {
@@ -207,7 +249,13 @@ fn look(child: &mut Child, limit: u32, is_over: bool, port: &Port) -> bool {
 
 /// A service has ended: unless it is over, or has said itself that it has nothing to do, it is started
 /// again at once. False: it dies too often, and is given up.
-fn look_after_service(child: &mut Child, ended: Ended, is_over: bool, port: &Port) -> bool {
+fn look_after_service(
+    child: &mut Child,
+    ended: Ended,
+    rules: &Rules,
+    is_over: bool,
+    port: &Port,
+) -> bool {
     child.process = None;
     let name = child.wanted.name.as_str();
     if ended == Ended::Exited(0) {
@@ -222,7 +270,7 @@ fn look_after_service(child: &mut Child, ended: Ended, is_over: bool, port: &Por
         && child
             .deaths
             .as_mut()
-            .is_some_and(|deaths| deaths.note(sys::time()));
+            .is_some_and(|deaths| deaths.note(sys::time(), rules.window));
     // What cannot be told is no reason to stop.
     let report = |what, times: u32| _ = Files::given().report(what, times.into(), name);
     if is_too_often {

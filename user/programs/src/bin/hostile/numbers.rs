@@ -30,7 +30,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 /// Calls whose first argument is a handle.
-const OF_HANDLES: [Call; 24] = [
+const OF_HANDLES: [Call; 26] = [
     Call::Spawn,
     Call::Status,
     Call::Kill,
@@ -55,6 +55,8 @@ const OF_HANDLES: [Call; 24] = [
     Call::FileReset,
     Call::FileSubmit,
     Call::Report,
+    Call::SyslogOpen,
+    Call::SyslogWrite,
 ];
 
 fn call_unknown() -> Result<String, Error> {
@@ -95,6 +97,7 @@ fn handle_of_another_kind() -> Result<String, Error> {
         Call::FileResize,
         Call::FileReset,
         Call::FileSubmit,
+        Call::SyslogWrite,
     ];
     for call in others {
         got.call(call, [FILES.into(), 0, 0, 0, 0, 0]);
