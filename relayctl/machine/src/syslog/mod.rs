@@ -66,7 +66,7 @@ impl Syslog {
     /// When a file cannot be written to. Other receivers may come later.
     pub fn start(to: Destination, tell: impl Fn(&str) + Send + 'static) -> io::Result<Self> {
         let output = match to {
-            Destination::File(_) => Some(Output::open(&to)?),
+            Destination::File(_) => Some(Output::open(&to, 0)?),
             _ => None,
         };
         let queue = Arc::new(Queue::new(ROOM, STALL));
@@ -76,6 +76,7 @@ impl Syslog {
                 queue: &own,
                 to: own_to,
                 output,
+                tries: 0,
                 tell,
             };
             sender.run();

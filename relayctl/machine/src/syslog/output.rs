@@ -71,17 +71,18 @@ pub(super) struct Stream {
 }
 
 impl Output {
-    /// Connects to a receiver.
+    /// Connects to a receiver, after so many tries that failed.
     ///
     /// # Errors
     ///
     /// When it cannot be reached.
-    pub(super) fn open(to: &Destination) -> io::Result<Self> {
+    pub(super) fn open(to: &Destination, tries: usize) -> io::Result<Self> {
         let stream = match to {
             Destination::Udp(address) => {
-                return each(address, udp).map(|socket| Self::Datagrams(Datagrams::Udp(socket)));
+                return each(address, tries, udp)
+                    .map(|socket| Self::Datagrams(Datagrams::Udp(socket)));
             }
-            Destination::Tcp(address) => Pipe::Tcp(each(address, tcp)?),
+            Destination::Tcp(address) => Pipe::Tcp(each(address, tries, tcp)?),
             Destination::Unix(path) => {
                 let socket = UnixDatagram::unbound()?;
                 socket.set_write_timeout(Some(SLICE))?;
@@ -283,10 +284,14 @@ fn await_end(stream: &mut impl Read) -> io::Result<()> {
     Ok(())
 }
 
-/// Tries each address of a name.
-fn each<T>(name: &str, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+/// Tries each address of a name, after so many tries that failed: each time another one is first,
+/// since that nobody has a UDP port turns out later.
+fn each<T>(name: &str, tries: usize, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in name.to_socket_addrs()? {
+    let mut addresses: Vec<_> = name.to_socket_addrs()?.collect();
+    let first = tries.checked_rem(addresses.len()).unwrap_or(0);
+    addresses.rotate_left(first);
+    for address in addresses {
         match open(address) {
             Ok(opened) => return Ok(opened),
             Err(error) => failed = error,

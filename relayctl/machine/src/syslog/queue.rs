@@ -28,6 +28,10 @@ const GRACE: Duration = Duration::from_secs(1);
 /// and how long the rest may take in all.
 pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
+/// Tries that fail before a receiver that never took anything is given up at the end: its name may
+/// have several addresses.
+const ENOUGH: u32 = 3;
+
 /// The longest pause after the end.
 const SHORT: Duration = Duration::from_millis(50);
 
@@ -56,8 +60,8 @@ struct State {
     bytes: usize,
     /// Since when the receiver might have moved and did not.
     moved: Instant,
-    /// Whether the last try to reach it failed.
-    is_failing: bool,
+    /// Tries to reach it that failed, since one did not.
+    failed: u32,
     /// When the guest has said everything.
     over: Option<Instant>,
     counts: Counts,
@@ -82,7 +86,7 @@ impl Queue {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 moved: Instant::now(),
-                is_failing: false,
+                failed: 0,
                 over: None,
                 counts: Counts::default(),
             }),
@@ -116,7 +120,7 @@ impl Queue {
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
             if state.bytes + cost > self.room {
-                if !state.is_failing {
+                if state.failed == 0 {
                     state.counts.why = Some("they are taken too slowly".to_owned());
                 }
                 continue;
@@ -159,7 +163,7 @@ impl Queue {
         let mut state = self.lock();
         state.counts.passed += count;
         if count > 0 {
-            (state.moved, state.is_failing) = (Instant::now(), false);
+            (state.moved, state.failed) = (Instant::now(), 0);
         }
     }
 
@@ -169,7 +173,8 @@ impl Queue {
         let mut state = self.lock();
         state.counts.broken += u64::from(has_broken);
         state.counts.why = Some(error.to_string());
-        !std::mem::replace(&mut state.is_failing, true)
+        state.failed = state.failed.saturating_add(1);
+        state.failed == 1
     }
 
     /// A message was refused for what it is.
@@ -213,7 +218,7 @@ impl Queue {
     pub(super) fn is_hopeless(&self) -> bool {
         let state = self.lock();
         state.over.is_some_and(|over| {
-            state.counts.passed == 0 && state.is_failing
+            state.counts.passed == 0 && state.failed >= ENOUGH
                 || state.moved.max(over).elapsed() >= GRACE
                 || over.elapsed() >= LIMIT
         })
@@ -283,6 +288,8 @@ mod tests {
         });
         assert!(!queue.is_hopeless(), "nothing failed yet");
         assert!(queue.note_failure(&io::ErrorKind::ConnectionRefused.into(), false));
+        assert!(!queue.note_failure(&io::ErrorKind::ConnectionRefused.into(), false));
+        assert!(!queue.is_hopeless());
         assert!(!queue.note_failure(&io::ErrorKind::ConnectionRefused.into(), false));
         assert!(queue.is_hopeless());
     }

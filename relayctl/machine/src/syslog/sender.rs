@@ -23,6 +23,8 @@ pub(super) struct Sender<'a, T> {
     pub(super) to: Destination,
     /// The receiver, if it is connected.
     pub(super) output: Option<Output>,
+    /// Tries that failed.
+    pub(super) tries: usize,
     /// Tells what changes: that the receiver cannot be reached, and that it can.
     pub(super) tell: T,
 }
@@ -79,7 +81,7 @@ impl<T: Fn(&str)> Sender<'_, T> {
     fn step(&mut self, hand: &mut VecDeque<Message>) -> Step {
         let output = match self.output.take() {
             Some(output) => Ok(output),
-            None => Output::open(&self.to),
+            None => Output::open(&self.to, self.tries),
         };
         match output {
             Ok(output) => self.output.insert(output).pass(hand),
@@ -92,6 +94,7 @@ impl<T: Fn(&str)> Sender<'_, T> {
 
     /// Gives up what failed; `true` if the last try had not failed.
     fn fail(&mut self, error: &io::Error) -> bool {
+        self.tries += 1;
         let lost = self.output.take_if(|output| !output.survives(error));
         let has_broken = lost.is_some_and(|output| output.is_connection());
         self.queue.note_failure(error, has_broken)

@@ -144,7 +144,7 @@ fn datagrams_hold_a_message_each() {
             assert_eq!(room[..length], *message(n).as_bytes());
         }
         assert_all(
-            &pass_on(&format!("udp:127.0.0.1:{port}"), &said(n..n + 3)),
+            &pass_on(&format!("udp:localhost:{port}"), &said(n..n + 3)),
             3,
         );
         for n in n..n + 3 {

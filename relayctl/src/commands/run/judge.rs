@@ -7,6 +7,7 @@ use relay_decode::balance::Verdict;
 use relay_decode::capture::{Boots, Capture, OpenError, Stored};
 use relay_decode::escape::printable;
 
+use super::services::services;
 use super::summary::{CaptureFacts, ChannelFacts};
 
 /// The ledger of each channel.
@@ -52,6 +53,7 @@ pub(super) fn judge(
         bytes: totals.bytes,
         no_ring: 0,
         channels: Vec::new(),
+        services: Vec::new(),
     };
     let is_consistent = totals.contradictions.is_empty();
     let mut wrong = totals.contradictions;
@@ -93,8 +95,8 @@ pub(super) fn judge(
     facts
 }
 
-/// Judges each boot of a capture: one, unless the machine was reset. The CPUs and the channels are
-/// those of the last.
+/// Judges each boot of a capture: one, unless the machine was reset. The CPUs, the channels and the
+/// services are those of the last.
 fn judge_boots(
     folder: &Path,
     is_due: bool,
@@ -110,6 +112,7 @@ fn judge_boots(
         facts.records = facts.records.saturating_add(balance.delivered);
         facts.no_ring = facts.no_ring.saturating_add(balance.lost.no_ring);
         facts.channels = channels(&audit);
+        facts.services = services(&stored)?;
         if is_due {
             wrong.extend(unsent(&audit));
         }

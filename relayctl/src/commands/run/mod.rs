@@ -6,6 +6,7 @@ mod error;
 mod host;
 mod judge;
 mod pause;
+mod services;
 mod summary;
 #[cfg(test)]
 mod tests;

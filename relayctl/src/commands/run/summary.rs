@@ -11,6 +11,7 @@ use relay_format::{Context, Severity};
 use relay_machine::syslog::Told;
 use serde::{Serialize, Serializer};
 
+use super::services::ServiceFacts;
 use crate::report::{self, Reasons, Sums};
 use crate::terminal;
 
@@ -56,6 +57,8 @@ pub(crate) struct CaptureFacts {
     pub(crate) no_ring: u64,
     /// Its channels.
     pub(crate) channels: Vec<ChannelFacts>,
+    /// What it says of who took records away.
+    pub(crate) services: Vec<ServiceFacts>,
 }
 
 /// What a capture has of a channel.
@@ -258,6 +261,10 @@ pub(crate) fn table(ledger: &Ledger, run: &RunFacts) -> String {
     if let Some(capture) = &run.capture {
         let _ = writeln!(text, "{}", capture.line());
         text += &channels(&capture.channels);
+        let services: Vec<_> = capture.services.iter().map(ServiceFacts::line).collect();
+        if !services.is_empty() {
+            let _ = writeln!(text, "{}", services.join("; "));
+        }
     }
     if let Some(syslog) = &run.syslog {
         let line = syslog.to_string();
@@ -358,6 +365,8 @@ fn row(
 mod tests {
     use super::*;
     use relay_decode::console::Line;
+    use relay_machine::syslog::{Faults, FrameError};
+    use serde_json::json;
 
     fn sample() -> (Ledger, RunFacts) {
         let mut ledger = Ledger::new();
@@ -394,8 +403,36 @@ mod tests {
                     },
                     verdict: "complete",
                 }],
+                services: vec![
+                    ServiceFacts {
+                        name: "kernel".to_owned(),
+                        packets: 1,
+                        ..ServiceFacts::default()
+                    },
+                    ServiceFacts {
+                        name: "logd".to_owned(),
+                        packets: 9,
+                        restarts: 2,
+                        given_up: true,
+                        lost: 1,
+                    },
+                ],
             }),
-            syslog: None,
+            syslog: Some(Told {
+                to: "tcp:\u{202e}:1".to_owned(),
+                came: 8,
+                passed: 5,
+                not_passed: 3,
+                why: Some("refused".to_owned()),
+                malformed: 1,
+                broken: 1,
+                faults: Some(Faults {
+                    first: FrameError::NoLength,
+                    at: 9,
+                    count: 2,
+                    passed_over: 7,
+                }),
+            }),
         };
         (ledger, run)
     }
@@ -431,6 +468,17 @@ mod tests {
             ),
             (&"flood".into(), &9.into(), &2.into(), &0.into())
         );
+        let logd = &value["run"]["capture"]["services"][1];
+        assert_eq!(
+            logd,
+            &json!({"name": "logd", "packets": 9, "restarts": 2, "given_up": true, "lost": 1})
+        );
+        let syslog = &value["run"]["syslog"];
+        assert_eq!(
+            (&syslog["passed"], &syslog["why"]),
+            (&5.into(), &"refused".into())
+        );
+        assert_eq!(syslog["faults"]["at"], 9);
         let channel = &value["channels"][0];
         assert_eq!(channel["name"], "klog");
         let cpu = &channel["cpus"][1];
@@ -463,9 +511,21 @@ mod tests {
         );
         assert_eq!(
             lines[8],
+            "kernel sent 1 packet; logd sent 9 packets, was restarted 2 times, was given up, could \
+             not pass on 1 record"
+        );
+        assert_eq!(
+            lines[9],
+            "syslog: 5 messages passed to tcp:\\u{202e}:1, 3 not passed on: refused; the connection \
+             broke 1 time: what was under way then may be missing; control characters of 1 were \
+             escaped; 7 bytes that came at 2 places are no messages, first at byte 9: no length, as \
+             in '123 <14>1 '"
+        );
+        assert_eq!(
+            lines[10],
             "first log line 0.083 s after QEMU's start, 1.200 s in all"
         );
-        assert_eq!(lines[9], "scenario smoke on 2 CPUs: pass");
+        assert_eq!(lines[11], "scenario smoke on 2 CPUs: pass");
     }
 
     #[test]
