@@ -1,7 +1,7 @@
 //! Locks. Two kinds, by who may want them:
 //!
 //! - [`Mutex`]: tasks, and interrupt handlers that only try. Who holds it is
-//!   [pinned](super::percpu::pin): no other thread runs on its CPU meanwhile, which could want it.
+//!   [pinned](super::pins::pin): no other thread runs on its CPU meanwhile, which could want it.
 //! - [`IrqMutex`]: tasks and interrupt handlers. Interrupts are off while it is held, and while it
 //!   is waited for.
 //!
@@ -12,7 +12,7 @@ use core::ops::{Deref, DerefMut};
 
 use x86_64::instructions::interrupts;
 
-use super::percpu;
+use super::pins;
 
 /// Pins as long as it lives.
 struct Pinned;
@@ -21,7 +21,7 @@ impl Pinned {
     fn new() -> Self {
         // A host's tests have no CPU of this kernel.
         if cfg!(target_os = "none") {
-            percpu::pin();
+            pins::pin();
         }
         Self
     }
@@ -30,7 +30,7 @@ impl Pinned {
 impl Drop for Pinned {
     fn drop(&mut self) {
         if cfg!(target_os = "none") {
-            percpu::unpin();
+            pins::unpin();
         }
     }
 }

@@ -4,7 +4,7 @@ use core::sync::atomic::{AtomicU32, Ordering, compiler_fence};
 
 use relay::{Context, Platform, Processor, Who};
 
-use super::{bell, clock, percpu};
+use super::{bell, clock, percpu, pins};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// The machine that the kernel runs on.
@@ -23,7 +23,7 @@ pub(crate) fn take_wakes() -> CpuSet {
 
 // SAFETY:
 // 1. What is pinned is counted before its CPU's number is read. Where the count is not 0 no other
-//    thread may be switched to: `percpu::pins`, which `sched` asks before it does.
+//    thread may be switched to: `pins::pins`, which `sched` asks before it does.
 // 2. Each CPU installs its own number first of all, and no number is used twice; interrupts and
 //    NMIs nest, and return to what they interrupted.
 // 3. A number never passes to another CPU.
@@ -32,13 +32,13 @@ unsafe impl Platform for Machine {
 
     #[inline(always)]
     fn pin(&self) -> (usize, ()) {
-        percpu::pin();
+        pins::pin();
         (percpu::cpu_index(), ())
     }
 
     #[inline(always)]
     unsafe fn unpin(&self, (): ()) {
-        percpu::unpin();
+        pins::unpin();
     }
 
     #[inline(always)]

@@ -5,7 +5,8 @@
 //! - [`vector`]: the numbers of interrupts; [`clock`]: reading the time stamp counter;
 //!   [`patience`]: waiting for something that moves;
 //! - [`bell`]: how a CPU interrupts itself;
-//! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online;
+//! - [`percpu`]: this CPU's block behind GS, what it is doing, who is online; [`pins`]: what keeps
+//!   others off it;
 //! - [`running`]: which thread runs on it; [`lock`]: locks;
 //! - [`machine`]: all this as relay sees it.
 
@@ -15,6 +16,7 @@ pub(crate) mod lock;
 pub(crate) mod machine;
 pub(crate) mod patience;
 pub(crate) mod percpu;
+pub(crate) mod pins;
 pub(crate) mod running;
 pub(crate) mod vector;
 

@@ -13,13 +13,17 @@ use relay::Context;
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::GsBase;
 
-use super::{bell, clock};
+use super::clock;
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 
 /// Where in its block a CPU finds the stack of the thread that has made a system call.
 pub(crate) const KERNEL_RSP: usize = 32;
 /// Where it keeps the stack pointer of ring 3 meanwhile.
 pub(crate) const USER_RSP: usize = 40;
+
+/// In the word of pins: nobody waits for their end. So it is 0 when the last one ends and somebody
+/// does, which costs one instruction more to find.
+pub(super) const UNASKED: u32 = 1 << 31;
 
 /// At [`PerCpu::magic`] of every block in use.
 const MAGIC: u64 = u64::from_le_bytes(*b"PerCpu\r\n");
@@ -37,7 +41,7 @@ pub(crate) struct PerCpu {
     /// The number of the context in which the CPU runs.
     context: AtomicU32,
     /// How often what runs here has pinned itself to the CPU, and [`UNASKED`].
-    pins: AtomicU32,
+    pub(super) pins: AtomicU32,
     /// Where the stack of the thread that runs here begins, when it comes from ring 3 by a system
     /// call.
     kernel_rsp: AtomicU64,
@@ -181,58 +185,6 @@ pub(crate) fn context() -> Context {
     // SAFETY: the word holds nothing but numbers of contexts: 0 at first, then what `IrqLevel`
     // stores.
     unsafe { core::mem::transmute::<u8, Context>(number as u8) }
-}
-
-/// Pins what runs here to this CPU, and keeps other tasks off it, until [`unpin`]: a scheduler
-/// switches tasks only where [`pins`] is 0. Pins nest. Any context.
-///
-/// One instruction, which an interrupt comes before or behind; and every interrupt ends as many
-/// pins as it began.
-#[inline(always)]
-pub(crate) fn pin() {
-    // SAFETY: as in `cpu_index`. The compiler moves no access to memory over it.
-    unsafe { core::arch::asm!("inc dword ptr gs:[28]", options(nostack)) };
-}
-
-/// In the word of pins: nobody waits for their end. So it is 0 when the last one ends and somebody
-/// does, which costs one instruction more to find.
-const UNASKED: u32 = 1 << 31;
-
-/// Ends one [`pin`]. If it was the last, and a switch was [put off](put_off_switch) for it, the CPU
-/// interrupts itself. Any context.
-#[inline(always)]
-pub(crate) fn unpin() {
-    // SAFETY: as in `pin`; the jump leads behind this block.
-    unsafe {
-        core::arch::asm!(
-            "dec dword ptr gs:[28]",
-            "jz {asked}",
-            asked = label { make_up_for_switch() },
-            options(nostack),
-        );
-    }
-}
-
-/// Another thread shall run here, and cannot now, since this one has pinned itself: it is looked for
-/// at the end of the last pin. Interrupts off, where [`pins`] is not 0.
-pub(crate) fn put_off_switch() {
-    // ORDERING: only this CPU writes the word, NMIs too, which leave it as it was.
-    this().pins.fetch_and(!UNASKED, Ordering::Relaxed);
-}
-
-/// The last pin has ended, and somebody waits for it.
-#[cold]
-fn make_up_for_switch() {
-    this().pins.fetch_or(UNASKED, Ordering::Relaxed);
-    // Behind an interrupt it is looked anyway.
-    if context() == Context::Task {
-        bell::ring();
-    }
-}
-
-/// How often what runs on this CPU has pinned itself. Any context.
-pub(crate) fn pins() -> u32 {
-    this().pins.load(Ordering::Relaxed) & !UNASKED
 }
 
 /// Says that this CPU waits for interrupts. Task context, interrupts off.

@@ -6,7 +6,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 use relay::event::Chars;
 
-use super::percpu;
+use super::{percpu, pins};
 use crate::base::cpuset::MAX_CPUS;
 
 /// The name of a thread, as long as Linux has it.
@@ -120,9 +120,9 @@ pub(crate) fn set(task: &Task) {
 /// The thread that runs on this CPU, or that was interrupted: its own, or nothing while it halts, as
 /// long as nobody has [said](set) that another does. Any context.
 pub(crate) fn task() -> Task {
-    percpu::pin();
+    pins::pin();
     let task = pinned();
-    percpu::unpin();
+    pins::unpin();
     task
 }
 

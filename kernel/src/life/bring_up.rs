@@ -19,7 +19,7 @@ use crate::dev::{acpi, rtc};
 use crate::logs::operator::{BootFinished, CpuMissing, SettingRefused};
 use crate::logs::{evlog, registry, switches};
 use crate::mem::{self, stacks};
-use crate::out::{console, description, intake, pump, takeover, virtio, ways};
+use crate::out::{console, description, intake, pump, virtio, waker, ways};
 use crate::user::archive;
 use crate::user::file::wait;
 
@@ -111,7 +111,7 @@ pub(crate) fn bring_up(
     registry::describe(cpus);
     description::keep();
     thread::begin();
-    takeover::set_waker(wait::wake);
+    waker::set(wait::wake);
     ways.take(cpus);
     virtio::join();
     relay::info!("clock: {calibration}");

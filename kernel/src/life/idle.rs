@@ -3,7 +3,7 @@
 use x86_64::instructions::interrupts;
 
 use super::{close, park, thread};
-use crate::cpu::percpu;
+use crate::cpu::pins;
 use crate::logs::registry;
 use crate::out::{console, pump, virtio};
 use crate::sched;
@@ -35,7 +35,7 @@ pub(crate) fn until_even_if_parking(mut done: impl FnMut() -> bool) {
         pump::poll();
         sched::reap();
         assert_eq!(
-            percpu::pins(),
+            pins::pins(),
             0,
             "something has pinned this CPU and left it so"
         );

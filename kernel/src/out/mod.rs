@@ -2,6 +2,7 @@
 //!
 //! From the ground up; a lower file never imports a higher one:
 //!
+//! - [`waker`]: how programs are woken that drain;
 //! - [`sink`]: what takes packets out of the machine; [`watch`]: what the operators are told of it;
 //! - [`copies`]: what the console has yet to print; [`intake`]: klog's only consumer;
 //! - [`description`]: the metadata, which each port begins with;
@@ -38,5 +39,6 @@ pub(crate) mod syslog_port;
 pub(crate) mod takeover;
 pub(crate) mod unsent;
 pub(crate) mod virtio;
+pub(crate) mod waker;
 mod watch;
 pub(crate) mod ways;

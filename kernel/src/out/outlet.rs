@@ -16,7 +16,7 @@ use super::events::{Parcel, Step};
 use super::sink::{Sink, Submitted};
 use super::stream::Stream;
 use super::watch::{self, Watch};
-use super::{description, sent, takeover};
+use super::{description, sent, waker};
 
 /// Packets that programs submit before the device is told, at most: to tell it costs more than the
 /// packet.
@@ -206,7 +206,7 @@ impl Way {
     fn tell_of_room(&mut self) {
         if self.is_awaited && (self.is_dead || self.sink.has_room()) {
             self.is_awaited = false;
-            self.streams.iter().for_each(|one| takeover::wake(one.cpu));
+            self.streams.iter().for_each(|one| waker::wake(one.cpu));
         }
     }
 

@@ -14,17 +14,46 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use relay_pump::{Ticket, outlet_of};
+use relay_pump::{Refusal, Ticket, outlet_of};
 
 use super::intake;
 use super::outlet::Outlet;
 use super::sink::Sink;
 use super::stream::Stream;
-use super::takeover::NotDone;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::lock::Mutex;
 use crate::cpu::patience::Patience;
 use crate::cpu::percpu;
+
+/// Why nothing was done with a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotDone {
+    /// There is none now.
+    Nothing,
+    /// As many are held as there is room for.
+    Full,
+    /// No packet of this number is held.
+    NotHeld,
+    /// An earlier one that is held goes first.
+    NotFirst,
+    /// The stream leaves through another outlet.
+    OtherOutlet,
+    /// The outlet has no room.
+    NoRoom,
+    /// The stream has ended, or is not the program's any more.
+    Ended,
+}
+
+impl From<Refusal> for NotDone {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotYours | Refusal::Taken | Refusal::Closed => Self::Ended,
+            Refusal::NotHad => Self::NotHeld,
+            Refusal::NotFirst => Self::NotFirst,
+            Refusal::Full => Self::Full,
+        }
+    }
+}
 
 /// How long the end waits while no sink moves anything.
 pub(crate) const PATIENCE_MS: u64 = 5_000;

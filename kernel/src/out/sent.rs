@@ -78,8 +78,12 @@ pub(crate) fn by_programs() -> impl Iterator<Item = (&'static str, u64)> {
     })
 }
 
-/// Tells the operators who has sent how much so far. Task context, at the end.
+/// Tells the operators who has sent how much so far, if that was not the kernel alone. Task context, at
+/// the end.
 pub(crate) fn tell() {
+    if by_programs().next().is_none() {
+        return;
+    }
     let kernel = ("kernel", KERNEL.load(Ordering::Relaxed));
     for (by, packets) in [kernel].into_iter().chain(by_programs()) {
         evlog::emit(|| Drained { by, packets });

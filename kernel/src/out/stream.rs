@@ -18,7 +18,7 @@ use super::events::{Asking, Parcel, Step};
 use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
-use super::{syslog_port, takeover};
+use super::{syslog_port, waker};
 use crate::cpu::clock::Timeout;
 use crate::cpu::lock::Mutex;
 use crate::logs::registry::{self, NAMES};
@@ -153,7 +153,7 @@ impl Stream {
         }
         if state.fill(Patience::None) && mem::take(&mut state.is_awaited) {
             drop(state);
-            takeover::wake(self.cpu);
+            waker::wake(self.cpu);
         }
         Took::Nothing
     }
@@ -210,7 +210,7 @@ impl Stream {
             state.rests = None;
             state.queue.clear() as u64
         });
-        takeover::wake(self.cpu);
+        waker::wake(self.cpu);
         cleared
     }
 }

@@ -5,6 +5,7 @@
 //! next, and in the timer interrupt of one CPU.
 
 use alloc::vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use relay_abi::{Error, SYSLOG_BYTES};
 
@@ -14,7 +15,6 @@ use crate::cpu::patience::Patience;
 use crate::dev::virtio::console::driver::OpenError;
 use crate::dev::virtio::console::port::{Letter, Refusal};
 use crate::dev::virtio::console::{Console, PciPort};
-use crate::user::syslog::{self, Way};
 
 /// The port's name.
 const NAME: &str = "relay.syslog";
@@ -25,6 +25,26 @@ const LETTERS: usize = 8;
 /// How long the end of the machine waits while the host takes nothing.
 const PATIENCE_MS: u64 = 1_000;
 
+/// What carries messages out of the machine. All of it task and IRQ context, interrupts off.
+pub(crate) trait Way: Sync {
+    /// Has `fill` write a buffer of so many bytes, at most [`SYSLOG_BYTES`], and sends it.
+    ///
+    /// # Errors
+    /// [`Error::Again`]: there is no room, or nobody listens; [`Error::Ended`]: it will never send
+    /// anything again; those of `fill`. Nothing is sent then.
+    fn send(
+        &self,
+        length: usize,
+        fill: &mut dyn FnMut(&mut [u8]) -> Result<(), Error>,
+    ) -> Result<(), Error>;
+
+    /// Whether it could send something now.
+    ///
+    /// # Errors
+    /// Those of [`send`](Self::send).
+    fn look(&self) -> Result<(), Error>;
+}
+
 /// The port, and its buffers: those that are not here are with the device.
 struct SyslogPort {
     port: PciPort<Letter<SYSLOG_BYTES>>,
@@ -33,14 +53,22 @@ struct SyslogPort {
 
 static PORT: Mutex<Option<SyslogPort>> = Mutex::new(None);
 
+/// It was found.
+static IS_THERE: AtomicBool = AtomicBool::new(false);
+
 /// Whether a port with this name is the one for syslog.
 pub(super) fn is_kept(name: &str) -> bool {
     name == NAME
 }
 
-/// Whether there is one. Task context, once the ports were looked for.
+/// Whether there is one. Any context, once the ports were looked for.
 pub(crate) fn is_there() -> bool {
-    PORT.lock().is_some()
+    IS_THERE.load(Ordering::Acquire)
+}
+
+/// The way, if there is one. Any context.
+pub(crate) fn way() -> Option<&'static dyn Way> {
+    is_there().then_some(&Programs)
 }
 
 /// Opens the port; `false` if there is none. Task context on the boot CPU, once.
@@ -61,7 +89,7 @@ pub(super) fn keep(console: &mut Console) -> Result<bool, OpenError> {
         port,
         letters: core::array::from_fn(|_| letter()),
     });
-    syslog::begin(&Programs);
+    IS_THERE.store(true, Ordering::Release);
     Ok(true)
 }
 

@@ -24,26 +24,11 @@ use core::fmt;
 
 use relay::{Reader, SubBuffer};
 use relay_pump::{Refusal, Ticket, Took};
-use spin::Once;
 
-use super::pump;
+use super::pump::{self, NotDone};
 use super::sent::{self, Sender};
-use super::stream::{Patience, Stream};
-
-/// Has those look again who wait for streams of a CPU.
-static WAKER: Once<fn(usize)> = Once::new();
-
-/// Says how programs are woken that wait for streams of a CPU. Once, before there are any.
-pub(crate) fn set_waker(waker: fn(usize)) {
-    WAKER.call_once(|| waker);
-}
-
-/// Wakes those that wait for streams of `cpu`. Task and IRQ context.
-pub(super) fn wake(cpu: usize) {
-    if let Some(waker) = WAKER.get() {
-        waker(cpu);
-    }
-}
+use super::stream::{Patience, State, Stream};
+use super::waker;
 
 /// Why a stream was not taken over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,36 +39,6 @@ pub(crate) enum NotTaken {
     Busy,
     /// The kernel has taken all streams back.
     Over,
-}
-
-/// Why nothing was done with a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotDone {
-    /// There is none now.
-    Nothing,
-    /// As many are held as there is room for.
-    Full,
-    /// No packet of this number is held.
-    NotHeld,
-    /// An earlier one that is held goes first.
-    NotFirst,
-    /// The stream leaves through another outlet.
-    OtherOutlet,
-    /// The outlet has no room.
-    NoRoom,
-    /// The stream has ended, or is not the program's any more.
-    Ended,
-}
-
-impl From<Refusal> for NotDone {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::NotYours | Refusal::Taken | Refusal::Closed => Self::Ended,
-            Refusal::NotHad => Self::NotHeld,
-            Refusal::NotFirst => Self::NotFirst,
-            Refusal::Full => Self::Full,
-        }
-    }
 }
 
 /// What is there of a stream.
@@ -139,7 +94,7 @@ pub(crate) fn take_back() {
         let was_taken = state.queue.take_back();
         drop(state);
         if was_taken {
-            wake(stream.cpu);
+            waker::wake(stream.cpu);
         }
     }
 }
@@ -246,7 +201,7 @@ impl TakenOver {
         }
     }
 
-    fn is_good(&self, state: &super::stream::State) -> bool {
+    fn is_good(&self, state: &State) -> bool {
         state.queue.is_owner(self.ticket)
     }
 }

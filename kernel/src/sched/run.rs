@@ -18,7 +18,7 @@ use crate::arch::{smp, switch, tables, user};
 use crate::base::cpuset::{CpuSet, MAX_CPUS};
 use crate::cpu::lock::QuietGuard;
 use crate::cpu::running::{self, Comm, Task};
-use crate::cpu::{clock, halt_forever, percpu};
+use crate::cpu::{clock, halt_forever, percpu, pins};
 use crate::mem::{UserSpace, enter_space, stacks};
 
 /// Why [`park`] has returned.
@@ -364,10 +364,10 @@ pub(crate) fn preempt() {
     if !is_used() || percpu::is_closing() || percpu::is_idle() {
         return;
     }
-    if percpu::pins() != 0 {
+    if pins::pins() != 0 {
         // Not at the next interrupt, which may be that of the timer.
         if percpu::is_reschedule_asked() {
-            percpu::put_off_switch();
+            pins::put_off_switch();
         }
         return;
     }

@@ -30,6 +30,7 @@ use crate::logs::operator::ProgramKilled;
 use crate::logs::registry::NAMES;
 use crate::logs::user::Writer;
 use crate::mem::Rights;
+use crate::out::syslog_port;
 use crate::sched::{self, Thread, Woken};
 
 /// A system call of the thread that runs here: its registers become what it gets back. Task context,
@@ -276,7 +277,7 @@ fn files(me: &Arc<Member>, call: Call, back: &mut TrapFrame) -> Result<u64, Erro
         Call::FileReset => controlled()?.reset(),
         Call::SyslogOpen => {
             handles.files(a, rights::SYSLOG)?;
-            let object = Object::Syslog(syslog::open()?);
+            let object = Object::Syslog(syslog::open(syslog_port::way())?);
             let rights = rights::SYSLOG | rights::PASS;
             handles.add(Entry { object, rights }).map(u64::from)
         }

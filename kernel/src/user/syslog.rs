@@ -10,11 +10,11 @@
 //! the same records.
 
 use alloc::sync::Arc;
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use arrayvec::ArrayVec;
 use relay_abi::{Error, Mark, SYSLOG_BYTES, SYSLOG_MARKS, ready};
-use spin::Once;
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::file::marks;
@@ -22,28 +22,7 @@ use super::file::open::OpenFile;
 use super::memory::Memory;
 use super::poll::Pollable;
 use super::waiting::Waiters;
-
-/// What carries messages out of the machine. All of it task and IRQ context, interrupts off.
-pub(crate) trait Way: Sync {
-    /// Has `fill` write a buffer of so many bytes, at most [`SYSLOG_BYTES`], and sends it.
-    ///
-    /// # Errors
-    /// [`Error::Again`]: there is no room, or nobody listens; [`Error::Ended`]: it will never send
-    /// anything again; those of `fill`. Nothing is sent then.
-    fn send(
-        &self,
-        length: usize,
-        fill: &mut dyn FnMut(&mut [u8]) -> Result<(), Error>,
-    ) -> Result<(), Error>;
-
-    /// Whether it could send something now.
-    ///
-    /// # Errors
-    /// Those of [`send`](Self::send).
-    fn look(&self) -> Result<(), Error>;
-}
-
-static WAY: Once<&'static dyn Way> = Once::new();
+use crate::out::syslog_port::{self, Way};
 
 /// A program has it open.
 static IS_OPEN: AtomicBool = AtomicBool::new(false);
@@ -51,14 +30,9 @@ static IS_OPEN: AtomicBool = AtomicBool::new(false);
 /// Who waits for room.
 static WAITERS: Waiters = Waiters::new();
 
-/// Gives programs the way. Once, in task context on the boot CPU.
-pub(crate) fn begin(way: &'static dyn Way) {
-    WAY.call_once(|| way);
-}
-
 /// Has those look again who wait for room, if there is some. In the timer interrupt of one CPU.
 pub(crate) fn tick() {
-    if let Some(way) = WAY.get()
+    if let Some(way) = syslog_port::way()
         && !matches!(way.look(), Err(Error::Again))
     {
         WAITERS.wake_all();
@@ -66,8 +40,13 @@ pub(crate) fn tick() {
 }
 
 /// The way, in the hands of a program.
-#[derive(Debug)]
-pub(crate) struct Syslog(());
+pub(crate) struct Syslog(&'static dyn Way);
+
+impl fmt::Debug for Syslog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Syslog").finish_non_exhaustive()
+    }
+}
 
 impl Drop for Syslog {
     fn drop(&mut self) {
@@ -75,15 +54,15 @@ impl Drop for Syslog {
     }
 }
 
-/// The system call `syslog_open`. Needs `SYSLOG` on files.
+/// The system call `syslog_open`, of the way that the machine has. Needs `SYSLOG` on files.
 ///
 /// # Errors
 /// [`Error::NotFound`]: the machine has no such way; [`Error::Busy`]: somebody has it.
-pub(crate) fn open() -> Result<Arc<Syslog>, Error> {
-    WAY.get().ok_or(Error::NotFound)?;
+pub(crate) fn open(way: Option<&'static dyn Way>) -> Result<Arc<Syslog>, Error> {
+    let way = way.ok_or(Error::NotFound)?;
     match IS_OPEN.swap(true, Ordering::Acquire) {
         true => Err(Error::Busy),
-        false => Ok(Arc::new(Syslog(()))),
+        false => Ok(Arc::new(Syslog(way))),
     }
 }
 
@@ -100,7 +79,6 @@ impl Syslog {
         [marks, count]: [u64; 2],
         find: impl Fn(u32) -> Result<Arc<OpenFile>, Error>,
     ) -> Result<u64, Error> {
-        let way = WAY.get().ok_or(Error::NotFound)?;
         let is_good = |length: &usize| *length <= SYSLOG_BYTES;
         let length = usize::try_from(length).ok().filter(is_good);
         let length = length.ok_or(Error::BadArgument)?;
@@ -114,11 +92,11 @@ impl Syslog {
             if mark.zero != 0 || !file.takes() {
                 return Err(Error::BadArgument);
             }
-            wanted.push((file, mark.told));
+            wanted.push((*file.stream(), mark.told));
         }
         marks::set(&wanted, || match length {
             0 => Ok(()),
-            _ => way.send(length, &mut |into| memory.read(buffer, into)),
+            _ => self.0.send(length, &mut |into| memory.read(buffer, into)),
         })?;
         Ok(length as u64)
     }
@@ -126,10 +104,10 @@ impl Syslog {
 
 impl Pollable for Syslog {
     fn look(&self, wanted: u16) -> u16 {
-        let found = match WAY.get().map(|way| way.look()) {
-            Some(Ok(())) => ready::WRITABLE,
-            Some(Err(Error::Again)) => 0,
-            _ => ready::WRITABLE | ready::ENDED,
+        let found = match self.0.look() {
+            Ok(()) => ready::WRITABLE,
+            Err(Error::Again) => 0,
+            Err(_) => ready::WRITABLE | ready::ENDED,
         };
         found & wanted
     }

@@ -1,6 +1,7 @@
 //! What the machine says to syslog, in the file of a real rsyslog: every message, once, as it was
-//! said. A program of this test says it in the machine's place.
+//! said. This test says it in the machine's place, or logd does.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
@@ -10,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use e2e::{kernel, relayctl, rsyslog, workspace};
+use e2e::{boot, kernel, ramdisk, relayctl, rsyslog, workspace};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -276,4 +277,27 @@ fn a_restart_of_rsyslog_costs_no_message() {
         assert_eq!(told["passed"], 3 * FEW, "{told}");
         assert_eq!(told["not_passed"], 0, "{told}");
     }
+}
+
+#[test]
+fn what_logd_says_is_in_the_file_of_rsyslog_once() {
+    let daemon = Daemon::start();
+    let [_, tcp, _] = daemon.ways();
+    let ramdisk = ramdisk().to_str().expect("it is UTF-8");
+    let args = ["--scenario", "init", "--smp", "4", "--ramdisk", ramdisk];
+    let run = boot(&[&args[..], &["--syslog", &tcp]].concat());
+    run.assert_code(0);
+    let told = &run.summary()["run"]["syslog"];
+    let passed = told["passed"].as_u64().expect("a number");
+    assert!(passed > 20, "{told}");
+    assert_eq!(
+        (&told["not_passed"], &told["faults"]),
+        (&0.into(), &Value::Null),
+        "{told}"
+    );
+    assert_eq!(told["malformed"], 0, "{told}");
+    let messages = daemon.messages(usize::try_from(passed).expect("few"));
+    assert_eq!(messages.len() as u64, passed);
+    let once: BTreeSet<_> = messages.iter().collect();
+    assert_eq!(once.len(), messages.len(), "each has its number");
 }

@@ -76,7 +76,7 @@ const HOUSES: [House; 13] = [
     House {
         root: "relayctl/machine/src/lib.rs",
         within: "",
-        floors: "archive install workspace settings guest control port_files ports",
+        floors: "archive install workspace settings guest control syslog port_files ports",
     },
     House {
         root: "user/rt/src/lib.rs",
@@ -86,7 +86,7 @@ const HOUSES: [House; 13] = [
     House {
         root: "user/programs/src/lib.rs",
         within: "",
-        floors: "plan table lines check raw wild",
+        floors: "plan table lines check raw wild syslog",
     },
     House {
         root: "relayctl/src/main.rs",

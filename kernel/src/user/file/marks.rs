@@ -1,14 +1,12 @@
 //! How far each stream has been told to syslog: a mark is the number of the first record that was not.
 //! It stays with the stream, whoever reads it.
 
-use alloc::sync::Arc;
 use core::ptr;
 
 use arrayvec::ArrayVec;
 use relay::fs::{File, Mount};
 use relay_abi::Error;
 
-use super::open::OpenFile;
 use crate::base::cpuset::MAX_CPUS;
 use crate::cpu::lock::IrqMutex;
 
@@ -45,18 +43,18 @@ pub(in crate::user) fn told(file: &File) -> u64 {
 /// # Errors
 /// [`Error::BadArgument`]: one goes back; `act` is not called. Those of `act`. No mark is set then.
 pub(in crate::user) fn set(
-    wanted: &[(Arc<OpenFile>, u64)],
+    wanted: &[(File, u64)],
     act: impl FnOnce() -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut marks = MARKS.lock();
     for (file, told) in wanted {
-        if of(&mut marks, &file.file).is_none_or(|mark| *told < *mark) {
+        if of(&mut marks, file).is_none_or(|mark| *told < *mark) {
             return Err(Error::BadArgument);
         }
     }
     act()?;
     for (file, told) in wanted {
-        if let Some(mark) = of(&mut marks, &file.file) {
+        if let Some(mark) = of(&mut marks, file) {
             // Of one that is named twice the greater counts.
             *mark = (*mark).max(*told);
         }

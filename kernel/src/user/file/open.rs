@@ -207,6 +207,11 @@ impl OpenFile {
         Ok(0)
     }
 
+    /// The stream's own file.
+    pub(in crate::user) fn stream(&self) -> &File {
+        &self.file
+    }
+
     /// Whether it takes packets, or records: it does not only look.
     pub(in crate::user) fn takes(&self) -> bool {
         !matches!(self.state.lock().used, Use::Observe(..))

@@ -8,7 +8,7 @@ use relay_abi::Error;
 
 use super::COPY_MOST;
 use super::open::{HELD, Mapping, OpenFile, State, Use};
-use crate::out::takeover::NotDone;
+use crate::out::pump::NotDone;
 use crate::user::memory::Memory;
 
 /// A packet that was taken.

@@ -1,7 +1,8 @@
 //! `pingpong`: messages between two programs, measured.
 //!
-//! `pingpong server` answers each message with its words. `pingpong client 10000 5000` calls it so
-//! often, works so many nanoseconds before each call, and says how many ticks a call took.
+//! `pingpong server 5000` works so many nanoseconds, and answers each message with its words. `pingpong
+//! client 10000 5000` calls it so often, works so long before each call, and says how many ticks a
+//! call took, with what the server works.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
@@ -28,11 +29,15 @@ fn run(arguments: &'static str) -> u32 {
     let mut words = arguments.split_ascii_whitespace();
     let role = words.next();
     let mut number = |default: u64| words.next().map_or(Ok(default), str::parse);
-    let done = match (role, number(10_000), number(0)) {
-        (Some("server"), ..) => serve(),
+    let calls = match role {
+        Some("client") => number(10_000),
+        _ => Ok(0),
+    };
+    let done = match (role, calls, number(0)) {
+        (Some("server"), _, Ok(work)) => serve(work),
         (Some("client"), Ok(calls), Ok(work)) => ask(calls, work),
         _ => {
-            relay::error!("pingpong: either 'server', or 'client CALLS WORK-NS'");
+            relay::error!("pingpong: either 'server WORK-NS', or 'client CALLS WORK-NS'");
             return 2;
         }
     };
@@ -45,14 +50,16 @@ fn run(arguments: &'static str) -> u32 {
     }
 }
 
-fn serve() -> Result<(), Error> {
+fn serve(ns: u64) -> Result<(), Error> {
     let port = Port::new()?;
+    let ticks = ticks_of(ns);
     names::register(NAME, &port)?;
     let mut bytes = Bytes::new();
     let mut message = port.receive(&mut bytes, None)?;
     let mut calls = 0_u64;
     while message.words[0] != STOP {
         calls += 1;
+        work(ticks);
         let answer = Says::words(message.words);
         message = port.reply_receive(answer, &mut bytes)?;
     }
@@ -61,16 +68,13 @@ fn serve() -> Result<(), Error> {
     Ok(())
 }
 
-fn ask(calls: u64, work: u64) -> Result<(), Error> {
+fn ask(calls: u64, ns: u64) -> Result<(), Error> {
     let port = find()?;
-    let ticks = ticks_of(work);
+    let ticks = ticks_of(ns);
     let mut bytes = Bytes::new();
     let (mut least, mut sum) = (u64::MAX, 0);
     for call in 0..calls {
-        let begin = time::ticks();
-        while time::ticks().wrapping_sub(begin) < ticks {
-            core::hint::spin_loop();
-        }
+        work(ticks);
         let begin = time::ticks();
         let answer = port.call(Says::words([call, !call, 7]), &mut bytes)?;
         let took = time::ticks().wrapping_sub(begin);
@@ -83,8 +87,16 @@ fn ask(calls: u64, work: u64) -> Result<(), Error> {
     }
     port.call(Says::words([STOP, 0, 0]), &mut bytes)?;
     let mean = sum / calls.max(1);
-    relay::info!("pingpong: client calls {calls} work {work} ns ticks mean {mean} least {least}");
+    relay::info!("pingpong: client calls {calls} work {ns} ns ticks mean {mean} least {least}");
     Ok(())
+}
+
+/// Works so many ticks.
+fn work(ticks: u64) {
+    let begin = time::ticks();
+    while time::ticks().wrapping_sub(begin) < ticks {
+        core::hint::spin_loop();
+    }
 }
 
 /// The server's port, once it is there.

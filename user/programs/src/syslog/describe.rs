@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 use relay_format::Severity;
 use relay_format::class::{EnumClass, Field, Kind};
 
-use super::record::is_written;
+/// Bytes of a program's name.
+pub(super) const COMM: usize = 16;
 
 /// How many structures may lie within each other.
 const DEPTH: u32 = 8;
@@ -402,4 +403,20 @@ impl<'a> Words<'a> {
             (Some((_, true)), Base::Letter) => None,
         }
     }
+}
+
+/// Whether the records of a class with these fields are what programs write: who wrote it is in
+/// them.
+fn is_written(fields: &[Field]) -> bool {
+    let is_right = |(field, name): (&Field, &str)| {
+        field.name == name
+            && match name {
+                "severity" => matches!(field.kind, Kind::Enum(class) if *class.stored == Kind::U8),
+                "comm" => field.kind == Kind::Chars(COMM),
+                "text" => field.kind == Kind::Str,
+                _ => field.kind == Kind::I32,
+            }
+    };
+    let names = ["severity", "pid", "tid", "comm", "text"];
+    fields.len() == names.len() && fields.iter().zip(names).all(is_right)
 }

@@ -1,19 +1,15 @@
 //! What a record of klog, evlog or user says.
 
-use relay_format::class::{Field, Kind};
 use relay_format::{Context, Severity};
 use relay_rt::relay::event::Values;
 use relay_rt::relay::record::{Fields, Stamp};
 
 use super::classes::Classes;
-use super::describe::Class;
+use super::describe::{COMM, Class};
 
 /// The number of klog, and of its class of lines that were formatted when they were written.
 pub const KLOG: u32 = 1;
 const LINE: u16 = 1;
-
-/// Bytes of a program's name.
-const COMM: usize = 16;
 
 /// A record.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -125,20 +121,4 @@ fn written<'a>(fields: &mut Fields<'a>) -> Option<Written<'a>> {
         program: &program[..end.unwrap_or(COMM)],
         text: fields.bytes(length.into())?,
     })
-}
-
-/// Whether the records of a class with these fields are what programs write: who wrote it is in
-/// them.
-pub(super) fn is_written(fields: &[Field]) -> bool {
-    let is_right = |(field, name): (&Field, &str)| {
-        field.name == name
-            && match name {
-                "severity" => matches!(field.kind, Kind::Enum(class) if *class.stored == Kind::U8),
-                "comm" => field.kind == Kind::Chars(COMM),
-                "text" => field.kind == Kind::Str,
-                _ => field.kind == Kind::I32,
-            }
-    };
-    let names = ["severity", "pid", "tid", "comm", "text"];
-    fields.len() == names.len() && fields.iter().zip(names).all(is_right)
 }

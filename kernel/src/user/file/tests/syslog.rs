@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::out::syslog_port::Way;
 use crate::user::poll::Pollable as _;
-use crate::user::syslog::{self, Way};
+use crate::user::syslog;
 use relay_abi::{Mark, SYSLOG_BYTES, SYSLOG_MARKS, ready};
 use zerocopy::IntoBytes;
 
@@ -50,10 +51,9 @@ fn messages_and_marks_go_together() {
     let (channel, names) = channel!(ring(4096, 4));
     packet(channel, 0..3, 10);
     let room = Room::new();
-    assert!(syslog::open().is_err(), "there is no way yet");
-    syslog::begin(&HOST);
-    let way = syslog::open().expect("nobody else has it");
-    assert_eq!(syslog::open().err(), Some(Error::Busy));
+    assert_eq!(syslog::open(None).err(), Some(Error::NotFound));
+    let way = syslog::open(Some(&HOST)).expect("nobody else has it");
+    assert_eq!(syslog::open(Some(&HOST)).err(), Some(Error::Busy));
 
     let consumer = Arc::new(file(names, How::Consume).expect("nobody else does"));
     let observer = Arc::new(file(names, How::Observe).expect("anybody may"));
@@ -139,5 +139,5 @@ fn messages_and_marks_go_together() {
     drop(consumer);
     let next = file(names, How::Consume).expect("nobody else does");
     assert_eq!((known(&next), known(&observer)), (3, 3));
-    assert!(syslog::open().is_ok());
+    assert!(syslog::open(Some(&HOST)).is_ok());
 }
