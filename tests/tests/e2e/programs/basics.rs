@@ -59,7 +59,13 @@ fn programs_on_other_cpus_call_each_other() {
 #[test]
 fn calls_cost_what_they_should() {
     let folder = tempfile::tempdir().expect("there is room");
-    let run = run(folder.path(), 1, "costs", &["--accel", "icount"]);
+    let taken = ["--set", "taken=trace", "--set", "trace-size=131072"];
+    let run = run(
+        folder.path(),
+        1,
+        "costs",
+        &[&["--accel", "icount"], &taken[..]].concat(),
+    );
     run.assert_code(0);
     let said = said(folder.path());
     let cost = |name: &str| {
@@ -73,4 +79,7 @@ fn calls_cost_what_they_should() {
     assert!(cost("null") < cost("time"), "{said:?}");
     let switch = cost("two switches by yield") / 2 - cost("time");
     assert!(switch <= 300, "a switch takes {switch}: {said:?}");
+    // What was aimed at is less (docs/PERFORMANCE.md): these keep it from growing.
+    assert!(cost("message and reply") <= 1700, "{said:?}");
+    assert!(cost("take and give back") <= 1250, "{said:?}");
 }

@@ -8,7 +8,7 @@ mod nmis;
 mod profile;
 mod readers;
 mod services;
-mod syslog;
+pub(crate) mod syslog;
 mod trace;
 mod walls;
 

@@ -153,10 +153,10 @@ fn sorted(message: &str) -> String {
 
 /// That syslog was told what the capture in `folder` has, stream by stream: all that was written
 /// before `init` asked whether all was told, and nothing else. Returns how many messages there were.
-fn assert_told(folder: &Path, told: &[String]) -> usize {
+pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
     let mut streams = BTreeMap::<(String, u64), Vec<Value>>::new();
     for channel in CHANNELS {
-        for record in records(&folder.join("capture"), channel) {
+        for record in records(folder, channel) {
             let cpu = record["cpu"].as_u64().expect("each has one");
             streams
                 .entry((channel.into(), cpu))
@@ -219,7 +219,7 @@ fn syslog_is_told_what_the_capture_has() {
     let programs = "talk,300;talk,40,1000;hello,0;tracectl";
     let large = ["--set", "user-size=262144"];
     let (run, told) = run_with_syslog(folder.path(), 4, programs, &large);
-    let count = assert_told(folder.path(), &told);
+    let count = assert_told(&folder.path().join("capture"), &told);
     assert!(count > 350, "{count}");
     let passed = run.summary()["run"]["syslog"]["passed"].as_u64();
     assert_eq!(passed, Some(count as u64));
@@ -238,7 +238,7 @@ fn a_record_is_told_once_however_often_logd_dies() {
     let programs = format!("kill=logd,{deaths},11;talk,400,1000;talk,300,2000;spin,300");
     let large = ["--set", "user-size=1048576", "--set", "evlog-size=1048576"];
     let (_, told) = run_with_syslog(folder.path(), 4, &programs, &large);
-    let count = assert_told(folder.path(), &told);
+    let count = assert_told(&folder.path().join("capture"), &told);
     assert!(count > 700, "{count}");
     let restarts = records(&folder.path().join("capture"), "evlog");
     let restarts = restarts
