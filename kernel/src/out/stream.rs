@@ -36,9 +36,8 @@ const TOLD: [&str; 3] = ["/klog", "/evlog", "/user"];
 
 /// How long the kernel's pump leaves these streams to who tells syslog, in milliseconds: at first, so
 /// that syslog has all from the first record on, and when that program has died, until it is started
-/// again. What has left the machine it cannot tell any more.
-const BEGIN_MS: u64 = 3_000;
-const REST_MS: u64 = 1_000;
+/// again, and lives long enough. What has left the machine it cannot tell any more.
+const REST_MS: u64 = 3_000;
 
 /// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
 /// and writers without it. Any context.
@@ -130,7 +129,7 @@ impl Stream {
                     is_ended: false,
                     is_awaited: false,
                     is_told,
-                    rests: is_told.then(|| Timeout::after_ms(BEGIN_MS)),
+                    rests: is_told.then(|| Timeout::after_ms(REST_MS)),
                     cpu,
                 }),
             };

@@ -69,7 +69,7 @@ impl Handles {
         Self(IrqMutex::new(first))
     }
 
-    /// What `look` finds in the entry, if that has these rights. Task context.
+    /// What `look` finds in the entry, if that has these rights. Its kind comes first. Task context.
     ///
     /// # Errors
     /// [`Error::BadHandle`], [`Error::NoRight`]; [`Error::WrongKind`]: it finds nothing.
@@ -86,10 +86,11 @@ impl Handles {
         let table = self.0.lock_quiet();
         let entry = table.get(place).and_then(Option::as_ref);
         let entry = entry.ok_or(Error::BadHandle)?;
-        if entry.rights & rights != rights {
-            return Err(Error::NoRight);
+        let found = look(&entry.object).ok_or(Error::WrongKind)?;
+        match entry.rights & rights == rights {
+            true => Ok(found.clone()),
+            false => Err(Error::NoRight),
         }
-        look(&entry.object).cloned().ok_or(Error::WrongKind)
     }
 
     /// The entry. Task context.

@@ -1,7 +1,7 @@
 //! What `logd` tells syslog, against what the capture has: each record once, in the order of its
 //! stream, word by word, whoever dies meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs;
 use std::path::Path;
 
@@ -154,14 +154,14 @@ fn sorted(message: &str) -> String {
 /// That syslog was told what the capture in `folder` has, stream by stream: all that was written
 /// before `init` asked whether all was told, and nothing else. Returns how many messages there were.
 pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
-    let mut streams = BTreeMap::<(String, u64), Vec<Value>>::new();
+    let mut streams = BTreeMap::<(String, u64), VecDeque<Value>>::new();
     for channel in CHANNELS {
         for record in records(folder, channel) {
             let cpu = record["cpu"].as_u64().expect("each has one");
             streams
                 .entry((channel.into(), cpu))
                 .or_default()
-                .push(record);
+                .push_back(record);
         }
     }
     let users = streams.iter().filter(|((channel, _), _)| channel == "user");
@@ -187,7 +187,7 @@ pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
             !stream.is_empty(),
             "the capture has no more of {channel} of cpu {cpu}: {line}"
         );
-        let record = stream.remove(0);
+        let record = stream.pop_front().expect("it is not empty");
         assert_eq!(message_told, message(&record), "{record}");
         let written = record["ts_ns"].as_u64().expect("each has a time") / 1000;
         shifts.push((time + 86_400_000_000 - written % 86_400_000_000) % 86_400_000_000);
@@ -202,12 +202,12 @@ pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
         "times are those of the capture: {least:?} to {most:?}"
     );
     for ((channel, cpu), rest) in &streams {
-        let first = rest.first().and_then(|record| record["ts_ns"].as_u64());
+        let first = rest.front().and_then(|record| record["ts_ns"].as_u64());
         let is_later = first.is_none_or(|first| first > asked);
         assert!(
             is_later,
             "{channel} of cpu {cpu}: {:?} was not told",
-            rest.first()
+            rest.front()
         );
     }
     told.len()
@@ -235,11 +235,13 @@ fn a_record_is_told_once_however_often_logd_dies() {
     let deaths = deaths.map_or(DEATHS, |text| {
         text.parse().expect("RELAY_DEATHS is a number")
     });
-    let programs = format!("kill=logd,{deaths},11;talk,400,1000;talk,300,2000;spin,300");
-    let large = ["--set", "user-size=1048576", "--set", "evlog-size=1048576"];
+    // What is written at once lies in large packets: it dies in the middle of telling one.
+    let talks = "talk,10000;talk,10000;talk,400,1000;talk,300,2000";
+    let programs = format!("kill=logd,{deaths},11;{talks};spin,300");
+    let large = ["--set", "user-size=8388608", "--set", "evlog-size=1048576"];
     let (_, told) = run_with_syslog(folder.path(), 4, &programs, &large);
     let count = assert_told(&folder.path().join("capture"), &told);
-    assert!(count > 700, "{count}");
+    assert!(count > 20_700, "{count}");
     let restarts = records(&folder.path().join("capture"), "evlog");
     let restarts = restarts
         .iter()
@@ -249,5 +251,5 @@ fn a_record_is_told_once_however_often_logd_dies() {
         .max();
     // One that is dying already may be ended once more.
     let times = times.unwrap_or_default();
-    assert!(times >= deaths * 9 / 10, "it has died {times} times");
+    assert!((1..=deaths).contains(&times), "it has died {times} times");
 }

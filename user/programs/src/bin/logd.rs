@@ -31,7 +31,7 @@ use relay_abi::{Error, Handle, Mark, Notice, PollItem, ready};
 use relay_rt::files::{self, FILES, File, Files, Owned, Packet};
 use relay_rt::names;
 use relay_rt::port::{self, Bytes, Port, Says};
-use relay_rt::{relay, sys};
+use relay_rt::{relay, sys, time};
 
 relay_rt::entry!(run);
 
@@ -49,6 +49,10 @@ const WAITED: usize = 64;
 const HOLDING: Duration = Duration::from_millis(10);
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long the end of one that has died may take, and how often that is looked for.
+const DYING: Duration = Duration::from_secs(1);
+const DYING_LOOK: Duration = Duration::from_millis(1);
+
 /// How often it is told how many records were not passed on.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -62,7 +66,7 @@ fn run(arguments: &'static str) -> u32 {
         channels => channels,
     };
     let files: Vec<_> = open(channels);
-    let way = match sys::syslog_open(FILES) {
+    let way = match patiently(time::now(), || sys::syslog_open(FILES)) {
         Ok(handle) => Some(Syslog(Owned::new(handle))),
         Err(error) => {
             relay::info!("logd: syslog is told nothing: {}", error);
@@ -130,8 +134,20 @@ fn drain(mut desk: Desk<Source<'_>, Syslog>, mut port: Option<Questions>) -> Res
     }
 }
 
+/// Does what somebody else may still have: one that has died before, whose end is not over. Others are
+/// not waited for, but for a moment from `begin` on.
+fn patiently<R>(begin: Duration, mut act: impl FnMut() -> Result<R, Error>) -> Result<R, Error> {
+    loop {
+        match act() {
+            Err(Error::Busy) if time::now() < begin + DYING => time::sleep(DYING_LOOK),
+            other => return other,
+        }
+    }
+}
+
 /// Takes over the streams of these channels: each with the name of its channel.
 fn open(channels: &str) -> Vec<(String, File)> {
+    let begin = time::now();
     let mut all = Vec::new();
     for path in Files::given().paths() {
         let channel = path.text().rsplit_once('/').unwrap_or_default().0;
@@ -140,7 +156,7 @@ fn open(channels: &str) -> Vec<(String, File)> {
         if !wanted.any(|wanted| wanted.trim_start_matches('/') == channel) {
             continue;
         }
-        match Files::given().drain(path.text()) {
+        match patiently(begin, || Files::given().drain(path.text())) {
             Ok(mut file) => {
                 // What cannot be mapped is copied.
                 let _ = file.map();
@@ -181,12 +197,12 @@ impl Missing {
     /// Tells of them, from time to time.
     fn look(&mut self, unsaid: u64) {
         let own = if self.told == 0 { 0 } else { OWN };
-        if unsaid <= self.told + own || relay_rt::time::now() < self.when + TELL {
+        if unsaid <= self.told + own || time::now() < self.when + TELL {
             return;
         }
         let more = unsaid - self.told;
         self.told = unsaid;
-        self.when = relay_rt::time::now();
+        self.when = time::now();
         relay::warn!("logd: {more} messages were not passed on, {unsaid} in all");
         // It is in the line, too.
         let _ = Files::given().report(Notice::Lost, unsaid, "logd");

@@ -96,6 +96,7 @@ fn handle_of_another_kind() -> Result<String, Error> {
         Call::FileFlush,
         Call::FileResize,
         Call::FileReset,
+        Call::FileSubmit,
         Call::SyslogWrite,
     ];
     for call in others {
