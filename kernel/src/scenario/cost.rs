@@ -51,11 +51,9 @@ const ROUNDS: usize = 200;
 const BATCH: usize = 150;
 /// Bytes of data in each.
 const DATA: u16 = 16;
-/// How often what is logged for all to see is tried.
-const LINES: usize = 3;
-/// The same of what is put together where it is said: the copy of its text costs a little more or
-/// less with the place where the record begins, and the least counts.
-const TEXTS: usize = 8;
+/// How often what is logged for all to see is tried: a copy costs a little more or less with the place
+/// where the record begins, and the least counts.
+const LINES: usize = 8;
 /// Pieces of work that samples come into, and rounds of each: some tens of thousands of instructions.
 const PIECES: usize = 20_000;
 const ROUNDS_OF_WORK: u64 = 1_000;
@@ -211,7 +209,7 @@ fn lines(nothing: Cost) -> Option<()> {
 /// What a line through the facade costs. Apart from the others, so that it changes none of them.
 #[inline(never)]
 fn facade() -> Option<Cost> {
-    cost(TEXTS, |i| {
+    cost(LINES, |i| {
         log::info!("woke task {} on cpu {}", black_box(i), black_box(3));
     })
 }
