@@ -96,7 +96,6 @@ fn handle_of_another_kind() -> Result<String, Error> {
         Call::FileFlush,
         Call::FileResize,
         Call::FileReset,
-        Call::SyslogWrite,
     ];
     for call in others {
         got.call(call, [FILES.into(), 0, 0, 0, 0, 0]);
