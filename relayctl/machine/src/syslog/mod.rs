@@ -11,7 +11,7 @@
 //! are given up, and counted. A connection that breaks is made anew, after pauses that grow; what
 //! was being written then is written once more, from its beginning.
 //!
-//! Nothing that the machine says is trusted: see [`frames`] and [`clean`].
+//! Nothing that the machine says is trusted: see [`frames`] and `clean`.
 
 mod clean;
 mod destination;
