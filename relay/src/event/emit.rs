@@ -159,6 +159,14 @@ struct Stored<'a, P, E> {
 
 impl<P: Platform, E: Event> Fill for Stored<'_, P, E> {
     type Output = ();
+    const IS_FIXED: bool = {
+        let (fields, mut at, mut is_fixed) = (E::CLASS.fields, 0, true);
+        while at < fields.len() {
+            is_fixed &= fields[at].kind.size().is_some();
+            at += 1;
+        }
+        is_fixed
+    };
 
     #[inline(always)]
     fn fill(self, slot: &mut Slot<'_>) {

@@ -58,6 +58,8 @@ pub(crate) fn put<U: Usage, S: Source>(
 pub(crate) trait Fill {
     /// What it returns.
     type Output;
+    /// How long the record is, is known where it is compiled.
+    const IS_FIXED: bool;
 
     /// Makes the record.
     fn fill(self, slot: &mut Slot<'_>) -> Self::Output;
@@ -65,6 +67,7 @@ pub(crate) trait Fill {
 
 impl<R, F: FnOnce(&mut Slot<'_>) -> R> Fill for F {
     type Output = R;
+    const IS_FIXED: bool = false;
 
     #[inline(always)]
     fn fill(self, slot: &mut Slot<'_>) -> R {
@@ -146,9 +149,11 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
     fn fill<F: Fill>(mut self, fill: F) -> F::Output {
         let result = fill.fill(&mut self.slot);
         self.is_filled = true;
-        // Not by dropping it: a compiler makes that a function of its own, and keeps the record in
-        // memory for it.
-        ManuallyDrop::new(self).settle();
+        // What is dropped is dropped by a function, which finds the record in memory: where nothing
+        // else needs it there, it is settled here.
+        if F::IS_FIXED {
+            ManuallyDrop::new(self).settle();
+        }
         result
     }
 
@@ -168,6 +173,7 @@ impl<'a, U: Usage, D: Fn(bool)> Open<'a, U, D> {
 }
 
 impl<U: Usage, D: Fn(bool)> Drop for Open<'_, U, D> {
+    #[inline(always)]
     fn drop(&mut self) {
         self.settle();
     }
