@@ -71,7 +71,7 @@ impl Syslog {
     ///
     /// # Errors
     /// [`Error::Again`]; [`Error::Ended`]; [`Error::BadArgument`]: it is too much, or a mark goes
-    /// back, or is of an observer; [`Error::BadAddress`]; those of `find`.
+    /// back, or behind what was written, or is of an observer; [`Error::BadAddress`]; those of `find`.
     pub(crate) fn write(
         &self,
         memory: &impl Memory,
@@ -89,7 +89,9 @@ impl Syslog {
         let mut wanted = ArrayVec::<_, SYSLOG_MARKS>::new();
         for mark in read {
             let file = find(mark.file)?;
-            if mark.zero != 0 || !file.takes() {
+            // Behind what there is a mark would have what comes passed over, and nobody would know.
+            let written = file.stream().stats().map_or(0, |stats| stats.records);
+            if mark.zero != 0 || !file.takes() || mark.told > written {
                 return Err(Error::BadArgument);
             }
             wanted.push((*file.stream(), mark.told));

@@ -39,7 +39,7 @@ relay_rt::entry!(run);
 const CHANNELS: &str = "klog evlog user";
 
 /// The most packets of a stream that are held: as many as the kernel lets.
-const HELD: u64 = 16;
+const HELD: u64 = 8;
 
 /// The most streams and ways that are waited for.
 const WAITED: usize = 64;
