@@ -31,9 +31,6 @@ static PAUSED: AtomicBool = AtomicBool::new(false);
 /// kernel's pump has one at a time; more are for programs.
 pub(crate) const HELD: usize = 8;
 
-/// What programs tell syslog, where there is a port for that.
-const TOLD: [&str; 3] = ["/klog", "/evlog", "/user"];
-
 /// How long the kernel's pump leaves these streams to who tells syslog, in milliseconds: at first, so
 /// that syslog has all from the first record on, and when that program has died, until it is started
 /// again. What has left the machine it cannot tell any more.
@@ -117,7 +114,7 @@ impl Stream {
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
-            let is_told = syslog_port::is_there() && TOLD.contains(&mount.path());
+            let is_told = syslog_port::is_there() && syslog_port::TOLD.contains(&mount.path());
             let stream = Self {
                 cpu,
                 path: mount.path(),
