@@ -200,7 +200,7 @@ impl Programs {
         // Nobody tells it any more.
         if let Some(untold) = syslog::untold() {
             relay::info!(
-                "syslog was not told of {untold} records before this one, and of none behind"
+                "syslog was not told of {untold} records at least, those of open packets not counted"
             );
         }
         is_good & self.before.is_back(self.is_alone)
