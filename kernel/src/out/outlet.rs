@@ -40,6 +40,8 @@ pub(super) struct Way {
     watch: Watch,
     /// Nothing can be sent any more.
     pub(super) is_dead: bool,
+    /// Somebody was at a stream when the sink died: what waits in it was not given back.
+    is_unfinished: bool,
     /// A program waits for room.
     is_awaited: bool,
     /// Packets that programs have submitted since the device was told.
@@ -69,6 +71,7 @@ impl Outlet {
                 given_up: 0,
                 watch: Watch::new(),
                 is_dead: false,
+                is_unfinished: false,
                 is_awaited: false,
                 untold: 0,
             },
@@ -220,6 +223,8 @@ impl Way {
         let moved = self.sink.begin();
         if self.sink.is_dead() && !self.is_dead {
             self.die();
+        } else if self.is_unfinished {
+            self.give_up();
         }
         if let Some(under_way) = self.sink.take_return() {
             relay::warn!(
@@ -240,8 +245,18 @@ impl Way {
     fn die(&mut self) {
         self.is_dead = true;
         watch::tell_the_end(&*self.sink);
-        let waiting = self.streams.iter().map(|stream| stream.give_up());
-        self.given_up += waiting.sum::<u64>();
+        self.give_up();
+    }
+
+    /// Gives back what waits in the streams. A stream that somebody is at has its turn later.
+    fn give_up(&mut self) {
+        self.is_unfinished = false;
+        for stream in &self.streams {
+            match stream.give_up() {
+                Some(waiting) => self.given_up += waiting,
+                None => self.is_unfinished = true,
+            }
+        }
     }
 }
 

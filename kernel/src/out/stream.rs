@@ -31,9 +31,6 @@ static PAUSED: AtomicBool = AtomicBool::new(false);
 /// kernel's pump has one at a time; more are for programs.
 pub(crate) const HELD: usize = 8;
 
-/// What programs tell syslog, where there is a port for that.
-const TOLD: [&str; 3] = ["/klog", "/evlog", "/user"];
-
 /// How long the kernel's pump leaves these streams to who tells syslog, in milliseconds: at first, so
 /// that syslog has all from the first record on, and when that program has died, until it is started
 /// again, and lives long enough. What has left the machine it cannot tell any more.
@@ -116,7 +113,7 @@ impl Stream {
                 _ if is_by_record(file) => Source::Shown(Shown::new(file.open().ok()?)),
                 _ => Source::Read(file.open().ok()?),
             };
-            let is_told = syslog_port::is_there() && TOLD.contains(&mount.path());
+            let is_told = syslog_port::is_there() && syslog_port::TOLD.contains(&mount.path());
             let stream = Self {
                 cpu,
                 path: mount.path(),
@@ -198,19 +195,19 @@ impl Stream {
         }
     }
 
-    /// Nothing of it will be sent any more. Returns how many packets wait, which are given back.
-    pub(super) fn give_up(&self) -> u64 {
+    /// Nothing of it will be sent any more. Returns how many packets wait, which are given back;
+    /// `None`: somebody is at it, and it is to be tried again.
+    pub(super) fn give_up(&self) -> Option<u64> {
         if self.is_klog {
             intake::give_up(self.cpu);
         }
-        let state = self.state.try_lock();
-        let cleared = state.map_or(0, |mut state| {
-            state.queue.take_back();
-            state.rests = None;
-            state.queue.clear() as u64
-        });
+        let mut state = self.state.try_lock()?;
+        state.queue.take_back();
+        state.rests = None;
+        let cleared = state.queue.clear() as u64;
+        drop(state);
         waker::wake(self.cpu);
-        cleared
+        Some(cleared)
     }
 }
 
@@ -349,4 +346,87 @@ impl Source {
 fn is_by_record(file: File) -> bool {
     let geometry = file.geometry();
     geometry.is_some_and(|geometry| geometry.delivery() == Delivery::Record)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use relay::fs::Mount;
+    use relay::record::Framed;
+    use relay::{Channel, Geometry, Platform, Storage};
+
+    #[derive(Debug)]
+    struct Still;
+
+    // SAFETY: one thread plays the only CPU.
+    #[expect(unsafe_code, reason = "a platform to test on")]
+    unsafe impl Platform for Still {
+        type Pinned = ();
+
+        fn pin(&self) -> (usize, ()) {
+            (0, ())
+        }
+
+        unsafe fn unpin(&self, (): ()) {}
+
+        fn now(&self) -> u64 {
+            1
+        }
+    }
+
+    /// A stream with three packets.
+    fn stream() -> Stream {
+        let log = &*Box::leak(Box::new(Channel::<Still, 1>::new(Still, &Framed)));
+        let geometry = Geometry::new(256, 16).expect("it is one");
+        let storage = Storage::allocate(&geometry).expect("there is memory");
+        log.start(0, storage, geometry).expect("it is the first");
+        let mount = &*Box::leak(Box::new(Mount::new("/test", log).expect("it is a path")));
+        let file = mount.file(0).expect("there is a CPU");
+        for _ in 0..3 {
+            log.write(b"a record").expect("there is room");
+            log.flush();
+        }
+        Stream {
+            cpu: 0,
+            path: mount.path(),
+            rank: 0,
+            is_klog: false,
+            file,
+            state: Mutex::new(State {
+                source: Source::Read(file.open().expect("nobody has it")),
+                queue: Queue::new(HELD),
+                is_ended: false,
+                is_awaited: false,
+                is_told: false,
+                rests: None,
+                cpu: 0,
+            }),
+        }
+    }
+
+    /// Takes the next packet, and tells nobody.
+    fn take(state: &mut State, ticket: Ticket) -> bool {
+        let next = state.with_reader(Reader::next_subbuf).flatten();
+        let pull = || next.map(|next| (next.packet().sequence, next));
+        state
+            .queue
+            .take(ticket, pull)
+            .is_ok_and(|took| took.is_some())
+    }
+
+    #[test]
+    fn what_somebody_is_at_is_given_back_when_he_is_not_any_more() {
+        let stream = stream();
+        let mut state = stream.state.lock();
+        let ticket = state.queue.take_over().expect("it is the kernel's");
+        for _ in 0..2 {
+            assert!(take(&mut state, ticket));
+        }
+        assert_eq!(stream.give_up(), None);
+        assert_eq!(state.queue.len(), 2);
+        drop(state);
+        assert_eq!(stream.give_up(), Some(2));
+        let state = stream.state.lock();
+        assert!(state.queue.is_empty() && !state.queue.is_owner(ticket));
+    }
 }

@@ -19,6 +19,9 @@ use crate::dev::virtio::console::{Console, PciPort};
 /// The port's name.
 const NAME: &str = "relay.syslog";
 
+/// The channels that programs tell syslog, where there is a port for that.
+pub(crate) const TOLD: [&str; 3] = ["/klog", "/evlog", "/user"];
+
 /// Buffers that may be under way.
 const LETTERS: usize = 8;
 

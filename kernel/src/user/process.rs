@@ -46,6 +46,8 @@ struct Life {
     threads: usize,
     /// What it will have ended by, when there are none.
     ended: Ended,
+    /// It has ended, and has given its handles back.
+    is_over: bool,
 }
 
 impl Process {
@@ -64,6 +66,7 @@ impl Process {
             life: IrqMutex::new(Life {
                 threads: 0,
                 ended: Ended::Not,
+                is_over: false,
             }),
             has_begun: AtomicBool::new(false),
             waiters: Waiters::new(),
@@ -80,12 +83,12 @@ impl Process {
         &self.name
     }
 
-    /// How it ended.
+    /// How it ended. Who finds that it has can have all that it had: its handles are given back.
     pub(crate) fn ended(&self) -> Ended {
         let life = self.life.lock();
-        match life.threads {
-            0 => life.ended,
-            _ => Ended::Not,
+        match life.is_over {
+            true => life.ended,
+            false => Ended::Not,
         }
     }
 
@@ -137,6 +140,7 @@ impl Process {
                 });
             }
             self.handles.close_all();
+            self.life.lock().is_over = true;
             self.waiters.wake_all();
         }
     }
@@ -275,4 +279,49 @@ fn try_start(
     }
     thread.unpark();
     Ok(thread)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::handles::Object;
+    use super::super::port::Port;
+    use super::super::waiting::Wakes;
+    use super::*;
+    use relay_abi::rights;
+
+    /// Looks how a process has ended, when it is told of something.
+    struct Looks {
+        process: Arc<Process>,
+        found: IrqMutex<Vec<Ended>>,
+    }
+
+    impl Wakes for Looks {
+        fn unpark(&self) {
+            self.found.lock().push(self.process.ended());
+        }
+    }
+
+    #[test]
+    fn a_process_has_ended_when_its_handles_are_given_back() {
+        let end = Port::open();
+        let port = Arc::clone(end.port());
+        let entry = Entry {
+            object: Object::Port(end),
+            rights: rights::ALL,
+        };
+        let process = Process::new("any", Vec::from([Some(entry)])).expect("there are numbers");
+        let looks = Arc::new(Looks {
+            process: Arc::clone(&process),
+            found: IrqMutex::new(Vec::new()),
+        });
+        // The port tells of its end, the process of its own.
+        let told = Arc::clone(&looks) as Arc<dyn Wakes>;
+        assert_eq!(port.waiters().add(&told), Ok(()));
+        assert_eq!(process.waiters.add(&told), Ok(()));
+        assert_eq!(process.add_thread(), Ok(()));
+        assert!(process.end(Ended::Killed));
+        assert_eq!(process.ended(), Ended::Not);
+        process.remove_thread();
+        assert_eq!(*looks.found.lock(), [Ended::Not, Ended::Killed]);
+    }
 }

@@ -14,6 +14,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use arrayvec::ArrayVec;
+use relay::fs::Mount;
 use relay_abi::{Error, Mark, SYSLOG_BYTES, SYSLOG_MARKS, ready};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -22,6 +23,7 @@ use super::file::open::OpenFile;
 use super::memory::Memory;
 use super::poll::Pollable;
 use super::waiting::Waiters;
+use crate::logs::registry::NAMES;
 use crate::out::syslog_port::{self, Way};
 
 /// A program has it open.
@@ -37,6 +39,19 @@ pub(crate) fn tick() {
     {
         WAITERS.wake_all();
     }
+}
+
+/// How many records syslog was not told of by now, nor passed over by who tells it; `None`: there is no
+/// way to it. Task context.
+pub(crate) fn untold() -> Option<u64> {
+    syslog_port::way()?;
+    let told = |mount: &&Mount| syslog_port::TOLD.contains(&mount.path());
+    let files = NAMES.channels().filter(told).flat_map(Mount::files);
+    let untold = files.filter_map(|file| {
+        let written = file.stats()?.records;
+        Some(written.saturating_sub(marks::told(&file)))
+    });
+    Some(untold.sum())
 }
 
 /// The way, in the hands of a program.
@@ -71,7 +86,7 @@ impl Syslog {
     ///
     /// # Errors
     /// [`Error::Again`]; [`Error::Ended`]; [`Error::BadArgument`]: it is too much, or a mark goes
-    /// back, or is of an observer; [`Error::BadAddress`]; those of `find`.
+    /// back, or behind what was written, or is of an observer; [`Error::BadAddress`]; those of `find`.
     pub(crate) fn write(
         &self,
         memory: &impl Memory,
@@ -89,7 +104,9 @@ impl Syslog {
         let mut wanted = ArrayVec::<_, SYSLOG_MARKS>::new();
         for mark in read {
             let file = find(mark.file)?;
-            if mark.zero != 0 || !file.takes() {
+            // Behind what there is a mark would have what comes passed over, and nobody would know.
+            let written = file.stream().stats().map_or(0, |stats| stats.records);
+            if mark.zero != 0 || !file.takes() || mark.told > written {
                 return Err(Error::BadArgument);
             }
             wanted.push((*file.stream(), mark.told));

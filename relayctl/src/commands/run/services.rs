@@ -25,9 +25,21 @@ pub(crate) struct ServiceFacts {
     pub(crate) given_up: bool,
     /// The records that it could not pass on.
     pub(crate) lost: u64,
+    /// The process that said so last, and how many: it counts its own.
+    #[serde(skip)]
+    pub(super) said: Option<(Option<i64>, u64)>,
 }
 
 impl ServiceFacts {
+    /// A process of this name says that it could not pass on so many records by now. Those before it
+    /// had others.
+    fn lose(&mut self, process: Option<i64>, number: u64) {
+        let before = self.said.filter(|(said, _)| *said == process);
+        let before = before.map_or(0, |(_, before)| before);
+        self.lost = (self.lost - before.min(self.lost)).saturating_add(number);
+        self.said = Some((process, number));
+    }
+
     /// A line for people, without an end.
     pub(super) fn line(&self) -> String {
         let count = |count: u64, what: &str| match count {
@@ -53,7 +65,7 @@ impl ServiceFacts {
 }
 
 /// What a boot says of services, in the order in which it names them. Each number is the last that
-/// was told.
+/// was told; of records that were lost, the last of each process.
 ///
 /// # Errors
 ///
@@ -71,7 +83,12 @@ pub(super) fn services(stored: &Stored) -> Result<Vec<ServiceFacts>, OpenError> 
     Merge::of(stored, &filter)?.each(|next| {
         // What is damaged the audit knows.
         if let Next::Record(shown, values) = next {
-            take(shown.record.event, values, &mut services);
+            take(
+                shown.record.event,
+                shown.record.who.process,
+                values,
+                &mut services,
+            );
         }
         Ok(())
     })?;
@@ -79,7 +96,12 @@ pub(super) fn services(stored: &Stored) -> Result<Vec<ServiceFacts>, OpenError> 
 }
 
 /// Takes what an event says, if it is about a service.
-fn take(event: &Event, values: &[Value<'_>], services: &mut Vec<ServiceFacts>) {
+fn take(
+    event: &Event,
+    process: Option<i64>,
+    values: &[Value<'_>],
+    services: &mut Vec<ServiceFacts>,
+) {
     let (name, number) = match event.name.as_str() {
         "drained" => ("by", "packets"),
         "service_restarted" | "service_given_up" => ("service", "times"),
@@ -107,10 +129,26 @@ fn take(event: &Event, values: &[Value<'_>], services: &mut Vec<ServiceFacts>) {
     let service = &mut services[at];
     match event.name.as_str() {
         "drained" => service.packets = number,
-        "service_lost" => service.lost = number,
+        "service_lost" => service.lose(process, number),
         told => {
             service.restarts = number;
             service.given_up |= told == "service_given_up";
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_each_process_of_a_service_has_lost_is_added_up() {
+        let mut service = ServiceFacts::default();
+        for (process, number, all) in [(7, 5, 5), (7, 9, 9), (8, 2, 11), (8, 3, 12), (9, 40, 52)] {
+            service.lose(Some(process), number);
+            assert_eq!(service.lost, all);
+        }
+        service.lose(Some(9), u64::MAX);
+        assert_eq!(service.lost, u64::MAX);
     }
 }

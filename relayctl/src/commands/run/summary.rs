@@ -415,6 +415,7 @@ mod tests {
                         restarts: 2,
                         given_up: true,
                         lost: 1,
+                        ..ServiceFacts::default()
                     },
                 ],
             }),

@@ -210,6 +210,25 @@ pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
             rest.front()
         );
     }
+    // How many those are the kernel says, of packets that are complete by then.
+    let said = records(&folder.join("capture"), "klog").into_iter();
+    let said = said.filter_map(|record| {
+        let text = record["fields"]["message"]
+            .as_str()
+            .or(record["msg"].as_str())?;
+        let (count, _) = text
+            .strip_prefix("syslog was not told of ")?
+            .split_once(' ')?;
+        Some((record["ts_ns"].as_u64()?, count.parse::<usize>().ok()?))
+    });
+    let said: Vec<_> = said.collect();
+    let [(when, count)] = said[..] else {
+        panic!("it is said once: {said:?}");
+    };
+    let rest = streams.values().flatten();
+    let before = rest.filter(|record| record["ts_ns"].as_u64() < Some(when));
+    let before = before.count();
+    assert!(count <= before, "{count} of {before}");
     told.len()
 }
 

@@ -39,7 +39,7 @@ relay_rt::entry!(run);
 const CHANNELS: &str = "klog evlog user";
 
 /// The most packets of a stream that are held: as many as the kernel lets.
-const HELD: u64 = 16;
+const HELD: u64 = 8;
 
 /// The most streams and ways that are waited for.
 const WAITED: usize = 64;
@@ -110,8 +110,9 @@ fn drain(mut desk: Desk<Source<'_>, Syslog>, mut port: Option<Questions>) -> Res
     loop {
         let now = desk.clock().ticks(sys::time());
         let turn = desk.turn(now)?;
-        missing.look(desk.counts()[1]);
-        let is_asked = port.as_mut().is_some_and(|port| port.look(&desk));
+        let is_asked = port.as_mut().is_some_and(|port| port.hear(&desk));
+        missing.look(desk.counts()[1], is_asked);
+        let is_asked = port.as_mut().is_some_and(|port| port.answer(&desk));
         if turn.has_moved {
             continue;
         }
@@ -190,19 +191,22 @@ struct Missing {
     /// How many were told of.
     told: u64,
     /// When that was, since the machine's start.
-    when: Duration,
+    when: Option<Duration>,
 }
 
 impl Missing {
-    /// Tells of them, from time to time.
-    fn look(&mut self, unsaid: u64) {
+    /// Tells of them: at once, from time to time, and when somebody asks whether all was told, who may
+    /// end it then.
+    fn look(&mut self, unsaid: u64, is_asked: bool) {
         let own = if self.told == 0 { 0 } else { OWN };
-        if unsaid <= self.told + own || time::now() < self.when + TELL {
+        let now = time::now();
+        let is_soon = self.when.is_some_and(|when| now < when + TELL);
+        if unsaid <= self.told + own || (is_soon && !is_asked) {
             return;
         }
         let more = unsaid - self.told;
         self.told = unsaid;
-        self.when = time::now();
+        self.when = Some(now);
         relay::warn!("logd: {more} messages were not passed on, {unsaid} in all");
         // It is in the line, too.
         let _ = Files::given().report(Notice::Lost, unsaid, "logd");
@@ -223,14 +227,19 @@ impl Questions {
         Ok(Self { port, since: None })
     }
 
-    /// Hears who asks, and answers; whether somebody waits for the answer.
-    fn look(&mut self, desk: &Desk<Source<'_>, Syslog>) -> bool {
+    /// Hears who asks; whether somebody waits for the answer.
+    fn hear(&mut self, desk: &Desk<Source<'_>, Syslog>) -> bool {
         if self.since.is_none() {
             let mut bytes = Bytes::new();
             let asked = self.port.receive(&mut bytes, Some(Duration::ZERO));
             let asks = asked.is_ok_and(|message| message.sender.is_some());
             self.since = asks.then(|| desk.clock().ticks(sys::time()));
         }
+        self.since.is_some()
+    }
+
+    /// Answers, if all was told; whether somebody still waits for the answer.
+    fn answer(&mut self, desk: &Desk<Source<'_>, Syslog>) -> bool {
         if self.since.is_some_and(|since| desk.is_caught_up(since)) {
             self.since = None;
             // Who asked may be gone.

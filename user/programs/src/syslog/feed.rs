@@ -336,8 +336,9 @@ impl<S: Stream> Feed<S> {
             packet: self.held.len(),
             ..Cursor::default()
         };
-        (self.next, self.gap) = (None, 0);
-        behind.saturating_sub(from)
+        self.next = None;
+        // What was found missing before the next one was not told either.
+        behind.saturating_sub(from) + core::mem::take(&mut self.gap)
     }
 
     /// Records that could not be read since the last call.

@@ -87,6 +87,8 @@ fn messages_and_marks_go_together() {
         (7, &[(3, 1)][..], Error::BadArgument),
         (7, &[(3, 3), (3, 1)], Error::BadArgument),
         (7, &[(3, 3), (4, 3)], Error::BadArgument),
+        (7, &[(3, 4)], Error::BadArgument),
+        (0, &[(3, u64::MAX)], Error::BadArgument),
         (7, &[(3, 3), (5, 3)], Error::BadHandle),
         (SYSLOG_BYTES + 1, &[(3, 3)], Error::BadArgument),
         (7, &[(3, 3); SYSLOG_MARKS + 1], Error::BadArgument),

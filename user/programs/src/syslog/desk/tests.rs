@@ -548,6 +548,24 @@ fn a_deaf_syslog_is_told_again_when_it_listens() {
 }
 
 #[test]
+fn a_deaf_syslog_is_not_told_of_gaps_and_they_are_counted() {
+    let streams = vec![vec![packet(0, 0, &[BEGIN])]];
+    let kernel = kernel(&streams);
+    kernel.borrow_mut().room = 0;
+    kernel.borrow_mut().streams[0].is_ended = false;
+    let mut desk = start(&kernel, true);
+    for now in [BEGIN, BEGIN + STUCK_NS] {
+        run(&mut desk, now).expect("nobody dies");
+    }
+    // Records 1 to 6 are not there.
+    kernel.borrow_mut().streams[0]
+        .waiting
+        .push_back(packet(0, 7, &[BEGIN + 1]));
+    run(&mut desk, BEGIN + STUCK_NS).expect("nobody dies");
+    assert_eq!(desk.counts(), [0, 8]);
+}
+
+#[test]
 fn without_a_way_packets_are_handed_on_and_nothing_is_counted() {
     let streams = streams(&mut Dice(7), 3, 10);
     let kernel = kernel(&streams);
