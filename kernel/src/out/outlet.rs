@@ -17,10 +17,14 @@ use super::sink::{Sink, Submitted};
 use super::stream::Stream;
 use super::watch::{self, Watch};
 use super::{description, sent, waker};
+use crate::cpu::clock;
 
 /// Packets that programs submit before the device is told, at most: to tell it costs more than the
 /// packet.
 const BATCH: u32 = 8;
+
+/// How long it is between two looks whether programs go on with their streams, in milliseconds.
+const LOOK_MS: u64 = 10;
 
 /// A sink, and what leaves through it.
 pub(super) struct Outlet {
@@ -46,6 +50,8 @@ pub(super) struct Way {
     is_awaited: bool,
     /// Packets that programs have submitted since the device was told.
     untold: u32,
+    /// When it was looked whether programs go on with their streams, in ticks of the clock.
+    looked: u64,
 }
 
 impl Outlet {
@@ -74,6 +80,7 @@ impl Outlet {
                 is_unfinished: false,
                 is_awaited: false,
                 untold: 0,
+                looked: 0,
             },
         }
     }
@@ -97,6 +104,7 @@ impl Outlet {
         let is_busy = self.pump.refused().is_some() || way.sink.in_flight() != 0;
         way.watch.look(&*way.sink, is_busy && moved == 0);
         way.tell_of_room();
+        way.look_after_programs();
         moved
     }
 
@@ -211,6 +219,19 @@ impl Way {
             self.is_awaited = false;
             self.streams.iter().for_each(|one| waker::wake(one.cpu));
         }
+    }
+
+    /// Looks from time to time whether programs go on with their streams, as long as there is room.
+    fn look_after_programs(&mut self) {
+        let now = clock::ticks();
+        let passed = now.saturating_sub(self.looked);
+        if passed < clock::ticks_of_ms(LOOK_MS) || !self.sink.has_room() {
+            return;
+        }
+        self.looked = now;
+        // Not longer than programs had: the whole machine may have stood still.
+        let passed = passed.min(clock::ticks_of_ms(2 * LOOK_MS));
+        self.streams.iter().for_each(|one| one.look_after(passed));
     }
 
     /// Something has moved.

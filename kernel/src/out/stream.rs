@@ -19,7 +19,7 @@ use super::intake;
 use super::recorder::Recorder;
 use super::shown::Shown;
 use super::{syslog_port, waker};
-use crate::cpu::clock::Timeout;
+use crate::cpu::clock::{self, Timeout};
 use crate::cpu::lock::Mutex;
 use crate::logs::registry::{self, NAMES};
 use crate::logs::trace;
@@ -35,6 +35,10 @@ pub(crate) const HELD: usize = 8;
 /// that syslog has all from the first record on, and when that program has died, until it is started
 /// again, and lives long enough. What has left the machine it cannot tell any more.
 const REST_MS: u64 = 3_000;
+
+/// How long a packet may wait for its program while its outlet has room, in milliseconds: then the
+/// stream is the kernel's again. Much longer than a program waits for its turn on a busy machine.
+const IDLE_MS: u64 = 10_000;
 
 /// Stops sending what the CPUs write to `flood`, or goes on with it: to measure the drain alone,
 /// and writers without it. Any context.
@@ -67,6 +71,9 @@ pub(super) struct State {
     is_told: bool,
     /// The kernel's pump leaves it alone for so long.
     pub(super) rests: Option<Timeout>,
+    /// The first packet that waits for a program's submitting it, and how long it has, in ticks of
+    /// the clock.
+    idle: Option<(u64, u64)>,
     cpu: usize,
 }
 
@@ -127,6 +134,7 @@ impl Stream {
                     is_awaited: false,
                     is_told,
                     rests: is_told.then(|| Timeout::after_ms(REST_MS)),
+                    idle: None,
                     cpu,
                 }),
             };
@@ -152,6 +160,28 @@ impl Stream {
             waker::wake(self.cpu);
         }
         Took::Nothing
+    }
+
+    /// Looks whether a program that drains the stream goes on with it: `elapsed` ticks of the clock
+    /// have passed since the last look, and its outlet has room. If it does not for too long, in
+    /// which nothing of the stream leaves, and its ring fills, it drains the stream no more. Task and
+    /// IRQ context.
+    pub(super) fn look_after(&self, elapsed: u64) {
+        let Some(mut state) = self.state.try_lock() else {
+            return;
+        };
+        if !state.is_left_lying(elapsed) {
+            return;
+        }
+        state.queue.take_away();
+        drop(state);
+        waker::wake(self.cpu);
+        relay::warn!(
+            "a program had {} of cpu {} and sent nothing of it for {} s: the kernel drains it",
+            self.path,
+            self.cpu,
+            IDLE_MS / 1000
+        );
     }
 
     /// Who drained it does no more. If syslog was told what it has, the next one is waited for.
@@ -245,6 +275,19 @@ impl State {
             self.rests = None;
         }
         self.rests.is_some()
+    }
+
+    /// Whether the first packet waits for a program, and has for too long.
+    fn is_left_lying(&mut self, elapsed: u64) -> bool {
+        let first = self.queue.packets().next();
+        let first = first.filter(|_| !self.queue.is_kernels());
+        let first = first.map(|packet| packet.packet().sequence);
+        let waited = match self.idle {
+            Some((before, waited)) if first == Some(before) => waited + elapsed,
+            _ => 0,
+        };
+        self.idle = first.map(|first| (first, waited));
+        waited > clock::ticks_of_ms(IDLE_MS)
     }
 
     /// Has a packet here that can be taken, if there is one; whether there is.

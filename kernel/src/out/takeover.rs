@@ -11,14 +11,18 @@
 //!
 //! | who drains | when |
 //! |---|---|
-//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next; what syslog is told rests for a moment then |
+//! | the kernel's pump | nobody has taken the stream over: from the first packet on, where there are no programs, between the death of one and the next, behind one that lets packets lie; what syslog is told rests for a moment then |
 //! | a program | from its `file_open` on, until it closes the file |
 //! | the kernel's pump | from [`take_back`] on, for good |
 //!
 //! The kernel's pump looks at streams of programs, too, at each tick, and when the device is done with
 //! something: it asks their CPUs for what was not handed over yet, as for its own, and wakes who
-//! sleeps. So a program drains when the kernel would, needs no time of its own to look at, and costs
-//! writers nothing: no packet wakes anybody by itself.
+//! sleeps. Where a packet waits for its program for ten seconds, though its outlet has room, the stream
+//! is the kernel's again: a service that hangs stops neither its streams nor, where it has klog, the
+//! console for good.
+//!
+//! So a program drains when the kernel would, needs no time of its own to look at, and costs writers
+//! nothing: no packet wakes anybody by itself.
 
 use core::fmt;
 

@@ -127,6 +127,12 @@ impl<P> Queue<P> {
     /// did.
     pub fn take_back(&mut self) -> bool {
         self.is_closed = true;
+        self.take_away()
+    }
+
+    /// The stream is the kernel's again, whoever drained it, until somebody takes it over. Whether
+    /// somebody did.
+    pub fn take_away(&mut self) -> bool {
         let was_taken = !self.is_kernels();
         if was_taken {
             self.change(Ticket::KERNEL);

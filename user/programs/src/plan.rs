@@ -206,7 +206,7 @@ pub fn rights_of(name: &str) -> u32 {
         "readers" => few | rights::CONSUME | rights::MAP,
         // To ask for what is written so far is a matter of control, too.
         "tracectl" | "dmesg" => few | rights::CONTROL,
-        "draind" => few | rights::DRAIN,
+        "draind" | "hold" => few | rights::DRAIN,
         "logd" => few | rights::DRAIN | rights::MAP | rights::SYSLOG,
         // They do what must not harm anybody, with all that there is but what others wait for.
         "hostile" | "random" => rights::ALL & !rights::DRAIN & !rights::SYSLOG,

@@ -146,3 +146,24 @@ fn a_panic_finds_what_a_program_was_draining() {
         assert!(drained, "no program has drained: {:#?}", run.console.last());
     }
 }
+
+/// A program that takes over a stream, and lets its packets lie, keeps them for ten seconds.
+#[test]
+fn who_lets_packets_lie_drains_no_more() {
+    let folder = tempfile::tempdir().expect("there is room");
+    let programs = "+draind,klog;+hold,klog;spin,14000";
+    let run = run(folder.path(), 2, programs, &[]);
+    run.assert_code(0);
+    assert_complete(&run, folder.path());
+    let told = records(folder.path(), "klog");
+    let said = |what: &str| {
+        let mut texts = told.iter().filter_map(|record| record["msg"].as_str());
+        texts.any(|text| text.contains(what))
+    };
+    assert!(
+        said("a program had /klog of cpu 0 and sent nothing of it for 10 s"),
+        "{told:?}"
+    );
+    // It had no other stream.
+    assert!(!said("a program had /user") && !said("a program had /evlog"));
+}
