@@ -442,6 +442,7 @@ mod tests {
                 is_awaited: false,
                 is_told: false,
                 rests: None,
+                idle: None,
                 cpu: 0,
             }),
         }
