@@ -211,7 +211,7 @@ pub(crate) fn assert_told(folder: &Path, told: &[String]) -> usize {
         );
     }
     // How many those are the kernel says, of packets that are complete by then.
-    let said = records(&folder.join("capture"), "klog").into_iter();
+    let said = records(folder, "klog").into_iter();
     let said = said.filter_map(|record| {
         let text = record["fields"]["message"]
             .as_str()
