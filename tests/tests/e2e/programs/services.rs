@@ -131,9 +131,13 @@ fn a_service_that_dies_too_often_is_given_up_and_said_to_be() {
     assert_eq!(sent(folder.path(), "draind"), 0);
 }
 
+/// How the machine fails here: in other ways by hand.
+const KINDS: &str = "panic,drain,together";
+
 #[test]
 fn a_panic_finds_what_a_program_was_draining() {
-    for kind in ["panic", "drain", "together"] {
+    let kinds = std::env::var("RELAY_PANICS").unwrap_or_else(|_| KINDS.to_owned());
+    for kind in kinds.split(',') {
         let folder = tempfile::tempdir().expect("there is room");
         let ramdisk = ramdisk().to_str().expect("it is UTF-8");
         let kind = format!("kind={kind}");
